@@ -1,0 +1,3 @@
+//! How long a turn takes.
+
+fn main() {}

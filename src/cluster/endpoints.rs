@@ -1,0 +1,290 @@
+//! Which service ports an app has and where each task serves them, by the rules of Marathon's own
+//! port discovery (`mesosphere/mesos/PortDiscovery.scala`, `EndpointsHelper.scala`).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{App, AppId, Network, PortMapping, Protocol, Task, TaskState, Warning};
+
+/// What a server is dialled by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// A numeric address.
+    Ip(IpAddr),
+    /// A name that somebody has to resolve.
+    Name(Box<str>),
+}
+
+impl Host {
+    /// Reads an address where the text is one, and takes it for a name otherwise.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|t| t.strip_suffix(']'))
+            .unwrap_or(text);
+        bare.parse()
+            .map_or_else(|_| Self::Name(text.into()), Self::Ip)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(address)) => write_v6(f, address),
+            Self::Ip(IpAddr::V4(address)) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Brackets keep the port apart from the address.
+fn write_v6(f: &mut fmt::Formatter<'_>, address: &Ipv6Addr) -> fmt::Result {
+    write!(f, "[{address}]")
+}
+
+/// One place where a service port is served.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// Agent or container.
+    pub host: Host,
+    /// 1 to 65535; 0 where Marathon up to 1.8 knew none.
+    pub port: u16,
+    /// The task behind it; empty where the source does not tell.
+    pub task: Box<str>,
+}
+
+/// A port that clients dial, and who serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Whose it is.
+    pub app: AppId,
+    /// Position in the app's ports, the `{n}` of labels.
+    pub index: usize,
+    /// What clients dial.
+    pub service_port: u16,
+    /// When the app was last changed, for the question who was first.
+    pub last_config_change_at: Option<Box<str>>,
+    /// In the order of the tasks.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Which tasks count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServingTasks {
+    /// Only `TASK_RUNNING`, as in Marathon's text form.
+    Running,
+    /// Also tasks that Mesos lost sight of and that may well serve: `TASK_LOST`,
+    /// `TASK_UNREACHABLE`, and words unheard of; HAProxy's own check decides about them.
+    RunningOrOutOfSight,
+}
+
+impl ServingTasks {
+    /// Before Marathon 1.1.2 there was no state, and a start time meant "runs".
+    #[must_use]
+    pub fn counts(self, task: &Task) -> bool {
+        match task.state {
+            None => task.started,
+            Some(TaskState::Running) => true,
+            Some(TaskState::Lost | TaskState::Unreachable | TaskState::Unheard) => {
+                self == Self::RunningOrOutOfSight
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+/// The service ports of an app that HAProxy can serve, with the addresses of the tasks that count.
+///
+/// Ports without a number to dial and pure UDP ports are no service ports.
+#[must_use]
+pub fn service_ports(app: &App, serving: ServingTasks) -> (Vec<ServicePort>, Vec<Warning>) {
+    let mut warnings = Vec::new();
+    let slots = slots(app);
+    let tasks: Vec<&Task> = app
+        .tasks
+        .iter()
+        .filter(|task| serving.counts(task))
+        .collect();
+    let mut ports = Vec::new();
+    for (index, slot) in slots.iter().enumerate() {
+        let Some(service_port) = slot.service_port.filter(|_| slot.protocol.has_tcp()) else {
+            continue;
+        };
+        let mut endpoints = Vec::with_capacity(tasks.len());
+        for task in &tasks {
+            match endpoint(app, &slots, index, task) {
+                Ok(endpoint) => endpoints.push(endpoint),
+                // A task of an older version of the app may have fewer ports; that is no fault.
+                Err(Missing::Port) if task.version != app.version => (),
+                Err(missing) => warnings.push(missing.warning(app, task, service_port)),
+            }
+        }
+        ports.push(ServicePort {
+            app: app.id.clone(),
+            index,
+            service_port,
+            last_config_change_at: app.last_config_change_at.clone(),
+            endpoints,
+        });
+    }
+    (ports, warnings)
+}
+
+/// What an app says of one of its ports, whichever of Marathon's forms it used.
+struct Slot<'a> {
+    service_port: Option<u16>,
+    protocol: Protocol,
+    mapping: Option<&'a PortMapping>,
+    discovery: Option<u16>,
+}
+
+fn slots(app: &App) -> Vec<Slot<'_>> {
+    let assigned = |index: usize| {
+        app.ports
+            .as_ref()
+            .and_then(|ports| ports.get(index))
+            .copied()
+    };
+    if app.network != Network::Host && !app.port_mappings.is_empty() {
+        return app
+            .port_mappings
+            .iter()
+            .enumerate()
+            .map(|(index, mapping)| Slot {
+                service_port: mapping.service_port.or_else(|| assigned(index)),
+                protocol: mapping.protocol,
+                mapping: Some(mapping),
+                discovery: None,
+            })
+            .collect();
+    }
+    if app.network == Network::Container && !app.discovery_ports.is_empty() {
+        let definition = |index: usize| {
+            let definitions = app.port_definitions.as_ref()?;
+            definitions.get(index)?.port
+        };
+        return app
+            .discovery_ports
+            .iter()
+            .enumerate()
+            .map(|(index, port)| Slot {
+                service_port: assigned(index).or_else(|| definition(index)),
+                protocol: port.protocol,
+                mapping: None,
+                discovery: Some(port.number),
+            })
+            .collect();
+    }
+    app.port_definitions
+        .iter()
+        .flatten()
+        .map(|definition| Slot {
+            service_port: definition.port,
+            protocol: definition.protocol,
+            mapping: None,
+            discovery: None,
+        })
+        .collect()
+}
+
+#[derive(Clone, Copy)]
+enum Missing {
+    Host,
+    Port,
+    Address,
+}
+
+impl Missing {
+    fn warning(self, app: &App, task: &Task, service_port: u16) -> Warning {
+        let (found, expected) = match self {
+            Self::Host => ("no host", "the name or address of its agent".to_owned()),
+            Self::Port => (
+                "no port on its agent",
+                format!("one for service port {service_port}"),
+            ),
+            Self::Address => (
+                "neither an address of its own nor a port on its agent",
+                format!("one of them for service port {service_port}"),
+            ),
+        };
+        Warning {
+            app: Some(app.id.clone()),
+            subject: format!("task `{}`", task.id),
+            found: found.to_owned(),
+            expected,
+            effect: format!("task left out of service port {service_port}"),
+        }
+    }
+}
+
+fn endpoint(app: &App, slots: &[Slot<'_>], index: usize, task: &Task) -> Result<Endpoint, Missing> {
+    let slot = &slots[index];
+    let on_agent = agent_port(slots, index, task);
+    let (host, port) = match (slot.mapping, slot.discovery) {
+        (None, None) => (agent(task)?, on_agent.ok_or(Missing::Port)?),
+        (Some(_), _) if app.network == Network::Bridge && on_agent.is_some() => {
+            (agent(task)?, on_agent.ok_or(Missing::Port)?)
+        }
+        // A port of the agent is reachable from anywhere, a container's address only from inside
+        // its network: where the owner asked for the former, it is the better one.
+        (Some(mapping), _) if mapping.host_port.is_some() && on_agent.is_some() => {
+            (agent(task)?, on_agent.ok_or(Missing::Port)?)
+        }
+        (mapping, discovery) => {
+            let port = discovery
+                .or_else(|| mapping.and_then(|mapping| mapping.container_port))
+                .filter(|&port| port != 0)
+                .or(on_agent)
+                .ok_or(Missing::Address)?;
+            let names = mapping.map_or(&[][..], |mapping| &mapping.network_names);
+            (
+                Host::Ip(own_address(app, names, task).ok_or(Missing::Address)?),
+                port,
+            )
+        }
+    };
+    Ok(Endpoint {
+        host,
+        port,
+        task: task.id.clone(),
+    })
+}
+
+fn agent(task: &Task) -> Result<Host, Missing> {
+    match task.host.as_deref() {
+        None | Some("") => Err(Missing::Host),
+        Some(host) => Ok(Host::new(host)),
+    }
+}
+
+/// A task lists only the ports that were allocated on its agent, so that mappings without a host
+/// port shift those behind them, unless it lists as many as there are mappings.
+fn agent_port(slots: &[Slot<'_>], index: usize, task: &Task) -> Option<u16> {
+    let allocated = |slot: &Slot<'_>| slot.mapping.is_none_or(|m| m.host_port.is_some());
+    let position = if task.ports.len() == slots.len() {
+        index
+    } else if allocated(&slots[index]) {
+        slots[..index].iter().filter(|slot| allocated(slot)).count()
+    } else {
+        return None;
+    };
+    task.ports.get(position).copied()
+}
+
+/// With several networks, a mapping's network picks the address at the same position; otherwise
+/// IPv4 goes first, since every HAProxy host has it.
+fn own_address(app: &App, networks: &[Box<str>], task: &Task) -> Option<IpAddr> {
+    if let Some(name) = networks.first()
+        && app.network_names.len() == task.ip_addresses.len()
+        && let Some(position) = app.network_names.iter().position(|n| n == name)
+    {
+        return Some(task.ip_addresses[position]);
+    }
+    let addresses = &task.ip_addresses;
+    addresses
+        .iter()
+        .find(|a| a.is_ipv4())
+        .or_else(|| addresses.first())
+        .copied()
+}

@@ -1,0 +1,18 @@
+//! Apps and tasks as this program sees them, independent of the Marathon version that told of them.
+//!
+//! In come values that `marathon` has already checked; out go questions answered about them:
+//! which service ports an app has, and under which address a task serves each of them.
+//! Nothing here knows JSON or HTTP.
+
+mod app;
+mod endpoints;
+mod snapshot;
+mod warning;
+
+pub use app::{
+    App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, HealthCheck, HealthResult, Network,
+    PortDefinition, PortMapping, Protocol, Task, TaskState,
+};
+pub use endpoints::{Endpoint, Host, ServicePort, ServingTasks, service_ports};
+pub use snapshot::Snapshot;
+pub use warning::Warning;

@@ -1,0 +1,152 @@
+//! Decisions: what the program shall do, once flags, environment, file and defaults are merged.
+//!
+//! Nothing after this module looks at a flag. Everything here is checked and complete.
+
+mod policy;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use policy::{CommandLine, Policy};
+
+/// All that one run needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which command line spoke, and what follows from that.
+    pub policy: &'static Policy,
+    /// Where the cluster is asked.
+    pub marathon: Marathon,
+    /// `--group`: groups served; `*` is everything.
+    pub groups: Vec<String>,
+    /// HAProxy on this host.
+    pub haproxy: Haproxy,
+    /// What is rendered.
+    pub templates: Templates,
+    /// How the running HAProxy is brought to a new file.
+    pub reload: Reload,
+    /// What is remembered between runs.
+    pub state: State,
+    /// What is said, and where.
+    pub log: Log,
+}
+
+/// The Marathon nodes of one cluster and how they are asked.
+#[derive(Clone, Debug)]
+pub struct Marathon {
+    /// `--marathon`: as written; scheme optional, or `file:PATH`.
+    pub urls: Vec<String>,
+    /// `--marathon-ca-cert`: PEM bundle that is trusted instead of the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// `--insecure`: certificates are not verified.
+    pub insecure: bool,
+    /// `--proxy-from-environment`: honour `http_proxy` and its like.
+    pub proxy_from_environment: bool,
+    /// `--connect-timeout`, default 3 s.
+    pub connect_timeout: Duration,
+    /// `--read-timeout`: the longest silence within an answer, default 10 s.
+    pub read_timeout: Duration,
+    /// `--fetch-timeout`: for the whole answer, default 45 s.
+    pub fetch_timeout: Duration,
+    /// `--max-body`: bytes of one answer after decompression, default 256 MiB.
+    pub max_body: u64,
+}
+
+/// HAProxy on this host.
+#[derive(Clone, Debug)]
+pub struct Haproxy {
+    /// `--haproxy`: name or path of the program, default `haproxy`.
+    pub program: PathBuf,
+    /// `--haproxy-version X.Y`: overrides what the program says of itself.
+    pub version: Option<(u16, u16)>,
+    /// `--haproxy-config`: the file kept in step, default `/etc/haproxy/haproxy.cfg`; maps lie
+    /// beside it.
+    pub config: PathBuf,
+    /// `--stats-socket`: where the running process answers.
+    pub stats_socket: Option<PathBuf>,
+    /// `--master-socket`: where its master answers.
+    pub master_socket: Option<PathBuf>,
+    /// `--pid-file`, default `/run/haproxy.pid`.
+    pub pid_file: PathBuf,
+}
+
+/// The sets of templates that are compiled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateSet {
+    /// One TCP `listen` per app and service port, as the bash bridge wrote them.
+    Bridge,
+}
+
+/// What is rendered.
+#[derive(Clone, Debug)]
+pub struct Templates {
+    /// `--template-set`.
+    pub set: TemplateSet,
+    /// `--template-dir`: files here replace those of the set, one by one.
+    pub dir: Option<PathBuf>,
+}
+
+/// How the running HAProxy is brought to a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadMethod {
+    /// Found out on this host.
+    Auto,
+    /// A new process takes over the listening sockets of the old one (`-sf`).
+    Sf,
+    /// The master process is told, by its socket or SIGUSR2.
+    Master,
+    /// `systemctl reload haproxy`.
+    Systemd,
+    /// `--reload-command`.
+    Command,
+    /// Files are installed and nothing is told.
+    None,
+}
+
+/// How and for how long.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// `--reload`.
+    pub method: ReloadMethod,
+    /// `--reload-command`, run by `sh -c`.
+    pub command: Option<String>,
+    /// `--reload-timeout`: until a reload without proof of success counts as failed, default 30 s.
+    pub timeout: Duration,
+}
+
+/// Where the program remembers.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// `--state-dir`, default `$STATE_DIRECTORY`, else `/var/lib/haproxy-marathon-bridge`.
+    pub dir: PathBuf,
+    /// `--lock-file`, default `lock` in the folder of the config file inside `dir`.
+    pub lock_file: Option<PathBuf>,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// In which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line, for machines.
+    Json,
+}
+
+/// What is said, and where: always standard error until syslog and journald are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// `--log-level`, default `info`.
+    pub level: LogLevel,
+    /// `--log-format`, default `text`.
+    pub format: LogFormat,
+}

@@ -1,0 +1,46 @@
+//! What follows from the command line that was spoken: one row each, instead of ifs elsewhere.
+
+use crate::cluster::ServingTasks;
+
+/// The command lines that the program speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandLine {
+    /// `generate`, `refresh` and their like.
+    Native,
+    /// The bash script `haproxy-marathon-bridge`.
+    Bridge,
+}
+
+/// A row of decisions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whose row it is.
+    pub command_line: CommandLine,
+    /// Which tasks are served.
+    pub serving_tasks: ServingTasks,
+    /// Whether `GET /v2/tasks` as text is asked first: a smaller answer, but one without labels.
+    pub asks_text_first: bool,
+    /// Whether certificates are verified unless told otherwise; curl ran with `-k` in the script.
+    pub verifies_tls: bool,
+}
+
+impl Policy {
+    /// The row of `command_line`.
+    #[must_use]
+    pub const fn of(command_line: CommandLine) -> &'static Self {
+        match command_line {
+            CommandLine::Native => &Self {
+                command_line: CommandLine::Native,
+                serving_tasks: ServingTasks::RunningOrOutOfSight,
+                asks_text_first: false,
+                verifies_tls: true,
+            },
+            CommandLine::Bridge => &Self {
+                command_line: CommandLine::Bridge,
+                serving_tasks: ServingTasks::Running,
+                asks_text_first: true,
+                verifies_tls: false,
+            },
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Keeps HAProxy in step with Mesos Marathon.
+//!
+//! The modules stand in the order of the flow, and each imports only from those above it; a test
+//! holds them to it. `ARCHITECTURE.md` has the picture.
+
+pub mod cluster;
+pub mod config;

@@ -1,0 +1,3 @@
+//! Thin: all is in the library.
+
+fn main() {}
