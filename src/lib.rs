@@ -5,3 +5,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod diff;
+pub mod proxy;
+pub mod render;
+pub mod resolve;

@@ -1,0 +1,239 @@
+//! What changed between the installed file and the new one, and what that means for HAProxy.
+//!
+//! Both are read into an `Outline`: sections with their servers set apart. That works for any
+//! installed file, also for one that somebody else wrote, which a one-shot run has to expect.
+//! A text diff exists for people only.
+
+mod outline;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+pub use outline::{Outline, Section};
+pub use text::{Paint, unified};
+
+/// What a change means for the running HAProxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The texts are the same.
+    Nothing,
+    /// Only servers came, went or changed, in these sections.
+    Servers(Vec<ServerChange>),
+    /// Anything else, with a sentence for each section concerned.
+    Structure(Vec<String>),
+}
+
+/// The servers of one section that differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerChange {
+    /// `listen web-10001`.
+    pub section: String,
+    /// How many there were.
+    pub before: usize,
+    /// How many there are.
+    pub after: usize,
+    /// Lines that came.
+    pub added: Vec<String>,
+    /// Lines that went.
+    pub removed: Vec<String>,
+}
+
+/// Compares the installed text, if there is one, with the new text.
+#[must_use]
+pub fn compare(installed: Option<&str>, new: &str) -> Change {
+    let Some(installed) = installed else {
+        return Change::Structure(vec!["no file was installed".to_owned()]);
+    };
+    if installed == new {
+        return Change::Nothing;
+    }
+    outlines(&Outline::of(installed), &Outline::of(new))
+}
+
+fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
+    let before: BTreeMap<_, _> = old.sections().iter().map(|s| (s.title, s)).collect();
+    let after: BTreeMap<_, _> = new.sections().iter().map(|s| (s.title, s)).collect();
+    let mut reasons = Vec::new();
+    let mut servers = Vec::new();
+    for section in new.sections() {
+        match before.get(section.title) {
+            None => reasons.push(format!("{} is new", section.title)),
+            Some(was) if was.lines != section.lines => {
+                reasons.push(format!("{} changed", section.title));
+            }
+            Some(was) if was.servers != section.servers => {
+                servers.push(server_change(was, section));
+            }
+            Some(_) => (),
+        }
+    }
+    for section in old.sections() {
+        if !after.contains_key(section.title) {
+            reasons.push(format!("{} is gone", section.title));
+        }
+    }
+    // HAProxy gives weight to the order of some sections: `defaults` reach those behind them.
+    if reasons.is_empty() && !old.titles().eq(new.titles()) {
+        reasons.push("order of sections changed".to_owned());
+    }
+    match (reasons.is_empty(), servers.is_empty()) {
+        (true, false) => Change::Servers(servers),
+        (true, true) => Change::Structure(vec!["spacing or remarks changed".to_owned()]),
+        (false, _) => {
+            reasons.extend(servers.iter().map(ToString::to_string));
+            Change::Structure(reasons)
+        }
+    }
+}
+
+fn server_change(old: &Section<'_>, new: &Section<'_>) -> ServerChange {
+    let before: BTreeSet<_> = old.servers.iter().copied().collect();
+    let after: BTreeSet<_> = new.servers.iter().copied().collect();
+    let own = |lines: Vec<&&str>| lines.into_iter().map(|line| (*line).to_owned()).collect();
+    ServerChange {
+        section: new.title.to_owned(),
+        before: old.servers.len(),
+        after: new.servers.len(),
+        added: own(after.difference(&before).collect()),
+        removed: own(before.difference(&after).collect()),
+    }
+}
+
+impl fmt::Display for ServerChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            section,
+            before,
+            after,
+            ..
+        } = self;
+        match (self.added.len(), self.removed.len()) {
+            (0, 0) => write!(f, "{section}: order of servers changed"),
+            (added, removed) if before == after => {
+                write!(
+                    f,
+                    "{section}: {} of {after} servers changed",
+                    added.max(removed)
+                )
+            }
+            _ => write!(f, "{section}: servers {before} → {after}"),
+        }
+    }
+}
+
+/// How many sentences a log line bears before it only counts.
+const TOLD: usize = 3;
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons: Vec<String> = match self {
+            Self::Nothing => return f.write_str("no change"),
+            Self::Servers(changes) => changes.iter().map(ToString::to_string).collect(),
+            Self::Structure(reasons) => reasons.clone(),
+        };
+        f.write_str(&reasons[..reasons.len().min(TOLD)].join("; "))?;
+        match reasons.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "\
+global
+  maxconn 10
+
+listen a-1
+  bind :1
+  server a-2 h:1 check
+  server a-1 h:2 check
+
+listen b-2
+  bind :2
+";
+
+    #[test]
+    fn changes_are_told_apart_and_say_why() {
+        let with = |from: &str, to: &str| OLD.replace(from, to);
+        let cases = [
+            (OLD.to_owned(), "no change"),
+            (with("h:1", "h:3"), "listen a-1: 1 of 2 servers changed"),
+            (
+                with("  server a-2 h:1 check\n", ""),
+                "listen a-1: servers 2 → 1",
+            ),
+            (with("maxconn 10", "maxconn 11"), "global changed"),
+            (
+                with("listen b-2", "listen c-2"),
+                "listen c-2 is new; listen b-2 is gone",
+            ),
+            (
+                with("\nlisten b-2", "\n\nlisten b-2"),
+                "spacing or remarks changed",
+            ),
+            (
+                with("bind :2", "bind :3").replace("h:1", "h:9"),
+                "listen b-2 changed; listen a-1: 1 of 2 servers changed",
+            ),
+        ];
+        for (new, text) in cases {
+            assert_eq!(compare(Some(OLD), &new).to_string(), text);
+        }
+        assert_eq!(compare(None, OLD).to_string(), "no file was installed");
+    }
+
+    #[test]
+    fn only_server_lines_make_a_server_change() {
+        let change = compare(Some(OLD), &OLD.replace("server a-1 h:2", "server a-1 h:7"));
+        let Change::Servers(changes) = change else {
+            panic!("{change}")
+        };
+        assert_eq!(changes[0].added, ["server a-1 h:7 check"]);
+        assert_eq!(changes[0].removed, ["server a-1 h:2 check"]);
+        let moved = "listen a-1\n server x h:1\n bind :1\n";
+        let grown = "listen a-1\n server x h:1\n bind :1\n timeout connect 1s\n";
+        assert!(matches!(compare(Some(moved), grown), Change::Structure(_)));
+    }
+
+    #[test]
+    fn an_order_of_sections_is_no_matter_of_servers() {
+        let (one, other) = (
+            "listen a\n server x h:1\nlisten b\n",
+            "listen b\nlisten a\n server x h:2\n",
+        );
+        let change = compare(Some(one), other);
+        assert!(matches!(change, Change::Structure(_)));
+        assert!(
+            change.to_string().starts_with("order of sections changed"),
+            "{change}"
+        );
+    }
+
+    #[test]
+    fn a_reordering_of_servers_is_seen() {
+        let (one, other) = (
+            "backend b\n server x h:1\n server y h:2\n",
+            "backend b\n server y h:2\n server x h:1\n",
+        );
+        assert_eq!(
+            compare(Some(one), other).to_string(),
+            "backend b: order of servers changed"
+        );
+    }
+
+    #[test]
+    fn many_reasons_are_counted() {
+        let new: String = (0..9)
+            .map(|n| format!("listen l-{n}\n bind :{n}\n"))
+            .collect();
+        assert_eq!(
+            compare(Some(""), &new).to_string(),
+            "listen l-0 is new; listen l-1 is new; listen l-2 is new; and 6 more"
+        );
+    }
+}

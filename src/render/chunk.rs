@@ -1,0 +1,79 @@
+use std::sync::Arc;
+
+use crate::proxy::Owner;
+
+/// A piece of the file and who answers for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// `None` for what belongs to nobody in particular: the header.
+    pub owner: Option<Owner>,
+    /// Whole lines.
+    pub text: Arc<str>,
+}
+
+impl Chunk {
+    pub(super) fn of(owner: &Owner, text: Arc<str>) -> Self {
+        Self {
+            owner: Some(owner.clone()),
+            text,
+        }
+    }
+
+    fn frame(text: &str) -> Self {
+        Self {
+            owner: None,
+            text: text.into(),
+        }
+    }
+}
+
+/// A file as a list of chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    chunks: Vec<Chunk>,
+}
+
+impl Rendered {
+    /// `frame` is the file with `mark` where the sections belong.
+    pub(super) fn new(frame: &str, mark: &str, sections: &[Chunk]) -> Self {
+        let mut chunks = Vec::with_capacity(sections.len() + 2);
+        for (position, part) in frame.split(mark).enumerate() {
+            if position > 0 {
+                chunks.extend_from_slice(sections);
+            }
+            if !part.is_empty() {
+                chunks.push(Chunk::frame(part));
+            }
+        }
+        Self { chunks }
+    }
+
+    /// In the order of the file.
+    #[must_use]
+    pub fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(self.chunks.iter().map(|c| c.text.len()).sum());
+        for chunk in &self.chunks {
+            text.push_str(&chunk.text);
+        }
+        text
+    }
+
+    /// Who answers for `line`, counted from 1 as HAProxy does.
+    #[must_use]
+    pub fn owner_of_line(&self, line: usize) -> Option<&Owner> {
+        let mut last = 0;
+        for chunk in &self.chunks {
+            last += chunk.text.bytes().filter(|&byte| byte == b'\n').count();
+            if line <= last {
+                return chunk.owner.as_ref();
+            }
+        }
+        None
+    }
+}

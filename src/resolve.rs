@@ -1,0 +1,310 @@
+//! Host names to addresses: the only place that asks DNS.
+//!
+//! A name that no longer resolves keeps its last known address, since a DNS fault is no reason to
+//! take a working server out. A name that never resolved is left out: HAProxy would refuse the
+//! whole file for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::cluster::{AppId, Host, ServicePort, Warning};
+
+/// For all names of one turn together.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Each lookup holds a thread.
+const AT_ONCE: usize = 64;
+
+/// Asks for the addresses of a name.
+pub trait Lookup {
+    /// All addresses of `name`, in any order.
+    fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static;
+}
+
+/// The resolver of this host.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
+impl Lookup for System {
+    fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
+        let name = name.to_owned();
+        async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        }
+    }
+}
+
+/// What becomes of names in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// They stay as they are, once they are known to resolve.
+    Keep,
+    /// Their addresses stand in their place.
+    Numeric,
+}
+
+/// Names and what is known of them.
+#[derive(Debug)]
+pub struct Resolver<L> {
+    lookup: L,
+    known: BTreeMap<Box<str>, IpAddr>,
+}
+
+impl<L: Lookup> Resolver<L> {
+    /// Starts from what an earlier run has learnt.
+    pub fn new(lookup: L, known: BTreeMap<Box<str>, IpAddr>) -> Self {
+        Self { lookup, known }
+    }
+
+    /// Names in use and their addresses, to be remembered.
+    pub fn known(&self) -> &BTreeMap<Box<str>, IpAddr> {
+        &self.known
+    }
+
+    /// Resolves the names in `ports` and takes out the endpoints whose names never did.
+    pub async fn resolve(&mut self, ports: &mut [ServicePort], names: Names) -> Vec<Warning> {
+        let asked: BTreeSet<Box<str>> = hosts(ports)
+            .filter_map(|(_, host)| match host {
+                Host::Name(name) => Some(name.clone()),
+                Host::Ip(_) => None,
+            })
+            .collect();
+        self.known.retain(|name, _| asked.contains(name));
+        let mut warnings = Vec::new();
+        for (name, error) in self.ask(asked).await {
+            let users = users(ports, &name);
+            warnings.push(match self.known.get(&name) {
+                Some(address) => stale(&name, &error, *address),
+                None => unknown(&name, &error, &users),
+            });
+        }
+        for port in ports {
+            port.endpoints.retain_mut(|endpoint| {
+                let Host::Name(name) = &endpoint.host else {
+                    return true;
+                };
+                let Some(&address) = self.known.get(name) else {
+                    return false;
+                };
+                if names == Names::Numeric {
+                    endpoint.host = Host::Ip(address);
+                }
+                true
+            });
+        }
+        warnings
+    }
+
+    /// Learns the addresses of all `names` and gives back those without an answer, by name.
+    async fn ask(&mut self, names: BTreeSet<Box<str>>) -> BTreeMap<Box<str>, io::Error> {
+        let deadline = Instant::now() + LIMIT;
+        let mut failed = BTreeMap::new();
+        let mut running = JoinSet::new();
+        let mut waiting = names.into_iter();
+        loop {
+            while running.len() < AT_ONCE
+                && let Some(name) = waiting.next()
+            {
+                let answer = self.lookup.lookup(&name);
+                running.spawn(async move {
+                    let answer = match timeout_at(deadline, answer).await {
+                        Ok(answer) => answer,
+                        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+                    };
+                    (name, answer)
+                });
+            }
+            let Some(done) = running.join_next().await else {
+                return failed;
+            };
+            let (name, answer) = done.expect("a lookup neither panics nor is cancelled");
+            match answer.map(preferred) {
+                Ok(Some(address)) => {
+                    self.known.insert(name, address);
+                }
+                Ok(None) => {
+                    failed.insert(name, io::Error::other("it has no address"));
+                }
+                Err(error) => {
+                    failed.insert(name, error);
+                }
+            }
+        }
+    }
+}
+
+/// The same for every host and every order of answers: the smallest IPv4 address, else the
+/// smallest IPv6 address.
+fn preferred(addresses: Vec<IpAddr>) -> Option<IpAddr> {
+    addresses.into_iter().min()
+}
+
+fn hosts(ports: &[ServicePort]) -> impl Iterator<Item = (&AppId, &Host)> {
+    ports
+        .iter()
+        .flat_map(|port| port.endpoints.iter().map(|e| (&port.app, &e.host)))
+}
+
+fn users(ports: &[ServicePort], name: &str) -> Vec<AppId> {
+    let matches = |host: &Host| matches!(host, Host::Name(own) if **own == *name);
+    hosts(ports)
+        .filter(|(_, host)| matches(host))
+        .map(|(app, _)| app.clone())
+        .collect()
+}
+
+fn stale(name: &str, error: &io::Error, address: IpAddr) -> Warning {
+    warning(
+        name,
+        error,
+        format!("its last known address {address} stays in use"),
+    )
+}
+
+fn unknown(name: &str, error: &io::Error, users: &[AppId]) -> Warning {
+    let apps: BTreeSet<_> = users.iter().map(|app| format!("`{app}`")).collect();
+    let apps: Vec<_> = apps.into_iter().collect();
+    let servers = if users.len() == 1 {
+        "1 server".to_owned()
+    } else {
+        format!("{} servers", users.len())
+    };
+    warning(
+        name,
+        error,
+        format!("{servers} of {} left out", apps.join(", ")),
+    )
+}
+
+fn warning(name: &str, error: &io::Error, effect: String) -> Warning {
+    Warning {
+        app: None,
+        subject: format!("host `{}`", name.escape_default()),
+        found: format!("no address ({error})"),
+        expected: "a name that resolves".to_owned(),
+        effect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Endpoint;
+
+    /// Answers from a table; a missing name does not exist, and "slow" never answers.
+    #[derive(Clone, Default)]
+    struct Table(BTreeMap<&'static str, Vec<IpAddr>>);
+
+    impl Lookup for Table {
+        fn lookup(
+            &self,
+            name: &str,
+        ) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
+            let answer = self.0.get(name).cloned();
+            let slow = name == "slow";
+            async move {
+                if slow {
+                    std::future::pending::<()>().await;
+                }
+                answer.ok_or_else(|| io::Error::other("no such name"))
+            }
+        }
+    }
+
+    fn ports(hosts: &[&str]) -> Vec<ServicePort> {
+        let endpoints = hosts
+            .iter()
+            .map(|host| Endpoint {
+                host: Host::new(host),
+                port: 1,
+                task: "t".into(),
+            })
+            .collect();
+        vec![ServicePort {
+            app: AppId::new("/a"),
+            index: 0,
+            service_port: 80,
+            last_config_change_at: None,
+            endpoints,
+        }]
+    }
+
+    fn shown(ports: &[ServicePort]) -> Vec<String> {
+        hosts(ports).map(|(_, host)| host.to_string()).collect()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn resolver(table: &[(&'static str, &[&str])], known: &[(&str, &str)]) -> Resolver<Table> {
+        let table = table
+            .iter()
+            .map(|(n, a)| (*n, a.iter().map(|a| ip(a)).collect()))
+            .collect();
+        let known = known
+            .iter()
+            .map(|(name, address)| ((*name).into(), ip(address)))
+            .collect();
+        Resolver::new(Table(table), known)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_become_addresses_or_stay_as_the_caller_wants() {
+        let table: &[(&str, &[&str])] = &[("h", &["::1", "10.0.0.2", "10.0.0.1"])];
+        for (names, want) in [(Names::Numeric, "10.0.0.1"), (Names::Keep, "h")] {
+            let mut ports = ports(&["h", "10.9.9.9"]);
+            let warnings = resolver(table, &[]).resolve(&mut ports, names).await;
+            assert_eq!(warnings, []);
+            assert_eq!(shown(&ports), [want, "10.9.9.9"]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_never_resolved_is_left_out_with_one_warning() {
+        for name in ["nowhere", "slow"] {
+            let mut ports = ports(&[name, name, "10.0.0.1"]);
+            let warnings = resolver(&[], &[]).resolve(&mut ports, Names::Keep).await;
+            assert_eq!(shown(&ports), ["10.0.0.1"]);
+            assert_eq!(warnings.len(), 1);
+            let text = warnings[0].to_string();
+            assert!(
+                text.starts_with(&format!("host `{name}`: found no address (")),
+                "{text}"
+            );
+            assert!(text.ends_with("; 2 servers of `/a` left out"), "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_stops_resolving_keeps_its_address() {
+        let mut ports = ports(&["h"]);
+        let mut resolver = resolver(&[], &[("h", "10.0.0.7"), ("unused", "10.0.0.8")]);
+        let warnings = resolver.resolve(&mut ports, Names::Numeric).await;
+        assert_eq!(shown(&ports), ["10.0.0.7"]);
+        assert!(warnings[0].effect.contains("10.0.0.7"), "{}", warnings[0]);
+        assert_eq!(resolver.known().len(), 1, "names out of use are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_names_than_lookups_at_once_are_all_resolved() {
+        let names: Vec<String> = (0..AT_ONCE * 3).map(|n| format!("h{n}")).collect();
+        let names: Vec<&'static str> = names.into_iter().map(|n| &*n.leak()).collect();
+        let table: Vec<(&'static str, &[&str])> = names
+            .iter()
+            .map(|name| (*name, &["10.0.0.1"][..]))
+            .collect();
+        let mut ports = ports(&names);
+        let warnings = resolver(&table, &[])
+            .resolve(&mut ports, Names::Numeric)
+            .await;
+        assert_eq!(warnings, []);
+        assert!(shown(&ports).iter().all(|host| host == "10.0.0.1"));
+    }
+}
