@@ -5,7 +5,7 @@
 
 pub mod cluster;
 pub mod config;
-pub mod diff;
+pub mod resolve;
 pub mod proxy;
 pub mod render;
-pub mod resolve;
+pub mod diff;

@@ -1,0 +1,33 @@
+# The commands of this project. `make` alone lists them.
+
+CARGO ?= cargo
+
+.PHONY: help demo test test-all build lint bench clean needs
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: needs ## show the main job on a private HAProxy with real backends (no root needed)
+	$(CARGO) run --quiet --locked -- demo
+
+test: needs ## run all tests (installs HAProxy if it is missing)
+	$(CARGO) test --locked
+
+test-all: test ## also what takes longer: the measured promises of `make bench`
+	$(CARGO) bench --locked --bench turn -- --assert
+
+build: ## build the optimised program into target/release
+	$(CARGO) build --release --locked
+
+lint: ## check formatting and lints as CI does
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+bench: needs ## measure parse, build, render and generate beside `haproxy -c`
+	$(CARGO) bench --locked --bench turn
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+needs:
+	@tests/needs
