@@ -1,0 +1,64 @@
+//! What the installed file serves, read from its sections: the baseline of a first run, which
+//! remembers nothing, and of every run whose memory is gone.
+
+use crate::cluster::{AppId, Endpoint, Host, ServicePort};
+use crate::diff::Outline;
+
+/// The service ports of a file in the form of the bash bridge; sections of any other form, like
+/// the statistics page, are none.
+#[must_use]
+pub fn served(text: &str) -> Vec<ServicePort> {
+    let outline = Outline::of(text);
+    outline
+        .sections()
+        .iter()
+        .filter_map(|section| {
+            let (name, service_port) =
+                section.title.strip_prefix("listen ")?.trim().rsplit_once('-')?;
+            Some(ServicePort {
+                app: AppId::new(&format!("/{}", name.replace('_', "/"))),
+                index: 0,
+                service_port: service_port.parse().ok()?,
+                last_config_change_at: None,
+                endpoints: section.servers.iter().filter_map(|line| endpoint(line)).collect(),
+            })
+        })
+        .collect()
+}
+
+fn endpoint(line: &str) -> Option<Endpoint> {
+    let (host, port) = line.split_ascii_whitespace().nth(2)?.rsplit_once(':')?;
+    Some(Endpoint { host: Host::new(host), port: port.parse().ok()?, task: "".into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_of_apps_are_read_and_others_passed_over() {
+        let text = "\
+global
+  daemon
+listen stats
+  bind 127.0.0.1:9090
+listen a_b-c-80
+  bind 0.0.0.0:80
+  server a_b-c-2 h1:31000 check
+  server a_b-c-1 [::1]:31001 check
+listen idle-81
+  bind 0.0.0.0:81
+frontend x-1
+  bind :1
+";
+        let ports: Vec<_> = served(text)
+            .into_iter()
+            .map(|port| {
+                let servers: Vec<_> =
+                    port.endpoints.iter().map(|e| format!("{}:{}", e.host, e.port)).collect();
+                format!("{} {} {}", port.app, port.service_port, servers.join(" "))
+            })
+            .collect();
+        assert_eq!(ports, ["/a/b-c 80 h1:31000 [::1]:31001", "/idle 81 "]);
+    }
+}
