@@ -5,3 +5,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod disk;
+pub mod state;
+
+pub mod apply;
