@@ -5,7 +5,11 @@
 
 pub mod cluster;
 pub mod config;
+pub mod disk;
 pub mod resolve;
 pub mod proxy;
 pub mod render;
 pub mod diff;
+pub mod state;
+pub mod guard;
+pub mod apply;

@@ -13,14 +13,21 @@ pub fn served(text: &str) -> Vec<ServicePort> {
         .sections()
         .iter()
         .filter_map(|section| {
-            let (name, service_port) =
-                section.title.strip_prefix("listen ")?.trim().rsplit_once('-')?;
+            let (name, service_port) = section
+                .title
+                .strip_prefix("listen ")?
+                .trim()
+                .rsplit_once('-')?;
             Some(ServicePort {
                 app: AppId::new(&format!("/{}", name.replace('_', "/"))),
                 index: 0,
                 service_port: service_port.parse().ok()?,
                 last_config_change_at: None,
-                endpoints: section.servers.iter().filter_map(|line| endpoint(line)).collect(),
+                endpoints: section
+                    .servers
+                    .iter()
+                    .filter_map(|line| endpoint(line))
+                    .collect(),
             })
         })
         .collect()
@@ -28,7 +35,11 @@ pub fn served(text: &str) -> Vec<ServicePort> {
 
 fn endpoint(line: &str) -> Option<Endpoint> {
     let (host, port) = line.split_ascii_whitespace().nth(2)?.rsplit_once(':')?;
-    Some(Endpoint { host: Host::new(host), port: port.parse().ok()?, task: "".into() })
+    Some(Endpoint {
+        host: Host::new(host),
+        port: port.parse().ok()?,
+        task: "".into(),
+    })
 }
 
 #[cfg(test)]
@@ -54,8 +65,11 @@ frontend x-1
         let ports: Vec<_> = served(text)
             .into_iter()
             .map(|port| {
-                let servers: Vec<_> =
-                    port.endpoints.iter().map(|e| format!("{}:{}", e.host, e.port)).collect();
+                let servers: Vec<_> = port
+                    .endpoints
+                    .iter()
+                    .map(|e| format!("{}:{}", e.host, e.port))
+                    .collect();
                 format!("{} {} {}", port.app, port.service_port, servers.join(" "))
             })
             .collect();

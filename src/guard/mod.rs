@@ -53,7 +53,11 @@ impl Share {
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { service_ports, servers, agreeing } = self;
+        let Self {
+            service_ports,
+            servers,
+            agreeing,
+        } = self;
         write!(
             f,
             "the answer lacks {} of {} service ports and {} of {} servers in service, which stay \
@@ -81,7 +85,10 @@ pub fn hold(
     now: Time,
 ) -> (Vec<ServicePort>, Option<Held>) {
     let losses = Losses::of(served, &fresh);
-    let service_ports = Share { lost: losses.service_ports(), of: served.len() };
+    let service_ports = Share {
+        lost: losses.service_ports(),
+        of: served.len(),
+    };
     let servers = Share {
         lost: losses.servers(),
         of: served.iter().map(|port| port.endpoints.len()).sum(),
@@ -96,7 +103,14 @@ pub fn hold(
         return (fresh, None);
     }
     let lost = losses.owned();
-    (put_back(fresh, lost), Some(Held { service_ports, servers, agreeing }))
+    (
+        put_back(fresh, lost),
+        Some(Held {
+            service_ports,
+            servers,
+            agreeing,
+        }),
+    )
 }
 
 /// What `fresh` lacks, by service port.
@@ -114,7 +128,9 @@ impl<'a> Losses<'a> {
     fn of(served: &'a [ServicePort], fresh: &[ServicePort]) -> Self {
         let mut now: BTreeMap<Key<'_>, BTreeSet<Address<'_>>> = BTreeMap::new();
         for port in fresh {
-            now.entry((&port.app, port.service_port)).or_default().extend(addresses(port));
+            now.entry((&port.app, port.service_port))
+                .or_default()
+                .extend(addresses(port));
         }
         let mut losses = BTreeMap::new();
         for port in served {
@@ -127,14 +143,26 @@ impl<'a> Losses<'a> {
             if net == 0 {
                 continue;
             }
-            let gone = port.endpoints.iter().filter(|e| !present.contains(&(&e.host, e.port)));
-            losses.insert(key, Loss::Servers { net, gone: gone.collect() });
+            let gone = port
+                .endpoints
+                .iter()
+                .filter(|e| !present.contains(&(&e.host, e.port)));
+            losses.insert(
+                key,
+                Loss::Servers {
+                    net,
+                    gone: gone.collect(),
+                },
+            );
         }
         Self(losses)
     }
 
     fn service_ports(&self) -> usize {
-        self.0.values().filter(|loss| matches!(loss, Loss::Whole(_))).count()
+        self.0
+            .values()
+            .filter(|loss| matches!(loss, Loss::Whole(_)))
+            .count()
     }
 
     fn servers(&self) -> usize {
@@ -180,7 +208,9 @@ enum OwnedLoss {
 }
 
 fn addresses(port: &ServicePort) -> impl Iterator<Item = Address<'_>> {
-    port.endpoints.iter().map(|endpoint| (&endpoint.host, endpoint.port))
+    port.endpoints
+        .iter()
+        .map(|endpoint| (&endpoint.host, endpoint.port))
 }
 
 fn count(memory: &mut GuardMemory, fingerprint: String, now: Time) -> u32 {
@@ -206,9 +236,8 @@ fn put_back(mut fresh: Vec<ServicePort>, lost: Vec<(AppId, u16, OwnedLoss)>) -> 
         match loss {
             OwnedLoss::Whole(port) => fresh.push(port),
             OwnedLoss::Servers(gone) => {
-                let same = |port: &&mut ServicePort| {
-                    port.app == app && port.service_port == service_port
-                };
+                let same =
+                    |port: &&mut ServicePort| port.app == app && port.service_port == service_port;
                 if let Some(port) = fresh.iter_mut().find(same) {
                     port.endpoints.extend(gone);
                 }
@@ -229,7 +258,11 @@ mod tests {
     }
 
     fn port(app: &str, servers: std::ops::Range<u16>) -> ServicePort {
-        let endpoint = |number| Endpoint { host: Host::new("h"), port: number, task: "".into() };
+        let endpoint = |number| Endpoint {
+            host: Host::new("h"),
+            port: number,
+            task: "".into(),
+        };
         ServicePort {
             app: AppId::new(app),
             index: 0,
@@ -240,12 +273,17 @@ mod tests {
     }
 
     fn ports(names: &str) -> Vec<ServicePort> {
-        names.chars().map(|name| port(&name.to_string(), 1..3)).collect()
+        names
+            .chars()
+            .map(|name| port(&name.to_string(), 1..3))
+            .collect()
     }
 
     fn shape(ports: &[ServicePort]) -> String {
-        let mut shape: Vec<_> =
-            ports.iter().map(|p| format!("{}{}", &p.app.as_str()[1..], p.endpoints.len())).collect();
+        let mut shape: Vec<_> = ports
+            .iter()
+            .map(|p| format!("{}{}", &p.app.as_str()[1..], p.endpoints.len()))
+            .collect();
         shape.sort();
         shape.join(" ")
     }
@@ -282,13 +320,21 @@ mod tests {
         let (out, held) = hold(&served, fresh, &mut GuardMemory::default(), at(0));
         let held = held.unwrap();
         assert_eq!((held.servers.lost, held.servers.of), (7, 12));
-        assert_eq!(shape(&out), "a11 b3", "b grew, so that nothing of it is lost");
+        assert_eq!(
+            shape(&out),
+            "a11 b3",
+            "b grew, so that nothing of it is lost"
+        );
     }
 
     #[test]
     fn a_rolling_replacement_is_no_loss() {
-        let (out, held) =
-            hold(&[port("a", 1..11)], vec![port("a", 21..31)], &mut GuardMemory::default(), at(0));
+        let (out, held) = hold(
+            &[port("a", 1..11)],
+            vec![port("a", 21..31)],
+            &mut GuardMemory::default(),
+            at(0),
+        );
         assert_eq!((shape(&out).as_str(), held), ("a10", None));
     }
 
@@ -307,7 +353,11 @@ mod tests {
         assert_eq!(held("b", 20), (all.clone(), Some(1)), "they do not agree");
         assert_eq!(held("b", 30), (all.clone(), Some(2)));
         assert_eq!(held("b", 40), ("b2".to_owned(), None));
-        assert_eq!(held("a", 50), (all, Some(1)), "nothing is left of the earlier count");
+        assert_eq!(
+            held("a", 50),
+            (all, Some(1)),
+            "nothing is left of the earlier count"
+        );
     }
 
     #[test]

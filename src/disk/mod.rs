@@ -1,0 +1,357 @@
+//! The primitive steps by which files are read and changed, each worth one system call.
+//!
+//! What must survive a kill or a full disk at any point is written against [`Disk`], so that tests
+//! can stop it, or let it fail, after every single step: [`OsDisk`] is the host's disk,
+//! [`MemoryDisk`] a simulated one that can also lose its power, [`FaultyDisk`] breaks either.
+
+mod digest;
+mod faulty;
+mod memory;
+mod os;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub use digest::Digest;
+#[doc(hidden)]
+pub use faulty::{Fault, FaultyDisk};
+#[doc(hidden)]
+pub use memory::{MemoryDisk, PowerCut};
+pub use os::OsDisk;
+
+/// What came of a step.
+pub type Result<T, E = DiskError> = std::result::Result<T, E>;
+
+/// Reads and changes files, one small step at a time.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// The whole content; `None` where there is no such file. Links are followed.
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>>;
+    /// Mode, owner and age; `None` where there is no such file. Links are followed.
+    fn look(&self, path: &Path) -> Result<Option<Facts>>;
+    /// Where the file really lies: `path` itself unless it is a symbolic link. It need not exist.
+    fn target(&self, path: &Path) -> Result<PathBuf>;
+    /// Names in a folder, sorted; none where there is no such folder.
+    fn list(&self, folder: &Path) -> Result<Vec<OsString>>;
+
+    /// Makes one folder; one that is there already is left as it is.
+    fn make_folder(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Makes an empty file; fails where anything of that name exists, be it a dangling link.
+    fn create(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Puts `content` in the place of what the file held; the file must exist. Not atomic.
+    fn write(&self, path: &Path, content: &[u8]) -> Result<()>;
+    /// Sets the permission bits.
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Sets the group and, unless `None`, the user.
+    fn set_owner(&self, path: &Path, uid: Option<u32>, gid: u32) -> Result<()>;
+    /// Returns once content and mode of the file would outlive a power cut.
+    fn sync_file(&self, path: &Path) -> Result<()>;
+    /// Returns once the names in the folder would outlive a power cut.
+    fn sync_folder(&self, path: &Path) -> Result<()>;
+    /// Gives a file another name, in place of a file that had it; nobody sees a state between.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Takes a name away; one that is not there is no error. Links are not followed.
+    fn remove(&self, path: &Path) -> Result<()>;
+}
+
+impl<D: Disk + ?Sized> Disk for &D {
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        (**self).read(path)
+    }
+
+    fn look(&self, path: &Path) -> Result<Option<Facts>> {
+        (**self).look(path)
+    }
+
+    fn target(&self, path: &Path) -> Result<PathBuf> {
+        (**self).target(path)
+    }
+
+    fn list(&self, folder: &Path) -> Result<Vec<OsString>> {
+        (**self).list(folder)
+    }
+
+    fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
+        (**self).make_folder(path, mode)
+    }
+
+    fn create(&self, path: &Path, mode: u32) -> Result<()> {
+        (**self).create(path, mode)
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
+        (**self).write(path, content)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        (**self).set_mode(path, mode)
+    }
+
+    fn set_owner(&self, path: &Path, uid: Option<u32>, gid: u32) -> Result<()> {
+        (**self).set_owner(path, uid, gid)
+    }
+
+    fn sync_file(&self, path: &Path) -> Result<()> {
+        (**self).sync_file(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> Result<()> {
+        (**self).sync_folder(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        (**self).remove(path)
+    }
+}
+
+/// What is known of a file besides its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Permission bits, without the kind of file.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// When the content was last changed.
+    pub modified: SystemTime,
+}
+
+/// Which step it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the functions of `Disk` are")]
+pub enum Step {
+    Read,
+    Look,
+    Target,
+    List,
+    MakeFolder,
+    Create,
+    Write,
+    SetMode,
+    SetOwner,
+    SyncFile,
+    SyncFolder,
+    Rename,
+    Remove,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Look => "look at",
+            Self::Target => "follow the link",
+            Self::List => "list the folder",
+            Self::MakeFolder => "make the folder",
+            Self::Create => "create",
+            Self::Write => "write",
+            Self::SetMode => "set the mode of",
+            Self::SetOwner => "set the owner of",
+            Self::SyncFile => "fsync",
+            Self::SyncFolder => "fsync the folder",
+            Self::Rename => "rename a file to",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+/// A step that was not done.
+#[derive(Debug)]
+pub struct DiskError {
+    step: Step,
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl DiskError {
+    /// `path` is what the step was to change; for a rename, the new name.
+    #[must_use]
+    pub fn new(step: Step, path: &Path, cause: io::Error) -> Self {
+        Self {
+            step,
+            path: path.to_owned(),
+            cause,
+        }
+    }
+
+    /// Which step it was.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// What it was to read or change.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why, as the system says.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.cause.kind()
+    }
+
+    /// Whether a [`FaultyDisk`] plays dead: a real process would not be there to see this.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.cause
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<faulty::Killed>)
+    }
+}
+
+/// The cause is part of the sentence, so that it is not lost where only the sentence is kept.
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot {} `{}`: {}",
+            self.step,
+            self.path.display(),
+            self.cause
+        )
+    }
+}
+
+impl std::error::Error for DiskError {}
+
+/// Replaces a file of our own so that a reader finds the old content or the new, never a part.
+///
+/// The name of the temporary file does not change, so that a run that was killed leaves at most
+/// one, which the next takes away.
+///
+/// # Errors
+///
+/// The first step that failed; the file is then as it was.
+pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let temporary = beside(path, |name| format!(".{name}.new"));
+    let replaced = stage(disk, &temporary, content, mode)
+        .and_then(|()| disk.rename(&temporary, path))
+        .and_then(|()| disk.sync_folder(folder_of(path)));
+    if replaced.is_err() {
+        // What is left of it is taken away by the next attempt at the latest.
+        let _ = disk.remove(&temporary);
+    }
+    replaced
+}
+
+/// Writes a new file whole and durable, in place of a leftover of the same name.
+pub(crate) fn stage(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    create_afresh(disk, path, mode)?;
+    disk.write(path, content)?;
+    disk.sync_file(path)
+}
+
+/// Makes an empty file in place of a leftover of the same name.
+pub(crate) fn create_afresh(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
+    match disk.create(path, mode) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(path)?;
+            disk.create(path, mode)
+        }
+        created => created,
+    }
+}
+
+/// A file in the same folder.
+pub(crate) fn beside(path: &Path, name: impl FnOnce(&str) -> String) -> PathBuf {
+    let old = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(name(&old))
+}
+
+/// The folder that holds the file's name.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disks() -> (tempfile::TempDir, [Box<dyn Disk>; 2]) {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = MemoryDisk::new();
+        memory.put_folder(folder.path());
+        (folder, [Box::new(OsDisk), Box::new(memory)])
+    }
+
+    #[test]
+    fn the_simulated_disk_answers_like_the_real_one() {
+        let (folder, disks) = disks();
+        let path = |name: &str| folder.path().join(name);
+        let mut transcripts = Vec::new();
+        for disk in disks {
+            let mut said: Vec<String> = Vec::new();
+            let mut note = |what: Result<String>| {
+                said.push(what.unwrap_or_else(|error| format!("{} {:?}", error, error.kind())));
+            };
+            let done = |result: Result<()>| result.map(|()| "done".to_owned());
+            note(disk.read(&path("a")).map(|read| format!("{read:?}")));
+            note(disk.look(&path("a")).map(|facts| format!("{facts:?}")));
+            note(done(disk.write(&path("a"), b"1")));
+            note(done(disk.sync_file(&path("a"))));
+            note(done(disk.rename(&path("a"), &path("b"))));
+            note(done(disk.remove(&path("a"))));
+            note(done(disk.create(&path("a"), 0o600)));
+            note(done(disk.create(&path("a"), 0o600)));
+            note(done(disk.write(&path("a"), b"longer")));
+            note(done(disk.write(&path("a"), b"short")));
+            note(done(disk.set_mode(&path("a"), 0o640)));
+            note(
+                disk.look(&path("a"))
+                    .map(|facts| format!("{:o}", facts.unwrap().mode)),
+            );
+            note(done(disk.rename(&path("a"), &path("b"))));
+            note(disk.read(&path("b")).map(|read| format!("{read:?}")));
+            note(disk.target(&path("b")).map(|path| format!("{path:?}")));
+            note(done(disk.make_folder(&path("d"), 0o700)));
+            note(done(disk.make_folder(&path("d"), 0o700)));
+            note(done(disk.create(&path("none/a"), 0o600)));
+            note(done(disk.create(&path("b/a"), 0o600)));
+            note(done(disk.sync_folder(folder.path())));
+            note(disk.list(folder.path()).map(|names| format!("{names:?}")));
+            note(disk.list(&path("none")).map(|names| format!("{names:?}")));
+            note(disk.read(&path("d")).map(|read| format!("{read:?}")));
+            transcripts.push(said);
+        }
+        assert_eq!(transcripts[0], transcripts[1]);
+    }
+
+    #[test]
+    fn a_replaced_file_is_old_or_new_after_a_kill_or_a_power_cut_at_any_step() {
+        let path = Path::new("/var/state.json");
+        for cut in [None, Some(PowerCut::LosesNames), Some(PowerCut::KeepsNames)] {
+            for killed_after in 0.. {
+                let disk = FaultyDisk::new(MemoryDisk::new(), Fault::KilledAfter(killed_after));
+                disk.inner().put(path, b"old");
+                let replaced = replace(&disk, path, b"new", 0o600);
+                if let Some(cut) = cut {
+                    disk.inner().power_cut(cut);
+                }
+                let left = disk.inner().text(path).unwrap();
+                assert!(
+                    ["old", "new"].contains(&left.as_str()),
+                    "{killed_after}: {left}"
+                );
+                replace(disk.inner(), path, b"newer", 0o600).unwrap();
+                assert_eq!(disk.inner().names(), ["/var/state.json"]);
+                if replaced.is_ok() {
+                    assert_eq!(left, "new");
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+use super::{Disk, DiskError, Facts, Result, Step, folder_of};
+
+/// As many as Linux follows before it says that links run in a circle.
+const LINKS: usize = 40;
+
+/// The disk of this host.
+#[derive(Clone, Copy, Debug)]
+pub struct OsDisk;
+
+impl Disk for OsDisk {
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        absent_is_none(fs::read(path)).map_err(|cause| DiskError::new(Step::Read, path, cause))
+    }
+
+    fn look(&self, path: &Path) -> Result<Option<Facts>> {
+        let look = || -> io::Result<Option<Facts>> {
+            let Some(metadata) = absent_is_none(fs::metadata(path))? else {
+                return Ok(None);
+            };
+            Ok(Some(Facts {
+                mode: metadata.mode() & 0o7777,
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+                modified: metadata.modified()?,
+            }))
+        };
+        look().map_err(|cause| DiskError::new(Step::Look, path, cause))
+    }
+
+    fn target(&self, path: &Path) -> Result<PathBuf> {
+        let failed = |cause| DiskError::new(Step::Target, path, cause);
+        let mut target = path.to_owned();
+        for _ in 0..LINKS {
+            match fs::read_link(&target) {
+                // An absolute link replaces the folder it is joined to.
+                Ok(link) => target = folder_of(&target).join(link),
+                // EINVAL: there is something, and it is not a link.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) =>
+                {
+                    return Ok(target);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(failed(io::Error::other("links run in a circle")))
+    }
+
+    fn list(&self, folder: &Path) -> Result<Vec<OsString>> {
+        let list = || -> io::Result<Vec<OsString>> {
+            let Some(entries) = absent_is_none(fs::read_dir(folder))? else {
+                return Ok(Vec::new());
+            };
+            let mut names = entries
+                .map(|entry| Ok(entry?.file_name()))
+                .collect::<io::Result<Vec<_>>>()?;
+            names.sort();
+            Ok(names)
+        };
+        list().map_err(|cause| DiskError::new(Step::List, folder, cause))
+    }
+
+    fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
+        let made = fs::DirBuilder::new().mode(mode).create(path);
+        match made {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made.map_err(|cause| DiskError::new(Step::MakeFolder, path, cause)),
+        }
+    }
+
+    fn create(&self, path: &Path, mode: u32) -> Result<()> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)
+            .map(drop)
+            .map_err(|cause| DiskError::new(Step::Create, path, cause))
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(path)
+            .and_then(|mut file| file.write_all(content))
+            .map_err(|cause| DiskError::new(Step::Write, path, cause))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        fs::set_permissions(path, Permissions::from_mode(mode))
+            .map_err(|cause| DiskError::new(Step::SetMode, path, cause))
+    }
+
+    fn set_owner(&self, path: &Path, uid: Option<u32>, gid: u32) -> Result<()> {
+        lchown(path, uid, Some(gid)).map_err(|cause| DiskError::new(Step::SetOwner, path, cause))
+    }
+
+    fn sync_file(&self, path: &Path) -> Result<()> {
+        File::open(path)
+            .and_then(|file| file.sync_all())
+            .map_err(|cause| DiskError::new(Step::SyncFile, path, cause))
+    }
+
+    fn sync_folder(&self, path: &Path) -> Result<()> {
+        match File::open(path).and_then(|folder| folder.sync_all()) {
+            // Some network and FUSE file systems know no such thing; there is nothing to be had.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::InvalidInput | ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            synced => synced.map_err(|cause| DiskError::new(Step::SyncFolder, path, cause)),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to).map_err(|cause| DiskError::new(Step::Rename, to, cause))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        absent_is_none(fs::remove_file(path))
+            .map(drop)
+            .map_err(|cause| DiskError::new(Step::Remove, path, cause))
+    }
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_its_file_even_where_that_does_not_exist_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        symlink("b", path("a")).unwrap();
+        symlink(path("c"), path("b")).unwrap();
+        assert_eq!(OsDisk.target(&path("a")).unwrap(), path("c"));
+        symlink("round", path("round")).unwrap();
+        let error = OsDisk.target(&path("round")).unwrap_err();
+        assert!(error.to_string().contains("circle"), "{error}");
+    }
+
+    #[test]
+    fn a_link_is_neither_created_over_nor_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "kept").unwrap();
+        symlink(&file, &link).unwrap();
+        assert_eq!(
+            OsDisk.create(&link, 0o600).unwrap_err().step(),
+            Step::Create
+        );
+        assert_eq!(
+            OsDisk.write(&link, b"lost").unwrap_err().step(),
+            Step::Write
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    }
+}

@@ -1,0 +1,261 @@
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::disk::{self, Digest, Disk, DiskError, folder_of};
+
+/// The format that is written; older ones are read.
+const FORMAT: u32 = 1;
+
+/// What is remembered may hold passwords of the configuration.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
+
+/// The folder of one `haproxy.cfg` inside `--state-dir`. It can be read, and no more: whoever
+/// wants to write needs a [`Writable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// Marathon's last complete answer, in the form of `file:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedSnapshot {
+    /// As it was saved.
+    pub bytes: Vec<u8>,
+    /// When it last differed from the one before.
+    pub saved_at: SystemTime,
+}
+
+impl Folder {
+    /// The folder of `cfg`, which need not exist: `haproxy.cfg-1a2b3c4d5e6f7081`, of the file's
+    /// name for people and the digest of its whole path, so that files of one name stay apart.
+    #[must_use]
+    pub fn of(state_dir: &Path, cfg: &Path) -> Self {
+        let cfg = canonical(cfg);
+        let name = cfg.file_name().unwrap_or_default().to_string_lossy();
+        let digest = Digest::of(cfg.as_os_str().as_encoded_bytes()).short(16);
+        Self {
+            path: state_dir.join(format!("{name}-{digest}")),
+        }
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was remembered, and a warning where that is nothing and should be something.
+    #[must_use]
+    pub fn load(&self, disk: &dyn Disk) -> (State, Option<String>) {
+        let (state, warning, _) = self.read(disk);
+        (state, warning)
+    }
+
+    /// The last complete answer of Marathon; none where there was none or it cannot be read.
+    #[must_use]
+    pub fn load_snapshot(&self, disk: &dyn Disk) -> Option<SavedSnapshot> {
+        let path = self.snapshot_path();
+        let bytes = disk.read(&path).ok()??;
+        let facts = disk.look(&path).ok()??;
+        Some(SavedSnapshot {
+            bytes,
+            saved_at: facts.modified,
+        })
+    }
+
+    fn state_path(&self) -> PathBuf {
+        self.path.join("state.json")
+    }
+
+    fn snapshot_path(&self) -> PathBuf {
+        self.path.join("snapshot.json")
+    }
+
+    fn read(&self, disk: &dyn Disk) -> (State, Option<String>, OnDisk) {
+        let path = self.state_path();
+        let shown = path.display();
+        let content = match disk.read(&path) {
+            Ok(Some(content)) => content,
+            Ok(None) => return (State::default(), None, OnDisk::Ours(None)),
+            Err(error) => {
+                let warning = format!("{error}; the run goes on without memory");
+                return (State::default(), Some(warning), OnDisk::Ours(None));
+            }
+        };
+        let format = match serde_json::from_slice::<Format>(&content) {
+            Ok(Format { format }) => format,
+            Err(error) => {
+                return (
+                    State::default(),
+                    Some(corrupt(&path, &error)),
+                    OnDisk::Ours(None),
+                );
+            }
+        };
+        if format > FORMAT {
+            let warning = format!(
+                "state `{shown}` has format {format}, expected at most {FORMAT}: a newer version \
+                 wrote it; it is left alone and the run goes on without memory"
+            );
+            return (State::default(), Some(warning), OnDisk::OfANewerProgram);
+        }
+        match serde_json::from_slice(&content) {
+            Ok(state) => (state, None, OnDisk::Ours(Some(Digest::of(&content)))),
+            Err(error) => (
+                State::default(),
+                Some(corrupt(&path, &error)),
+                OnDisk::Ours(None),
+            ),
+        }
+    }
+}
+
+/// The absolute path of a file whose folder is known by its real name, so that it is the same from
+/// wherever it is named. The file itself need not exist; where it is a link, it is the link that
+/// counts.
+#[must_use]
+pub fn canonical(file: &Path) -> PathBuf {
+    let Some(name) = file.file_name() else {
+        return file.to_owned();
+    };
+    let folder = folder_of(file);
+    fs::canonicalize(folder)
+        .or_else(|_| std::path::absolute(folder))
+        .unwrap_or_else(|_| folder.to_owned())
+        .join(name)
+}
+
+fn corrupt(path: &Path, error: &serde_json::Error) -> String {
+    let shown = path.display();
+    format!("state `{shown}` is not what was written: {error}; the run goes on without memory")
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+#[derive(Serialize)]
+struct Versioned<'a> {
+    format: u32,
+    #[serde(flatten)]
+    state: &'a State,
+}
+
+/// What a save would overwrite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnDisk {
+    /// Nothing, or a file that we may replace; its digest where it is known to be whole.
+    Ours(Option<Digest>),
+    OfANewerProgram,
+}
+
+/// The right to write the folder. Commands that only read have none.
+#[derive(Debug)]
+pub struct Writable {
+    folder: Folder,
+    exists: bool,
+    state: OnDisk,
+    snapshot: Option<Digest>,
+    /// Whether the last save failed and that was said.
+    complained: bool,
+}
+
+impl Writable {
+    /// Makes the folder where it is missing and reads what is in it. A warning says why nothing
+    /// will be remembered, or was; the run goes on.
+    #[must_use]
+    pub fn open(disk: &dyn Disk, folder: Folder) -> (Self, State, Option<String>) {
+        let (state, unread, on_disk) = folder.read(disk);
+        let made = make_folder(disk, folder.path());
+        let writable = Self {
+            exists: made.is_ok(),
+            folder,
+            state: on_disk,
+            snapshot: None,
+            complained: made.is_err(),
+        };
+        let unmade = made
+            .err()
+            .map(|error| format!("{error}; nothing is remembered for the next run"));
+        (writable, state, unread.or(unmade))
+    }
+
+    /// Where the folder lies; `None` where it could not be made.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.exists.then_some(self.folder.path())
+    }
+
+    /// What may be read in it.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Saves the state if it differs from what is saved. Returns a warning when that fails for the
+    /// first time in a row: the next run remembers what was saved last.
+    pub fn save(&mut self, disk: &dyn Disk, state: &State) -> Option<String> {
+        let OnDisk::Ours(saved) = self.state else {
+            return None;
+        };
+        let versioned = Versioned {
+            format: FORMAT,
+            state,
+        };
+        let mut content =
+            serde_json::to_vec_pretty(&versioned).expect("maps with keys that are text or numbers");
+        content.push(b'\n');
+        let digest = Digest::of(&content);
+        if !self.exists || saved == Some(digest) {
+            return None;
+        }
+        let replaced = disk::replace(disk, &self.folder.state_path(), &content, FILE_MODE);
+        self.state = OnDisk::Ours(replaced.is_ok().then_some(digest));
+        self.complain(replaced)
+    }
+
+    /// Saves Marathon's answer if it differs from the one that this run saved before. Returns a
+    /// warning as [`Writable::save`] does.
+    pub fn save_snapshot(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Option<String> {
+        let digest = Digest::of(bytes);
+        if !self.exists || self.snapshot == Some(digest) {
+            return None;
+        }
+        let replaced = disk::replace(disk, &self.folder.snapshot_path(), bytes, FILE_MODE);
+        self.snapshot = replaced.is_ok().then_some(digest);
+        self.complain(replaced)
+    }
+
+    fn complain(&mut self, replaced: Result<(), DiskError>) -> Option<String> {
+        let first = !self.complained;
+        self.complained = replaced.is_err();
+        let error = replaced.err().filter(|_| first)?;
+        Some(format!("{error}; the next run will not know of this one"))
+    }
+}
+
+/// Makes the folder and those above it, for nobody but us.
+fn make_folder(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    match disk.make_folder(path, FOLDER_MODE) {
+        Err(error) if error.kind() == ErrorKind::NotFound && path.parent().is_some() => {
+            make_folder(disk, folder_of(path))?;
+            disk.make_folder(path, FOLDER_MODE)?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            let cause = io::Error::new(error.kind(), "a file stands where a folder is expected");
+            return Err(DiskError::new(error.step(), error.path(), cause));
+        }
+        made => made?,
+    }
+    disk.sync_folder(folder_of(path))
+}
+
+#[cfg(test)]
+mod tests;

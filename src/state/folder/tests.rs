@@ -1,0 +1,209 @@
+use std::collections::BTreeMap;
+
+use super::super::{Applied, GuardMemory, LastTurn, Paused, Pending, Time, TurnOutcome};
+use super::*;
+use crate::cluster::AppId;
+use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk};
+
+fn folder() -> Folder {
+    Folder::of(Path::new("/var/lib/hmb"), Path::new("/nowhere/haproxy.cfg"))
+}
+
+fn full() -> State {
+    let time = Time::at(SystemTime::UNIX_EPOCH);
+    let digest = Digest::of(b"cfg");
+    State {
+        applied: Some(Applied {
+            cfg_hash: digest,
+            map_hashes: BTreeMap::from([("domain2backend.map".to_owned(), digest)]),
+            structure_hash: Some("0123".to_owned()),
+            at: time,
+            how: "sf".to_owned(),
+            haproxy_pid: Some(1),
+        }),
+        pending: Some(Pending {
+            cfg_hash: digest,
+            attempts: 1,
+            last_error: "no answer".to_owned(),
+            next_try_at: time,
+        }),
+        last_turn: Some(LastTurn {
+            at: time,
+            outcome: TurnOutcome::ReloadFailed,
+            detail: None,
+            warnings: vec!["one".to_owned()],
+            marathon: Some("http://m:8080".to_owned()),
+        }),
+        last_good_marathon: Some("http://m:8080".to_owned()),
+        guard: GuardMemory {
+            agreeing_fetches: 2,
+            first_at: Some(time),
+            last_at: Some(time),
+            fingerprint: Some("f".to_owned()),
+        },
+        incumbents: BTreeMap::from([(10_000, AppId::new("/a"))]),
+        service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
+        paused: Some(Paused {
+            since: time,
+            by: "root".to_owned(),
+        }),
+    }
+}
+
+/// A disk on which `state.json` holds this text.
+fn disk_with(text: &str) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    disk.put(&folder().state_path(), text.as_bytes());
+    disk
+}
+
+#[test]
+fn what_was_saved_is_loaded_by_the_next_run() {
+    let disk = MemoryDisk::new();
+    let (mut writable, state, warning) = Writable::open(&disk, folder());
+    assert_eq!((state, warning), (State::default(), None));
+    assert_eq!(writable.save(&disk, &full()), None);
+    assert_eq!(writable.save_snapshot(&disk, b"apps"), None);
+
+    assert_eq!(folder().load(&disk), (full(), None));
+    let snapshot = folder().load_snapshot(&disk).unwrap();
+    assert_eq!(snapshot.bytes, b"apps");
+    assert_eq!(
+        disk.look(&folder().state_path()).unwrap().unwrap().mode,
+        0o600
+    );
+}
+
+#[test]
+fn the_folder_is_for_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::of(&dir.path().join("a/b"), Path::new("/nowhere/haproxy.cfg"));
+    let (writable, _, warning) = Writable::open(&OsDisk, folder);
+    assert_eq!(warning, None);
+    let mode = fs::metadata(writable.path().unwrap())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[test]
+fn an_unchanged_state_is_not_written_again_not_even_by_the_next_run() {
+    let disk = FaultyDisk::new(MemoryDisk::new(), Fault::None);
+    let (mut writable, _, _) = Writable::open(&disk, folder());
+    writable.save(&disk, &full());
+    writable.save_snapshot(&disk, b"apps");
+    let steps = disk.steps();
+    writable.save(&disk, &full());
+    writable.save_snapshot(&disk, b"apps");
+    assert_eq!(disk.steps(), steps);
+
+    let before = disk.inner().look(&folder().state_path()).unwrap();
+    let (mut writable, state, _) = Writable::open(&disk, folder());
+    writable.save(&disk, &state);
+    assert_eq!(disk.inner().look(&folder().state_path()).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_a_newer_program_is_never_overwritten() {
+    let text = r#"{"format": 2, "applied": "by other rules"}"#;
+    let disk = disk_with(text);
+    let (mut writable, state, warning) = Writable::open(&disk, folder());
+    assert_eq!(state, State::default());
+    let warning = warning.unwrap();
+    assert!(
+        warning.contains("format 2, expected at most 1"),
+        "{warning}"
+    );
+    assert_eq!(writable.save(&disk, &full()), None);
+    assert_eq!(disk.text(&folder().state_path()).unwrap(), text);
+}
+
+#[test]
+fn a_file_of_an_older_format_is_read_and_saved_in_ours() {
+    let disk = disk_with(r#"{"format": 0, "last_good_marathon": "http://m:8080", "gone": [1]}"#);
+    let (mut writable, state, warning) = Writable::open(&disk, folder());
+    assert_eq!(warning, None);
+    let expected = State {
+        last_good_marathon: Some("http://m:8080".to_owned()),
+        ..State::default()
+    };
+    assert_eq!(state, expected);
+    writable.save(&disk, &state);
+    let saved = disk.text(&folder().state_path()).unwrap();
+    assert!(saved.starts_with("{\n  \"format\": 1,\n"), "{saved}");
+}
+
+#[test]
+fn a_corrupt_file_costs_one_warning_and_is_replaced() {
+    for text in [
+        "",
+        "{",
+        "\0\0\0",
+        "[]",
+        r#"{"format": 1, "incumbents": {"x": "/a"}}"#,
+    ] {
+        let disk = disk_with(text);
+        let (mut writable, state, warning) = Writable::open(&disk, folder());
+        assert_eq!(state, State::default());
+        let warning = warning.unwrap();
+        assert!(warning.contains("is not what was written"), "{warning}");
+        assert_eq!(writable.save(&disk, &full()), None);
+        assert_eq!(folder().load(&disk), (full(), None));
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_costs_one_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let folder = Folder::of(&dir.path().join("file"), Path::new("/nowhere/haproxy.cfg"));
+    let (mut writable, state, warning) = Writable::open(&OsDisk, folder);
+    assert_eq!(state, State::default());
+    assert!(warning.unwrap().contains(&*dir.path().to_string_lossy()));
+    assert_eq!(writable.path(), None);
+    assert_eq!(writable.save(&OsDisk, &full()), None);
+    assert_eq!(writable.save_snapshot(&OsDisk, b"apps"), None);
+}
+
+#[test]
+fn a_full_disk_costs_one_warning_until_it_ends() {
+    let disk = MemoryDisk::new();
+    let (mut writable, _, _) = Writable::open(&disk, folder());
+    let full_disk = FaultyDisk::new(&disk, Fault::From(1, ErrorKind::StorageFull));
+    let warning = writable.save(&full_disk, &full()).unwrap();
+    assert!(warning.contains(".state.json.new"), "{warning}");
+    assert_eq!(writable.save(&full_disk, &full()), None);
+    assert_eq!(writable.save(&disk, &full()), None);
+    assert_eq!(folder().load(&disk).0, full());
+    assert!(writable.save(&full_disk, &State::default()).is_some());
+}
+
+#[test]
+fn reading_changes_nothing() {
+    let disk = FaultyDisk::new(disk_with("{"), Fault::None);
+    let _ = folder().load(&disk);
+    let _ = folder().load_snapshot(&disk);
+    assert_eq!(disk.steps(), 0);
+}
+
+#[test]
+fn one_file_has_one_folder_however_it_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let real = dir.path().join("real");
+    fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(&real, dir.path().join("link")).unwrap();
+    let of = |cfg: &str| Folder::of(Path::new("/s"), &dir.path().join(cfg));
+    assert_eq!(of("real/haproxy.cfg"), of("link/haproxy.cfg"));
+    assert_eq!(of("real/haproxy.cfg"), of("real/../link/haproxy.cfg"));
+    assert_ne!(of("real/haproxy.cfg"), of("real/other.cfg"));
+    assert_ne!(of("real/haproxy.cfg"), of("haproxy.cfg"));
+    let name = of("haproxy.cfg")
+        .path
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    assert!(name.starts_with("haproxy.cfg-") && name.len() == "haproxy.cfg-".len() + 16);
+}

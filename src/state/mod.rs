@@ -1,0 +1,134 @@
+//! What is remembered between runs, and the folder that holds it.
+//!
+//! In comes what a turn learnt; out comes what the run before knew. Nothing that is served depends
+//! on it: whatever is missing, unreadable or written by a newer program costs one warning, and the
+//! run goes on as the first one would.
+
+mod app_ids;
+mod folder;
+mod time;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::AppId;
+use crate::disk::Digest;
+
+pub use folder::{Folder, SavedSnapshot, Writable, canonical};
+pub use time::Time;
+
+/// The content of `state.json`.
+///
+/// Fields that the file lacks take the value that a first run has, so that a file of an older
+/// format is read as it stands; unknown ones are passed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// What HAProxy was last proved to run, apart from what lies on the disk.
+    pub applied: Option<Applied>,
+    /// A reload that failed and has to be tried again.
+    pub pending: Option<Pending>,
+    /// What came of the last turn.
+    pub last_turn: Option<LastTurn>,
+    /// Address of the Marathon that answered last, without user and password.
+    pub last_good_marathon: Option<String>,
+    /// How sure the removal guard is of a removal that it holds.
+    pub guard: GuardMemory,
+    /// Who serves a service port that several apps ask for.
+    #[serde(with = "app_ids::values")]
+    pub incumbents: BTreeMap<u16, AppId>,
+    /// What the last turn served, as the removal guard counts it: servers by app and service port.
+    #[serde(with = "app_ids::keys")]
+    pub service_ports: BTreeMap<AppId, BTreeMap<u16, u32>>,
+    /// Set while an operator keeps the program from changing anything.
+    pub paused: Option<Paused>,
+}
+
+/// A set of files that HAProxy was proved to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Of `haproxy.cfg`.
+    pub cfg_hash: Digest,
+    /// Of the maps, by file name.
+    #[serde(default)]
+    pub map_hashes: BTreeMap<String, Digest>,
+    /// Of the structure, as the file's `description` carries it.
+    pub structure_hash: Option<String>,
+    /// When it was proved.
+    pub at: Time,
+    /// How HAProxy was brought to it: the reload method, or the runtime API.
+    pub how: String,
+    /// Which process ran it.
+    pub haproxy_pid: Option<u32>,
+}
+
+/// Files that are installed and that HAProxy could not be brought to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Of the `haproxy.cfg` in question.
+    pub cfg_hash: Digest,
+    /// How often it was tried; at least 1.
+    pub attempts: u32,
+    /// What went wrong last.
+    pub last_error: String,
+    /// Not before.
+    pub next_try_at: Time,
+}
+
+/// What operators ask for first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastTurn {
+    /// When it ended.
+    pub at: Time,
+    /// How it ended.
+    pub outcome: TurnOutcome,
+    /// The same in a sentence, where there is more to say.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// What was left out or held back.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Address of the Marathon that answered, without user and password.
+    #[serde(default)]
+    pub marathon: Option<String>,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TurnOutcome {
+    /// HAProxy runs what the cluster asks for already.
+    Unchanged,
+    /// HAProxy was brought to it.
+    Applied,
+    /// The check refused the candidate; the last good files stay.
+    Rejected,
+    /// The files are installed, HAProxy does not run them.
+    ReloadFailed,
+    /// It did not come so far: Marathon, the disk, HAProxy.
+    Failed,
+}
+
+/// Full fetches that agree on a removal that is held back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GuardMemory {
+    /// How many; 0 while nothing is held.
+    pub agreeing_fetches: u32,
+    /// When the first of them came.
+    pub first_at: Option<Time>,
+    /// When the last of them came.
+    pub last_at: Option<Time>,
+    /// Stands for what they agree on.
+    pub fingerprint: Option<String>,
+}
+
+/// Who stopped the program from changing anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Since when.
+    pub since: Time,
+    /// By whom, as far as it is known.
+    pub by: String,
+}
