@@ -175,17 +175,17 @@ impl<'a> Losses<'a> {
 
     /// Equal for fetches that lack the same.
     fn fingerprint(&self) -> String {
-        let mut text = String::new();
+        let mut parts = Vec::new();
         for ((app, service_port), loss) in &self.0 {
-            text.push_str(&format!("{app}:{service_port}"));
+            parts.push(format!("{app}:{service_port}"));
             if let Loss::Servers { gone, .. } = loss {
-                for endpoint in gone {
-                    text.push_str(&format!(" {}:{}", endpoint.host, endpoint.port));
-                }
+                parts.extend(
+                    gone.iter()
+                        .map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port)),
+                );
             }
-            text.push('\n');
         }
-        Digest::of(text.as_bytes()).short(16)
+        Digest::of(parts.join(" ").as_bytes()).short(16)
     }
 
     fn owned(self) -> Vec<(AppId, u16, OwnedLoss)> {
