@@ -1,3 +1,5 @@
 //! The integration tests, one binary.
 
 mod architecture;
+mod cases;
+mod support;

@@ -1,0 +1,245 @@
+//! From a set of files that the cluster asks for to a HAProxy that runs it, or to the last set that
+//! it ran.
+//!
+//! What HAProxy was proved to run is remembered apart from what lies on the disk, so that a reload
+//! that failed, or that a kill kept from happening, is made up for by the next turn.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tracing::warn;
+
+use super::reload::Reloaded;
+use super::validate::{CheckMessage, Verdict};
+use super::{Balancer, FileSet, Installation, install, keep_last_good, recover, restore_last_good};
+use crate::disk::{Digest, Disk};
+use crate::haproxy::structure_hash;
+use crate::state::{Applied, Pending, State, Time};
+
+/// How a transaction ended. The installed files are a set that HAProxy accepts in every case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// HAProxy runs what is wanted already; nothing was touched.
+    Unchanged,
+    /// The files are installed and HAProxy runs them.
+    Applied {
+        /// What was done, for people: "a new process took over (pid 17)".
+        how: String,
+    },
+    /// The files are installed; HAProxy does not run, and will read them when it starts.
+    NotRunning,
+    /// `haproxy -c` refused the files; those installed before stay.
+    Rejected {
+        /// What it said.
+        messages: Vec<CheckMessage>,
+    },
+    /// HAProxy could not be brought to run the files; those that it runs are installed again.
+    ReloadFailed {
+        /// What went wrong.
+        error: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// Not before.
+        next_try_at: Time,
+    },
+    /// A reload failed earlier, and it is too soon to try the same files again.
+    Waiting {
+        /// What went wrong then.
+        error: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// Not before.
+        next_try_at: Time,
+    },
+}
+
+/// The first pause after a failed reload; it doubles with every further one. A cron job that runs
+/// every minute thus tries at once again.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// Everything that a transaction works on.
+#[derive(Debug)]
+pub struct Host<'a, B> {
+    /// Where files lie.
+    pub disk: &'a dyn Disk,
+    /// HAProxy.
+    pub balancer: &'a B,
+    /// Which files.
+    pub at: &'a Installation,
+}
+
+impl<B: Balancer> Host<'_, B> {
+    /// Brings HAProxy to `wanted`, as far as it can be done; `memory` learns what came of it, and
+    /// `remember` puts it where a kill cannot reach it.
+    ///
+    /// # Errors
+    /// When nothing could be decided: the check cannot be run, or the disk fails. The files that
+    /// were installed before still are, and HAProxy runs what it ran.
+    pub async fn bring_to(
+        &self,
+        wanted: &FileSet,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Outcome> {
+        recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
+        let before = read(self.disk, self.at, wanted)?;
+        let same = before.as_ref() == Some(wanted);
+        let wish = Wish { files: wanted, cfg_hash: Digest::of(wanted.cfg.as_bytes()), now };
+        if same && wish.is_proved(memory) {
+            return Ok(Outcome::Unchanged);
+        }
+        if let Some(waiting) = wish.waits(memory) {
+            return Ok(waiting);
+        }
+        if !same {
+            let verdict = self.balancer.check(wanted, self.at).await;
+            match verdict.context("the new files cannot be checked, and stay out")? {
+                Verdict::Accepted { .. } => (),
+                Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
+            }
+            // A kill between the installation and the reload must not look like a success.
+            memory.pending = Some(wish.pending(memory, "it was not tried yet", Duration::ZERO));
+            remember(memory);
+            let obsolete = memory.maps_besides(wanted);
+            let installed = install(self.disk, self.at, wanted, &obsolete)
+                .context("the new files cannot be installed")?;
+            for warning in installed.warnings {
+                warn!("{warning}");
+            }
+        }
+        match self.balancer.reload(wanted, self.at).await {
+            Ok(Reloaded::NotRunning) => {
+                wish.proved(memory, "HAProxy does not run", None);
+                Ok(Outcome::NotRunning)
+            }
+            Ok(reloaded) => {
+                wish.proved(memory, &reloaded.to_string(), reloaded.pid());
+                if let Err(error) = keep_last_good(self.disk, self.at, wanted) {
+                    warn!("the good files cannot be kept for later: {error}");
+                }
+                Ok(Outcome::Applied { how: reloaded.to_string() })
+            }
+            Err(error) => self.fall_back(&wish, before.as_ref(), &error.to_string(), memory),
+        }
+    }
+
+    /// HAProxy goes on with what it runs; the files on the disk become that again, so that a
+    /// restart does not read what could not be started.
+    fn fall_back(
+        &self,
+        wish: &Wish<'_>,
+        before: Option<&FileSet>,
+        error: &str,
+        memory: &mut State,
+    ) -> Result<Outcome> {
+        let attempts = wish.attempts(memory) + 1;
+        let pending = Pending { attempts, ..wish.pending(memory, error, pause(attempts)) };
+        let next_try_at = pending.next_try_at;
+        memory.pending = Some(pending);
+        let failed_maps: Vec<String> = wish.files.maps.keys().cloned().collect();
+        let restored = restore_last_good(self.disk, self.at, &failed_maps)
+            .context("the last good files cannot be restored")?;
+        if restored.is_none()
+            && let Some(before) = before.filter(|before| *before != wish.files)
+        {
+            install(self.disk, self.at, before, &failed_maps_besides(before, &failed_maps))
+                .context("the files that were installed before cannot be restored")?;
+        }
+        Ok(Outcome::ReloadFailed { error: error.to_owned(), attempts, next_try_at })
+    }
+}
+
+/// The set as it is installed; `None` where there is no `haproxy.cfg`, or one that is no text.
+fn read(disk: &dyn Disk, at: &Installation, wanted: &FileSet) -> Result<Option<FileSet>> {
+    let text = |path: &Path| -> Result<Option<String>> {
+        let content = disk.read(path).context("an installed file cannot be compared")?;
+        Ok(content.and_then(|content| String::from_utf8(content).ok()))
+    };
+    let Some(cfg) = text(&at.cfg)? else { return Ok(None) };
+    let mut maps = BTreeMap::new();
+    for name in wanted.maps.keys() {
+        if let Some(map) = text(&at.cfg.with_file_name(name))? {
+            maps.insert(name.clone(), map);
+        }
+    }
+    Ok(Some(FileSet { cfg, maps }))
+}
+
+fn failed_maps_besides(before: &FileSet, failed: &[String]) -> Vec<String> {
+    failed.iter().filter(|name| !before.maps.contains_key(*name)).cloned().collect()
+}
+
+fn pause(attempts: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+    doubled.min(LONGEST_PAUSE)
+}
+
+/// What is wanted now, beside what is remembered.
+struct Wish<'a> {
+    files: &'a FileSet,
+    cfg_hash: Digest,
+    now: Time,
+}
+
+impl Wish<'_> {
+    /// Whether HAProxy was proved to run just these files. Without any memory the installed ones
+    /// are taken for proved: to reload on suspicion would cost every host one at every loss.
+    fn is_proved(&self, memory: &State) -> bool {
+        match (&memory.applied, &memory.pending) {
+            (_, Some(_)) => false,
+            (None, None) => true,
+            (Some(applied), None) => {
+                applied.cfg_hash == self.cfg_hash && applied.map_hashes == self.map_hashes()
+            }
+        }
+    }
+
+    fn map_hashes(&self) -> BTreeMap<String, Digest> {
+        let hash = |text: &String| Digest::of(text.as_bytes());
+        self.files.maps.iter().map(|(name, text)| (name.clone(), hash(text))).collect()
+    }
+
+    fn attempts(&self, memory: &State) -> u32 {
+        let same = memory.pending.as_ref().filter(|pending| pending.cfg_hash == self.cfg_hash);
+        same.map_or(0, |pending| pending.attempts)
+    }
+
+    /// A pause that lies further ahead than any we make means that the clock was set back.
+    fn waits(&self, memory: &State) -> Option<Outcome> {
+        let pending = memory.pending.as_ref().filter(|p| p.cfg_hash == self.cfg_hash)?;
+        let too_soon = self.now < pending.next_try_at
+            && pending.next_try_at <= self.now.after(LONGEST_PAUSE);
+        too_soon.then(|| Outcome::Waiting {
+            error: pending.last_error.clone(),
+            attempts: pending.attempts,
+            next_try_at: pending.next_try_at,
+        })
+    }
+
+    fn pending(&self, memory: &State, error: &str, pause: Duration) -> Pending {
+        Pending {
+            cfg_hash: self.cfg_hash,
+            attempts: self.attempts(memory),
+            last_error: error.to_owned(),
+            next_try_at: self.now.after(pause),
+        }
+    }
+
+    fn proved(&self, memory: &mut State, how: &str, pid: Option<u32>) {
+        memory.pending = None;
+        memory.applied = Some(Applied {
+            cfg_hash: self.cfg_hash,
+            map_hashes: self.map_hashes(),
+            structure_hash: Some(structure_hash(&self.files.cfg)),
+            at: self.now,
+            how: how.to_owned(),
+            haproxy_pid: pid,
+        });
+    }
+}

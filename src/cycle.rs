@@ -1,0 +1,197 @@
+//! One turn: fetch → resolve → guard → arrange → render → compare → apply.
+//!
+//! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
+//! there. The second half is [`Host::bring_to`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+
+use crate::apply::{Balancer, FileSet, Host, Outcome};
+use crate::cluster::{AppId, ServicePort, ServingTasks, Warning, service_ports};
+use crate::diff::{self, Change};
+use crate::guard::{self, Held};
+use crate::marathon::{Answer, Client, Cluster};
+use crate::proxy::{Proxies, bridge};
+use crate::render::Renderer;
+use crate::resolve::{Lookup, Names, Resolver};
+use crate::state::{GuardMemory, State, Time};
+
+/// Where the state of the cluster comes from.
+pub trait Source {
+    /// The whole cluster as it is now.
+    fn fetch(&mut self) -> impl Future<Output = Result<Answer>>;
+}
+
+/// Marathon, asked in the form that the command line prefers.
+#[derive(Debug)]
+pub struct Marathon {
+    /// Its nodes.
+    pub client: Client,
+    /// Whether the text form of the tasks will do, which holds neither labels nor dates.
+    pub text_first: bool,
+}
+
+impl Source for Marathon {
+    async fn fetch(&mut self) -> Result<Answer> {
+        let answer = if self.text_first {
+            self.client.tasks_as_text().await
+        } else {
+            self.client.apps().await
+        };
+        answer.context("Marathon gave no answer that can be used")
+    }
+}
+
+/// The stages between Marathon's answer and the finished text, with what they remember.
+pub struct Stages<S, L> {
+    /// Where the cluster is asked.
+    pub source: S,
+    /// Which tasks count.
+    pub serving: ServingTasks,
+    /// Host names, where they have to resolve; the printing commands never ask.
+    pub resolver: Option<(Resolver<L>, Names)>,
+    /// Templates and what they last made.
+    pub renderer: Renderer,
+    /// `--allow-removal`: whatever Marathon no longer names goes at once.
+    pub allow_removal: bool,
+}
+
+/// What should be installed, and how it came about.
+#[derive(Debug)]
+pub struct Plan {
+    /// The files.
+    pub files: FileSet,
+    /// Their sections.
+    pub proxies: Proxies,
+    /// What differs from the installed file.
+    pub change: Change,
+    /// What was left out, and why.
+    pub warnings: Vec<Warning>,
+    /// What is held back, and until when.
+    pub held: Option<Held>,
+    /// The address that answered, as shown to people.
+    pub from: String,
+}
+
+/// What a turn did.
+#[derive(Debug)]
+pub struct Report {
+    /// What it wanted.
+    pub plan: Plan,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// What the cluster asks for, beside what is installed.
+    ///
+    /// # Errors
+    /// When Marathon gives no usable answer, or the frame of the file cannot be rendered.
+    pub async fn plan(
+        &mut self,
+        installed: Option<&str>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
+        let answer = self.source.fetch().await?;
+        let mut warnings = answer.warnings;
+        let mut ports = ports_of(answer.cluster, self.serving, &mut warnings);
+        if let Some((resolver, names)) = &mut self.resolver {
+            warnings.extend(resolver.resolve(&mut ports, *names).await);
+        }
+        let served = installed.map(guard::served).unwrap_or_default();
+        let (ports, held) = self.hold(&served, ports, memory, now);
+        let proxies = arrange(&ports, &incumbents(memory, &served), &mut warnings);
+        let (rendered, failed) =
+            self.renderer.render(&proxies).context("the templates cannot be rendered")?;
+        warnings.extend(failed);
+        let files = FileSet { cfg: rendered.text(), maps: BTreeMap::new() };
+        let change = diff::compare(installed, &files.cfg);
+        Ok(Plan { files, proxies, change, warnings, held, from: answer.from })
+    }
+
+    fn hold(
+        &self,
+        served: &[ServicePort],
+        fresh: Vec<ServicePort>,
+        memory: &mut State,
+        now: Time,
+    ) -> (Vec<ServicePort>, Option<Held>) {
+        if self.allow_removal {
+            memory.guard = GuardMemory::default();
+            return (fresh, None);
+        }
+        guard::hold(served, fresh, &mut memory.guard, now)
+    }
+
+    /// A whole turn. `remember` is called with what a kill must not make forgotten.
+    ///
+    /// # Errors
+    /// As [`Stages::plan`] and [`Host::bring_to`].
+    pub async fn turn<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Report> {
+        let installed = host.installed_cfg()?;
+        let plan = self.plan(installed.as_deref(), memory, now).await?;
+        memory.last_good_marathon = Some(plan.from.clone());
+        let outcome = host.bring_to(&plan.files, memory, now, remember).await?;
+        if matches!(outcome, Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning) {
+            memory.incumbents = plan
+                .proxies
+                .listens
+                .iter()
+                .map(|listen| (listen.bind.port, listen.owner.app.clone()))
+                .collect();
+        }
+        Ok(Report { plan, outcome })
+    }
+}
+
+fn ports_of(
+    cluster: Cluster,
+    serving: ServingTasks,
+    warnings: &mut Vec<Warning>,
+) -> Vec<ServicePort> {
+    match cluster {
+        Cluster::Endpoints(ports) => ports,
+        Cluster::Apps(snapshot) => {
+            let mut all = Vec::with_capacity(snapshot.apps().len());
+            for app in snapshot.apps() {
+                let (ports, faults) = service_ports(app, serving);
+                all.extend(ports);
+                warnings.extend(faults);
+            }
+            all
+        }
+    }
+}
+
+/// Who holds a port is remembered; where nothing is, the installed file tells.
+fn incumbents(memory: &State, served: &[ServicePort]) -> BTreeMap<u16, AppId> {
+    if !memory.incumbents.is_empty() {
+        return memory.incumbents.clone();
+    }
+    served.iter().map(|port| (port.service_port, port.app.clone())).collect()
+}
+
+fn arrange(
+    ports: &[ServicePort],
+    incumbents: &BTreeMap<u16, AppId>,
+    warnings: &mut Vec<Warning>,
+) -> Proxies {
+    let mut listens = Vec::with_capacity(ports.len());
+    for port in ports {
+        let (listen, faults) = bridge::listen(port);
+        listens.extend(listen.map(Arc::new));
+        warnings.extend(faults);
+    }
+    let (proxies, clashes) = bridge::arrange(listens, incumbents);
+    warnings.extend(clashes);
+    proxies
+}

@@ -1,0 +1,103 @@
+//! What the tests share: a private folder, the program in it, and the real HAProxy.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use tempfile::TempDir;
+
+/// A run of the program in a folder of its own, with nothing of this host's configuration.
+pub(crate) struct Test {
+    folder: TempDir,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Test {
+    pub(crate) fn new() -> Self {
+        Self { folder: TempDir::new().unwrap(), args: Vec::new(), env: Vec::new() }
+    }
+
+    /// The private folder.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into the folder.
+    pub(crate) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    pub(crate) fn args<S: AsRef<str>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.to_owned(), value.as_ref().to_str().unwrap().to_owned()));
+        self
+    }
+
+    /// The program, ready to start in the folder. It keeps its state there too.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = program();
+        command.args(&self.args).current_dir(self.path()).stdin(Stdio::null());
+        command.env("HMB_STATE_DIR", self.path().join("state"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) fn run(&self) -> Done {
+        let output = self.command().output().unwrap();
+        Done {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Done {
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        self
+    }
+}
+
+/// The program with an environment that holds nothing but a path.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_haproxy-marathon-bridge"));
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
+/// Asserts that the real HAProxy accepts `text`.
+#[track_caller]
+pub(crate) fn assert_accepted(text: &str) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("haproxy.cfg");
+    fs::write(&file, text).unwrap();
+    let output = Command::new(haproxy()).args(["-c", "-f"]).arg(&file).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "haproxy -c refuses\n{text}\nand says\n{told}");
+}
+
+/// Where HAProxy lies. A missing HAProxy fails the tests: it is their judge.
+pub(crate) fn haproxy() -> PathBuf {
+    let places = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
+    let found = places.iter().map(PathBuf::from).find(|place| place.exists());
+    found.unwrap_or_else(|| panic!("haproxy is not installed: run tests/needs"))
+}
