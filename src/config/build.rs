@@ -36,6 +36,16 @@ pub struct Request {
     pub flags: Layer,
 }
 
+impl Request {
+    /// The Marathons that the command line itself named.
+    pub fn marathons(&self) -> impl Iterator<Item = &str> {
+        self.flags
+            .of(option::MARATHON)
+            .iter()
+            .map(|written| written.text.as_str())
+    }
+}
+
 /// Reads a whole file.
 pub type ReadFile = dyn Fn(&Path) -> io::Result<String>;
 

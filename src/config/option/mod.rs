@@ -23,6 +23,18 @@ pub enum Command {
     Demo,
 }
 
+impl Command {
+    /// As people type it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Refresh => "refresh",
+            Self::Demo => "demo",
+        }
+    }
+}
+
 /// Under which heading an option is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
