@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod logging;
 pub mod disk;
 pub mod resolve;
 pub mod proxy;
@@ -13,3 +14,4 @@ pub mod diff;
 pub mod state;
 pub mod guard;
 pub mod apply;
+pub mod cli;

@@ -2,12 +2,30 @@
 //!
 //! Nothing after this module looks at a flag. Everything here is checked and complete.
 
-mod policy;
+//!
+//! The flow: `option` defines what can be said; `file` and `environment` (and `cli`, outside) put
+//! what was said into `layers`; `build` reads them into a [`Config`], the strongest last.
 
+pub mod option;
+
+mod build;
+mod environment;
+mod file;
+mod layers;
+mod nearest;
+mod policy;
+mod secret;
+mod value;
+
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use build::{Built, DEFAULT_FILE, MARATHONS, ReadFile, Request, System, build};
+pub use layers::{Layer, Mistake, Mistakes, Origin, Written};
+pub use nearest::nearest;
 pub use policy::{CommandLine, Policy};
+pub use secret::{redact, redact_value};
 
 /// All that one run needs to know.
 #[derive(Clone, Debug)]
@@ -22,16 +40,20 @@ pub struct Config {
     pub haproxy: Haproxy,
     /// What is rendered.
     pub templates: Templates,
+    /// `--out-dir`: where `generate` writes instead of standard output.
+    pub out_dir: Option<PathBuf>,
     /// How the running HAProxy is brought to a new file.
     pub reload: Reload,
     /// What is remembered between runs.
     pub state: State,
+    /// `--allow-removal`: an answer that takes away most of what is served is applied at once.
+    pub allow_removal: bool,
     /// What is said, and where.
     pub log: Log,
 }
 
-/// The Marathon nodes of one cluster and how they are asked.
-#[derive(Clone, Debug)]
+/// The Marathon nodes of one cluster and how they are asked. Its `Debug` form shows no passwords.
+#[derive(Clone)]
 pub struct Marathon {
     /// `--marathon`: as written; scheme optional, or `file:PATH`.
     pub urls: Vec<String>,
@@ -49,6 +71,22 @@ pub struct Marathon {
     pub fetch_timeout: Duration,
     /// `--max-body`: bytes of one answer after decompression, default 256 MiB.
     pub max_body: u64,
+}
+
+impl fmt::Debug for Marathon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let urls: Vec<_> = self.urls.iter().map(|url| redact_value(url)).collect();
+        f.debug_struct("Marathon")
+            .field("urls", &urls)
+            .field("ca_cert", &self.ca_cert)
+            .field("insecure", &self.insecure)
+            .field("proxy_from_environment", &self.proxy_from_environment)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("fetch_timeout", &self.fetch_timeout)
+            .field("max_body", &self.max_body)
+            .finish()
+    }
 }
 
 /// HAProxy on this host.

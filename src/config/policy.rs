@@ -1,5 +1,6 @@
 //! What follows from the command line that was spoken: one row each, instead of ifs elsewhere.
 
+use super::TemplateSet;
 use crate::cluster::ServingTasks;
 
 /// The command lines that the program speaks.
@@ -22,6 +23,10 @@ pub struct Policy {
     pub asks_text_first: bool,
     /// Whether certificates are verified unless told otherwise; curl ran with `-k` in the script.
     pub verifies_tls: bool,
+    /// Whether `--group` is overruled: the script knew no groups, and its text has no labels.
+    pub serves_every_group: bool,
+    /// What is rendered unless `--template-set` says otherwise.
+    pub template_set: TemplateSet,
 }
 
 impl Policy {
@@ -34,12 +39,16 @@ impl Policy {
                 serving_tasks: ServingTasks::RunningOrOutOfSight,
                 asks_text_first: false,
                 verifies_tls: true,
+                serves_every_group: false,
+                template_set: TemplateSet::Bridge,
             },
             CommandLine::Bridge => &Self {
                 command_line: CommandLine::Bridge,
                 serving_tasks: ServingTasks::Running,
                 asks_text_first: true,
                 verifies_tls: false,
+                serves_every_group: true,
+                template_set: TemplateSet::Bridge,
             },
         }
     }

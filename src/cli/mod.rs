@@ -1,0 +1,168 @@
+//! Every command line that the program speaks, one file each.
+//!
+//! In come the words it was started with; out goes an [`Invocation`] that the caller carries out.
+//! Nothing here reads a file, the environment or the network: what a word means as a value is for
+//! `config` to say, together with all that stands elsewhere.
+
+mod bridge;
+mod native;
+mod pages;
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt;
+
+pub use bridge::BridgeCall;
+pub use clap_complete::Shell;
+pub use pages::{completions, man};
+
+use crate::config::{Request, nearest, redact, redact_value};
+
+/// The name people type.
+pub const PROGRAM: &str = "haproxy-marathon-bridge";
+
+/// What was asked for.
+#[derive(Debug, PartialEq)]
+pub enum Invocation {
+    /// `text` goes to standard output and that is all: help, usage, version.
+    Print {
+        /// Ends with a line feed.
+        text: String,
+        /// 0 when it was asked for, 1 when nothing was said at all.
+        exit: u8,
+    },
+    /// `generate`.
+    Generate(Request),
+    /// `refresh`.
+    Refresh(Request),
+    /// `demo`.
+    Demo {
+        /// Without a Marathon: the demo brings its own.
+        request: Request,
+        /// `--stay`: runs until it is interrupted.
+        stay: bool,
+    },
+    /// `completions SHELL`: see [`completions`].
+    Completions(Shell),
+    /// `man`: see [`man`].
+    Man,
+    /// A call of the bash script.
+    Bridge(BridgeCall),
+}
+
+/// Wrong usage: the text, free of secrets, goes to standard error; exit 2.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+impl Usage {
+    fn new(problem: &str) -> Self {
+        Self(format!("{problem}; see `{PROGRAM} --help`"))
+    }
+}
+
+/// Reads a whole command line; the first word is the name that the program was started under.
+///
+/// # Errors
+///
+/// Wrong usage. What is wrong with the value of an option comes later, from `config::build`.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
+    // Command lines that are chosen by the name of the program are told apart here.
+    let mut args = args.into_iter().skip(1);
+    let Some(first) = args.next() else {
+        // The script did so: nothing was asked for, so nothing was done.
+        return Ok(Invocation::Print {
+            text: pages::help(),
+            exit: 1,
+        });
+    };
+    let rest: Vec<OsString> = args.collect();
+    let Some(word) = first.to_str() else {
+        return Err(not_utf8(&first));
+    };
+    if matches!(word, "-h" | "--help") {
+        return Ok(Invocation::Print {
+            text: pages::help(),
+            exit: 0,
+        });
+    }
+    if bridge::is_call(word) {
+        return bridge::parse(word, rest);
+    }
+    if word.starts_with('-') || native::is_command(word) {
+        return native::parse(first, rest);
+    }
+    if is_host(word) {
+        return bridge::parse_hosts(first, rest);
+    }
+    Err(unknown(word))
+}
+
+/// Whether a bare first word can be meant as a Marathon. A command with a typing error must not
+/// become a host: it would be asked for its apps, and fail in a way that explains nothing.
+fn is_host(word: &str) -> bool {
+    let has_form = word == "localhost" || word.contains(['.', ':', '/']);
+    has_form && !commands().any(|command| strsim::osa_distance(word, command) <= 1)
+}
+
+/// Every word that is a command in the first place.
+fn commands() -> impl Iterator<Item = &'static str> {
+    native::COMMANDS
+        .iter()
+        .chain(bridge::CALLS)
+        .map(|command| command.name)
+}
+
+fn unknown(word: &str) -> Usage {
+    let found = redact_value(word);
+    match nearest(word, commands()) {
+        Some(meant) => Usage::new(&format!(
+            "unknown command `{found}`, did you mean `{meant}`"
+        )),
+        None => Usage::new(&format!(
+            "unknown command `{found}`, expected a command, or a Marathon as HOST:PORT"
+        )),
+    }
+}
+
+fn not_utf8(word: &OsString) -> Usage {
+    let shown = word.to_string_lossy().into_owned();
+    Usage::new(&format!(
+        "found `{}`, which is no UTF-8, expected text",
+        redact_value(&shown)
+    ))
+}
+
+/// A command as it stands in the help.
+struct Entry {
+    name: &'static str,
+    /// What may follow, as in `HOST:PORT...`.
+    takes: &'static str,
+    about: &'static str,
+}
+
+/// Hides secrets in `text`, which quotes some of `words`, perhaps only what follows a `=`.
+fn redact_words<'a>(text: &'a str, words: &[String]) -> Cow<'a, str> {
+    let mut text = Cow::Borrowed(text);
+    for word in words.iter().filter(|word| word.contains('@')) {
+        let value = word
+            .split_once('=')
+            .map_or(word.as_str(), |(_, value)| value);
+        for secret in [word, value] {
+            if text.contains(secret) {
+                text = text.replace(secret, &redact_value(secret)).into();
+            }
+        }
+    }
+    redact(&text).into_owned().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! The program's own command line, built from the table of options.
+//!
+//! Values are taken as they are: `config::build` reads them, so that what is wrong in options,
+//! environment and file is told at once. Only words of a fixed choice are checked here, which lets
+//! shells complete them.
+
+use std::ffi::OsString;
+
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+
+use super::{Entry, Invocation, PROGRAM, Shell, Usage, pages, redact_words};
+use crate::config::option::{self, Definition, Form, TABLE, Takes};
+use crate::config::{CommandLine, Layer, Origin, Policy, Request};
+
+/// The commands, in the order of the help.
+pub(super) const COMMANDS: &[Entry] = &[
+    Entry {
+        name: "generate",
+        takes: "",
+        about: "Print what would be installed, or write it into a folder; changes nothing else",
+    },
+    Entry {
+        name: "refresh",
+        takes: "",
+        about: "Bring HAProxy in step once: ask, render, check, install, reload",
+    },
+    Entry {
+        name: "demo",
+        takes: "",
+        about: "Show it at work on this host, with a Marathon and backends of its own",
+    },
+    Entry {
+        name: "completions",
+        takes: "",
+        about: "Print completions for a shell",
+    },
+    Entry {
+        name: "man",
+        takes: "",
+        about: "Print the man page",
+    },
+    Entry {
+        name: "help",
+        takes: "",
+        about: "Print this, or the help of a command",
+    },
+];
+
+pub(super) fn is_command(word: &str) -> bool {
+    COMMANDS.iter().any(|command| command.name == word)
+}
+
+/// Reads a native command line, whose first word is `first`.
+pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, Usage> {
+    let words: Vec<OsString> = std::iter::once(PROGRAM.into())
+        .chain(std::iter::once(first))
+        .chain(rest)
+        .collect();
+    let matches = match command().try_get_matches_from(&words) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let text = error.render().to_string();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    Ok(Invocation::Print { text, exit: 0 })
+                }
+                _ => {
+                    let words: Vec<String> = words
+                        .iter()
+                        .map(|word| word.to_string_lossy().into_owned())
+                        .collect();
+                    Err(Usage(redact_words(text.trim_end(), &words).into_owned()))
+                }
+            };
+        }
+    };
+    let (name, matches) = matches.subcommand().expect("clap asks for a command");
+    Ok(match name {
+        "generate" => Invocation::Generate(request(option::Command::Generate, matches)),
+        "refresh" => Invocation::Refresh(request(option::Command::Refresh, matches)),
+        "demo" => Invocation::Demo {
+            request: request(option::Command::Demo, matches),
+            stay: matches.get_flag("stay"),
+        },
+        "completions" => Invocation::Completions(
+            *matches
+                .get_one::<Shell>("shell")
+                .expect("clap asks for a shell"),
+        ),
+        "man" => Invocation::Man,
+        other => unreachable!("`{other}` is not among the commands"),
+    })
+}
+
+/// What `matches` gave of the options that `command` takes.
+fn request(command: option::Command, matches: &ArgMatches) -> Request {
+    let mut flags = Layer::default();
+    for option in options(command) {
+        for text in matches
+            .get_many::<String>(option.name)
+            .into_iter()
+            .flatten()
+        {
+            flags.add(option, text.clone(), Origin::Flag);
+        }
+    }
+    Request {
+        policy: Policy::of(CommandLine::Native),
+        needs_marathon: command != option::Command::Demo,
+        flags,
+    }
+}
+
+/// The whole command line, as clap knows it.
+pub(super) fn command() -> Command {
+    let of = |name: &str| {
+        let entry = COMMANDS
+            .iter()
+            .find(|entry| entry.name == name)
+            .expect("it is listed");
+        Command::new(entry.name).about(entry.about)
+    };
+    Command::new(PROGRAM)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .override_usage(format!(
+            "{PROGRAM} <COMMAND> [OPTIONS]\n       {PROGRAM} HOST:PORT..."
+        ))
+        .after_help(pages::after_help())
+        .subcommand_required(true)
+        .infer_long_args(true)
+        .max_term_width(100)
+        .subcommand(with_options(of("generate"), option::Command::Generate))
+        .subcommand(with_options(of("refresh"), option::Command::Refresh))
+        .subcommand(
+            with_options(of("demo"), option::Command::Demo).arg(
+                Arg::new("stay")
+                    .long("stay")
+                    .help("Keep it running until it is interrupted")
+                    .action(ArgAction::SetTrue),
+            ),
+        )
+        .subcommand(
+            of("completions").arg(
+                Arg::new("shell")
+                    .required(true)
+                    .value_parser(clap::value_parser!(Shell)),
+            ),
+        )
+        .subcommand(of("man"))
+        .subcommand_help_heading("Commands")
+}
+
+fn options(command: option::Command) -> impl Iterator<Item = &'static Definition> {
+    TABLE
+        .iter()
+        .filter(move |option| option.commands.contains(&command))
+}
+
+fn with_options(clap: Command, command: option::Command) -> Command {
+    clap.infer_long_args(true)
+        .args_override_self(true)
+        .args(options(command).map(argument))
+        .after_help(
+            "Each option is also a key of the TOML file and a variable HMB_<OPTION>; see the man \
+             page.",
+        )
+}
+
+/// `option` as clap knows it.
+pub(super) fn argument(option: &'static Definition) -> Arg {
+    let default = option
+        .default_text()
+        .map(|default| format!("[default: {default}]"));
+    let short_help = match &default {
+        Some(default) => format!("{} {default}", option.summary),
+        None => option.summary.to_owned(),
+    };
+    let variable = format!("[environment: {}]", option.variable());
+    let last = default
+        .into_iter()
+        .chain([variable])
+        .collect::<Vec<_>>()
+        .join("\n");
+    let paragraphs = [option.summary, option.details, &last];
+    let long_help = paragraphs
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>();
+    let argument = Arg::new(option.name)
+        .long(option.name)
+        .help(short_help)
+        .long_help(long_help.join("\n\n"))
+        .help_heading(option.heading.title());
+    let argument = match option.short {
+        Some(short) => argument.short(short),
+        None => argument,
+    };
+    match &option.takes {
+        // `--insecure=false` overrules what the environment or the file turned on.
+        Takes::Nothing(_) => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("BOOL")
+            .value_parser(PossibleValuesParser::new(["true", "false"]))
+            .hide_possible_values(true),
+        Takes::One(value, _) => form(argument.value_name(value.name), value.form),
+        Takes::Many(value, _) => {
+            form(argument.value_name(value.name), value.form).action(ArgAction::Append)
+        }
+    }
+}
+
+fn form(argument: Arg, form: Form) -> Arg {
+    match form {
+        Form::Text => argument.value_hint(ValueHint::Other),
+        Form::Url => argument.value_hint(ValueHint::Url),
+        Form::File => argument.value_hint(ValueHint::FilePath),
+        Form::Folder => argument.value_hint(ValueHint::DirPath),
+        Form::Program => argument.value_hint(ValueHint::CommandName),
+        Form::CommandLine => argument.value_hint(ValueHint::CommandString),
+        Form::OneOf(words) => argument.value_parser(PossibleValuesParser::new(words)),
+    }
+}

@@ -1,0 +1,344 @@
+//! From what was given to what counts: options over environment over file over defaults.
+//!
+//! In come a request of the command line and the system it runs on; out goes a complete `Config`,
+//! or all that is wrong with what was given, at once. Nothing outside of `System` is looked at.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::layers::{Layer, Mistake, Mistakes, Origin};
+use super::option::{self, Definition, Fallback};
+use super::{
+    Config, Haproxy, Log, LogFormat, LogLevel, Marathon, Policy, Reload, ReloadMethod, State,
+    Templates, environment, file,
+};
+
+/// The file that is read when none is named.
+pub const DEFAULT_FILE: &str = "/etc/haproxy-marathon-bridge/config.toml";
+/// The list of Marathons, where the bash bridge kept it.
+pub const MARATHONS: &str = "/etc/haproxy-marathon-bridge/marathons";
+/// Where the program remembers when neither an option nor systemd names a folder.
+const DEFAULT_STATE_DIR: &str = "/var/lib/haproxy-marathon-bridge";
+/// Set by systemd for a unit with `StateDirectory=`; several are parted by colons.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+
+/// What a command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The row of the command line that spoke.
+    pub policy: &'static Policy,
+    /// Whether a run without any Marathon makes no sense.
+    pub needs_marathon: bool,
+    /// What the command line itself gave.
+    pub flags: Layer,
+}
+
+impl Request {
+    /// The Marathons that the command line itself named.
+    pub fn marathons(&self) -> impl Iterator<Item = &str> {
+        self.flags
+            .of(option::MARATHON)
+            .iter()
+            .map(|written| written.text.as_str())
+    }
+}
+
+/// Reads a whole file.
+pub type ReadFile = dyn Fn(&Path) -> io::Result<String>;
+
+/// All of the system that decisions depend on.
+pub struct System {
+    /// All variables.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Reads a whole file.
+    pub read: Box<ReadFile>,
+    /// [`DEFAULT_FILE`].
+    pub default_file: PathBuf,
+    /// [`MARATHONS`].
+    pub marathons: PathBuf,
+}
+
+impl System {
+    /// The one that this process runs on.
+    #[must_use]
+    pub fn host() -> Self {
+        Self {
+            environment: std::env::vars_os().collect(),
+            read: Box::new(|path| std::fs::read_to_string(path)),
+            default_file: DEFAULT_FILE.into(),
+            marathons: MARATHONS.into(),
+        }
+    }
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub struct Built {
+    /// What counts.
+    pub config: Config,
+    /// What looks wrong but stops nothing, to be said once the log is set up.
+    pub warnings: Vec<String>,
+}
+
+/// Decides.
+///
+/// # Errors
+///
+/// All that is wrong in options, environment and files, in this order of places: file,
+/// environment, options.
+pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
+    let environment = environment::read(&system.environment);
+    let mut mistakes = Vec::new();
+    let file = read_file(&request.flags, &environment.layer, system, &mut mistakes);
+    mistakes.extend(file.mistakes);
+
+    let mut config = defaults(request.policy);
+    if let Some(dir) = state_directory(system) {
+        config.state.dir = dir;
+    }
+    let layers = Layers {
+        weakest_first: [&file.layer, &environment.layer, &request.flags],
+    };
+    mistakes.extend(file.layer.apply(&mut config));
+    // By line, whether the key, the type or the value is wrong.
+    mistakes.sort_by_key(Mistake::line);
+    mistakes.extend(environment.mistakes);
+    mistakes.extend(environment.layer.apply(&mut config));
+    mistakes.extend(request.flags.apply(&mut config));
+
+    let may_lack_keys = !file.is_complete;
+    if request.needs_marathon && !layers.have(option::MARATHON) && !may_lack_keys {
+        mistakes.extend(read_marathons(&mut config, system));
+    }
+    decide_reload(&mut config, &layers, &mut mistakes);
+    decide_trust(&mut config, &layers);
+    if request.policy.serves_every_group {
+        config.groups = vec!["*".to_owned()];
+    }
+
+    if !mistakes.is_empty() {
+        return Err(Mistakes(mistakes));
+    }
+    Ok(Built {
+        config,
+        warnings: environment.warnings,
+    })
+}
+
+/// A later layer wins over an earlier one.
+struct Layers<'a> {
+    weakest_first: [&'a Layer; 3],
+}
+
+impl Layers<'_> {
+    /// How strong the layer is that decides `option`.
+    fn strength(&self, option: &str) -> Option<usize> {
+        self.weakest_first
+            .iter()
+            .rposition(|layer| layer.has(option))
+    }
+
+    fn have(&self, option: &str) -> bool {
+        self.strength(option).is_some()
+    }
+
+    /// What the deciding layer says.
+    fn text(&self, option: &str) -> Option<&str> {
+        let layer = self.weakest_first[self.strength(option)?];
+        layer.of(option).last().map(|written| written.text.as_str())
+    }
+}
+
+/// What counts when nothing is given. The placeholders are those of options without a default
+/// value, and of those that the table fills in.
+fn defaults(policy: &'static Policy) -> Config {
+    let mut config = Config {
+        policy,
+        marathon: Marathon {
+            urls: Vec::new(),
+            ca_cert: None,
+            insecure: !policy.verifies_tls,
+            proxy_from_environment: false,
+            connect_timeout: Duration::ZERO,
+            read_timeout: Duration::ZERO,
+            fetch_timeout: Duration::ZERO,
+            max_body: 0,
+        },
+        groups: Vec::new(),
+        haproxy: Haproxy {
+            program: PathBuf::new(),
+            version: None,
+            config: PathBuf::new(),
+            stats_socket: None,
+            master_socket: None,
+            pid_file: PathBuf::new(),
+        },
+        templates: Templates {
+            set: policy.template_set,
+            dir: None,
+        },
+        out_dir: None,
+        reload: Reload {
+            method: ReloadMethod::None,
+            command: None,
+            timeout: Duration::ZERO,
+        },
+        state: State {
+            dir: DEFAULT_STATE_DIR.into(),
+            lock_file: None,
+        },
+        allow_removal: false,
+        log: Log {
+            level: LogLevel::Info,
+            format: LogFormat::Text,
+        },
+    };
+    for option in option::TABLE {
+        if let Fallback::Value(text) = option.fallback {
+            option
+                .set(&mut config, text)
+                .expect("a test reads every default of the table");
+        }
+    }
+    config
+}
+
+/// The first folder that systemd names.
+fn state_directory(system: &System) -> Option<PathBuf> {
+    let folders = system
+        .environment
+        .get(&OsString::from(STATE_DIRECTORY))?
+        .to_str()?;
+    folders
+        .split(':')
+        .find(|folder| !folder.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The file that is named, or the one at the usual place if it is there.
+fn read_file(
+    flags: &Layer,
+    environment: &Layer,
+    system: &System,
+    mistakes: &mut Vec<Mistake>,
+) -> file::Read {
+    let named = [flags, environment]
+        .iter()
+        .find_map(|layer| layer.of(option::CONFIG).last());
+    let path = named.map_or(system.default_file.as_path(), |written| {
+        Path::new(&written.text)
+    });
+    let is_wrong_name = path.as_os_str().is_empty();
+    match (system.read)(path) {
+        Ok(text) => file::read(&text, path),
+        Err(error) => {
+            let may_be_missing = named.is_none() && error.kind() == io::ErrorKind::NotFound;
+            // An empty name is reported by its own layer.
+            if !may_be_missing && !is_wrong_name {
+                let path = path.display();
+                mistakes.push(Mistake::general(format!(
+                    "{path}: cannot be read as the file of options: {error}"
+                )));
+            }
+            file::Read {
+                layer: Layer::default(),
+                mistakes: Vec::new(),
+                // What is missing may well stand in the file that cannot be read.
+                is_complete: may_be_missing,
+            }
+        }
+    }
+}
+
+/// The list that the bash bridge left: one Marathon a line, or several parted by blanks; `#` begins
+/// a comment where a word could begin.
+fn read_marathons(config: &mut Config, system: &System) -> Vec<Mistake> {
+    let path = &system.marathons;
+    let text = match (system.read)(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return vec![no_marathon(system, "which does not exist")];
+        }
+        Err(error) => {
+            return vec![no_marathon(
+                system,
+                &format!("which cannot be read: {error}"),
+            )];
+        }
+    };
+    let option = option::named(option::MARATHON).expect("the table has it");
+    let mut layer = Layer::default();
+    for (index, line) in text.lines().enumerate() {
+        let words = line
+            .split_whitespace()
+            .take_while(|word| !word.starts_with('#'));
+        for word in words {
+            let origin = Origin::List {
+                path: path.clone(),
+                line: index + 1,
+            };
+            layer.add(option, word.to_owned(), origin);
+        }
+    }
+    if !layer.has(option::MARATHON) {
+        return vec![no_marathon(system, "which is empty")];
+    }
+    layer.apply(config)
+}
+
+fn no_marathon(system: &System, state_of_list: &str) -> Mistake {
+    let option: &Definition = option::named(option::MARATHON).expect("the table has it");
+    Mistake::general(format!(
+        "no Marathon given, expected one of: option `--marathon URL` (`HOST:PORT` for the calls of \
+         the bash bridge), environment variable `{}`, key `marathon` in {} or the file of \
+         `--config`, or the list {} {state_of_list}",
+        option.variable(),
+        system.default_file.display(),
+        system.marathons.display(),
+    ))
+}
+
+/// A command means that it shall be run, unless a stronger place names a method.
+fn decide_reload(config: &mut Config, layers: &Layers<'_>, mistakes: &mut Vec<Mistake>) {
+    let method = layers.strength(option::RELOAD);
+    let command = layers.strength(option::RELOAD_COMMAND);
+    if method < command {
+        config.reload.method = ReloadMethod::Command;
+        return;
+    }
+    let is_command = config.reload.method == ReloadMethod::Command;
+    let is_known = layers
+        .text(option::RELOAD)
+        .is_none_or(option::is_reload_method);
+    if !is_known {
+        // Reported already, and what was meant cannot be told.
+        return;
+    }
+    if is_command && command.is_none() {
+        mistakes.push(Mistake::general(
+            "`reload` is command, but no `reload-command` is given, expected what to run"
+                .to_owned(),
+        ));
+    }
+    if method == command && method.is_some() && !is_command {
+        mistakes.push(Mistake::general(
+            "`reload-command` is given beside a `reload` that does not run it, expected \
+             `reload` to be command, or only one of them"
+                .to_owned(),
+        ));
+    }
+}
+
+/// Who names the certificates to be trusted wants them to count.
+fn decide_trust(config: &mut Config, layers: &Layers<'_>) {
+    if layers.have(option::MARATHON_CA_CERT) && !layers.have(option::INSECURE) {
+        config.marathon.insecure = false;
+    }
+}
+
+#[cfg(test)]
+#[path = "build_tests/mod.rs"]
+mod tests;

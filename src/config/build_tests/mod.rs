@@ -1,0 +1,93 @@
+mod mistakes;
+mod precedence;
+
+use std::io;
+
+use super::*;
+use crate::config::CommandLine;
+
+/// What stands where.
+#[derive(Default)]
+struct Given<'a> {
+    flags: &'a [(&'a str, &'a str)],
+    environment: &'a [(&'a str, &'a str)],
+    file: Option<&'a str>,
+    /// At the usual place unless it is named.
+    file_path: Option<&'a str>,
+    list: Option<&'a str>,
+    command_line: Option<CommandLine>,
+    needs_no_marathon: bool,
+}
+
+impl Given<'_> {
+    fn build(&self) -> Result<Built, Mistakes> {
+        let mut flags = Layer::default();
+        for (name, text) in self.flags {
+            flags.add(
+                option::named(name).unwrap(),
+                (*text).to_owned(),
+                Origin::Flag,
+            );
+        }
+        let files: BTreeMap<PathBuf, String> = [
+            (self.file_path.unwrap_or(DEFAULT_FILE), self.file),
+            (MARATHONS, self.list),
+        ]
+        .into_iter()
+        .filter_map(|(path, text)| Some((path.into(), text?.to_owned())))
+        .collect();
+        let system = System {
+            environment: self
+                .environment
+                .iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+            read: Box::new(move |path| {
+                files
+                    .get(path)
+                    .cloned()
+                    .ok_or(io::ErrorKind::NotFound.into())
+            }),
+            ..System::host()
+        };
+        let request = Request {
+            policy: Policy::of(self.command_line.unwrap_or(CommandLine::Native)),
+            needs_marathon: !self.needs_no_marathon,
+            flags,
+        };
+        build(&request, &system)
+    }
+
+    fn config(&self) -> Config {
+        self.build().unwrap().config
+    }
+
+    fn mistakes(&self) -> Vec<String> {
+        self.build()
+            .unwrap_err()
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+const M1: (&str, &str) = ("marathon", "m1:8080");
+
+/// A right text for each option, other than its default; and one that is wrong, if there is any.
+fn examples(name: &str) -> (&'static str, &'static str) {
+    match name {
+        "marathon" => ("https://m9:8443", "ftp://m9"),
+        "group" => ("external", "a b"),
+        "insecure" | "proxy-from-environment" | "allow-removal" => ("true", "maybe"),
+        "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout" => ("7s", "7"),
+        "max-body" => ("5MiB", "5MB"),
+        "haproxy-version" => ("2.10", "two"),
+        "template-set" => ("bridge", "bridges"),
+        "reload" => ("none", "fast"),
+        "log-level" => ("debug", "loud"),
+        "log-format" => ("json", "xml"),
+        "reload-command" => ("true", " "),
+        _ => ("/some/path", " "),
+    }
+}

@@ -1,0 +1,338 @@
+use super::*;
+use crate::config::option::{TABLE, Takes};
+
+#[test]
+fn every_default_of_the_table_counts() {
+    let config = Given {
+        flags: &[M1],
+        ..Given::default()
+    }
+    .config();
+    insta::assert_debug_snapshot!(config, @r#"
+    Config {
+        policy: Policy {
+            command_line: Native,
+            serving_tasks: RunningOrOutOfSight,
+            asks_text_first: false,
+            verifies_tls: true,
+            serves_every_group: false,
+            template_set: Bridge,
+        },
+        marathon: Marathon {
+            urls: [
+                "m1:8080",
+            ],
+            ca_cert: None,
+            insecure: false,
+            proxy_from_environment: false,
+            connect_timeout: 3s,
+            read_timeout: 10s,
+            fetch_timeout: 45s,
+            max_body: 268435456,
+        },
+        groups: [
+            "*",
+        ],
+        haproxy: Haproxy {
+            program: "haproxy",
+            version: None,
+            config: "/etc/haproxy/haproxy.cfg",
+            stats_socket: None,
+            master_socket: None,
+            pid_file: "/run/haproxy.pid",
+        },
+        templates: Templates {
+            set: Bridge,
+            dir: None,
+        },
+        out_dir: None,
+        reload: Reload {
+            method: Auto,
+            command: None,
+            timeout: 30s,
+        },
+        state: State {
+            dir: "/var/lib/haproxy-marathon-bridge",
+            lock_file: None,
+        },
+        allow_removal: false,
+        log: Log {
+            level: Info,
+            format: Text,
+        },
+    }
+    "#);
+}
+
+#[test]
+fn options_win_over_environment_over_file_over_defaults() {
+    for (flag, variable, file, group) in [
+        (Some("flag"), Some("variable"), Some("file"), "flag"),
+        (None, Some("variable"), Some("file"), "variable"),
+        (None, Some(""), Some("file"), "file"),
+        (None, None, Some("file"), "file"),
+        (Some("flag"), None, Some("file"), "flag"),
+        (None, None, None, "*"),
+    ] {
+        let flags: Vec<_> = [M1]
+            .into_iter()
+            .chain(flag.map(|text| ("group", text)))
+            .collect();
+        let environment: Vec<_> = variable
+            .map(|text| ("HMB_GROUP", text))
+            .into_iter()
+            .collect();
+        let file = file.map(|text| format!("group = \"{text}\""));
+        let given = Given {
+            flags: &flags,
+            environment: &environment,
+            file: file.as_deref(),
+            ..Given::default()
+        };
+        assert_eq!(given.config().groups, [group]);
+    }
+}
+
+#[test]
+fn values_add_up_within_a_place_and_never_across_places() {
+    let given = Given {
+        flags: &[("marathon", "f1"), ("marathon", "f2")],
+        environment: &[("HMB_MARATHON", "e1,e2  e3"), ("HMB_GROUP", "a, b\nc")],
+        file: Some("marathon = [\"c1\"]\ngroup = \"x\""),
+        list: Some("l1"),
+        ..Given::default()
+    };
+    let config = given.config();
+    assert_eq!(config.marathon.urls, ["f1", "f2"]);
+    assert_eq!(config.groups, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_switch_can_be_turned_off_by_a_stronger_place() {
+    for (flag, variable, file, is_on) in [
+        (None, None, "true", true),
+        (None, Some("off"), "true", false),
+        (Some("true"), Some("off"), "false", true),
+        (Some("false"), Some("1"), "true", false),
+    ] {
+        let flags: Vec<_> = [M1]
+            .into_iter()
+            .chain(flag.map(|text| ("allow-removal", text)))
+            .collect();
+        let environment: Vec<_> = variable
+            .map(|text| ("HMB_ALLOW_REMOVAL", text))
+            .into_iter()
+            .collect();
+        let file = format!("allow-removal = {file}");
+        let given = Given {
+            flags: &flags,
+            environment: &environment,
+            file: Some(&file),
+            ..Given::default()
+        };
+        assert_eq!(given.config().allow_removal, is_on);
+    }
+}
+
+#[test]
+fn every_option_means_the_same_wherever_it_is_given() {
+    let plain = format!(
+        "{:?}",
+        Given {
+            flags: &[M1],
+            ..Given::default()
+        }
+        .config()
+    );
+    for option in TABLE {
+        let (text, _) = examples(option.name);
+        if option.name == "config" {
+            continue;
+        }
+        let variable = option.variable();
+        let key = match option.takes {
+            Takes::Nothing(_) => format!("{} = {text}", option.name),
+            Takes::One(..) => format!("{} = \"{text}\"", option.name),
+            Takes::Many(..) => format!("{} = [\"{text}\"]", option.name),
+        };
+        let list = Some("m1:8080");
+        let by_flag = Given {
+            flags: &[(option.name, text)],
+            list,
+            ..Given::default()
+        };
+        let by_variable = Given {
+            environment: &[(&variable, text)],
+            list,
+            ..Given::default()
+        };
+        let by_key = Given {
+            file: Some(&key),
+            list,
+            ..Given::default()
+        };
+        let [by_flag, by_variable, by_key] =
+            [by_flag, by_variable, by_key].map(|given| format!("{:?}", given.config()));
+        assert_eq!(by_flag, by_variable, "{}", option.name);
+        assert_eq!(by_flag, by_key, "{}", option.name);
+        // There is only one set of templates yet.
+        assert_eq!(
+            by_flag == plain,
+            option.name == "template-set",
+            "{}",
+            option.name
+        );
+    }
+}
+
+#[test]
+fn the_list_of_marathons_may_hold_comments_and_blanks() {
+    let given = Given {
+        list: Some("# old\nm1:8080 m2:8080\r\n\n\thttp://m3/#x # new\n"),
+        ..Given::default()
+    };
+    assert_eq!(
+        given.config().marathon.urls,
+        ["m1:8080", "m2:8080", "http://m3/#x"]
+    );
+    let wrong = Given {
+        list: Some("m1:8080\nftp://joe:secret@m2\n"),
+        ..Given::default()
+    };
+    assert_eq!(
+        wrong.mistakes(),
+        [
+            "/etc/haproxy-marathon-bridge/marathons:2: found \"ftp://***@m2\", expected one Marathon as http://host:port, https://host:port, host:port or file:PATH"
+        ]
+    );
+}
+
+#[test]
+fn the_file_that_is_named_is_read_and_must_exist() {
+    let file = Some("marathon = \"m5\"");
+    for (flags, environment) in [
+        (&[("config", "/x.toml")][..], &[][..]),
+        (&[], &[("HMB_CONFIG", "/x.toml")]),
+        (&[("config", "/x.toml")], &[("HMB_CONFIG", "/other.toml")]),
+    ] {
+        let given = Given {
+            flags,
+            environment,
+            file,
+            file_path: Some("/x.toml"),
+            ..Given::default()
+        };
+        assert_eq!(given.config().marathon.urls, ["m5"]);
+    }
+    let missing = Given {
+        flags: &[M1, ("config", "/y.toml")],
+        ..Given::default()
+    };
+    assert_eq!(
+        missing.mistakes(),
+        ["/y.toml: cannot be read as the file of options: entity not found"]
+    );
+}
+
+#[test]
+fn a_reload_command_is_run_unless_something_stronger_says_otherwise() {
+    let command = ("reload-command", "true");
+    let in_file = "reload-command = \"true\"";
+    for (flags, file, method) in [
+        (&[M1, command][..], "", ReloadMethod::Command),
+        (
+            &[M1, command, ("reload", "command")],
+            "",
+            ReloadMethod::Command,
+        ),
+        (
+            &[M1, command],
+            "reload = \"systemd\"",
+            ReloadMethod::Command,
+        ),
+        (&[M1, ("reload", "systemd")], in_file, ReloadMethod::Systemd),
+        (&[M1, ("reload", "command")], in_file, ReloadMethod::Command),
+        (&[M1], in_file, ReloadMethod::Command),
+        (&[M1], "", ReloadMethod::Auto),
+    ] {
+        let given = Given {
+            flags,
+            file: Some(file),
+            ..Given::default()
+        };
+        assert_eq!(given.config().reload.method, method, "{flags:?} {file}");
+    }
+    let without = Given {
+        flags: &[M1, ("reload", "command")],
+        ..Given::default()
+    };
+    assert_eq!(
+        without.mistakes(),
+        ["`reload` is command, but no `reload-command` is given, expected what to run"]
+    );
+    let both = Given {
+        flags: &[M1, command, ("reload", "sf")],
+        ..Given::default()
+    };
+    assert_eq!(
+        both.mistakes(),
+        [
+            "`reload-command` is given beside a `reload` that does not run it, expected `reload` to be command, or only one of them"
+        ]
+    );
+    let wrong = Given {
+        flags: &[M1, command, ("reload", "fast")],
+        ..Given::default()
+    };
+    assert_eq!(wrong.mistakes().len(), 1);
+}
+
+#[test]
+fn the_bridge_serves_everything_and_trusts_as_curl_did_unless_told_otherwise() {
+    let command_line = Some(CommandLine::Bridge);
+    for (environment, insecure) in [
+        (&[("HMB_GROUP", "external")][..], true),
+        (&[("HMB_INSECURE", "false")], false),
+        (&[("HMB_MARATHON_CA_CERT", "/ca.pem")], false),
+        (
+            &[
+                ("HMB_MARATHON_CA_CERT", "/ca.pem"),
+                ("HMB_INSECURE", "true"),
+            ],
+            true,
+        ),
+    ] {
+        let given = Given {
+            flags: &[M1],
+            environment,
+            command_line,
+            ..Given::default()
+        };
+        let config = given.config();
+        assert_eq!(config.groups, ["*"]);
+        assert_eq!(config.marathon.insecure, insecure, "{environment:?}");
+    }
+}
+
+#[test]
+fn the_state_folder_is_the_one_given_else_systemds_else_ours() {
+    for (environment, dir) in [
+        (
+            &[("HMB_STATE_DIR", "/s"), ("STATE_DIRECTORY", "/a:/b")][..],
+            "/s",
+        ),
+        (&[("STATE_DIRECTORY", "/a:/b")], "/a"),
+        (
+            &[("STATE_DIRECTORY", "")],
+            "/var/lib/haproxy-marathon-bridge",
+        ),
+        (&[], "/var/lib/haproxy-marathon-bridge"),
+    ] {
+        let given = Given {
+            flags: &[M1],
+            environment,
+            ..Given::default()
+        };
+        assert_eq!(given.config().state.dir, Path::new(dir));
+    }
+}

@@ -1,0 +1,212 @@
+//! Every option, defined once.
+//!
+//! From the table come the arguments of the command line, the keys of the TOML file, the variables
+//! of the environment, the help, the man page and the defaults themselves: they are read by the
+//! same functions as what people write, so that what is shown is what counts.
+
+mod table;
+
+use super::Config;
+use super::value::{self, Expected};
+
+pub use table::TABLE;
+pub(super) use table::is_reload_method;
+
+/// A command of the native command line that takes options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Prints what would be installed.
+    Generate,
+    /// One turn.
+    Refresh,
+    /// The built-in Marathon with a HAProxy before it.
+    Demo,
+}
+
+impl Command {
+    /// As people type it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Refresh => "refresh",
+            Self::Demo => "demo",
+        }
+    }
+}
+
+/// Under which heading an option is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Heading {
+    Marathon,
+    Haproxy,
+    Templates,
+    Reload,
+    State,
+    Settings,
+}
+
+impl Heading {
+    /// As it stands above the options.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Marathon => "Marathon",
+            Self::Haproxy => "HAProxy",
+            Self::Templates => "Templates and output",
+            Self::Reload => "Reload",
+            Self::State => "State",
+            Self::Settings => "Settings and log",
+        }
+    }
+}
+
+/// What the text of a value stands for: shells complete it by this.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// Free text.
+    Text,
+    /// An address.
+    Url,
+    /// The path of a file.
+    File,
+    /// The path of a folder.
+    Folder,
+    /// A program, by name or path.
+    Program,
+    /// A line for the shell.
+    CommandLine,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+/// How the value is called and what it stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Value {
+    /// In capitals, as in `--marathon URL`.
+    pub name: &'static str,
+    /// What the text stands for.
+    pub form: Form,
+}
+
+/// What an option takes, and where that goes.
+#[derive(Debug)]
+pub enum Takes {
+    /// Nothing: it stands for `true`.
+    Nothing(Switch),
+    /// One value; given again, the last one counts.
+    One(Value, One),
+    /// One value each time it is given; they add up.
+    Many(Value, Many),
+}
+
+/// Where a switch goes.
+#[derive(Debug)]
+pub struct Switch(fn(&mut Config) -> &mut bool);
+
+/// Reads one value into its field.
+#[derive(Debug)]
+pub struct One(fn(&mut Config, &str) -> Result<(), Expected>);
+
+/// Where values add up, and what is right for each.
+#[derive(Debug)]
+pub struct Many {
+    list: fn(&mut Config) -> &mut Vec<String>,
+    check: fn(&str) -> Result<(), Expected>,
+}
+
+/// What counts when nobody says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing.
+    Nothing,
+    /// This value.
+    Value(&'static str),
+    /// A value that is found by this rule.
+    Rule(&'static str),
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct Definition {
+    /// `haproxy-config`: `--haproxy-config`, the key of the file, and `HMB_HAPROXY_CONFIG`.
+    pub name: &'static str,
+    /// `m`: `-m`.
+    pub short: Option<char>,
+    /// What it takes.
+    pub takes: Takes,
+    /// What counts when it is not given.
+    pub fallback: Fallback,
+    /// What it does: the short help.
+    pub summary: &'static str,
+    /// What else is to be known; may be empty.
+    pub details: &'static str,
+    /// Where it is shown.
+    pub heading: Heading,
+    /// Which commands take it as an option. In file and environment all commands may find it.
+    pub commands: &'static [Command],
+}
+
+impl Definition {
+    /// Its variable of the environment.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!(
+            "{VARIABLE_PREFIX}{}",
+            self.name.to_ascii_uppercase().replace('-', "_")
+        )
+    }
+
+    /// Its default as shown to people.
+    #[must_use]
+    pub const fn default_text(&self) -> Option<&'static str> {
+        match self.fallback {
+            Fallback::Nothing => None,
+            Fallback::Value(text) | Fallback::Rule(text) => Some(text),
+        }
+    }
+
+    /// Whether values add up.
+    #[must_use]
+    pub const fn is_repeatable(&self) -> bool {
+        matches!(self.takes, Takes::Many(..))
+    }
+
+    /// Makes room for a new source of this option: what a weaker source gave no longer counts.
+    pub(super) fn clear(&self, config: &mut Config) {
+        if let Takes::Many(_, many) = &self.takes {
+            (many.list)(config).clear();
+        }
+    }
+
+    /// Reads `text` into its field.
+    pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), Expected> {
+        match &self.takes {
+            Takes::Nothing(Switch(field)) => *field(config) = value::switch(text)?,
+            Takes::One(_, One(set)) => set(config, text)?,
+            Takes::Many(_, many) => {
+                (many.check)(text)?;
+                (many.list)(config).push(text.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What all our variables begin with.
+pub(super) const VARIABLE_PREFIX: &str = "HMB_";
+
+/// The option of that name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Definition> {
+    TABLE.iter().find(|option| option.name == name)
+}
+
+pub(super) const MARATHON: &str = "marathon";
+pub(super) const MARATHON_CA_CERT: &str = "marathon-ca-cert";
+pub(super) const INSECURE: &str = "insecure";
+pub(super) const RELOAD: &str = "reload";
+pub(super) const RELOAD_COMMAND: &str = "reload-command";
+pub(super) const STATE_DIR: &str = "state-dir";
+pub(super) const CONFIG: &str = "config";

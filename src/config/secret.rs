@@ -1,0 +1,166 @@
+//! What is secret in a text, and how it is hidden: user and password in front of a host.
+//!
+//! In comes any text that may be shown to people (a message, an address, a line of an error); out
+//! goes the same text with `***` in place of what nobody else may read. It stands below `logging`,
+//! which passes it on, because wrong values are reported before anything is logged.
+//!
+//! Where a text can be read in two ways, the one that hides more wins: a hidden path costs a
+//! moment, a shown password costs a cluster.
+
+use std::borrow::Cow;
+
+/// Put in place of user and password.
+const HIDDEN: &str = "***";
+
+/// Hides `user:password@` in each word of `text`.
+///
+/// A word with a scheme loses all between `//` and its last `@`; one without a scheme loses it
+/// only if a `:` stands before that `@`, so that mail addresses stay.
+#[must_use]
+pub fn redact(text: &str) -> Cow<'_, str> {
+    if !text.contains('@') {
+        return Cow::Borrowed(text);
+    }
+    text.split_inclusive(char::is_whitespace)
+        .map(redact_value)
+        .collect::<Vec<_>>()
+        .concat()
+        .into()
+}
+
+/// Hides `user:password@` in `value`, which is one value to its end, blanks and all.
+///
+/// For values that are known to be a single address: a password with a blank in it is no valid
+/// address, yet it must not be shown.
+#[must_use]
+pub fn redact_value(value: &str) -> Cow<'_, str> {
+    let Some(at) = value.rfind('@') else {
+        return Cow::Borrowed(value);
+    };
+    let start = start_of_address(&value[..at]);
+    let address = &value[start..at];
+    match scheme_length(address) {
+        Some(scheme) => Cow::Owned(format!(
+            "{}{HIDDEN}{}",
+            &value[..start + scheme],
+            &value[at..]
+        )),
+        None if address.contains(':') => {
+            Cow::Owned(format!("{}{HIDDEN}{}", &value[..start], &value[at..]))
+        }
+        None => Cow::Borrowed(value),
+    }
+}
+
+/// Where the address begins behind quotes, brackets and a `name=`.
+fn start_of_address(text: &str) -> usize {
+    let opening = |c: char| matches!(c, '"' | '\'' | '`' | '(' | '[' | '{' | '<');
+    let quoted = text.len() - text.trim_start_matches(opening).len();
+    let rest = &text[quoted..];
+    let Some(equals) = rest.find('=') else {
+        return quoted;
+    };
+    let is_name = rest[..equals]
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if !is_name {
+        return quoted;
+    }
+    let value = &rest[equals + 1..];
+    text.len() - value.trim_start_matches(opening).len()
+}
+
+/// How many bytes `scheme://` or `//` take at the head of `address`, if it has one.
+fn scheme_length(address: &str) -> Option<usize> {
+    let slashes = address.find("//")?;
+    let scheme = &address[..slashes];
+    let is_scheme = match scheme.strip_suffix(':') {
+        Some(name) => name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c)),
+        None => scheme.is_empty(),
+    };
+    is_scheme.then_some(slashes + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn credentials_are_hidden_and_nothing_else() {
+        for (text, shown) in [
+            ("", ""),
+            (
+                "http://marathon.mesos:8080/v2/apps",
+                "http://marathon.mesos:8080/v2/apps",
+            ),
+            ("http://joe:secret@m1:8080/x", "http://***@m1:8080/x"),
+            ("https://token@m1", "https://***@m1"),
+            ("//joe:secret@m1", "//***@m1"),
+            ("joe:secret@m1:8080", "***@m1:8080"),
+            ("mail to ops@example.com", "mail to ops@example.com"),
+            (
+                "from http://a:b@h to http://c:d@i",
+                "from http://***@h to http://***@i",
+            ),
+            (
+                "cannot reach `http://joe:secret@m1`: refused",
+                "cannot reach `http://***@m1`: refused",
+            ),
+            (
+                "--marathon=http://joe:secret@m1",
+                "--marathon=http://***@m1",
+            ),
+            ("HMB_MARATHON=joe:secret@m1", "HMB_MARATHON=***@m1"),
+            (
+                "marathon=\"http://joe:secret@m1\"",
+                "marathon=\"http://***@m1\"",
+            ),
+            ("'joe:secret@m1'", "'***@m1'"),
+        ] {
+            assert_eq!(redact(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn characters_that_no_password_should_have_do_not_help_it_out() {
+        for text in [
+            "http://joe:se@cret@m1",
+            "http://joe:se/cret@m1",
+            "http://joe:se?cr#et@m1",
+            "http://joe:se'cret@m1",
+            "http://joe:se\"cret@m1",
+            "http://joe:se,cret@m1,http://m2",
+            "http://m1:80,http://joe:secret@m2",
+            "joe:se//cret@m1",
+            "joe:x://se-cret@m1",
+            "http://joe:@secret:@m1",
+            "joe:se=cret@m1",
+            "http://jo\u{e9}:s\u{e9}-cret@m1",
+        ] {
+            let shown = redact(text);
+            assert!(!shown.contains("cret"), "{text} became {shown}");
+            assert!(shown.contains("***@m"), "{text} became {shown}");
+        }
+    }
+
+    #[test]
+    fn one_value_is_hidden_across_blanks() {
+        assert_eq!(redact_value("http://joe:se cret@m1"), "http://***@m1");
+        assert_eq!(redact_value("joe x:se cret@m1"), "***@m1");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_before_the_last_at_of_an_address_is_gone(
+            user in "[a-z]{1,5}", password in "[!-~]{0,12}", host in "[a-z]{1,8}",
+        ) {
+            for scheme in ["http://", "https://", "//"] {
+                let text = format!("{scheme}{user}:{password}@{host}:8080");
+                prop_assert_eq!(redact(&text), format!("{scheme}***@{host}:8080"));
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! How the text of an option becomes a value.
+//!
+//! In comes the text as it was written, wherever that was; out goes a typed value, or what would
+//! have been right. Who wrote it and where is told by the caller.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What would have been right, as in "expected …".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Expected(pub(super) Cow<'static, str>);
+
+impl Expected {
+    const fn to_be(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+/// No wait may outlast this: a typing error must not stop the program for a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// A switch; the words of systemd and of most programs that read the environment.
+pub(super) fn switch(text: &str) -> Result<bool, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(Expected::to_be("true or false")),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, Expected> {
+    if let Some(&(_, value)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(value);
+    }
+    let words: Vec<&str> = choices.iter().map(|&(word, _)| word).collect();
+    Err(match words.as_slice() {
+        [only] => Expected(format!("`{only}`").into()),
+        words => Expected(format!("one of {}", words.join(", ")).into()),
+    })
+}
+
+/// The words of `choices`.
+pub(super) const fn words<T: Copy, const N: usize>(
+    choices: &[(&'static str, T); N],
+) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut i = 0;
+    while i < N {
+        words[i] = choices[i].0;
+        i += 1;
+    }
+    words
+}
+
+/// A path; relative ones count from the folder the program is started in.
+pub(super) fn path(text: &str) -> Result<PathBuf, Expected> {
+    if text.trim().is_empty() || text.contains('\0') {
+        return Err(Expected::to_be("a path"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A command for `sh -c`.
+pub(super) fn command(text: &str) -> Result<String, Expected> {
+    if text.trim().is_empty() || text.contains('\0') {
+        return Err(Expected::to_be("a command"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A time with its unit, above zero and at most an hour.
+pub(super) fn wait(text: &str) -> Result<Duration, Expected> {
+    match humantime::parse_duration(text) {
+        Ok(wait) if Duration::ZERO < wait && wait <= LONGEST_WAIT => Ok(wait),
+        _ => Err(Expected::to_be(
+            "a time with its unit such as 10s, above zero and at most 1h",
+        )),
+    }
+}
+
+/// A number of bytes, above zero: `256MiB`, or plain bytes.
+pub(super) fn size(text: &str) -> Result<u64, Expected> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor: Option<u64> = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        _ => None,
+    };
+    number
+        .parse()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor): (u64, u64)| number.checked_mul(factor))
+        .filter(|&bytes| 0 < bytes)
+        .ok_or(Expected::to_be(
+            "a size above zero such as 256MiB, or a number of bytes",
+        ))
+}
+
+/// `X.Y` of HAProxy's version.
+pub(super) fn version(text: &str) -> Result<(u16, u16), Expected> {
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| text.parse().ok()).flatten()
+    };
+    text.split_once('.')
+        .and_then(|(major, minor)| number(major).zip(number(minor)))
+        .ok_or(Expected::to_be("HAProxy's version as X.Y such as 2.6"))
+}
+
+/// The name of a group; app owners separate groups by commas, so that no name can hold one.
+pub(super) fn group(text: &str) -> Result<(), Expected> {
+    if text.is_empty() || text.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control()) {
+        return Err(Expected::to_be(
+            "one group without blanks and commas, or * for all",
+        ));
+    }
+    Ok(())
+}
+
+/// Where a Marathon is asked: `file:PATH`, or a host with what may stand around it.
+pub(super) fn marathon(text: &str) -> Result<(), Expected> {
+    const ADDRESS: Expected = Expected::to_be(
+        "one Marathon as http://host:port, https://host:port, host:port or file:PATH",
+    );
+    if text.contains(|c: char| c.is_control()) {
+        return Err(ADDRESS);
+    }
+    if let Some(file) = text.strip_prefix("file:") {
+        return path(file).map(drop).map_err(|_| ADDRESS);
+    }
+    // A blank is an error in an address, but may well stand in the path of a file.
+    if text.contains(char::is_whitespace) {
+        return Err(ADDRESS);
+    }
+    let rest = match text.split_once("://") {
+        Some(("http" | "https", rest)) => rest,
+        Some(_) => return Err(ADDRESS),
+        None => text,
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_and_port = authority.rsplit('@').next().unwrap_or_default();
+    let (host, port) = match host_and_port.rfind(':') {
+        Some(colon) if !host_and_port[colon..].contains(']') => {
+            (&host_and_port[..colon], Some(&host_and_port[colon + 1..]))
+        }
+        _ => (host_and_port, None),
+    };
+    let host_is_one = match host.strip_prefix('[') {
+        Some(v6) => v6
+            .strip_suffix(']')
+            .is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => {
+            // A leading dash is an option that went astray.
+            !host.is_empty()
+                && !host.starts_with('-')
+                && host
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        }
+    };
+    let port_is_one = port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| 0 < port)
+    });
+    if host_is_one && port_is_one {
+        Ok(())
+    } else {
+        Err(ADDRESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_has_a_unit_and_bounds() {
+        for (text, wait_for) in [
+            ("10s", Some(Duration::from_secs(10))),
+            ("1m 30s", Some(Duration::from_secs(90))),
+            ("250ms", Some(Duration::from_millis(250))),
+            ("1h", Some(LONGEST_WAIT)),
+            ("10", None),
+            ("0s", None),
+            ("61m", None),
+            ("-1s", None),
+            ("", None),
+        ] {
+            assert_eq!(wait(text).ok(), wait_for, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_binary_unit() {
+        for (text, bytes) in [
+            ("1", Some(1)),
+            ("256MiB", Some(256 << 20)),
+            ("256 mib", Some(256 << 20)),
+            ("4KiB", Some(4096)),
+            ("2GiB", Some(2 << 30)),
+            ("0", None),
+            ("1MB", None),
+            ("1.5GiB", None),
+            ("-1", None),
+            ("MiB", None),
+            ("99999999999999999999", None),
+            ("18446744073709551615KiB", None),
+        ] {
+            assert_eq!(size(text).ok(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_two_numbers() {
+        for (text, parsed) in [
+            ("2.6", Some((2, 6))),
+            ("1.10", Some((1, 10))),
+            ("2", None),
+            ("2.6.12", None),
+            ("+2.6", None),
+            ("2.", None),
+            ("70000.1", None),
+        ] {
+            assert_eq!(version(text).ok(), parsed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_one_of_the_usual_words() {
+        for (text, is_on) in [
+            ("true", Some(true)),
+            ("Yes", Some(true)),
+            ("on", Some(true)),
+            ("1", Some(true)),
+            ("FALSE", Some(false)),
+            ("no", Some(false)),
+            ("off", Some(false)),
+            ("0", Some(false)),
+            ("2", None),
+            ("", None),
+        ] {
+            assert_eq!(switch(text).ok(), is_on, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_marathon_is_a_file_or_a_host_with_what_may_stand_around_it() {
+        for right in [
+            "leader.mesos:8080",
+            "marathon",
+            "http://m1",
+            "https://m1:8443/",
+            "http://m1:8080/a/path",
+            "joe:p,w@m1:8080",
+            "http://joe:p@w@m1",
+            "10.0.0.1:8080",
+            "[::1]:8080",
+            "http://[fd00::1]",
+            "file:apps.json",
+            "file:/var/lib/an answer.json",
+        ] {
+            assert_eq!(marathon(right), Ok(()), "{right}");
+        }
+        for wrong in [
+            "",
+            "http://",
+            "zk://a,b,c/marathon",
+            "joe:p://w@m1:8080",
+            "ftp://m1",
+            "http:/m1",
+            "http://a:8080,http://b:8080",
+            "a:8080,b:8080",
+            "m1:port",
+            "m1:0",
+            "m1:+80",
+            "m1:70000",
+            "http://m 1",
+            "m1\n",
+            "[::1:8080",
+            "file:",
+            "http://joe:pw@",
+            "--group",
+        ] {
+            assert!(marathon(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_group_holds_no_separator() {
+        for (text, is_right) in [
+            ("external", true),
+            ("*", true),
+            ("", false),
+            ("a,b", false),
+            ("a b", false),
+        ] {
+            assert_eq!(group(text).is_ok(), is_right, "{text}");
+        }
+    }
+}
