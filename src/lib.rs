@@ -14,4 +14,5 @@ pub mod diff;
 pub mod state;
 pub mod guard;
 pub mod apply;
+pub mod demo;
 pub mod cli;
