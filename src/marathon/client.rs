@@ -225,3 +225,6 @@ fn tasks(body: String) -> Said {
     let (ports, warnings) = text::tasks(&body);
     (Cluster::Endpoints(ports), warnings, body)
 }
+
+#[cfg(test)]
+mod tests;

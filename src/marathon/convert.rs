@@ -368,3 +368,6 @@ fn task_state(word: &str) -> TaskState {
         _ => TaskState::Unheard,
     }
 }
+
+#[cfg(test)]
+mod tests;

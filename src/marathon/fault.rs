@@ -67,7 +67,6 @@ impl fmt::Display for Fault {
                     _ => Ok(()),
                 }
             }
-            Self::Redirect(reason) => f.write_str(reason),
             Self::BrokeOff(reason) => write!(f, "the answer broke off ({reason})"),
             Self::TooLarge(limit) => write!(f, "the answer has more than {limit} bytes"),
             Self::Empty => f.write_str("the answer is empty"),
@@ -76,7 +75,7 @@ impl fmt::Display for Fault {
             }
             Self::NotUtf8 => f.write_str("the answer is no UTF-8 text"),
             Self::WrongBody(wrong) => wrong.fmt(f),
-            Self::File(reason) => f.write_str(reason),
+            Self::Redirect(reason) | Self::File(reason) => f.write_str(reason),
         }
     }
 }

@@ -241,8 +241,8 @@ mod tests {
             lines in prop::collection::vec(("[a-z]{1,3}(_[a-z]{1,3}){0,2}", 1..=u16::MAX, prop::collection::vec(("[a-z]{1,5}", 1..=u16::MAX), 0..4)), 0..9)
         ) {
             let line = |(name, port, addresses): &(String, u16, Vec<(String, u16)>)| {
-                let addresses: String = addresses.iter().map(|(h, p)| format!("\t{h}:{p}")).collect();
-                format!("{name}\t{port}{addresses}\n")
+                let addresses: Vec<_> = addresses.iter().map(|(h, p)| format!("{h}:{p}")).collect();
+                format!("{name}\t{port}\t{}\n", addresses.join("\t"))
             };
             let body: String = lines.iter().map(line).collect();
             let (ports, warnings) = tasks(&body);

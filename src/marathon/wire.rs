@@ -143,7 +143,7 @@ pub(super) struct TaskAddress {
     pub(super) ip_address: Option<Box<str>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct HealthResult {
     pub(super) alive: Option<bool>,

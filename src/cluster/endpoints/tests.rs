@@ -106,9 +106,10 @@ fn host_networking_ignores_mappings() {
 #[test]
 fn mappings_are_served_on_the_agent_or_on_the_tasks_own_address() {
     type Mapping = (u16, u16, Option<u16>);
+    type Case<'a> = (&'a str, Network, &'a [Mapping], &'a [u16], &'a str);
     let bridge = Network::Bridge;
     let container = Network::Container;
-    let cases: &[(&str, Network, &[Mapping], &[u16], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (
             "bridge",
             bridge,
