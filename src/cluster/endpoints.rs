@@ -4,7 +4,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{App, AppId, Network, PortMapping, Protocol, Task, TaskState, Warning};
+use super::{
+    App, AppId, DiscoveryPort, Network, PortDefinition, PortMapping, Protocol, Task, TaskState,
+    Warning,
+};
 
 /// What a server is dialled by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +51,7 @@ fn write_v6(f: &mut fmt::Formatter<'_>, address: &Ipv6Addr) -> fmt::Result {
 pub struct Endpoint {
     /// Agent or container.
     pub host: Host,
-    /// 1 to 65535; 0 where Marathon up to 1.8 knew none.
+    /// 1 to 65535.
     pub port: u16,
     /// The task behind it; empty where the source does not tell.
     pub task: Box<str>,
@@ -111,6 +114,10 @@ pub fn service_ports(app: &App, serving: ServingTasks) -> (Vec<ServicePort>, Vec
         let Some(service_port) = slot.service_port.filter(|_| slot.protocol.has_tcp()) else {
             continue;
         };
+        if service_port == 0 {
+            warnings.push(port_zero(app, index));
+            continue;
+        }
         let mut endpoints = Vec::with_capacity(tasks.len());
         for task in &tasks {
             match endpoint(app, &slots, index, task) {
@@ -135,57 +142,60 @@ pub fn service_ports(app: &App, serving: ServingTasks) -> (Vec<ServicePort>, Vec
 struct Slot<'a> {
     service_port: Option<u16>,
     protocol: Protocol,
-    mapping: Option<&'a PortMapping>,
-    discovery: Option<u16>,
+    /// Whether a port of the agent was asked for.
+    on_agent: bool,
+    /// The port on an address of the task's own; 0 means "the same as on the agent". `None` where
+    /// there is no such address, or one that only the agent itself can reach.
+    own_port: Option<u16>,
+    /// The networks that carry it; empty means all.
+    networks: &'a [Box<str>],
 }
 
-fn slots(app: &App) -> Vec<Slot<'_>> {
-    let assigned = |index: usize| {
-        app.ports
-            .as_ref()
-            .and_then(|ports| ports.get(index))
-            .copied()
-    };
+fn slots<'a>(app: &'a App) -> Vec<Slot<'a>> {
+    let assigned = |index: usize| app.ports.as_deref()?.get(index).copied();
+    let defined = |index: usize| app.port_definitions.as_deref()?.get(index)?.port;
+    let in_container = app.network == Network::Container;
     if app.network != Network::Host && !app.port_mappings.is_empty() {
-        return app
-            .port_mappings
-            .iter()
-            .enumerate()
-            .map(|(index, mapping)| Slot {
-                service_port: mapping.service_port.or_else(|| assigned(index)),
-                protocol: mapping.protocol,
-                mapping: Some(mapping),
-                discovery: None,
-            })
-            .collect();
-    }
-    if app.network == Network::Container && !app.discovery_ports.is_empty() {
-        let definition = |index: usize| {
-            let definitions = app.port_definitions.as_ref()?;
-            definitions.get(index)?.port
+        let slot = |(index, mapping): (usize, &'a PortMapping)| Slot {
+            service_port: mapping.service_port.or_else(|| assigned(index)),
+            protocol: mapping.protocol,
+            // In bridge mode Marathon takes a missing host port for 0, which is "any".
+            on_agent: !in_container || mapping.host_port.is_some(),
+            own_port: in_container.then_some(mapping.container_port.unwrap_or(0)),
+            networks: &mapping.network_names,
         };
-        return app
-            .discovery_ports
-            .iter()
-            .enumerate()
-            .map(|(index, port)| Slot {
-                service_port: assigned(index).or_else(|| definition(index)),
-                protocol: port.protocol,
-                mapping: None,
-                discovery: Some(port.number),
-            })
-            .collect();
+        return app.port_mappings.iter().enumerate().map(slot).collect();
     }
-    app.port_definitions
-        .iter()
-        .flatten()
-        .map(|definition| Slot {
-            service_port: definition.port,
-            protocol: definition.protocol,
-            mapping: None,
-            discovery: None,
-        })
-        .collect()
+    if in_container && !app.discovery_ports.is_empty() {
+        let slot = |(index, port): (usize, &DiscoveryPort)| Slot {
+            service_port: assigned(index).or_else(|| defined(index)),
+            protocol: port.protocol,
+            on_agent: false,
+            own_port: Some(port.number),
+            networks: &[],
+        };
+        return app.discovery_ports.iter().enumerate().map(slot).collect();
+    }
+    let slot = |definition: &PortDefinition| Slot {
+        service_port: definition.port,
+        protocol: definition.protocol,
+        on_agent: true,
+        own_port: None,
+        networks: &[],
+    };
+    app.port_definitions.iter().flatten().map(slot).collect()
+}
+
+/// Marathon puts a number in the place of 0 when it accepts an app; an answer that still has 0 is
+/// an unfinished one.
+fn port_zero(app: &App, index: usize) -> Warning {
+    Warning {
+        app: Some(app.id.clone()),
+        subject: format!("service port at position {index}"),
+        found: "0".to_owned(),
+        expected: "a port from 1 to 65535".to_owned(),
+        effect: "port not served".to_owned(),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -220,28 +230,19 @@ impl Missing {
 
 fn endpoint(app: &App, slots: &[Slot<'_>], index: usize, task: &Task) -> Result<Endpoint, Missing> {
     let slot = &slots[index];
-    let on_agent = agent_port(slots, index, task);
-    let (host, port) = match (slot.mapping, slot.discovery) {
-        (None, None) => (agent(task)?, on_agent.ok_or(Missing::Port)?),
-        (Some(_), _) if app.network == Network::Bridge && on_agent.is_some() => {
-            (agent(task)?, on_agent.ok_or(Missing::Port)?)
-        }
-        // A port of the agent is reachable from anywhere, a container's address only from inside
-        // its network: where the owner asked for the former, it is the better one.
-        (Some(mapping), _) if mapping.host_port.is_some() && on_agent.is_some() => {
-            (agent(task)?, on_agent.ok_or(Missing::Port)?)
-        }
-        (mapping, discovery) => {
-            let port = discovery
-                .or_else(|| mapping.and_then(|mapping| mapping.container_port))
+    let agent_port = agent_port(slots, index, task);
+    // A port of the agent is reachable from anywhere, a container's address only from inside its
+    // network: where the owner asked for the former, it is the better one.
+    let (host, port) = match agent_port.filter(|_| slot.on_agent) {
+        Some(port) => (agent(task)?, port),
+        None => {
+            let own_port = slot.own_port.ok_or(Missing::Port)?;
+            let port = Some(own_port)
                 .filter(|&port| port != 0)
-                .or(on_agent)
+                .or(agent_port)
                 .ok_or(Missing::Address)?;
-            let names = mapping.map_or(&[][..], |mapping| &mapping.network_names);
-            (
-                Host::Ip(own_address(app, names, task).ok_or(Missing::Address)?),
-                port,
-            )
+            let address = own_address(app, slot.networks, task).ok_or(Missing::Address)?;
+            (Host::Ip(address), port)
         }
     };
     Ok(Endpoint {
@@ -261,15 +262,14 @@ fn agent(task: &Task) -> Result<Host, Missing> {
 /// A task lists only the ports that were allocated on its agent, so that mappings without a host
 /// port shift those behind them, unless it lists as many as there are mappings.
 fn agent_port(slots: &[Slot<'_>], index: usize, task: &Task) -> Option<u16> {
-    let allocated = |slot: &Slot<'_>| slot.mapping.is_none_or(|m| m.host_port.is_some());
     let position = if task.ports.len() == slots.len() {
         index
-    } else if allocated(&slots[index]) {
-        slots[..index].iter().filter(|slot| allocated(slot)).count()
+    } else if slots[index].on_agent {
+        slots[..index].iter().filter(|slot| slot.on_agent).count()
     } else {
         return None;
     };
-    task.ports.get(position).copied()
+    task.ports.get(position).copied().filter(|&port| port != 0)
 }
 
 /// With several networks, a mapping's network picks the address at the same position; otherwise
@@ -288,3 +288,6 @@ fn own_address(app: &App, networks: &[Box<str>], task: &Task) -> Option<IpAddr> 
         .or_else(|| addresses.first())
         .copied()
 }
+
+#[cfg(test)]
+mod tests;

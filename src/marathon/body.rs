@@ -1,0 +1,202 @@
+//! A whole JSON answer becomes apps, so that one bad app costs only itself.
+//!
+//! In comes the text of `/v2/apps` or `/v2/apps/<id>`; out go apps in Marathon's order and the
+//! warnings about those left out, or why the answer as a whole is none.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::convert::{self, LEFT_OUT, quoted};
+use super::{is_app_path, wire};
+use crate::cluster::{App, AppId, Warning};
+
+/// Why a text is no answer of Marathon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WrongBody {
+    /// It is no JSON, or breaks off; the reason is serde's.
+    NotJson(String),
+    /// It is JSON, but not in the form of the answer: what was found, and what was expected.
+    WrongForm {
+        /// What stood there.
+        found: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
+}
+
+impl fmt::Display for WrongBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(reason) => write!(f, "found a body that is no complete JSON ({reason})"),
+            Self::WrongForm { found, expected } => write!(f, "found {found}, expected {expected}"),
+        }
+    }
+}
+
+impl std::error::Error for WrongBody {}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "A: Deserialize<'de>"))]
+struct Apps<A> {
+    apps: Option<Vec<Option<A>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "A: Deserialize<'de>"))]
+struct OneApp<A> {
+    app: Option<A>,
+}
+
+/// Reads the answer to `GET /v2/apps?embed=apps.tasks`.
+///
+/// # Errors
+/// When the text is not complete JSON or holds no list `apps`: an answer without one says nothing
+/// of the cluster, not that it is empty.
+pub fn apps(body: &str) -> Result<(Vec<App>, Vec<Warning>), WrongBody> {
+    const EXPECTED: &str = "an object with the list `apps`";
+    let mut warnings = Vec::new();
+    // Nearly every answer is right as a whole, and then one pass is all it costs.
+    if let Ok(Apps { apps: Some(apps) }) = serde_json::from_str::<Apps<wire::App>>(body) {
+        let convert = |(index, app): (usize, Option<wire::App>)| {
+            convert::app(app?, &position(index), &mut warnings)
+                .map_err(|warning| warnings.push(warning))
+                .ok()
+        };
+        let apps = apps.into_iter().enumerate().filter_map(convert).collect();
+        return Ok((apps, warnings));
+    }
+    let Apps { apps } = envelope::<Apps<&RawValue>>(body, EXPECTED)?;
+    let apps = apps
+        .ok_or_else(|| WrongBody::WrongForm {
+            found: "no `apps`".to_owned(),
+            expected: EXPECTED,
+        })?
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, raw)| {
+            single(raw?.get(), &position(index), &mut warnings)
+                .map_err(|warning| warnings.push(warning))
+                .ok()
+        })
+        .collect();
+    Ok((apps, warnings))
+}
+
+/// Reads the answer to `GET /v2/apps/<id>?embed=app.tasks`. `None` is an app that was left out; the
+/// warnings say why.
+///
+/// # Errors
+/// When the text is not complete JSON or holds no `app`.
+pub fn app(body: &str) -> Result<(Option<App>, Vec<Warning>), WrongBody> {
+    const EXPECTED: &str = "an object with the object `app`";
+    let OneApp { app } = envelope::<OneApp<&RawValue>>(body, EXPECTED)?;
+    let raw = app.ok_or_else(|| WrongBody::WrongForm {
+        found: "no `app`".to_owned(),
+        expected: EXPECTED,
+    })?;
+    let mut warnings = Vec::new();
+    let app = single(raw.get(), "the app", &mut warnings)
+        .map_err(|warning| warnings.push(warning))
+        .ok();
+    Ok((app, warnings))
+}
+
+fn position(index: usize) -> String {
+    format!("app number {} of the answer", index + 1)
+}
+
+/// The outermost object, with its apps still as text: what fails here is no fault of an app.
+fn envelope<'a, E: Deserialize<'a>>(body: &'a str, expected: &'static str) -> Result<E, WrongBody> {
+    serde_json::from_str(body).map_err(|error| {
+        if error.is_data() {
+            let (found, _) = found_and_expected(&error);
+            WrongBody::WrongForm { found, expected }
+        } else {
+            WrongBody::NotJson(error.to_string())
+        }
+    })
+}
+
+fn single(json: &str, place: &str, warnings: &mut Vec<Warning>) -> Result<App, Warning> {
+    let deserializer = &mut serde_json::Deserializer::from_str(json);
+    match serde_path_to_error::deserialize::<_, wire::App>(deserializer) {
+        Ok(app) => convert::app(app, place, warnings),
+        Err(error) => Err(wrong_type(json, place, &error)),
+    }
+}
+
+fn wrong_type(
+    json: &str,
+    place: &str,
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> Warning {
+    let app = id_of(json);
+    let (found, expected) = found_and_expected(error.inner());
+    let field = (error.path().iter().len() > 0).then(|| quoted(&error.path().to_string()));
+    let subject = match (&app, field) {
+        (Some(_), None) => "the app as a whole".to_owned(),
+        (Some(_), Some(field)) => format!("field {field}"),
+        (None, None) => place.to_owned(),
+        (None, Some(field)) => format!("field {field} of {place}"),
+    };
+    Warning {
+        app,
+        subject,
+        found,
+        expected,
+        effect: LEFT_OUT.to_owned(),
+    }
+}
+
+fn id_of(json: &str) -> Option<AppId> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: Option<Box<str>>,
+    }
+    let id = serde_json::from_str::<Named>(json).ok()?.id?;
+    is_app_path(&id).then(|| AppId::new(&id))
+}
+
+/// Takes serde's sentence apart ("invalid type: map, expected u16 at line 1 column 7") and puts the
+/// words of JSON in place of Rust's.
+fn found_and_expected(error: &serde_json::Error) -> (String, String) {
+    let sentence = error.to_string();
+    let sentence = sentence
+        .rfind(" at line ")
+        .map_or(&*sentence, |end| &sentence[..end]);
+    // A string that was found may hold anything, what was expected is our own text.
+    let Some((found, expected)) = sentence.rsplit_once(", expected ") else {
+        return (sentence.to_owned(), "what Marathon writes".to_owned());
+    };
+    let found = found
+        .trim_start_matches("invalid type: ")
+        .trim_start_matches("invalid value: ");
+    let found = match found {
+        "map" => "an object".to_owned(),
+        "sequence" => "a list".to_owned(),
+        _ => shortened(found),
+    };
+    let expected = match expected {
+        "u16" => "a port from 0 to 65535",
+        "u64" | "usize" => "a whole number from 0",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    (found, expected.to_owned())
+}
+
+/// serde has escaped the text already, but shows all of it.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests;

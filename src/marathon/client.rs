@@ -1,0 +1,230 @@
+//! The nodes of one cluster, asked one after the other until one gives a usable answer.
+//!
+//! In comes the configuration; out goes an [`Answer`], or the reasons of every node. The node that
+//! answered last is asked first; nothing else is remembered between questions.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use tokio::time::timeout;
+
+use super::fetch::{Fetcher, Form};
+use super::{Address, Failure, Fault, FetchError, Node, body, fetch, text};
+use crate::cluster::{ServicePort, Snapshot, Warning};
+use crate::config;
+
+/// What Marathon knows of its cluster.
+#[derive(Clone, Debug)]
+pub enum Cluster {
+    /// All apps with labels, ports and tasks.
+    Apps(Snapshot),
+    /// Only who serves which service port: all that the text form tells.
+    Endpoints(Vec<ServicePort>),
+}
+
+/// A complete answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What it says.
+    pub cluster: Cluster,
+    /// What of it was left out, and why.
+    pub warnings: Vec<Warning>,
+    /// The address that gave it, as shown to people; [`Client::prefer`] takes it back.
+    pub from: String,
+    /// The whole body, uncompressed: equal bodies mean equal clusters, and a file of it can stand
+    /// in for Marathon.
+    pub body: String,
+}
+
+/// Asks the nodes of one cluster.
+pub struct Client {
+    addresses: Vec<Address>,
+    fetcher: Fetcher,
+    /// Position of the node that answered last.
+    last_good: Option<usize>,
+    /// Whether the nodes have shown that they no longer speak the text form (Marathon 1.10).
+    json_only: bool,
+}
+
+impl Client {
+    /// Checks all that can be checked before a question is asked.
+    ///
+    /// # Errors
+    /// When there is no address, one is wrong, or an `https:` address is among them and the
+    /// certificates cannot be loaded.
+    pub fn new(config: &config::Marathon) -> anyhow::Result<Self> {
+        if config.urls.is_empty() {
+            bail!("no address of Marathon was given, expected at least one");
+        }
+        let addresses: Vec<Address> = config
+            .urls
+            .iter()
+            .map(|url| url.parse())
+            .collect::<Result<_, _>>()?;
+        let fetcher = Fetcher::new(config)?;
+        if nodes(&addresses).any(Node::is_https) {
+            fetcher.tls().context("Marathon by https")?;
+        }
+        Ok(Self {
+            addresses,
+            fetcher,
+            last_good: None,
+            json_only: false,
+        })
+    }
+
+    /// Asks this address first from now on, as shown in [`Answer::from`]. One that is not
+    /// configured any more is ignored.
+    pub fn prefer(&mut self, address: &str) {
+        let known = |known: &Address| known.to_string() == address;
+        self.last_good = self.addresses.iter().position(known).or(self.last_good);
+    }
+
+    /// Asks for all apps and their tasks.
+    ///
+    /// # Errors
+    /// When no address gave a usable answer.
+    pub async fn apps(&mut self) -> Result<Answer, FetchError> {
+        self.ask(Form::Apps).await
+    }
+
+    /// Asks for the text form of the tasks, and for all apps where that is not spoken or says
+    /// nothing.
+    ///
+    /// # Errors
+    /// When no address gave a usable answer.
+    pub async fn tasks_as_text(&mut self) -> Result<Answer, FetchError> {
+        self.ask(Form::Text).await
+    }
+
+    async fn ask(&mut self, form: Form) -> Result<Answer, FetchError> {
+        let first = self.last_good;
+        let others = (0..self.addresses.len()).filter(|&index| Some(index) != first);
+        let mut failures = Vec::new();
+        for index in first.into_iter().chain(others) {
+            match self.ask_one(index, form).await {
+                Ok(answer) => {
+                    for failure in failures {
+                        tracing::warn!("Marathon at {failure}; `{}` answered instead", answer.from);
+                    }
+                    self.last_good = Some(index);
+                    return Ok(answer);
+                }
+                Err(fault) => failures.push(Failure {
+                    address: self.addresses[index].to_string(),
+                    fault,
+                }),
+            }
+        }
+        Err(FetchError { failures })
+    }
+
+    async fn ask_one(&mut self, index: usize, form: Form) -> Result<Answer, Fault> {
+        let address = &self.addresses[index];
+        let said = match address {
+            Address::File(path) => saved(path, self.fetcher.max_body())?,
+            Address::Node(node) => {
+                let limit = self.fetcher.fetch_timeout();
+                let nodes = nodes(&self.addresses);
+                let question = question(&self.fetcher, node, nodes, form, &mut self.json_only);
+                timeout(limit, question)
+                    .await
+                    .unwrap_or(Err(Fault::TooSlow(limit)))?
+            }
+        };
+        let (cluster, warnings, body) = said;
+        Ok(Answer {
+            cluster,
+            warnings,
+            from: address.to_string(),
+            body,
+        })
+    }
+}
+
+type Said = (Cluster, Vec<Warning>, String);
+
+fn nodes(addresses: &[Address]) -> impl Iterator<Item = &Node> + Clone {
+    addresses.iter().filter_map(|address| match address {
+        Address::Node(node) => Some(node),
+        Address::File(_) => None,
+    })
+}
+
+/// Asks one node, in the other form where this one does not help.
+async fn question<'a>(
+    fetcher: &Fetcher,
+    node: &Node,
+    nodes: impl Iterator<Item = &'a Node> + Clone,
+    form: Form,
+    json_only: &mut bool,
+) -> Result<Said, Fault> {
+    if form == Form::Apps || *json_only {
+        return apps(fetcher.get(node, nodes, Form::Apps).await?);
+    }
+    match fetcher.get(node, nodes.clone(), Form::Text).await {
+        Ok(body) if is_text_form(&body) => {
+            let said = tasks(body);
+            // A text in which no port is named may be any message, and so no proof that the
+            // cluster is empty. JSON can tell.
+            if !matches!(&said.0, Cluster::Endpoints(ports) if ports.is_empty()) {
+                return Ok(said);
+            }
+            apps(fetcher.get(node, nodes, Form::Apps).await?)
+        }
+        Err(Fault::Empty) => apps(fetcher.get(node, nodes, Form::Apps).await?),
+        Err(fault) if !means_no_text(&fault) => Err(fault),
+        _ => {
+            let said = apps(fetcher.get(node, nodes, Form::Apps).await?)?;
+            tracing::debug!("Marathon does not list its tasks as text, JSON is asked from now on");
+            *json_only = true;
+            Ok(said)
+        }
+    }
+}
+
+fn means_no_text(fault: &Fault) -> bool {
+    match fault {
+        Fault::Status { status, .. } => matches!(status.as_u16(), 404 | 406),
+        Fault::WrongType { found, .. } => found.contains("json"),
+        _ => false,
+    }
+}
+
+fn saved(path: &Path, most: u64) -> Result<Said, Fault> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| Fault::File(error.to_string()))?;
+    if bytes.len() as u64 > most {
+        return Err(Fault::TooLarge(most));
+    }
+    let body = fetch::text(bytes)?;
+    if is_text_form(&body) {
+        Ok(tasks(body))
+    } else {
+        apps(body)
+    }
+}
+
+/// No line of the text form begins like JSON or HTML.
+fn is_text_form(body: &str) -> bool {
+    !body.trim_ascii_start().starts_with(['{', '[', '"', '<'])
+}
+
+fn apps(body: String) -> Result<Said, Fault> {
+    let (apps, warnings) = body::apps(&body).map_err(Fault::WrongBody)?;
+    Ok((Cluster::Apps(Snapshot::new(apps)), warnings, body))
+}
+
+fn tasks(body: String) -> Said {
+    let (ports, warnings) = text::tasks(&body);
+    (Cluster::Endpoints(ports), warnings, body)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! What can go wrong when Marathon is asked, in words for whoever has to mend it.
+
+use std::fmt;
+use std::time::Duration;
+
+use humantime::format_duration;
+use reqwest::StatusCode;
+
+use super::WrongBody;
+
+/// Why one address gave no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection: name, route, port or TLS.
+    Unreachable(String),
+    /// Connected, or trying to, and nothing came for so long.
+    Silent(Duration),
+    /// Something came all the time, but the whole was not there after so long.
+    TooSlow(Duration),
+    /// A status that is neither 200 nor a redirect that can be followed.
+    Status {
+        /// As received.
+        status: StatusCode,
+        /// Whether the request carried credentials.
+        authorized: bool,
+    },
+    /// A redirect that leads nowhere.
+    Redirect(String),
+    /// The body ended too early, or could not be decompressed.
+    BrokeOff(String),
+    /// More than so many bytes.
+    TooLarge(u64),
+    /// A body of nothing, as from a master that has not loaded its state yet.
+    Empty,
+    /// Something else than was asked for.
+    WrongType {
+        /// The media type.
+        found: String,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// Bytes that are no text.
+    NotUtf8,
+    /// Text that is no answer.
+    WrongBody(WrongBody),
+    /// The file that stands in for Marathon could not be read.
+    File(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(reason) => write!(f, "no connection ({reason})"),
+            Self::Silent(limit) => write!(f, "nothing came for {}", format_duration(*limit)),
+            Self::TooSlow(limit) => {
+                write!(
+                    f,
+                    "the answer was not complete after {}",
+                    format_duration(*limit)
+                )
+            }
+            Self::Status { status, authorized } => {
+                write!(f, "found status {status}, expected 200 OK")?;
+                match (status.as_u16(), authorized) {
+                    (401 | 403, true) => f.write_str(": the credentials were refused"),
+                    (401 | 403, false) => f.write_str(": credentials are missing"),
+                    _ => Ok(()),
+                }
+            }
+            Self::BrokeOff(reason) => write!(f, "the answer broke off ({reason})"),
+            Self::TooLarge(limit) => write!(f, "the answer has more than {limit} bytes"),
+            Self::Empty => f.write_str("the answer is empty"),
+            Self::WrongType { found, expected } => {
+                write!(f, "found {}, expected {expected}", found.escape_debug())
+            }
+            Self::NotUtf8 => f.write_str("the answer is no UTF-8 text"),
+            Self::WrongBody(wrong) => wrong.fmt(f),
+            Self::Redirect(reason) | Self::File(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// An address that failed, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// As shown to people, without credentials.
+    pub address: String,
+    /// Why.
+    pub fault: Fault,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.address, self.fault)
+    }
+}
+
+/// No address gave a usable answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchError {
+    /// One for each address, in the order in which they were asked.
+    pub failures: Vec<Failure>,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Marathon gave no usable answer")?;
+        let mut between = ": ";
+        for failure in &self.failures {
+            write!(f, "{between}{failure}")?;
+            between = "; ";
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for FetchError {}

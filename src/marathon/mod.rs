@@ -1,0 +1,46 @@
+//! Marathon as a source: its nodes are asked, and what they answer becomes `cluster`'s own types.
+//!
+//! In come the addresses and limits of `config::Marathon`, and bytes from whoever answers there;
+//! out goes an [`Answer`]. `wire` has the JSON of Marathon 0.7 to 1.11 as it is written, `convert`
+//! turns it into `cluster::App`, `body` reads a whole answer so that one bad app costs only
+//! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
+//! `client` asks one node after the other, and `fetch` asks one of them. Nothing here knows
+//! HAProxy.
+
+mod address;
+mod body;
+mod client;
+mod convert;
+mod fault;
+mod fetch;
+mod text;
+mod wire;
+
+pub use address::{Address, Node, WrongAddress};
+pub use body::{WrongBody, app, apps};
+pub use client::{Answer, Client, Cluster};
+pub use fault::{Failure, Fault, FetchError};
+pub use text::tasks;
+
+/// Whether `text` can name an app: what Marathon allows in a path, and the capitals and
+/// underscores that it allowed before 0.7. Names of HAProxy's sections may hold all of these but
+/// the slash.
+fn is_app_path(text: &str) -> bool {
+    !text.trim_matches('/').is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/-._".contains(&b))
+}
+
+/// Whether `text` can stand for an agent: a numeric address or a name.
+fn is_host(text: &str) -> bool {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    bare.parse::<std::net::IpAddr>().is_ok()
+        || (!text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)))
+}

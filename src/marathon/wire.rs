@@ -1,0 +1,204 @@
+//! The JSON of apps and tasks as Marathon 0.7 to 1.11 writes it, as far as it is used.
+//!
+//! Every field is optional and null means absent, since each version leaves out others; what is
+//! not named here is skipped without being built. Numbers of ports are `u16` and counts `u64`, so
+//! that serde refuses what is out of range; words stay text, for `convert` to judge.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::value::RawValue;
+
+/// Labels and environment.
+pub(super) type Texts = BTreeMap<Box<str>, Box<str>>;
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", expecting = "an object")]
+pub(super) struct App {
+    pub(super) id: Option<Box<str>>,
+    #[serde(deserialize_with = "texts::<_, Option<Box<str>>>")]
+    pub(super) labels: Texts,
+    #[serde(deserialize_with = "texts::<_, EnvValue>")]
+    pub(super) env: Texts,
+    pub(super) ip_address: Option<IpAddress>,
+    pub(super) networks: Option<Vec<Option<Network>>>,
+    pub(super) container: Option<Container>,
+    pub(super) port_definitions: Option<Vec<Option<PortDefinition>>>,
+    pub(super) ports: Option<Vec<u16>>,
+    pub(super) health_checks: Option<Vec<Option<HealthCheck>>>,
+    pub(super) instances: Option<u64>,
+    pub(super) version: Option<Box<str>>,
+    pub(super) version_info: Option<VersionInfo>,
+    pub(super) tasks: Option<Vec<Option<Task>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct IpAddress {
+    pub(super) network_name: Option<Box<str>>,
+    pub(super) discovery: Option<Discovery>,
+    /// Whatever else stands here makes an address per task as well.
+    #[serde(flatten)]
+    pub(super) rest: BTreeMap<Box<str>, Option<IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct Discovery {
+    pub(super) ports: Option<Vec<Option<DiscoveryPort>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+pub(super) struct DiscoveryPort {
+    pub(super) number: Option<u16>,
+    pub(super) protocol: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
+}
+
+/// An entry of `networks` (Marathon 1.5 and later).
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct Network {
+    pub(super) mode: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct Container {
+    pub(super) docker: Option<Docker>,
+    pub(super) port_mappings: Option<Vec<Option<PortMapping>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct Docker {
+    pub(super) network: Option<Box<str>>,
+    pub(super) port_mappings: Option<Vec<Option<PortMapping>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", expecting = "an object")]
+pub(super) struct PortMapping {
+    pub(super) container_port: Option<u16>,
+    pub(super) host_port: Option<u16>,
+    pub(super) service_port: Option<u16>,
+    pub(super) protocol: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
+    #[serde(deserialize_with = "texts::<_, Option<Box<str>>>")]
+    pub(super) labels: Texts,
+    pub(super) network_names: Option<Vec<Box<str>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+pub(super) struct PortDefinition {
+    pub(super) port: Option<u16>,
+    pub(super) protocol: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
+    #[serde(deserialize_with = "texts::<_, Option<Box<str>>>")]
+    pub(super) labels: Texts,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct HealthCheck {
+    pub(super) protocol: Option<Box<str>>,
+    pub(super) path: Option<Box<str>>,
+    pub(super) port: Option<u16>,
+    pub(super) port_index: Option<usize>,
+    pub(super) grace_period_seconds: Option<u64>,
+    pub(super) interval_seconds: Option<u64>,
+    pub(super) timeout_seconds: Option<u64>,
+    pub(super) max_consecutive_failures: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct VersionInfo {
+    pub(super) last_config_change_at: Option<Box<str>>,
+    pub(super) last_scaling_at: Option<Box<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct Task {
+    pub(super) id: Option<Box<str>>,
+    pub(super) host: Option<Box<str>>,
+    pub(super) ports: Option<Vec<u16>>,
+    pub(super) ip_addresses: Option<Vec<Option<TaskAddress>>>,
+    pub(super) state: Option<Box<str>>,
+    pub(super) started_at: Option<Box<str>>,
+    pub(super) version: Option<Box<str>>,
+    pub(super) health_check_results: Option<Vec<Option<HealthResult>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct TaskAddress {
+    pub(super) ip_address: Option<Box<str>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct HealthResult {
+    pub(super) alive: Option<bool>,
+    pub(super) consecutive_failures: Option<u64>,
+}
+
+/// The value of a variable, or nothing where it is a reference to a secret. Values of other types
+/// count as nothing too: a message about them would show what may be a secret.
+struct EnvValue(Option<Box<str>>);
+
+impl From<EnvValue> for Option<Box<str>> {
+    fn from(value: EnvValue) -> Self {
+        value.0
+    }
+}
+
+impl<'de> Deserialize<'de> for EnvValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(raw.get()).ok()))
+    }
+}
+
+/// Reads an object of texts and leaves out the entries without one; null is an empty object.
+fn texts<'de, D, V>(deserializer: D) -> Result<Texts, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de> + Into<Option<Box<str>>>,
+{
+    struct Entries<V>(PhantomData<V>);
+
+    impl<'de, V> Visitor<'de> for Entries<V>
+    where
+        V: Deserialize<'de> + Into<Option<Box<str>>>,
+    {
+        type Value = Texts;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of strings")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Texts, E> {
+            Ok(Texts::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+            let mut texts = Texts::new();
+            while let Some((name, value)) = map.next_entry::<Box<str>, V>()? {
+                if let Some(value) = value.into() {
+                    texts.insert(name, value);
+                }
+            }
+            Ok(texts)
+        }
+    }
+
+    deserializer.deserialize_any(Entries(PhantomData::<V>))
+}
