@@ -1,1 +1,21 @@
-//! soon
+//! Brings the host to a candidate: who may change it, and how the files get there whole.
+//!
+//! In comes a set of files that HAProxy accepted; out comes what was replaced. At every step in
+//! between, and after a kill or a full disk at any of them, the files that lie there are a set that
+//! HAProxy accepts and that serves.
+
+mod files;
+mod journal;
+mod last_good;
+mod lock;
+mod maps;
+mod plan;
+mod recover;
+
+pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
+pub use last_good::{keep_last_good, load_last_good, restore_last_good};
+pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
+pub use recover::{Recovered, Recovery, recover};
+
+#[cfg(test)]
+mod tests;

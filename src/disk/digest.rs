@@ -14,8 +14,9 @@ impl Digest {
     /// The digest of a content.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
-        let bytes = digest(&SHA256, content).as_ref().try_into();
-        Self(bytes.expect("SHA-256 has 32 bytes"))
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, content).as_ref());
+        Self(bytes)
     }
 
     /// The first `digits` hexadecimal digits, at most 64: enough for a name.

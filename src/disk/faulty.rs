@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nix::errno::Errno;
+
 use super::{Disk, DiskError, Facts, Result, Step};
 
 /// Breaks another disk at one of its changing steps. For tests.
@@ -22,12 +24,12 @@ pub enum Fault {
     /// After so many steps nothing is done any more, as if the process were gone. A write that
     /// would be next is done by half.
     KilledAfter(usize),
-    /// This step fails with this kind of error. A write is done by half.
-    Once(usize, io::ErrorKind),
+    /// This step fails with this error. A write is done by half.
+    Once(usize, Errno),
     /// This step and every later one fail.
-    From(usize, io::ErrorKind),
+    From(usize, Errno),
     /// Every step of one sort fails.
-    Every(Step, io::ErrorKind),
+    Every(Step, Errno),
 }
 
 /// Stands for a process that is no more.
@@ -66,9 +68,9 @@ impl<D: Disk> FaultyDisk<D> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         match self.fault {
             Fault::KilledAfter(after) if number > after => Err(io::Error::other(Killed)),
-            Fault::Once(at, kind) if number == at => Err(kind.into()),
-            Fault::From(at, kind) if number >= at => Err(kind.into()),
-            Fault::Every(sort, kind) if sort == step => Err(kind.into()),
+            Fault::Once(at, errno) if number == at => Err(errno.into()),
+            Fault::From(at, errno) if number >= at => Err(errno.into()),
+            Fault::Every(sort, errno) if sort == step => Err(errno.into()),
             _ => Ok(()),
         }
     }

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use nix::errno::Errno;
 
 use super::{Disk, DiskError, Facts, Result, Step, folder_of};
 
@@ -157,8 +159,20 @@ impl MemoryDisk {
     }
 }
 
+/// Goes up where the path says `..`; names are plain paths here.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
 /// The errors carry Linux's numbers, so that the sentences are those of the real disk.
-fn errno(error: nix::errno::Errno) -> io::Error {
+fn errno(error: Errno) -> io::Error {
     io::Error::from(error)
 }
 
@@ -172,7 +186,7 @@ impl Tree {
         let mut target = path.to_owned();
         for _ in 0..40 {
             match self.names.get(&target) {
-                Some(Entry::Link(link)) => target = folder_of(&target).join(link),
+                Some(Entry::Link(link)) => target = plain(&folder_of(&target).join(link)),
                 _ => return Ok(target),
             }
         }
@@ -182,17 +196,17 @@ impl Tree {
     fn file(&self, path: &Path) -> io::Result<usize> {
         match self.names.get(path) {
             Some(&Entry::File(file)) => Ok(file),
-            Some(Entry::Folder) => Err(errno(nix::errno::Errno::EISDIR)),
-            Some(Entry::Link(_)) => Err(errno(nix::errno::Errno::ELOOP)),
-            None => Err(errno(nix::errno::Errno::ENOENT)),
+            Some(Entry::Folder) => Err(errno(Errno::EISDIR)),
+            Some(Entry::Link(_)) => Err(errno(Errno::ELOOP)),
+            None => Err(errno(Errno::ENOENT)),
         }
     }
 
     fn needs_folder(&self, path: &Path) -> io::Result<()> {
         match self.names.get(folder_of(path)) {
             Some(Entry::Folder) => Ok(()),
-            Some(_) => Err(errno(nix::errno::Errno::ENOTDIR)),
-            None => Err(errno(nix::errno::Errno::ENOENT)),
+            Some(_) => Err(errno(Errno::ENOTDIR)),
+            None => Err(errno(Errno::ENOENT)),
         }
     }
 }
@@ -237,7 +251,7 @@ impl Disk for MemoryDisk {
             tree.needs_folder(path)?;
             match tree.names.get(path) {
                 Some(Entry::Folder) => Ok(()),
-                Some(_) => Err(errno(nix::errno::Errno::EEXIST)),
+                Some(_) => Err(errno(Errno::EEXIST)),
                 None => {
                     tree.names.insert(path.to_owned(), Entry::Folder);
                     Ok(())
@@ -250,7 +264,7 @@ impl Disk for MemoryDisk {
         self.change(Step::Create, path, |tree| {
             tree.needs_folder(path)?;
             if tree.names.contains_key(path) {
-                return Err(errno(nix::errno::Errno::EEXIST));
+                return Err(errno(Errno::EEXIST));
             }
             let facts = Facts {
                 mode,
@@ -333,7 +347,7 @@ impl Disk for MemoryDisk {
     fn remove(&self, path: &Path) -> Result<()> {
         self.change(Step::Remove, path, |tree| {
             match tree.names.get(path) {
-                Some(Entry::Folder) => return Err(errno(nix::errno::Errno::EISDIR)),
+                Some(Entry::Folder) => return Err(errno(Errno::EISDIR)),
                 _ => tree.names.remove(path),
             };
             Ok(())

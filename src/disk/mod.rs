@@ -4,6 +4,7 @@
 //! can stop it, or let it fail, after every single step: [`OsDisk`] is the host's disk,
 //! [`MemoryDisk`] a simulated one that can also lose its power, [`FaultyDisk`] breaks either.
 
+mod borrowed;
 mod digest;
 mod faulty;
 mod memory;
@@ -26,6 +27,10 @@ pub use os::OsDisk;
 pub type Result<T, E = DiskError> = std::result::Result<T, E>;
 
 /// Reads and changes files, one small step at a time.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "each fails as its system call does"
+)]
 pub trait Disk: fmt::Debug + Send + Sync {
     /// The whole content; `None` where there is no such file. Links are followed.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>>;
@@ -54,60 +59,6 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
     /// Takes a name away; one that is not there is no error. Links are not followed.
     fn remove(&self, path: &Path) -> Result<()>;
-}
-
-impl<D: Disk + ?Sized> Disk for &D {
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        (**self).read(path)
-    }
-
-    fn look(&self, path: &Path) -> Result<Option<Facts>> {
-        (**self).look(path)
-    }
-
-    fn target(&self, path: &Path) -> Result<PathBuf> {
-        (**self).target(path)
-    }
-
-    fn list(&self, folder: &Path) -> Result<Vec<OsString>> {
-        (**self).list(folder)
-    }
-
-    fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
-        (**self).make_folder(path, mode)
-    }
-
-    fn create(&self, path: &Path, mode: u32) -> Result<()> {
-        (**self).create(path, mode)
-    }
-
-    fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
-        (**self).write(path, content)
-    }
-
-    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
-        (**self).set_mode(path, mode)
-    }
-
-    fn set_owner(&self, path: &Path, uid: Option<u32>, gid: u32) -> Result<()> {
-        (**self).set_owner(path, uid, gid)
-    }
-
-    fn sync_file(&self, path: &Path) -> Result<()> {
-        (**self).sync_file(path)
-    }
-
-    fn sync_folder(&self, path: &Path) -> Result<()> {
-        (**self).sync_folder(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        (**self).rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        (**self).remove(path)
-    }
 }
 
 /// What is known of a file besides its content.

@@ -69,10 +69,9 @@ impl Disk for OsDisk {
     }
 
     fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
-        let made = fs::DirBuilder::new().mode(mode).create(path);
-        match made {
+        match fs::DirBuilder::new().mode(mode).create(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            made => made.map_err(|cause| DiskError::new(Step::MakeFolder, path, cause)),
+            result => result.map_err(|cause| DiskError::new(Step::MakeFolder, path, cause)),
         }
     }
 

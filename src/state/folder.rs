@@ -205,13 +205,7 @@ impl Writable {
         let OnDisk::Ours(saved) = self.state else {
             return None;
         };
-        let versioned = Versioned {
-            format: FORMAT,
-            state,
-        };
-        let mut content =
-            serde_json::to_vec_pretty(&versioned).expect("maps with keys that are text or numbers");
-        content.push(b'\n');
+        let content = text_of(state);
         let digest = Digest::of(&content);
         if !self.exists || saved == Some(digest) {
             return None;
@@ -239,6 +233,17 @@ impl Writable {
         let error = replaced.err().filter(|_| first)?;
         Some(format!("{error}; the next run will not know of this one"))
     }
+}
+
+fn text_of(state: &State) -> Vec<u8> {
+    let versioned = Versioned {
+        format: FORMAT,
+        state,
+    };
+    let mut content =
+        serde_json::to_vec_pretty(&versioned).expect("maps with keys that are text or numbers");
+    content.push(b'\n');
+    content
 }
 
 /// Makes the folder and those above it, for nobody but us.

@@ -171,7 +171,7 @@ fn a_folder_that_cannot_be_made_costs_one_warning() {
 fn a_full_disk_costs_one_warning_until_it_ends() {
     let disk = MemoryDisk::new();
     let (mut writable, _, _) = Writable::open(&disk, folder());
-    let full_disk = FaultyDisk::new(&disk, Fault::From(1, ErrorKind::StorageFull));
+    let full_disk = FaultyDisk::new(&disk, Fault::From(1, nix::errno::Errno::ENOSPC));
     let warning = writable.save(&full_disk, &full()).unwrap();
     assert!(warning.contains(".state.json.new"), "{warning}");
     assert_eq!(writable.save(&full_disk, &full()), None);

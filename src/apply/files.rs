@@ -1,0 +1,326 @@
+//! Installs `haproxy.cfg` and its maps.
+//!
+//! Temporary files lie beside their targets, since only a rename within one file system is atomic.
+//! Their names begin with a dot and do not end in `.cfg`, so that a HAProxy that loads the whole
+//! folder passes over them; they carry the digest of the path of `haproxy.cfg`, so that two
+//! installations in one folder leave each other's alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+
+use super::journal::Journal;
+use super::plan::{self, Change};
+use super::recover::{self, Recovered};
+use crate::disk::{self, Digest, Disk, DiskError, Facts, Step, folder_of};
+use crate::state;
+
+/// What of an old mode is kept: never that others may write, never that it runs as its owner.
+pub(super) const KEPT_MODE: u32 = 0o775;
+
+/// Nobody else reads a file before it has its owner and mode.
+const STAGED_MODE: u32 = 0o600;
+
+/// Where files are installed, and how.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// `--haproxy-config`; maps lie beside it.
+    pub cfg: PathBuf,
+    /// The folder that remembers, for the journal and the last good files; `None` where there is
+    /// none. Then the order of the steps alone keeps the files a set.
+    pub state: Option<PathBuf>,
+    /// `--in-place`: content is written over the files, as bind-mounted ones demand. A HAProxy that
+    /// reads in that moment finds a part of it.
+    pub in_place: bool,
+    /// Of files that do not exist yet, default 0644; those that do keep theirs.
+    pub new_file_mode: u32,
+    /// Marks our temporary files.
+    id: String,
+}
+
+impl Installation {
+    /// Installs by renaming.
+    #[must_use]
+    pub fn new(cfg: &Path, state: Option<&Path>) -> Self {
+        let canonical = state::canonical(cfg);
+        Self {
+            cfg: std::path::absolute(cfg).unwrap_or_else(|_| cfg.to_owned()),
+            state: state.map(Path::to_owned),
+            in_place: false,
+            new_file_mode: 0o644,
+            id: Digest::of(canonical.as_os_str().as_encoded_bytes()).short(8),
+        }
+    }
+
+    /// Where a map lies.
+    pub(super) fn beside_cfg(&self, name: &str) -> Result<PathBuf, InstallError> {
+        let mut parts = Path::new(name).components();
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(part)), None) if part == name => {
+                Ok(self.cfg.with_file_name(name))
+            }
+            _ => Err(InstallError::NotAFileName(name.to_owned())),
+        }
+    }
+
+    /// Where the content of a step waits. What is copied over a file need not lie beside it, and
+    /// the folder of a bind-mounted file may be read-only.
+    pub(super) fn staged(&self, path: &Path, number: usize) -> PathBuf {
+        let temporary = disk::beside(path, |name| format!(".{name}.hmb-{}-{number}", self.id));
+        match (&self.state, temporary.file_name()) {
+            (Some(state), Some(name)) if self.in_place => state.join(name),
+            _ => temporary,
+        }
+    }
+
+    /// Whether a file of this name is one that waits for a step.
+    pub(super) fn is_staged(&self, name: &str) -> bool {
+        let Some((_, mark)) = name.strip_prefix('.').and_then(|n| n.rsplit_once(".hmb-")) else {
+            return false;
+        };
+        let number = mark
+            .strip_prefix(&self.id)
+            .and_then(|m| m.strip_prefix('-'));
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    }
+}
+
+/// A configuration and the maps it names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileSet {
+    /// `haproxy.cfg`.
+    pub cfg: String,
+    /// Maps, by file name.
+    pub maps: BTreeMap<String, String>,
+}
+
+/// What an installation did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Files that are not what they were, as they really lie, sorted; empty where all were right.
+    pub changed: Vec<PathBuf>,
+    /// What was to be tidied up first.
+    pub recovered: Recovered,
+    /// What went wrong without keeping the files from their places.
+    pub warnings: Vec<String>,
+}
+
+/// Why files are not installed. The files that lie there still are a set that HAProxy accepts.
+#[derive(Debug)]
+pub enum InstallError {
+    /// A step failed.
+    Disk(DiskError),
+    /// A file cannot be replaced because something is mounted on it.
+    Busy(PathBuf),
+    /// The name of a map is empty, or leads to another folder.
+    NotAFileName(String),
+    /// Two files of the set would lie in one place.
+    SameFile(PathBuf),
+}
+
+impl InstallError {
+    /// See [`DiskError::is_killed`].
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.is_killed())
+    }
+}
+
+impl From<DiskError> for InstallError {
+    fn from(error: DiskError) -> Self {
+        if error.step() == Step::Rename && error.kind() == ErrorKind::ResourceBusy {
+            Self::Busy(error.path().to_owned())
+        } else {
+            Self::Disk(error)
+        }
+    }
+}
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(error) => error.fmt(f),
+            Self::Busy(path) => write!(
+                f,
+                "cannot replace `{}`: it is mounted from elsewhere (EBUSY); `--in-place` writes \
+                 over it instead",
+                path.display()
+            ),
+            Self::NotAFileName(name) => {
+                write!(
+                    f,
+                    "map `{name}`: expected the name of a file beside the configuration"
+                )
+            }
+            Self::SameFile(path) => {
+                write!(f, "two files of one set would lie at `{}`", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for InstallError {}
+
+/// Puts `files` in place and takes the maps named in `obsolete` away. Files that hold what they
+/// should are not touched. An installation that was broken off is brought to an end first.
+///
+/// # Errors
+///
+/// Those of [`InstallError`]; no temporary file is left unless the disk refuses that, too.
+pub fn install(
+    disk: &dyn Disk,
+    at: &Installation,
+    files: &FileSet,
+    obsolete: &[String],
+) -> Result<Installed, InstallError> {
+    let recovery = recover::recover(disk, at)?;
+    let mut warnings = recovery.warnings;
+    let changes = plan::plan(disk, at, files, obsolete)?;
+    for folder in plan::folders(&changes) {
+        let (_, warning) = recover::remove_leftovers(disk, at, folder)?;
+        warnings.extend(warning);
+    }
+    if !changes.is_empty() {
+        carry_out(disk, at, &changes, &mut warnings)?;
+    }
+    Ok(Installed {
+        changed: paths(changes),
+        recovered: recovery.recovered,
+        warnings,
+    })
+}
+
+/// The files that [`install`] would change, sorted. Changes nothing.
+///
+/// # Errors
+///
+/// Where a file cannot be read, or the set is not one.
+pub fn differences(
+    disk: &dyn Disk,
+    at: &Installation,
+    files: &FileSet,
+    obsolete: &[String],
+) -> Result<Vec<PathBuf>, InstallError> {
+    Ok(paths(plan::plan(disk, at, files, obsolete)?))
+}
+
+fn paths(changes: Vec<Change>) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = changes.into_iter().map(|change| change.path).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn carry_out(
+    disk: &dyn Disk,
+    at: &Installation,
+    changes: &[Change],
+    warnings: &mut Vec<String>,
+) -> Result<(), InstallError> {
+    let journal = Journal::of(at, changes);
+    let done = begin(disk, at, &journal, warnings).and_then(|journalled| {
+        if journalled || !at.in_place {
+            stage(disk, at, changes, &journal, warnings)?;
+        }
+        journal.take_steps(disk, 0, |number| changes[number].after.clone())
+    });
+    // After an error, too: whatever was done so far serves, and the next run starts from it.
+    let tidied = recover::tidy_up(disk, at, &journal);
+    done?;
+    warnings.extend(tidied?);
+    Ok(())
+}
+
+/// Writes the journal, where one is needed and possible. One rename is all or nothing by itself.
+fn begin(
+    disk: &dyn Disk,
+    at: &Installation,
+    journal: &Journal,
+    warnings: &mut Vec<String>,
+) -> Result<bool, DiskError> {
+    let Some(state) = &at.state else {
+        return Ok(false);
+    };
+    if journal.steps.len() == 1 && !at.in_place {
+        return Ok(false);
+    }
+    match journal.write(disk, state) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_killed() => Err(error),
+        Err(error) => {
+            warnings.push(format!(
+                "{error}; the files are installed without a journal"
+            ));
+            Ok(false)
+        }
+    }
+}
+
+/// Writes every new content to the disk before the first step.
+fn stage(
+    disk: &dyn Disk,
+    at: &Installation,
+    changes: &[Change],
+    journal: &Journal,
+    warnings: &mut Vec<String>,
+) -> Result<(), DiskError> {
+    for (change, entry) in changes.iter().zip(&journal.steps) {
+        let (Some(content), Some(staged)) = (&change.after, &entry.staged) else {
+            continue;
+        };
+        disk::create_afresh(disk, staged, STAGED_MODE)?;
+        disk.write(staged, content)?;
+        let mode = match change.facts {
+            Some(facts) => {
+                keep_owner(disk, &change.path, staged, facts, warnings)?;
+                facts.mode
+            }
+            None => at.new_file_mode,
+        };
+        disk.set_mode(staged, mode & KEPT_MODE)?;
+        disk.sync_file(staged)?;
+    }
+    // A single rename is synced together with the name that it replaces.
+    if changes.len() > 1 {
+        let staged = journal.steps.iter().filter_map(|step| step.staged.as_ref());
+        let folders: BTreeSet<&Path> = staged.map(|staged| folder_of(staged)).collect();
+        for folder in folders {
+            disk.sync_folder(folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Only root gives files away. Whoever is not may still keep the group, and otherwise goes on: a
+/// file with another owner is better than one that is out of date.
+fn keep_owner(
+    disk: &dyn Disk,
+    path: &Path,
+    staged: &Path,
+    old: Facts,
+    warnings: &mut Vec<String>,
+) -> Result<(), DiskError> {
+    let ours = disk.look(staged)?;
+    if ours.is_some_and(|ours| (ours.uid, ours.gid) == (old.uid, old.gid)) {
+        return Ok(());
+    }
+    match disk.set_owner(staged, Some(old.uid), old.gid) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let group = match disk.set_owner(staged, None, old.gid) {
+                Ok(()) => "its group is kept",
+                Err(error) if error.is_killed() => return Err(error),
+                Err(_) => "its group is not kept either",
+            };
+            warnings.push(format!(
+                "file `{}` belonged to user {} and group {} and now belongs to us, for only root \
+                 gives files away; {group}",
+                path.display(),
+                old.uid,
+                old.gid,
+            ));
+            Ok(())
+        }
+        set => set,
+    }
+}

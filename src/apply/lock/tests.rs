@@ -1,0 +1,140 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(60);
+const LONG: Duration = Duration::from_secs(30);
+
+fn places(folder: &Path) -> LockPlaces {
+    LockPlaces::new(&folder.join("state/lock"), &folder.join("haproxy.cfg"))
+}
+
+async fn locked(places: &LockPlaces, kind: Kind) -> Locked {
+    match acquire(places, kind, SHORT).await.unwrap() {
+        Acquired::Locked(locked) => locked,
+        other => panic!("expected the lock, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_one_shot_that_finds_a_watcher_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let _watcher = locked(&places, Kind::Watcher).await;
+    let begun = Instant::now();
+    match acquire(&places, Kind::OneShot, LONG).await.unwrap() {
+        Acquired::HeldByWatcher(holder) => assert_eq!(holder.pid, process::id()),
+        other => panic!("expected the watcher, got {other:?}"),
+    }
+    assert!(begun.elapsed() < LONG / 10);
+}
+
+#[tokio::test]
+async fn a_one_shot_waits_for_another_and_then_has_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let first = locked(&places, Kind::OneShot).await;
+    let (second, ()) = tokio::join!(acquire(&places, Kind::OneShot, LONG), async {
+        drop(first);
+    });
+    assert!(matches!(second.unwrap(), Acquired::Locked(_)));
+}
+
+#[tokio::test]
+async fn who_waits_too_long_is_told_who_holds_it() {
+    for (holds, wants) in [
+        (Kind::OneShot, Kind::OneShot),
+        (Kind::OneShot, Kind::Watcher),
+        (Kind::Watcher, Kind::Watcher),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(folder.path());
+        let _first = locked(&places, holds).await;
+        match acquire(&places, wants, SHORT).await.unwrap() {
+            Acquired::TimedOut(Some(holder)) => assert_eq!(holder.kind, holds),
+            other => panic!("expected {holds:?} to hold it, got {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_note_of_a_watcher_that_was_killed_holds_nobody_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    drop(locked(&places, Kind::OneShot).await);
+    assert_eq!(fs::read_to_string(&places.file).unwrap(), "");
+    let stale = r#"{"pid":1,"kind":"watcher","since":"2026-01-01T00:00:00Z"}"#;
+    fs::write(&places.file, stale).unwrap();
+    let _locked = locked(&places, Kind::OneShot).await;
+    let note: Holder = serde_json::from_slice(&fs::read(&places.file).unwrap()).unwrap();
+    assert_eq!((note.pid, note.kind), (process::id(), Kind::OneShot));
+}
+
+#[tokio::test]
+async fn a_program_that_is_started_meanwhile_does_not_inherit_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let _held = locked(&places, Kind::OneShot).await;
+    let listing = Command::new("ls")
+        .args(["-l", "/proc/self/fd"])
+        .output()
+        .unwrap();
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    assert!(listing.contains("/proc/"), "{listing}");
+    assert!(!listing.contains("state/lock"), "{listing}");
+}
+
+#[tokio::test]
+async fn a_lock_file_that_was_removed_meanwhile_locks_nobody_out_and_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let (file, _) = open(&places).unwrap();
+    fs::remove_file(&places.file).unwrap();
+    assert!(!is_at(&file, &places.file));
+    let _locked = locked(&places, Kind::OneShot).await;
+    assert!(!is_at(&file, &places.file));
+}
+
+#[tokio::test]
+async fn without_a_place_for_the_file_the_folder_of_the_configuration_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("state"), "a file").unwrap();
+    let places = places(folder.path());
+    let first = locked(&places, Kind::Watcher).await;
+    let warning = first.warning().unwrap();
+    assert!(
+        warning.contains("state/lock") && warning.contains("Not a directory"),
+        "{warning}"
+    );
+    assert!(matches!(
+        acquire(&places, Kind::OneShot, SHORT).await.unwrap(),
+        Acquired::TimedOut(None)
+    ));
+    drop(first);
+    drop(locked(&places, Kind::OneShot).await);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_the_lock_is_refused_and_its_target_unharmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    fs::create_dir(folder.path().join("state")).unwrap();
+    let target = folder.path().join("shadow");
+    fs::write(&target, "precious").unwrap();
+    symlink(&target, &places.file).unwrap();
+    let error = acquire(&places, Kind::OneShot, SHORT).await.unwrap_err();
+    assert!(error.to_string().contains("symbolic link"), "{error}");
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn the_lock_file_is_for_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let _locked = locked(&places, Kind::OneShot).await;
+    let mode = fs::metadata(&places.file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
