@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::apply::{Balancer, FileSet, Host, Outcome};
+use crate::apply::FileSet;
 use crate::cluster::{AppId, ServicePort, ServingTasks, Warning, service_ports};
 use crate::diff::{self, Change};
 use crate::guard::{self, Held};
@@ -25,7 +25,6 @@ pub trait Source {
 }
 
 /// Marathon, asked in the form that the command line prefers.
-#[derive(Debug)]
 pub struct Marathon {
     /// Its nodes.
     pub client: Client,
@@ -75,15 +74,6 @@ pub struct Plan {
     pub from: String,
 }
 
-/// What a turn did.
-#[derive(Debug)]
-pub struct Report {
-    /// What it wanted.
-    pub plan: Plan,
-    /// What came of it.
-    pub outcome: Outcome,
-}
-
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// What the cluster asks for, beside what is installed.
     ///
@@ -104,12 +94,24 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let served = installed.map(guard::served).unwrap_or_default();
         let (ports, held) = self.hold(&served, ports, memory, now);
         let proxies = arrange(&ports, &incumbents(memory, &served), &mut warnings);
-        let (rendered, failed) =
-            self.renderer.render(&proxies).context("the templates cannot be rendered")?;
+        let (rendered, failed) = self
+            .renderer
+            .render(&proxies)
+            .context("the templates cannot be rendered")?;
         warnings.extend(failed);
-        let files = FileSet { cfg: rendered.text(), maps: BTreeMap::new() };
+        let files = FileSet {
+            cfg: rendered.text(),
+            maps: BTreeMap::new(),
+        };
         let change = diff::compare(installed, &files.cfg);
-        Ok(Plan { files, proxies, change, warnings, held, from: answer.from })
+        Ok(Plan {
+            files,
+            proxies,
+            change,
+            warnings,
+            held,
+            from: answer.from,
+        })
     }
 
     fn hold(
@@ -124,32 +126,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return (fresh, None);
         }
         guard::hold(served, fresh, &mut memory.guard, now)
-    }
-
-    /// A whole turn. `remember` is called with what a kill must not make forgotten.
-    ///
-    /// # Errors
-    /// As [`Stages::plan`] and [`Host::bring_to`].
-    pub async fn turn<B: Balancer>(
-        &mut self,
-        host: &Host<'_, B>,
-        memory: &mut State,
-        now: Time,
-        remember: &mut dyn FnMut(&State),
-    ) -> Result<Report> {
-        let installed = host.installed_cfg()?;
-        let plan = self.plan(installed.as_deref(), memory, now).await?;
-        memory.last_good_marathon = Some(plan.from.clone());
-        let outcome = host.bring_to(&plan.files, memory, now, remember).await?;
-        if matches!(outcome, Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning) {
-            memory.incumbents = plan
-                .proxies
-                .listens
-                .iter()
-                .map(|listen| (listen.bind.port, listen.owner.app.clone()))
-                .collect();
-        }
-        Ok(Report { plan, outcome })
     }
 }
 
@@ -177,7 +153,10 @@ fn incumbents(memory: &State, served: &[ServicePort]) -> BTreeMap<u16, AppId> {
     if !memory.incumbents.is_empty() {
         return memory.incumbents.clone();
     }
-    served.iter().map(|port| (port.service_port, port.app.clone())).collect()
+    served
+        .iter()
+        .map(|port| (port.service_port, port.app.clone()))
+        .collect()
 }
 
 fn arrange(

@@ -15,5 +15,7 @@ pub mod diff;
 pub mod state;
 pub mod guard;
 pub mod apply;
+pub mod cycle;
 pub mod demo;
 pub mod cli;
+pub mod run;

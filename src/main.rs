@@ -1,3 +1,7 @@
 //! Thin: all is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    haproxy_marathon_bridge::run::run(std::env::args_os())
+}

@@ -24,7 +24,11 @@ pub(crate) struct Done {
 
 impl Test {
     pub(crate) fn new() -> Self {
-        Self { folder: TempDir::new().unwrap(), args: Vec::new(), env: Vec::new() }
+        Self {
+            folder: TempDir::new().unwrap(),
+            args: Vec::new(),
+            env: Vec::new(),
+        }
     }
 
     /// The private folder.
@@ -41,19 +45,26 @@ impl Test {
     }
 
     pub(crate) fn args<S: AsRef<str>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        self.args = args
+            .into_iter()
+            .map(|arg| arg.as_ref().to_owned())
+            .collect();
         self
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.to_owned(), value.as_ref().to_str().unwrap().to_owned()));
+        self.env
+            .push((name.to_owned(), value.as_ref().to_str().unwrap().to_owned()));
         self
     }
 
     /// The program, ready to start in the folder. It keeps its state there too.
     pub(crate) fn command(&self) -> Command {
         let mut command = program();
-        command.args(&self.args).current_dir(self.path()).stdin(Stdio::null());
+        command
+            .args(&self.args)
+            .current_dir(self.path())
+            .stdin(Stdio::null());
         command.env("HMB_STATE_DIR", self.path().join("state"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
@@ -80,7 +91,9 @@ impl Done {
 /// The program with an environment that holds nothing but a path.
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haproxy-marathon-bridge"));
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command
 }
 
@@ -90,14 +103,28 @@ pub(crate) fn assert_accepted(text: &str) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("haproxy.cfg");
     fs::write(&file, text).unwrap();
-    let output = Command::new(haproxy()).args(["-c", "-f"]).arg(&file).output().unwrap();
+    let output = Command::new(haproxy())
+        .args(["-c", "-f"])
+        .arg(&file)
+        .output()
+        .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "haproxy -c refuses\n{text}\nand says\n{told}");
+    assert!(
+        output.status.success(),
+        "haproxy -c refuses\n{text}\nand says\n{told}"
+    );
 }
 
 /// Where HAProxy lies. A missing HAProxy fails the tests: it is their judge.
 pub(crate) fn haproxy() -> PathBuf {
-    let places = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
-    let found = places.iter().map(PathBuf::from).find(|place| place.exists());
+    let places = [
+        "/usr/sbin/haproxy",
+        "/usr/local/sbin/haproxy",
+        "/usr/bin/haproxy",
+    ];
+    let found = places
+        .iter()
+        .map(PathBuf::from)
+        .find(|place| place.exists());
     found.unwrap_or_else(|| panic!("haproxy is not installed: run tests/needs"))
 }

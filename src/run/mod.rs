@@ -1,0 +1,109 @@
+//! The modes of the program, each a function that reads as what it does.
+//!
+//! In comes what the command line asked for; out go an exit code and what was said on the way:
+//! 0 is success, 1 means that something could not be done, 2 is wrong usage.
+
+mod bridge;
+mod generate;
+mod stages;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tracing::{error, warn};
+
+use crate::cli::{self, Invocation};
+use crate::config::{self, Config, Request, System};
+use crate::logging;
+
+/// Carries out a command line; its first word is the name that the program was started under.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let invocation = match cli::parse(args) {
+        Ok(invocation) => invocation,
+        Err(usage) => return wrong_usage(&usage),
+    };
+    match invocation {
+        Invocation::Print { text, exit } => print(&text).map_or_else(failed, |()| exit.into()),
+        Invocation::Completions(shell) => finish(print(&cli::completions(shell))),
+        Invocation::Man => finish(
+            cli::man()
+                .context("the manual cannot be made")
+                .and_then(|m| print(&m)),
+        ),
+        Invocation::Generate(request) => {
+            configured(&request, |config| block_on(generate::generate(&config)))
+        }
+        Invocation::Refresh(_) | Invocation::Demo { .. } => todo!(),
+        Invocation::Bridge(call) => bridge::call(call),
+    }
+}
+
+/// Builds the configuration, sets up the log, and does the work.
+fn configured(request: &Request, work: impl FnOnce(Config) -> Result<ExitCode>) -> ExitCode {
+    let built = match config::build(request, &System::host()) {
+        Ok(built) => built,
+        Err(mistakes) => return wrong_usage(&mistakes),
+    };
+    if let Err(error) = logging::init(&built.config.log) {
+        return failed(error);
+    }
+    for warning in built.warnings {
+        warn!("{warning}");
+    }
+    work(built.config).unwrap_or_else(|error| {
+        if is_broken_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        error!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs `work` to its end. A name lookup that hangs in the system's resolver holds a thread that
+/// nobody can stop, and must not hold the program.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::ZERO);
+    result
+}
+
+/// Writes all of `text` to standard output.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("standard output cannot be written")
+}
+
+fn finish(result: Result<()>) -> ExitCode {
+    result.map_or_else(failed, |()| ExitCode::SUCCESS)
+}
+
+/// For what fails before there is a log.
+fn failed(error: anyhow::Error) -> ExitCode {
+    if is_broken_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{}: {error:#}", cli::PROGRAM);
+    ExitCode::FAILURE
+}
+
+fn wrong_usage(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{}: {problem}", cli::PROGRAM);
+    ExitCode::from(2)
+}
+
+/// A reader that has seen enough, like `head`, is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is))
+}
