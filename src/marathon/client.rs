@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use tokio::time::timeout;
 
 use super::fetch::{Fetcher, Form};
-use super::{Address, Failure, Fault, FetchError, Node, body, fetch, text};
+use super::{Address, Failure, Fault, FetchError, Node, WrongBody, body, fetch, text};
 use crate::cluster::{ServicePort, Snapshot, Warning};
 use crate::config;
 
@@ -166,13 +166,11 @@ async fn question<'a>(
     }
     match fetcher.get(node, nodes.clone(), Form::Text).await {
         Ok(body) if is_text_form(&body) => {
-            let said = tasks(body);
-            // A text in which no port is named may be any message, and so no proof that the
-            // cluster is empty. JSON can tell.
-            if !matches!(&said.0, Cluster::Endpoints(ports) if ports.is_empty()) {
-                return Ok(said);
+            // Without a port in the text, JSON can tell whether the cluster is empty.
+            match tasks(body) {
+                Some(said) => Ok(said),
+                None => apps(fetcher.get(node, nodes, Form::Apps).await?),
             }
-            apps(fetcher.get(node, nodes, Form::Apps).await?)
         }
         Err(Fault::Empty) => apps(fetcher.get(node, nodes, Form::Apps).await?),
         Err(fault) if !means_no_text(&fault) => Err(fault),
@@ -204,11 +202,15 @@ fn saved(path: &Path, most: u64) -> Result<Said, Fault> {
         return Err(Fault::TooLarge(most));
     }
     let body = fetch::text(bytes)?;
-    if is_text_form(&body) {
-        Ok(tasks(body))
-    } else {
-        apps(body)
+    if !is_text_form(&body) {
+        return apps(body);
     }
+    tasks(body).ok_or_else(|| {
+        Fault::WrongBody(WrongBody::WrongForm {
+            found: "a text that names no service port".to_owned(),
+            expected: "the JSON of /v2/apps, or lines of app, service port and host:port",
+        })
+    })
 }
 
 /// No line of the text form begins like JSON or HTML.
@@ -221,9 +223,10 @@ fn apps(body: String) -> Result<Said, Fault> {
     Ok((Cluster::Apps(Snapshot::new(apps)), warnings, body))
 }
 
-fn tasks(body: String) -> Said {
+/// A text in which no port is named may be any message, and is no proof that the cluster is empty.
+fn tasks(body: String) -> Option<Said> {
     let (ports, warnings) = text::tasks(&body);
-    (Cluster::Endpoints(ports), warnings, body)
+    (!ports.is_empty()).then_some((Cluster::Endpoints(ports), warnings, body))
 }
 
 #[cfg(test)]

@@ -106,6 +106,10 @@ async fn a_file_stands_in_for_marathon_in_either_form() {
             "found a body that is no complete JSON (",
         ),
         (b"[]".to_vec(), "found "),
+        (
+            b"it is down\n".to_vec(),
+            "found a text that names no service port, expected the JSON of",
+        ),
     ] {
         std::fs::write(&path, content).unwrap();
         let fault = client.apps().await.unwrap_err().failures.remove(0).fault;
