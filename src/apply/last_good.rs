@@ -20,18 +20,18 @@ const FOLDER_MODE: u32 = 0o700;
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct List {
     format: u32,
-    cfg: Copy,
-    maps: BTreeMap<String, Copy>,
+    cfg: Kept,
+    maps: BTreeMap<String, Kept>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Copy {
+struct Kept {
     /// File name in the same folder: `haproxy.cfg-1a2b3c4d5e6f7081`.
     file: String,
     digest: Digest,
 }
 
-impl Copy {
+impl Kept {
     fn of(name: &str, text: &str) -> Self {
         let digest = Digest::of(text.as_bytes());
         Self {
@@ -51,14 +51,14 @@ impl List {
         let maps = files.maps.iter();
         Self {
             format: FORMAT,
-            cfg: Copy::of(&cfg, &files.cfg),
+            cfg: Kept::of(&cfg, &files.cfg),
             maps: maps
-                .map(|(name, text)| (name.clone(), Copy::of(name, text)))
+                .map(|(name, text)| (name.clone(), Kept::of(name, text)))
                 .collect(),
         }
     }
 
-    fn copies(&self) -> impl Iterator<Item = &Copy> {
+    fn copies(&self) -> impl Iterator<Item = &Kept> {
         [&self.cfg].into_iter().chain(self.maps.values())
     }
 
@@ -162,7 +162,7 @@ fn folder(at: &Installation) -> Option<PathBuf> {
     at.state.as_ref().map(|state| state.join("last-good"))
 }
 
-fn text(disk: &dyn Disk, folder: &Path, copy: &Copy) -> Result<String, DiskError> {
+fn text(disk: &dyn Disk, folder: &Path, copy: &Kept) -> Result<String, DiskError> {
     let path = folder.join(&copy.file);
     let failed = |kind, reason| DiskError::new(Step::Read, &path, io::Error::new(kind, reason));
     let content = disk

@@ -137,6 +137,7 @@ pub async fn acquire(places: &LockPlaces, kind: Kind, wait: Duration) -> io::Res
     }
 }
 
+#[derive(Debug)]
 enum Attempt {
     Locked(Locked),
     Held(Option<Holder>),
@@ -144,6 +145,15 @@ enum Attempt {
 
 fn attempt(places: &LockPlaces, kind: Kind) -> io::Result<Attempt> {
     let (file, warning) = open(places)?;
+    lock(places, file, warning, kind)
+}
+
+fn lock(
+    places: &LockPlaces,
+    file: File,
+    warning: Option<String>,
+    kind: Kind,
+) -> io::Result<Attempt> {
     let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => lock,
         Err((file, Errno::EWOULDBLOCK)) => return Ok(Attempt::Held(read_note(file))),

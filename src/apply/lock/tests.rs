@@ -87,14 +87,29 @@ async fn a_program_that_is_started_meanwhile_does_not_inherit_the_lock() {
 }
 
 #[tokio::test]
-async fn a_lock_file_that_was_removed_meanwhile_locks_nobody_out_and_nothing_twice() {
+async fn a_holder_that_has_not_yet_written_its_note_is_not_taken_for_the_last_one() {
     let folder = tempfile::tempdir().unwrap();
     let places = places(folder.path());
-    let (file, _) = open(&places).unwrap();
+    let _held = locked(&places, Kind::OneShot).await;
+    let note = fs::read(&places.file).unwrap();
+    let stale = r#"{"pid":1,"kind":"watcher","since":"2026-01-01T00:00:00Z"}"#;
+    fs::write(&places.file, stale).unwrap();
+    let (found, ()) = tokio::join!(acquire(&places, Kind::OneShot, SHORT), async {
+        fs::write(&places.file, note).unwrap();
+    });
+    assert!(matches!(found.unwrap(), Acquired::TimedOut(Some(_))));
+}
+
+#[test]
+fn a_lock_file_that_was_removed_after_it_was_opened_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let (file, warning) = open(&places).unwrap();
     fs::remove_file(&places.file).unwrap();
-    assert!(!is_at(&file, &places.file));
-    let _locked = locked(&places, Kind::OneShot).await;
-    assert!(!is_at(&file, &places.file));
+    let attempt = lock(&places, file, warning, Kind::OneShot).unwrap();
+    assert!(matches!(attempt, Attempt::Held(None)), "{attempt:?}");
+    let attempt = super::attempt(&places, Kind::OneShot).unwrap();
+    assert!(matches!(attempt, Attempt::Locked(_)), "{attempt:?}");
 }
 
 #[tokio::test]
