@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::apply::FileSet;
+use crate::apply::{Balancer, FileSet, Host, Outcome};
 use crate::cluster::{AppId, ServicePort, ServingTasks, Warning, service_ports};
 use crate::diff::{self, Change};
 use crate::guard::{self, Held};
 use crate::marathon::{Answer, Client, Cluster};
 use crate::proxy::{Proxies, bridge};
-use crate::render::Renderer;
+use crate::render::{Rendered, Renderer};
 use crate::resolve::{Lookup, Names, Resolver};
 use crate::state::{GuardMemory, State, Time};
 
@@ -62,6 +62,8 @@ pub struct Stages<S, L> {
 pub struct Plan {
     /// The files.
     pub files: FileSet,
+    /// `haproxy.cfg` with the owners of its lines.
+    pub rendered: Rendered,
     /// Their sections.
     pub proxies: Proxies,
     /// What differs from the installed file.
@@ -72,6 +74,15 @@ pub struct Plan {
     pub held: Option<Held>,
     /// The address that answered, as shown to people.
     pub from: String,
+}
+
+/// What a turn did.
+#[derive(Debug)]
+pub struct Report {
+    /// What it wanted.
+    pub plan: Plan,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -106,6 +117,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let change = diff::compare(installed, &files.cfg);
         Ok(Plan {
             files,
+            rendered,
             proxies,
             change,
             warnings,
@@ -126,6 +138,35 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return (fresh, None);
         }
         guard::hold(served, fresh, &mut memory.guard, now)
+    }
+
+    /// A whole turn. `remember` is called with what a kill must not make forgotten.
+    ///
+    /// # Errors
+    /// As [`Stages::plan`] and [`Host::bring_to`].
+    pub async fn turn<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Report> {
+        let installed = host.installed_cfg()?;
+        let plan = self.plan(installed.as_deref(), memory, now).await?;
+        memory.last_good_marathon = Some(plan.from.clone());
+        let outcome = host.bring_to(&plan.files, memory, now, remember).await?;
+        if matches!(
+            outcome,
+            Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning
+        ) {
+            memory.incumbents = plan
+                .proxies
+                .listens
+                .iter()
+                .map(|listen| (listen.bind.port, listen.owner.app.clone()))
+                .collect();
+        }
+        Ok(Report { plan, outcome })
     }
 }
 

@@ -4,6 +4,7 @@
 //! between, and after a kill or a full disk at any of them, the files that lie there are a set that
 //! HAProxy accepts and that serves.
 
+mod balancer;
 mod files;
 mod journal;
 mod last_good;
@@ -11,11 +12,17 @@ mod lock;
 mod maps;
 mod plan;
 mod recover;
+pub mod reload;
+mod transaction;
+pub mod validate;
 
+pub use balancer::{Balancer, LocalHaproxy};
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
 pub use last_good::{keep_last_good, load_last_good, restore_last_good};
 pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
 pub use recover::{Recovered, Recovery, recover};
+pub use transaction::{Host, Outcome};
+pub use validate::CheckMessage;
 
 #[cfg(test)]
 mod tests;

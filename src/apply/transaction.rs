@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tracing::warn;
 
-use super::reload::Reloaded;
+use super::reload::{Reloaded, Verified};
 use super::validate::{CheckMessage, Verdict};
 use super::{Balancer, FileSet, Installation, install, keep_last_good, recover, restore_last_good};
 use crate::disk::{Digest, Disk};
@@ -74,6 +74,14 @@ pub struct Host<'a, B> {
 }
 
 impl<B: Balancer> Host<'_, B> {
+    /// The installed `haproxy.cfg`; `None` where there is none, or one that is no text.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn installed_cfg(&self) -> Result<Option<String>> {
+        text(self.disk, &self.at.cfg)
+    }
+
     /// Brings HAProxy to `wanted`, as far as it can be done; `memory` learns what came of it, and
     /// `remember` puts it where a kill cannot reach it.
     ///
@@ -90,7 +98,11 @@ impl<B: Balancer> Host<'_, B> {
         recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
         let before = read(self.disk, self.at, wanted)?;
         let same = before.as_ref() == Some(wanted);
-        let wish = Wish { files: wanted, cfg_hash: Digest::of(wanted.cfg.as_bytes()), now };
+        let wish = Wish {
+            files: wanted,
+            cfg_hash: Digest::of(wanted.cfg.as_bytes()),
+            now,
+        };
         if same && wish.is_proved(memory) {
             return Ok(Outcome::Unchanged);
         }
@@ -106,7 +118,7 @@ impl<B: Balancer> Host<'_, B> {
             // A kill between the installation and the reload must not look like a success.
             memory.pending = Some(wish.pending(memory, "it was not tried yet", Duration::ZERO));
             remember(memory);
-            let obsolete = memory.maps_besides(wanted);
+            let obsolete = wish.obsolete_maps(memory);
             let installed = install(self.disk, self.at, wanted, &obsolete)
                 .context("the new files cannot be installed")?;
             for warning in installed.warnings {
@@ -115,15 +127,16 @@ impl<B: Balancer> Host<'_, B> {
         }
         match self.balancer.reload(wanted, self.at).await {
             Ok(Reloaded::NotRunning) => {
-                wish.proved(memory, "HAProxy does not run", None);
+                wish.proved(memory, &described(&Reloaded::NotRunning).0, None);
                 Ok(Outcome::NotRunning)
             }
             Ok(reloaded) => {
-                wish.proved(memory, &reloaded.to_string(), reloaded.pid());
+                let (how, pid) = described(&reloaded);
+                wish.proved(memory, &how, pid);
                 if let Err(error) = keep_last_good(self.disk, self.at, wanted) {
                     warn!("the good files cannot be kept for later: {error}");
                 }
-                Ok(Outcome::Applied { how: reloaded.to_string() })
+                Ok(Outcome::Applied { how })
             }
             Err(error) => self.fall_back(&wish, before.as_ref(), &error.to_string(), memory),
         }
@@ -139,7 +152,10 @@ impl<B: Balancer> Host<'_, B> {
         memory: &mut State,
     ) -> Result<Outcome> {
         let attempts = wish.attempts(memory) + 1;
-        let pending = Pending { attempts, ..wish.pending(memory, error, pause(attempts)) };
+        let pending = Pending {
+            attempts,
+            ..wish.pending(memory, error, pause(attempts))
+        };
         let next_try_at = pending.next_try_at;
         memory.pending = Some(pending);
         let failed_maps: Vec<String> = wish.files.maps.keys().cloned().collect();
@@ -148,31 +164,65 @@ impl<B: Balancer> Host<'_, B> {
         if restored.is_none()
             && let Some(before) = before.filter(|before| *before != wish.files)
         {
-            install(self.disk, self.at, before, &failed_maps_besides(before, &failed_maps))
-                .context("the files that were installed before cannot be restored")?;
+            install(
+                self.disk,
+                self.at,
+                before,
+                &failed_maps_besides(before, &failed_maps),
+            )
+            .context("the files that were installed before cannot be restored")?;
         }
-        Ok(Outcome::ReloadFailed { error: error.to_owned(), attempts, next_try_at })
+        Ok(Outcome::ReloadFailed {
+            error: error.to_owned(),
+            attempts,
+            next_try_at,
+        })
+    }
+}
+
+/// In words, and the process that serves now where it is known.
+fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
+    match reloaded {
+        Reloaded::Done(Verified::NewProcess { pid }) => {
+            (format!("a new process took over (pid {pid})"), Some(*pid))
+        }
+        Reloaded::Done(Verified::ExitStatus) => (
+            "the reload ended well, and no process was known to watch".to_owned(),
+            None,
+        ),
+        Reloaded::Started { pid } => (format!("HAProxy was started (pid {pid})"), Some(*pid)),
+        Reloaded::NotRunning => ("HAProxy does not run".to_owned(), None),
+        Reloaded::NotAsked => ("HAProxy was not told, as configured".to_owned(), None),
     }
 }
 
 /// The set as it is installed; `None` where there is no `haproxy.cfg`, or one that is no text.
 fn read(disk: &dyn Disk, at: &Installation, wanted: &FileSet) -> Result<Option<FileSet>> {
-    let text = |path: &Path| -> Result<Option<String>> {
-        let content = disk.read(path).context("an installed file cannot be compared")?;
-        Ok(content.and_then(|content| String::from_utf8(content).ok()))
+    let Some(cfg) = text(disk, &at.cfg)? else {
+        return Ok(None);
     };
-    let Some(cfg) = text(&at.cfg)? else { return Ok(None) };
     let mut maps = BTreeMap::new();
     for name in wanted.maps.keys() {
-        if let Some(map) = text(&at.cfg.with_file_name(name))? {
+        if let Some(map) = text(disk, &at.cfg.with_file_name(name))? {
             maps.insert(name.clone(), map);
         }
     }
     Ok(Some(FileSet { cfg, maps }))
 }
 
+fn text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
+    let content = disk
+        .read(path)
+        .context("an installed file cannot be compared")?;
+    Ok(content.and_then(|content| String::from_utf8(content).ok()))
+}
+
 fn failed_maps_besides(before: &FileSet, failed: &[String]) -> Vec<String> {
-    failed.iter().filter(|name| !before.maps.contains_key(*name)).cloned().collect()
+    failed
+        .iter()
+        .filter(|name| !before.maps.contains_key(*name))
+        .cloned()
+        .collect()
 }
 
 fn pause(attempts: u32) -> Duration {
@@ -202,19 +252,41 @@ impl Wish<'_> {
 
     fn map_hashes(&self) -> BTreeMap<String, Digest> {
         let hash = |text: &String| Digest::of(text.as_bytes());
-        self.files.maps.iter().map(|(name, text)| (name.clone(), hash(text))).collect()
+        self.files
+            .maps
+            .iter()
+            .map(|(name, text)| (name.clone(), hash(text)))
+            .collect()
+    }
+
+    /// Maps that HAProxy was brought to before and that are no longer wanted.
+    fn obsolete_maps(&self, memory: &State) -> Vec<String> {
+        let before = memory
+            .applied
+            .iter()
+            .flat_map(|applied| applied.map_hashes.keys());
+        before
+            .filter(|name| !self.files.maps.contains_key(*name))
+            .cloned()
+            .collect()
     }
 
     fn attempts(&self, memory: &State) -> u32 {
-        let same = memory.pending.as_ref().filter(|pending| pending.cfg_hash == self.cfg_hash);
+        let same = memory
+            .pending
+            .as_ref()
+            .filter(|pending| pending.cfg_hash == self.cfg_hash);
         same.map_or(0, |pending| pending.attempts)
     }
 
     /// A pause that lies further ahead than any we make means that the clock was set back.
     fn waits(&self, memory: &State) -> Option<Outcome> {
-        let pending = memory.pending.as_ref().filter(|p| p.cfg_hash == self.cfg_hash)?;
-        let too_soon = self.now < pending.next_try_at
-            && pending.next_try_at <= self.now.after(LONGEST_PAUSE);
+        let pending = memory
+            .pending
+            .as_ref()
+            .filter(|p| p.cfg_hash == self.cfg_hash)?;
+        let too_soon =
+            self.now < pending.next_try_at && pending.next_try_at <= self.now.after(LONGEST_PAUSE);
         too_soon.then(|| Outcome::Waiting {
             error: pending.last_error.clone(),
             attempts: pending.attempts,

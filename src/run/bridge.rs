@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::generate::{Part, print_part};
+use super::refresh::refresh;
 use super::{block_on, configured, finish, print};
 use crate::cli::BridgeCall;
 use crate::config::Request;
@@ -16,7 +17,11 @@ pub(super) fn call(call: BridgeCall) -> ExitCode {
         BridgeCall::Header(request) => printed(&request, Part::Header),
         BridgeCall::Apps(request) => printed(&request, Part::Apps),
         BridgeCall::Cronjob(_) => finish(print(CRON_FILE)),
-        _ => todo!(),
+        BridgeCall::RefreshSystemHaproxy(request) => {
+            configured(&request, |config| block_on(refresh(&config)))
+        }
+        BridgeCall::Logged(_) => todo!(),
+        BridgeCall::InstallCronjob(_) | BridgeCall::InstallHaproxySystem(_) => todo!(),
     }
 }
 

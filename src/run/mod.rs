@@ -5,6 +5,7 @@
 
 mod bridge;
 mod generate;
+mod refresh;
 mod stages;
 
 use std::ffi::OsString;
@@ -36,7 +37,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Generate(request) => {
             configured(&request, |config| block_on(generate::generate(&config)))
         }
-        Invocation::Refresh(_) | Invocation::Demo { .. } => todo!(),
+        Invocation::Refresh(request) => {
+            configured(&request, |config| block_on(refresh::refresh(&config)))
+        }
+        Invocation::Demo { .. } => todo!(),
         Invocation::Bridge(call) => bridge::call(call),
     }
 }

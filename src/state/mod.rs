@@ -9,6 +9,7 @@ mod folder;
 mod time;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub struct State {
     /// What the last turn served, as the removal guard counts it: servers by app and service port.
     #[serde(with = "app_ids::keys")]
     pub service_ports: BTreeMap<AppId, BTreeMap<u16, u32>>,
+    /// Addresses of the host names in use, for the time when DNS gives no answer.
+    pub addresses: BTreeMap<Box<str>, IpAddr>,
     /// Set while an operator keeps the program from changing anything.
     pub paused: Option<Paused>,
 }

@@ -1,0 +1,141 @@
+//! HAProxy as the transaction sees it: something that judges files and can be brought to them.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use super::reload::{
+    Choice, Context, Method, Probe, ReloadError, Reloaded, choose, reload, runtime_file,
+};
+use super::validate::{Candidate, CheckError, Verdict, check};
+use super::{FileSet, Installation};
+use crate::config::{self, Config};
+use crate::disk::{self, Disk, folder_of};
+use crate::haproxy::{Version, global::Global, structure_hash};
+
+/// For `haproxy -c`: a file of 50,000 servers takes it seconds.
+const CHECK_LIMIT: Duration = Duration::from_secs(60);
+
+/// The systemd unit, Upstart job and init script.
+const SERVICE: &str = "haproxy";
+
+/// Judges files and is brought to them.
+pub trait Balancer {
+    /// Whether HAProxy would take `files`.
+    fn check(
+        &self,
+        files: &FileSet,
+        at: &Installation,
+    ) -> impl Future<Output = Result<Verdict, CheckError>>;
+
+    /// Brings the running HAProxy to `files`, which are installed.
+    fn reload(
+        &self,
+        files: &FileSet,
+        at: &Installation,
+    ) -> impl Future<Output = Result<Reloaded, ReloadError>>;
+}
+
+/// The HAProxy of this host.
+#[derive(Debug)]
+pub struct LocalHaproxy<'a> {
+    /// The program, as `haproxy::program::find` found it.
+    pub program: PathBuf,
+    /// What it says of itself.
+    pub version: Version,
+    /// Its files and sockets.
+    pub haproxy: &'a config::Haproxy,
+    /// How it is told.
+    pub reload: &'a config::Reload,
+    /// For the file that gives it a stats socket.
+    pub disk: &'a dyn Disk,
+}
+
+impl<'a> LocalHaproxy<'a> {
+    /// With what `config` says of it.
+    #[must_use]
+    pub fn new(program: PathBuf, version: Version, config: &'a Config, disk: &'a dyn Disk) -> Self {
+        Self {
+            program,
+            version,
+            haproxy: &config.haproxy,
+            reload: &config.reload,
+            disk,
+        }
+    }
+
+    async fn choose(&self, context: &Context) -> Option<Choice> {
+        let probe = Probe {
+            context,
+            master_socket: self.haproxy.master_socket.as_deref(),
+            unit: SERVICE,
+            root: Path::new("/"),
+        };
+        let facts = probe.observe().await;
+        debug!(?facts, "observed");
+        choose(
+            self.reload.method,
+            self.reload.command.as_deref(),
+            SERVICE,
+            &facts,
+        )
+    }
+
+    /// The bridge's files have no stats socket, over which a new process gets the listening
+    /// sockets; a second file of ours gives them one.
+    fn add_runtime_file(&self, context: &mut Context, files: &FileSet, state: &Path) {
+        let hash = structure_hash(&files.cfg);
+        let file = match runtime_file(&files.cfg, state, self.version, Some(&hash)) {
+            Ok(Some(file)) => file,
+            Ok(None) => return,
+            Err(error) => {
+                warn!("{error}; the takeover may refuse connections for a moment");
+                return;
+            }
+        };
+        match disk::replace(self.disk, &file.path, file.text.as_bytes(), 0o600) {
+            Ok(()) => {
+                context.stats_socket = Some(file.socket);
+                context.extra.push(file.path);
+                context.description = Global::read(&files.cfg).description.or(Some(hash));
+            }
+            Err(error) => warn!("{error}; the takeover may refuse connections for a moment"),
+        }
+    }
+}
+
+impl Balancer for LocalHaproxy<'_> {
+    async fn check(&self, files: &FileSet, at: &Installation) -> Result<Verdict, CheckError> {
+        let candidate = Candidate {
+            config: &at.cfg,
+            text: &files.cfg,
+            maps: &files.maps,
+            map_dir: folder_of(&at.cfg),
+            extra: &[],
+            scratch: None,
+        };
+        check(&self.program, &candidate, CHECK_LIMIT).await
+    }
+
+    async fn reload(&self, files: &FileSet, at: &Installation) -> Result<Reloaded, ReloadError> {
+        let mut context = Context::new(
+            &self.program,
+            &at.cfg,
+            &self.haproxy.pid_file,
+            self.reload.timeout,
+        );
+        context.stats_socket.clone_from(&self.haproxy.stats_socket);
+        let Some(choice) = self.choose(&context).await else {
+            return Ok(Reloaded::NotRunning);
+        };
+        debug!("reload by {}: {}", choice.method, choice.because);
+        if choice.method == Method::Sf
+            && let Some(state) = &at.state
+        {
+            self.add_runtime_file(&mut context, files, state);
+        }
+        reload(&choice.method, &context).await
+    }
+}

@@ -1,0 +1,243 @@
+//! Brings the running HAProxy to the files that are installed.
+//!
+//! In come a method and where HAProxy's files and sockets are; out goes proof that a new process
+//! serves, or why there is none. The files were accepted by `haproxy -c` before; what only a start
+//! can find, such as a port that is taken, comes out here in HAProxy's own words.
+
+mod choose;
+mod proof;
+mod runtime_file;
+mod service;
+mod takeover;
+mod workers;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::haproxy::child::RunError;
+use crate::haproxy::program::search_path;
+use crate::haproxy::{AskError, Proc};
+
+pub use choose::{Choice, Facts, Probe, choose};
+pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
+
+/// How HAProxy is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A new process takes over from the old one; without an old one it is simply started.
+    Sf,
+    /// The master is told on its socket.
+    #[expect(missing_docs, reason = "the name says it")]
+    Master { socket: PathBuf },
+    /// The master gets SIGUSR2.
+    #[expect(missing_docs, reason = "the name says it")]
+    MasterSignal { pid: u32 },
+    /// `systemctl reload UNIT`.
+    #[expect(missing_docs, reason = "the name says it")]
+    Systemd { unit: String },
+    /// `sh -c COMMAND`.
+    Command(String),
+    /// `SCRIPT reload`.
+    InitScript(PathBuf),
+    /// `reload JOB`, on hosts with Upstart.
+    Upstart(String),
+    /// Nobody is told.
+    None,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sf => f.write_str("`haproxy -sf`"),
+            Self::Master { socket } => write!(f, "`reload` on `{}`", socket.display()),
+            Self::MasterSignal { pid } => write!(f, "SIGUSR2 to the master {pid}"),
+            Self::Systemd { unit } => write!(f, "`systemctl reload {unit}`"),
+            Self::Command(command) => write!(f, "`{command}`"),
+            Self::InitScript(script) => write!(f, "`{} reload`", script.display()),
+            Self::Upstart(job) => write!(f, "`reload {job}`"),
+            Self::None => f.write_str("no reload"),
+        }
+    }
+}
+
+/// Where HAProxy's files and sockets are, and how long a reload may take.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The program, as `haproxy::program::find` found it.
+    pub program: PathBuf,
+    /// The installed `haproxy.cfg`.
+    pub config: PathBuf,
+    /// Other files that the program is started with, after `config`: the runtime file.
+    pub extra: Vec<PathBuf>,
+    /// Where a process that we start writes its pid.
+    pub pid_file: PathBuf,
+    /// Where the new process will answer, and the old one may: in `Sf`, also where the listening
+    /// sockets are handed over.
+    pub stats_socket: Option<PathBuf>,
+    /// The `description` that the new process must show.
+    pub description: Option<String>,
+    /// Until a reload without proof counts as failed.
+    pub limit: Duration,
+    /// The processes of this host.
+    pub proc: Proc,
+    /// `PATH` for commands; with the `sbin` folders, which cron leaves out.
+    pub path: OsString,
+}
+
+impl Context {
+    /// For `program` and `config`, with the host's own processes and search path, no socket and no
+    /// expected description.
+    #[must_use]
+    pub fn new(program: &Path, config: &Path, pid_file: &Path, limit: Duration) -> Self {
+        Self {
+            program: program.to_owned(),
+            config: config.to_owned(),
+            extra: Vec::new(),
+            pid_file: pid_file.to_owned(),
+            stats_socket: None,
+            description: None,
+            limit,
+            proc: Proc::default(),
+            path: search_path(),
+        }
+    }
+}
+
+/// What became of a reload that did not fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// HAProxy runs the new files.
+    Done(Verified),
+    /// No HAProxy ran, so one was started.
+    #[expect(missing_docs, reason = "the name says it")]
+    Started { pid: u32 },
+    /// No HAProxy runs, and the method starts none: the files wait for it.
+    NotRunning,
+    /// The method is none.
+    NotAsked,
+}
+
+/// What a reload is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// A process that was not there before serves.
+    #[expect(missing_docs, reason = "the name says it")]
+    NewProcess { pid: u32 },
+    /// The command ended well; no process was known that could have been watched.
+    ExitStatus,
+}
+
+/// Why HAProxy does not run the new files, as far as we know.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// HAProxy, or the command that should have told it, said no. The old process serves on.
+    #[expect(missing_docs, reason = "the message says it")]
+    Refused { how: Method, output: String },
+    /// Nobody said no, but no new process showed up in time.
+    #[expect(missing_docs, reason = "the message says it")]
+    NotProven {
+        how: Method,
+        waited: Duration,
+        seen: String,
+    },
+    /// The new process ended at once.
+    #[expect(missing_docs, reason = "the message says it")]
+    Died { pids: Vec<u32> },
+    /// The new process runs other files than those we installed.
+    #[expect(missing_docs, reason = "the message says it")]
+    OtherDescription {
+        pid: u32,
+        found: Option<String>,
+        expected: String,
+    },
+    /// `-sf` would take the workers from a master, which starts them again.
+    #[expect(missing_docs, reason = "the message says it")]
+    HasMaster { pid: u32 },
+    /// A master gave no answer.
+    Ask(AskError),
+    /// A command could not be run, or did not end.
+    Run(RunError),
+    /// The signal could not be sent.
+    #[expect(missing_docs, reason = "the message says it")]
+    Signal { pid: u32, source: Errno },
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { how, output } if output.is_empty() => {
+                write!(f, "{how} was refused, and nothing was printed")
+            }
+            Self::Refused { how, output } => write!(f, "{how} was refused: {output}"),
+            Self::NotProven { how, waited, seen } => write!(
+                f,
+                "{how}: no new process of HAProxy serves after {}; {seen}",
+                humantime::format_duration(*waited)
+            ),
+            Self::Died { pids } => {
+                write!(f, "the new HAProxy ended at once; its pid was {pids:?}")
+            }
+            Self::OtherDescription {
+                pid,
+                found,
+                expected,
+            } => write!(
+                f,
+                "the new HAProxy {pid} runs another configuration: its description is `{}`, \
+                 expected `{expected}`",
+                found.as_deref().unwrap_or_default()
+            ),
+            Self::HasMaster { pid } => write!(
+                f,
+                "HAProxy runs with a master ({pid}), expected a single process for -sf; \
+                 use --reload master"
+            ),
+            Self::Ask(error) => error.fmt(f),
+            Self::Run(error) => error.fmt(f),
+            Self::Signal { pid, source } => {
+                write!(f, "SIGUSR2 could not be sent to the master {pid}: {source}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Ask(error) => Some(error),
+            Self::Run(error) => Some(error),
+            Self::Signal { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Brings the running HAProxy to the installed files by `method`, and waits for proof.
+///
+/// # Errors
+///
+/// When there is no proof within `context.limit` that a new process serves, where such a process
+/// could be known. The old one may still serve: a reload that fails takes nothing away.
+pub async fn reload(method: &Method, context: &Context) -> Result<Reloaded, ReloadError> {
+    match method {
+        Method::Sf => takeover::take_over(context).await,
+        Method::Master { socket } => workers::by_socket(context, socket).await,
+        Method::MasterSignal { pid } => workers::by_signal(context, *pid).await,
+        Method::Systemd { unit } => service::by_systemd(context, unit).await,
+        Method::Command(command) => service::by_command(context, command).await,
+        Method::InitScript(script) => {
+            service::by_program(context, method, &[script.as_os_str(), "reload".as_ref()]).await
+        }
+        Method::Upstart(job) => {
+            service::by_program(context, method, &["reload".as_ref(), job.as_ref()]).await
+        }
+        Method::None => Ok(Reloaded::NotAsked),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! `-sf`: a new process takes over from the old one, or is the first.
+//!
+//! In come the old processes, found by the pid file; out goes the new one, which answered for
+//! itself. The listening sockets are handed over through the stats socket where that is possible,
+//! so that no connection is refused; old processes stay until their connections end.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use super::proof::{Looks, check_description};
+use super::{Context, Method, ReloadError, Reloaded, Verified};
+use crate::haproxy::child::Child;
+use crate::haproxy::process::pids;
+use crate::haproxy::socket::show_info;
+use crate::haproxy::{Process, Role};
+
+/// What HAProxy says when the old process hands nothing over, in its two forms.
+const NOT_HANDED_OVER: [&str; 2] = [
+    "sockets from the old process",
+    "connect to the old process socket",
+];
+
+pub(super) async fn take_over(context: &Context) -> Result<Reloaded, ReloadError> {
+    let deadline = Instant::now() + context.limit;
+    let old = old_processes(context)?;
+    let giver = giver(context, &old, deadline).await;
+    match start(context, &old, giver, deadline).await {
+        // It was started from a file that did not let it; the next takeover can.
+        Err(ReloadError::Refused { output, .. })
+            if giver.is_some() && NOT_HANDED_OVER.iter().any(|text| output.contains(text)) =>
+        {
+            tracing::debug!("the old HAProxy does not hand over its listening sockets");
+            start(context, &old, None, deadline).await?;
+        }
+        started => started?,
+    }
+    let pid = new_process(context, &old, deadline).await?;
+    if old.is_empty() {
+        return Ok(Reloaded::Started { pid });
+    }
+    Ok(Reloaded::Done(Verified::NewProcess { pid }))
+}
+
+/// The processes to take over from: those of the pid file, or, since a second HAProxy on the same
+/// ports would take half of the connections, those that were started with the same file.
+fn old_processes(context: &Context) -> Result<Vec<Process>, ReloadError> {
+    let mut old = context.proc.of_pid_file(&context.pid_file);
+    if old.is_empty() {
+        old = context.proc.using(&context.config);
+    }
+    for process in &old {
+        match context.proc.role(process) {
+            Role::Single => (),
+            Role::Master => return Err(ReloadError::HasMaster { pid: process.pid }),
+            Role::Worker { master } => return Err(ReloadError::HasMaster { pid: master }),
+        }
+    }
+    Ok(old)
+}
+
+/// The socket on which one of the old processes answers, and could hand over its listeners.
+async fn giver<'a>(context: &'a Context, old: &[Process], deadline: Instant) -> Option<&'a Path> {
+    let socket = context.stats_socket.as_deref()?;
+    let info = show_info(socket, Looks::until(deadline).ask_limit())
+        .await
+        .ok()?;
+    old.iter()
+        .any(|process| process.pid == info.pid)
+        .then_some(socket)
+}
+
+async fn start(
+    context: &Context,
+    old: &[Process],
+    giver: Option<&Path>,
+    deadline: Instant,
+) -> Result<(), ReloadError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut child = Child::new(&context.program, left).arg("-D");
+    child = child
+        .arg("-p")
+        .arg(&context.pid_file)
+        .arg("-f")
+        .arg(&context.config);
+    for file in &context.extra {
+        child = child.arg("-f").arg(file);
+    }
+    if let Some(socket) = giver {
+        child = child.arg("-x").arg(socket);
+    }
+    // Looked at again, since HAProxy signals whoever has these numbers when it is ready.
+    let alive: Vec<_> = old
+        .iter()
+        .filter(|process| context.proc.still_runs(process))
+        .collect();
+    if !alive.is_empty() {
+        child = child.arg("-sf");
+    }
+    for process in alive {
+        child = child.arg(process.pid.to_string());
+    }
+    let finished = child.run().await.map_err(ReloadError::Run)?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    let mut output = finished.output();
+    if let Some(signal) = finished.status.signal() {
+        output = format!("killed by signal {signal}; {output}");
+    }
+    Err(ReloadError::Refused {
+        how: Method::Sf,
+        output,
+    })
+}
+
+/// The process that the pid file names now, once it answers for itself.
+async fn new_process(
+    context: &Context,
+    old: &[Process],
+    deadline: Instant,
+) -> Result<u32, ReloadError> {
+    let mut looks = Looks::until(deadline);
+    loop {
+        let text = std::fs::read_to_string(&context.pid_file).unwrap_or_default();
+        let named: Vec<u32> = pids(&text)
+            .into_iter()
+            .filter(|pid| {
+                // An old process that still runs is no new one; a number that was given anew is.
+                !old.iter()
+                    .any(|old| old.pid == *pid && context.proc.still_runs(old))
+            })
+            .collect();
+        let alive: Vec<Process> = named
+            .iter()
+            .filter_map(|pid| context.proc.process(*pid))
+            .collect();
+        let seen = match (&context.stats_socket, alive.first()) {
+            (_, None) if named.is_empty() => {
+                format!("`{}` names no new process", context.pid_file.display())
+            }
+            // HAProxy writes the file only when the process exists.
+            (_, None) => return Err(ReloadError::Died { pids: named }),
+            (None, Some(process)) => return Ok(process.pid),
+            (Some(socket), Some(_)) => match show_info(socket, looks.ask_limit()).await {
+                Ok(info) if !info.stopping && alive.iter().any(|new| new.pid == info.pid) => {
+                    check_description(context, &info)?;
+                    return Ok(info.pid);
+                }
+                Ok(info) => format!("process {} answers on `{}`", info.pid, socket.display()),
+                Err(error) => error.to_string(),
+            },
+        };
+        if !looks.next().await {
+            return Err(ReloadError::NotProven {
+                how: Method::Sf,
+                waited: context.limit,
+                seen,
+            });
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! HAProxy's messages about a configuration, as typed values.
+//!
+//! In comes what it printed on standard error; out go severity, place and text of each message, so
+//! that a fault can be led back to its owner by line or by the proxy's name. Two forms are known:
+//! `[ALERT]    (1234) : config : parsing [file:12] : …` since 2.4, and
+//! `[ALERT] 123/456789 (1234) : parsing [file:12] : …` before.
+
+use std::fmt;
+use std::path::Path;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// HAProxy talks about itself.
+    Notice,
+    /// It starts all the same.
+    Warning,
+    /// It does not start.
+    Alert,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckMessage {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file it is about, one of those that were checked.
+    pub file: Option<String>,
+    /// The line in `file`, from 1.
+    pub line: Option<usize>,
+    /// The proxy it is about, where the message names one.
+    pub proxy: Option<String>,
+    /// The message without severity and pid; one that went over several lines keeps them.
+    pub text: String,
+}
+
+impl fmt::Display for CheckMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Reads `output`; a place counts only where it lies in one of `files`, since brackets also hold
+/// addresses with ports.
+#[must_use]
+pub fn parse(output: &str, files: &[&Path]) -> Vec<CheckMessage> {
+    let files: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let mut messages: Vec<CheckMessage> = Vec::new();
+    for line in output.lines() {
+        let Some((severity, text)) = headed(line) else {
+            if let Some(last) = messages.last_mut()
+                && !line.trim().is_empty()
+            {
+                last.text.push('\n');
+                last.text.push_str(line);
+            }
+            continue;
+        };
+        let place = place(text, &files);
+        messages.push(CheckMessage {
+            severity,
+            file: place.map(|(file, _)| file.to_owned()),
+            line: place.map(|(_, line)| line),
+            proxy: proxy(text).map(str::to_owned),
+            text: text.to_owned(),
+        });
+    }
+    messages
+}
+
+/// Takes severity, date and pid off a line that begins a message.
+fn headed(line: &str) -> Option<(Severity, &str)> {
+    let (severity, rest) = line.strip_prefix('[')?.split_once(']')?;
+    let severity = match severity {
+        "ALERT" => Severity::Alert,
+        "WARNING" => Severity::Warning,
+        "NOTICE" => Severity::Notice,
+        _ => return None,
+    };
+    let (_pid, text) = rest.split_once(") : ")?;
+    Some((severity, text.strip_prefix("config : ").unwrap_or(text)))
+}
+
+/// The first `[file:line]` of a known file.
+fn place<'a>(text: &str, files: &'a [String]) -> Option<(&'a str, usize)> {
+    text.split('[').skip(1).find_map(|part| {
+        let (file, line) = part.split_once(']')?.0.rsplit_once(':')?;
+        let file = files.iter().find(|known| *known == file)?;
+        Some((file.as_str(), line.parse().ok()?))
+    })
+}
+
+/// The first proxy that is named: `backend 'x'`, `Proxy 'x'`, `server 'x/s'`, `'server x/s'`.
+fn proxy(text: &str) -> Option<&str> {
+    let mut quoted = text.split('\'');
+    let mut before = quoted.next()?;
+    // The pieces alternate: outside, inside, outside the quotes.
+    while let Some(inside) = quoted.next() {
+        let word = before.trim_end().rsplit(' ').next().unwrap_or_default();
+        match word.to_ascii_lowercase().as_str() {
+            "proxy" | "frontend" | "backend" | "listen" | "listener" => return Some(inside),
+            "server" => {
+                if let Some((proxy, _server)) = inside.split_once('/') {
+                    return Some(proxy);
+                }
+            }
+            _ => {
+                if let Some((proxy, _server)) = inside
+                    .strip_prefix("server ")
+                    .and_then(|name| name.split_once('/'))
+                {
+                    return Some(proxy);
+                }
+            }
+        }
+        before = quoted.next().unwrap_or_default();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Row<'a> = (&'a str, Severity, Option<usize>, Option<&'a str>);
+
+    #[test]
+    fn messages_of_old_and_new_versions_are_led_to_line_and_proxy() {
+        let file = Path::new("/etc/haproxy/haproxy.cfg");
+        let rows: &[Row<'_>] = &[
+            (
+                "[ALERT]    (1234) : config : parsing [/etc/haproxy/haproxy.cfg:12] : unknown keyword 'foo' in 'frontend' section",
+                Severity::Alert,
+                Some(12),
+                None,
+            ),
+            (
+                "[ALERT] 123/456789 (789) : parsing [/etc/haproxy/haproxy.cfg:7] : unknown keyword 'foo' in 'listen' section",
+                Severity::Alert,
+                Some(7),
+                None,
+            ),
+            (
+                "[ALERT]    (1) : config : Parsing [/etc/haproxy/haproxy.cfg:20]: backend 'app_10001' has the same name as backend 'app_10002' declared at x:13.",
+                Severity::Alert,
+                Some(20),
+                Some("app_10001"),
+            ),
+            (
+                "[ALERT]    (1) : config : [/etc/haproxy/haproxy.cfg:26] : 'server app_10002/b' : 'id' : custom id 1 already used at x:25 ('server a').",
+                Severity::Alert,
+                Some(26),
+                Some("app_10002"),
+            ),
+            (
+                "[ALERT]    (1) : config : Proxy 'f': unable to find required default_backend: 'zz'.",
+                Severity::Alert,
+                None,
+                Some("f"),
+            ),
+            (
+                "[ALERT]    (1) : config : backend 'b' : unable to find server 'y' referenced in a 'use-server' rule.",
+                Severity::Alert,
+                None,
+                Some("b"),
+            ),
+            (
+                "[WARNING]  (1) : config : cookie will be ignored for backend 'tt' (needs 'mode http').",
+                Severity::Warning,
+                None,
+                Some("tt"),
+            ),
+            (
+                "[WARNING] 001/000000 (1) : parsing [/etc/haproxy/haproxy.cfg:3] : 'option httplog' overrides previous 'option tcplog' in 'defaults' section.",
+                Severity::Warning,
+                Some(3),
+                None,
+            ),
+            (
+                "[ALERT] 001/000000 (1) : Starting frontend x: cannot bind socket [127.0.0.1:80]",
+                Severity::Alert,
+                None,
+                None,
+            ),
+            (
+                "[NOTICE]   (1) : haproxy version is 2.6.12-1+deb12u4",
+                Severity::Notice,
+                None,
+                None,
+            ),
+            (
+                "[ALERT]    (1) : config : userlist 'u': no such group 'x' specified in user 'c'",
+                Severity::Alert,
+                None,
+                None,
+            ),
+            (
+                "[ALERT]    (1) : config : parsing [/etc/other.cfg:2] : no",
+                Severity::Alert,
+                None,
+                None,
+            ),
+        ];
+        for (line, severity, number, proxy) in rows {
+            let messages = parse(line, &[file]);
+            let [message] = &messages[..] else {
+                panic!("{line}: {messages:?}")
+            };
+            assert_eq!(message.severity, *severity, "{line}");
+            assert_eq!(message.line, *number, "{line}");
+            assert_eq!(message.file.is_some(), number.is_some(), "{line}");
+            assert_eq!(message.proxy.as_deref(), *proxy, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_go_on_belong_to_the_message_before() {
+        let output = "noise before\n\
+            [WARNING]  (1) : config : missing timeouts for frontend 'f'.\n\
+            \x20  | While not properly invalid, you will\n\
+            \x20  | timeouts are set.\n\n\
+            [ALERT]    (1) : config : Fatal errors found in configuration.\n";
+        let messages = parse(output, &[]);
+        assert_eq!(messages.len(), 2);
+        assert_eq!(
+            messages[0].text,
+            "missing timeouts for frontend 'f'.\n   | While not properly invalid, you will\n   | timeouts are set."
+        );
+        assert_eq!(messages[1].text, "Fatal errors found in configuration.");
+    }
+}

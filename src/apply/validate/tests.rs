@@ -1,0 +1,238 @@
+//! Judgements of the real HAProxy.
+
+use std::process::Command;
+
+use super::*;
+use crate::haproxy::program;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+const HEAD: &str = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  \
+    timeout server 1s\n";
+
+fn haproxy() -> PathBuf {
+    program::find(Path::new("haproxy")).unwrap()
+}
+
+fn maps(rows: &[(&str, &str)]) -> BTreeMap<String, String> {
+    rows.iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+fn candidate<'a>(text: &'a str, maps: &'a BTreeMap<String, String>) -> Candidate<'a> {
+    Candidate {
+        config: Path::new("/live/haproxy.cfg"),
+        text,
+        maps,
+        map_dir: Path::new("/live"),
+        extra: &[],
+        scratch: None,
+    }
+}
+
+async fn judge(text: &str, rows: &[(&str, &str)]) -> Verdict {
+    check(&haproxy(), &candidate(text, &maps(rows)), LIMIT)
+        .await
+        .unwrap()
+}
+
+/// A program that runs `script`; `cp` writes it, so that no other test's child inherits the file
+/// while it is open for writing, which would make it busy.
+fn program_of(folder: &Path, script: &str) -> PathBuf {
+    let (source, program) = (folder.join("source"), folder.join("haproxy"));
+    fs::write(&source, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(
+        Command::new("cp")
+            .args([&source, &program])
+            .status()
+            .unwrap()
+            .success()
+    );
+    program
+}
+
+#[tokio::test]
+async fn a_good_file_is_accepted_with_its_warnings() {
+    let text = format!("{HEAD}frontend f\n  bind 127.0.0.1:1\n  option httplog\n");
+    let Verdict::Accepted { warnings } = judge(&text, &[]).await else {
+        panic!("rejected")
+    };
+    let [warning] = &warnings[..] else {
+        panic!("{warnings:?}")
+    };
+    assert_eq!(warning.severity, Severity::Warning);
+    assert_eq!(warning.proxy.as_deref(), Some("f"));
+}
+
+#[tokio::test]
+async fn a_fault_is_told_with_its_line_and_the_live_name_of_the_file() {
+    let text = format!("{HEAD}frontend f\n  bind 127.0.0.1:1\n  nonsense here\n");
+    let Verdict::Rejected { messages, output } = judge(&text, &[]).await else {
+        panic!("accepted")
+    };
+    assert_eq!(messages[0].file.as_deref(), Some("/live/haproxy.cfg"));
+    assert_eq!(messages[0].line, Some(8));
+    assert!(output.contains("parsing [/live/haproxy.cfg:8] : unknown keyword 'nonsense'"));
+    assert!(!output.contains("haproxy-check."), "{output}");
+}
+
+#[tokio::test]
+async fn a_fault_without_a_line_is_told_with_its_proxy() {
+    let text = format!("{HEAD}frontend f\n  bind 127.0.0.1:1\n  default_backend app_10001\n");
+    let Verdict::Rejected { messages, .. } = judge(&text, &[]).await else {
+        panic!("accepted")
+    };
+    assert_eq!(
+        (messages[0].line, messages[0].proxy.as_deref()),
+        (None, Some("f"))
+    );
+}
+
+#[tokio::test]
+async fn the_candidates_maps_are_judged_and_not_the_live_ones() {
+    let text = format!(
+        "{HEAD}frontend f\n  bind 127.0.0.1:1\n  \
+         use_backend %[src,map_ip(/live/a.map)]\n"
+    );
+    assert!(matches!(
+        judge(&text, &[("a.map", "1.2.3.4 x\n")]).await,
+        Verdict::Accepted { .. }
+    ));
+
+    let Verdict::Rejected { output, .. } = judge(&text, &[("a.map", "nobody x\n")]).await else {
+        panic!("accepted")
+    };
+    assert!(
+        output.contains("at line 1 of file '/live/a.map'"),
+        "{output}"
+    );
+    assert!(
+        matches!(judge(&text, &[]).await, Verdict::Rejected { .. }),
+        "no such map anywhere"
+    );
+}
+
+#[tokio::test]
+async fn a_file_without_a_listener_is_rejected_though_it_has_no_error() {
+    let Verdict::Rejected { messages, output } = judge("global\n  maxconn 10\n", &[]).await else {
+        panic!("accepted")
+    };
+    assert!(messages.is_empty(), "{messages:?}");
+    assert!(output.contains("no listener"), "{output}");
+}
+
+#[tokio::test]
+async fn extra_files_are_judged_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let extra = folder.path().join("runtime.cfg");
+    let text = format!("{HEAD}frontend f\n  bind 127.0.0.1:1\n");
+    let none = BTreeMap::new();
+    let files = [extra.clone()];
+    let candidate = Candidate {
+        extra: &files,
+        ..candidate(&text, &none)
+    };
+    fs::write(&extra, "global\n  maxconn 10\n").unwrap();
+    let verdict = check(&haproxy(), &candidate, LIMIT).await.unwrap();
+    assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
+
+    fs::write(&extra, "global\n  maxcorn 10\n").unwrap();
+    let Verdict::Rejected { messages, .. } = check(&haproxy(), &candidate, LIMIT).await.unwrap()
+    else {
+        panic!("accepted")
+    };
+    assert_eq!(messages[0].file.as_deref(), extra.to_str());
+}
+
+#[tokio::test]
+async fn the_copy_is_private_and_goes_away() {
+    let scratch = tempfile::tempdir().unwrap();
+    let text = format!("{HEAD}frontend f\n  bind 127.0.0.1:1\n");
+    let none = BTreeMap::new();
+    let candidate = Candidate {
+        scratch: Some(scratch.path()),
+        ..candidate(&text, &none)
+    };
+    let copy = Copy::write(&candidate).unwrap();
+    let mode = fs::metadata(copy.config.parent().unwrap())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    drop(copy);
+    check(&haproxy(), &candidate, LIMIT).await.unwrap();
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn no_verdict_is_an_error_and_no_rejection() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = BTreeMap::new();
+    let candidate = candidate("global\n", &none);
+
+    let missing = check(&folder.path().join("none"), &candidate, LIMIT)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(missing, CheckError::Run(RunError::Start { .. })),
+        "{missing}"
+    );
+
+    let killed = program_of(folder.path(), "echo half; kill -9 $$");
+    let killed = check(&killed, &candidate, LIMIT).await.unwrap_err();
+    assert!(
+        killed
+            .to_string()
+            .ends_with("was killed by signal 9; it printed: half"),
+        "{killed}"
+    );
+
+    let hangs = program_of(folder.path(), "exec sleep 1000");
+    let limit = Duration::from_millis(100);
+    let hangs = check(&hangs, &candidate, limit).await.unwrap_err();
+    assert!(
+        matches!(hangs, CheckError::Run(RunError::TimedOut { .. })),
+        "{hangs}"
+    );
+
+    let scratch = Candidate {
+        scratch: Some(Path::new("/nowhere")),
+        ..candidate
+    };
+    let error = check(&haproxy(), &scratch, LIMIT)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("`/nowhere`: the candidate could not be written"),
+        "{error}"
+    );
+}
+
+#[test]
+fn only_whole_paths_are_replaced() {
+    for (text, want) in [
+        ("map(/l/a.map)", "map(/c/a.map)"),
+        ("-f /l/a.map\n-f /l/a.map\n", "-f /c/a.map\n-f /c/a.map\n"),
+        ("/l/a.map.bak", "/l/a.map.bak"),
+        ("/x/l/a.map", "/x/l/a.map"),
+        ("/l/a.map/l/a.map", "/l/a.map/l/a.map"),
+        ("map(/l/a.map,none)", "map(/c/a.map,none)"),
+    ] {
+        assert_eq!(replace_path(text, "/l/a.map", "/c/a.map"), want, "{text}");
+    }
+}
+
+#[test]
+fn paths_relative_to_the_file_stay_relative_to_the_live_one() {
+    let text = "global\n  default-path config\n  maxconn 1\n";
+    let want = "global\ndefault-path origin /live\n  maxconn 1\n";
+    assert_eq!(with_origin(text, Path::new("/live/haproxy.cfg")), want);
+    let text = "global\n  default-path parent\n";
+    assert_eq!(
+        with_origin(text, Path::new("/live/x/a.cfg")),
+        "global\ndefault-path origin /live\n"
+    );
+}

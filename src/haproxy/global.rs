@@ -1,0 +1,175 @@
+//! What a configuration text says of the process that will run it: the sockets and the description
+//! of its `global` sections.
+//!
+//! In comes the text of `haproxy.cfg`; out go the few facts that a reload needs. This is no parser
+//! of HAProxy's language; it knows words, quotes, comments and where a section begins.
+
+use std::path::PathBuf;
+
+/// The keywords that begin a section, whatever their indentation.
+const SECTIONS: [&str; 19] = [
+    "acme",
+    "backend",
+    "cache",
+    "crt-store",
+    "defaults",
+    "fcgi-app",
+    "frontend",
+    "global",
+    "http-errors",
+    "listen",
+    "log-forward",
+    "log-profile",
+    "mailers",
+    "peers",
+    "program",
+    "resolvers",
+    "ring",
+    "traces",
+    "userlist",
+];
+
+/// The section that `line` begins.
+pub(super) fn section(line: &str) -> Option<&'static str> {
+    let word = line.split_ascii_whitespace().next()?;
+    SECTIONS.into_iter().find(|section| *section == word)
+}
+
+/// What the `global` sections say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Global {
+    /// The Unix sockets of `stats socket`, in their order.
+    pub stats_sockets: Vec<StatsSocket>,
+    /// `description`.
+    pub description: Option<String>,
+}
+
+/// One `stats socket` line with a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatsSocket {
+    /// Where it is bound.
+    pub path: PathBuf,
+    /// `expose-fd listeners`: a new process may take over the listening sockets through it.
+    pub exposes_listeners: bool,
+}
+
+impl Global {
+    /// Reads all `global` sections of `config`.
+    #[must_use]
+    pub fn read(config: &str) -> Self {
+        let mut global = Self::default();
+        let mut inside = false;
+        for line in config.lines() {
+            if let Some(section) = section(line) {
+                inside = section == "global";
+                continue;
+            }
+            if !inside {
+                continue;
+            }
+            let words = words(line);
+            match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                ["stats", "socket", address, ref options @ ..] => {
+                    let exposes_listeners = options
+                        .windows(2)
+                        .any(|pair| pair[0] == "expose-fd" && pair[1].contains("listeners"));
+                    let path = address.strip_prefix("unix@").unwrap_or(address);
+                    if path.starts_with('/') {
+                        global.stats_sockets.push(StatsSocket {
+                            path: path.into(),
+                            exposes_listeners,
+                        });
+                    }
+                }
+                ["description", ref rest @ ..] => global.description = Some(rest.join(" ")),
+                _ => (),
+            }
+        }
+        global
+    }
+
+    /// The socket through which a new process can take over the listening sockets.
+    #[must_use]
+    pub fn exposing_socket(&self) -> Option<&PathBuf> {
+        self.stats_sockets
+            .iter()
+            .find(|socket| socket.exposes_listeners)
+            .map(|socket| &socket.path)
+    }
+}
+
+/// Splits a line into words as HAProxy does: spaces part them, quotes and a backslash join them,
+/// `#` ends the line.
+pub(crate) fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#') => break,
+            (None, ' ' | '\t' | '\r') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_and_description_of_global_are_found() {
+        let global = Global::read(
+            "global\n\
+             \x20 stats socket /run/a.sock mode 660 level admin\n\
+             \x20 stats socket \"unix@/run/b b.sock\" expose-fd listeners level admin # note\n\
+             \x20 stats socket ipv4@127.0.0.1:9999 level admin\n\
+             \x20 description 0123 4567\n\
+             \x20 # stats socket /run/c.sock\n\
+             defaults\n\
+             \x20 stats socket /run/d.sock\n\
+             \x20 description of nothing\n",
+        );
+        let paths: Vec<_> = global
+            .stats_sockets
+            .iter()
+            .map(|s| s.path.to_str().unwrap())
+            .collect();
+        assert_eq!(paths, ["/run/a.sock", "/run/b b.sock"]);
+        assert_eq!(
+            global.exposing_socket(),
+            Some(&PathBuf::from("/run/b b.sock"))
+        );
+        assert_eq!(global.description.as_deref(), Some("0123 4567"));
+    }
+
+    #[test]
+    fn a_file_without_sockets_has_none() {
+        assert_eq!(
+            Global::read("global\n daemon\nlisten x\n bind :1\n"),
+            Global::default()
+        );
+    }
+
+    #[test]
+    fn words_are_split_as_haproxy_splits_them() {
+        for (line, want) in [
+            ("  a b\t c", vec!["a", "b", "c"]),
+            (r#"a "b c" 'd "e'"#, vec!["a", "b c", "d \"e"]),
+            (r"a\ b \# c#d", vec!["a b", "#", "c"]),
+            (r#"a "" # b"#, vec!["a", ""]),
+            ("", vec![]),
+        ] {
+            assert_eq!(words(line), want, "{line}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Facts about the host's HAProxy: its version and dialect, its program, the processes that run
+//! and what they say on their sockets.
+//!
+//! In come paths and texts from this host; out go typed facts. Nothing here knows of Marathon, and
+//! nothing here changes a file or signals a process.
+
+pub mod child;
+pub mod global;
+pub mod master;
+pub mod process;
+pub mod program;
+pub mod socket;
+pub mod structure;
+pub mod version;
+
+pub use process::{Proc, Process, Role};
+pub use socket::{AskError, Info};
+pub use structure::structure_hash;
+pub use version::Version;

@@ -1,0 +1,490 @@
+//! Which HAProxy processes run on this host, told by `/proc` and by pid files.
+//!
+//! In come pids and the path of a configuration file; out go processes with what tells them apart
+//! from a later owner of the same number. The root of `/proc` can be another folder, for tests.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// A folder of processes, `/proc`.
+#[derive(Clone, Debug)]
+pub struct Proc {
+    root: PathBuf,
+}
+
+/// One live process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number, which another process gets some day.
+    pub pid: u32,
+    /// When it started, in clock ticks since the host did: with the pid, nobody else's.
+    pub started: u64,
+    /// The number of the process that it answers to.
+    pub parent: u32,
+    /// Its name, at most 15 bytes.
+    pub name: String,
+    /// Its program, where we may know it.
+    pub program: Option<PathBuf>,
+    /// What it was started with, after the program's own name.
+    pub arguments: Arguments,
+}
+
+/// What one HAProxy process is to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It serves by itself: a new process may take over from it with `-sf`.
+    Single,
+    /// It keeps workers, and starts new ones when told to.
+    Master,
+    /// It serves for a master.
+    #[expect(missing_docs, reason = "the name says it")]
+    Worker { master: u32 },
+}
+
+impl Default for Proc {
+    fn default() -> Self {
+        Self::at("/proc")
+    }
+}
+
+impl Proc {
+    /// The processes below `root`.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The process `pid`, if it is alive: one that ended and was not yet waited for is not.
+    #[must_use]
+    pub fn process(&self, pid: u32) -> Option<Process> {
+        let folder = self.root.join(pid.to_string());
+        let stat = fs::read_to_string(folder.join("stat")).ok()?;
+        // The name stands in brackets and may itself hold spaces and brackets.
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let (state, parent, started) = (fields.first()?, fields.get(1)?, fields.get(19)?);
+        if matches!(*state, "Z" | "X") {
+            return None;
+        }
+        let words = fs::read(folder.join("cmdline")).unwrap_or_default();
+        let words: Vec<&OsStr> = words
+            .split(|byte| *byte == 0)
+            .skip(1)
+            .map(OsStr::from_bytes)
+            .collect();
+        let working_folder = fs::read_link(folder.join("cwd")).unwrap_or_else(|_| "/".into());
+        Some(Process {
+            pid,
+            started: started.parse().ok()?,
+            parent: parent.parse().ok()?,
+            name: name.to_owned(),
+            program: fs::read_link(folder.join("exe")).ok(),
+            arguments: Arguments::parse(&words, &working_folder),
+        })
+    }
+
+    /// Whether `process` still runs, and not another one under its number.
+    #[must_use]
+    pub fn still_runs(&self, process: &Process) -> bool {
+        self.process(process.pid)
+            .is_some_and(|now| now.started == process.started)
+    }
+
+    /// All HAProxy processes of this host (of our own pid namespace: a container's have other
+    /// files behind the same paths), by pid. A run of `haproxy -c` is none of them.
+    #[must_use]
+    pub fn haproxies(&self) -> Vec<Process> {
+        let Ok(entries) = fs::read_dir(&self.root) else {
+            return Vec::new();
+        };
+        let pids: BTreeSet<u32> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
+        let ours = self.namespace("self");
+        pids.into_iter()
+            .filter_map(|pid| self.process(pid))
+            .filter(|process| process.is_haproxy() && !process.arguments.checks_only)
+            .filter(|process| {
+                let theirs = self.namespace(&process.pid.to_string());
+                theirs.is_none() || ours.is_none() || theirs == ours
+            })
+            .collect()
+    }
+
+    fn namespace(&self, process: &str) -> Option<PathBuf> {
+        fs::read_link(self.root.join(process).join("ns/pid")).ok()
+    }
+
+    /// What `process`, a HAProxy, is to the other processes.
+    #[must_use]
+    pub fn role(&self, process: &Process) -> Role {
+        let keeps = |parent: &Process| parent.is_haproxy() && !parent.arguments.systemd_daemon;
+        if let Some(parent) = self.process(process.parent).filter(keeps) {
+            return Role::Worker { master: parent.pid };
+        }
+        // `master-worker` may also stand in the file: then only the worker gives it away.
+        let keeps_workers = || {
+            !process.arguments.systemd_daemon
+                && self
+                    .haproxies()
+                    .iter()
+                    .any(|other| other.parent == process.pid)
+        };
+        if process.arguments.master_worker || keeps_workers() {
+            return Role::Master;
+        }
+        Role::Single
+    }
+
+    /// The live HAProxy processes that `pid_file` names. A stale file names none: its numbers
+    /// belong to nobody or to somebody else.
+    #[must_use]
+    pub fn of_pid_file(&self, pid_file: &Path) -> Vec<Process> {
+        let text = fs::read_to_string(pid_file).unwrap_or_default();
+        pids(&text)
+            .into_iter()
+            .filter_map(|pid| self.process(pid))
+            .filter(Process::is_haproxy)
+            .collect()
+    }
+
+    /// The HAProxy processes that were started with `config`.
+    #[must_use]
+    pub fn using(&self, config: &Path) -> Vec<Process> {
+        self.haproxies()
+            .into_iter()
+            .filter(|process| process.uses(config))
+            .collect()
+    }
+}
+
+impl Process {
+    /// Whether this is HAProxy. Where the program is hidden from us, its name has to do.
+    #[must_use]
+    pub fn is_haproxy(&self) -> bool {
+        match self
+            .program
+            .as_deref()
+            .and_then(Path::file_name)
+            .and_then(OsStr::to_str)
+        {
+            Some(file) => is_haproxys_name(file.trim_end_matches(" (deleted)")),
+            None => is_haproxys_name(&self.name),
+        }
+    }
+
+    /// Whether it was started with `config`, given as a file or as the folder it lies in.
+    #[must_use]
+    pub fn uses(&self, config: &Path) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let wanted = real(config);
+        let folder = wanted.parent();
+        self.arguments.configs.iter().any(|given| {
+            let given = real(given);
+            given == wanted || folder == Some(&given)
+        })
+    }
+}
+
+/// `haproxy`, `haproxy28`, `haproxy-2.8`; not `haproxy-systemd-wrapper`, nor ourselves.
+fn is_haproxys_name(name: &str) -> bool {
+    name.strip_prefix("haproxy").is_some_and(|rest| {
+        rest.bytes()
+            .all(|byte| byte.is_ascii_digit() || b".-_".contains(&byte))
+    })
+}
+
+/// The pids in the text of a pid file, one or several, parted by any white space.
+#[must_use]
+pub fn pids(text: &str) -> Vec<u32> {
+    text.split_ascii_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .filter(|pid| *pid != 0)
+        .collect()
+}
+
+/// What a HAProxy process was started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arguments {
+    /// `-f` and what follows `--`: files and folders, absolute.
+    pub configs: Vec<PathBuf>,
+    /// `-W` or `-Ws`.
+    pub master_worker: bool,
+    /// `-S`: where the master listens, absolute, without its options.
+    pub master_socket: Option<PathBuf>,
+    /// `-c`: it checks files and ends.
+    pub checks_only: bool,
+    /// `-Ds`, before 1.8: a parent that waits for its processes, but is no master.
+    pub systemd_daemon: bool,
+}
+
+impl Arguments {
+    /// Reads the words after the program's own; paths are relative to `working_folder` or `-C`.
+    #[must_use]
+    pub fn parse(words: &[&OsStr], working_folder: &Path) -> Self {
+        let mut folder = working_folder.to_owned();
+        let mut arguments = Self::default();
+        let mut words = words.iter().copied();
+        while let Some(word) = words.next() {
+            match word.as_bytes() {
+                b"-W" | b"-Ws" => arguments.master_worker = true,
+                b"-Ds" => arguments.systemd_daemon = true,
+                b"-c" => arguments.checks_only = true,
+                b"-f" => arguments
+                    .configs
+                    .extend(words.next().map(|path| folder.join(path))),
+                b"-C" => folder.extend(words.next()),
+                b"-S" => {
+                    let path = words
+                        .next()
+                        .and_then(|bind| bind.as_bytes().split(|b| *b == b',').next());
+                    let path = path.map(|path| path.strip_prefix(b"unix@").unwrap_or(path));
+                    arguments.master_socket = path.map(|path| folder.join(OsStr::from_bytes(path)));
+                }
+                b"--" => arguments
+                    .configs
+                    .extend(words.by_ref().map(|path| folder.join(path))),
+                b"-L" | b"-N" | b"-m" | b"-n" | b"-p" | b"-x" => _ = words.next(),
+                _ => (),
+            }
+        }
+        arguments.configs.retain(|path| path.file_name().is_some());
+        arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A `/proc` of our own making.
+    struct Fake(tempfile::TempDir);
+
+    impl Fake {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn add(&self, pid: u32, parent: u32, state: char, exe: &str, words: &[&str]) -> &Self {
+            let folder = self.0.path().join(pid.to_string());
+            fs::create_dir(&folder).unwrap();
+            let name = Path::new(exe).file_name().unwrap().to_str().unwrap();
+            let name: String = name.chars().take(15).collect();
+            let zeros = "0 ".repeat(17);
+            fs::write(
+                folder.join("stat"),
+                format!("{pid} ({name}) {state} {parent} {zeros}{} 0 0", pid * 10),
+            )
+            .unwrap();
+            fs::write(folder.join("cmdline"), words.join("\0") + "\0").unwrap();
+            symlink(exe, folder.join("exe")).unwrap();
+            symlink("/srv", folder.join("cwd")).unwrap();
+            self
+        }
+
+        fn proc(&self) -> Proc {
+            Proc::at(self.0.path())
+        }
+    }
+
+    fn pids_of(processes: &[Process]) -> Vec<u32> {
+        processes.iter().map(|process| process.pid).collect()
+    }
+
+    #[test]
+    fn pid_files_of_every_shape_are_read() {
+        for (text, want) in [
+            ("13803\n", vec![13803]),
+            ("12\n13\n14\n", vec![12, 13, 14]),
+            ("  7 8\t9\r\n\n", vec![7, 8, 9]),
+            ("", vec![]),
+            ("0\n-4 x 99999999999 5", vec![5]),
+        ] {
+            assert_eq!(pids(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn this_very_process_is_alive_and_not_haproxy() {
+        let proc = Proc::default();
+        let own = proc.process(std::process::id()).unwrap();
+        assert!(proc.still_runs(&own));
+        assert!(!own.is_haproxy());
+        assert!(!proc.still_runs(&Process {
+            started: own.started + 1,
+            ..own
+        }));
+    }
+
+    #[test]
+    fn the_dead_and_the_foreign_of_a_pid_file_are_left_out() {
+        let fake = Fake::new();
+        fake.add(10, 1, 'S', "/usr/sbin/haproxy", &["haproxy", "-f", "a.cfg"])
+            .add(11, 1, 'Z', "/usr/sbin/haproxy", &[])
+            .add(12, 1, 'S', "/usr/sbin/sshd", &["sshd"])
+            .add(13, 1, 'S', "/usr/sbin/haproxy (deleted)", &["haproxy"]);
+        let file = fake.0.path().join("pid");
+        fs::write(&file, "10 11 12\n13 14\n").unwrap();
+        assert_eq!(pids_of(&fake.proc().of_pid_file(&file)), [10, 13]);
+        assert!(
+            fake.proc()
+                .of_pid_file(Path::new("/nowhere/pid"))
+                .is_empty()
+        );
+        assert_eq!(fake.proc().process(10).unwrap().started, 100);
+    }
+
+    #[test]
+    fn names_of_other_programs_are_not_haproxys() {
+        for (name, want) in [
+            ("haproxy", true),
+            ("haproxy-2.8", true),
+            ("haproxy28", true),
+            ("haproxy-systemd-wrapper", false),
+            ("haproxy-marathon-bridge", false),
+            ("haproxy-marath", false),
+            ("sh", false),
+        ] {
+            assert_eq!(is_haproxys_name(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn roles_follow_from_flags_and_parents() {
+        let fake = Fake::new();
+        fake.add(
+            10,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-D", "-f", "a"],
+        )
+        .add(
+            20,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-Ws", "-f", "a"],
+        )
+        .add(
+            21,
+            20,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-Ws", "-f", "a"],
+        )
+        .add(
+            30,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-f", "master-worker-inside"],
+        )
+        .add(
+            31,
+            30,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-f", "master-worker-inside"],
+        )
+        .add(
+            40,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-Ds", "-f", "a"],
+        )
+        .add(
+            41,
+            40,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-Ds", "-f", "a"],
+        );
+        let proc = fake.proc();
+        for (pid, want) in [
+            (10, Role::Single),
+            (20, Role::Master),
+            (21, Role::Worker { master: 20 }),
+            (30, Role::Master),
+            (31, Role::Worker { master: 30 }),
+            (40, Role::Single),
+            (41, Role::Single),
+        ] {
+            assert_eq!(proc.role(&proc.process(pid).unwrap()), want, "{pid}");
+        }
+    }
+
+    #[test]
+    fn processes_are_found_by_the_file_they_were_started_with() {
+        let fake = Fake::new();
+        fake.add(
+            10,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-f", "/srv/a.cfg"],
+        )
+        .add(
+            11,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-D", "-f", "x", "-f", "a.cfg"],
+        )
+        .add(12, 1, 'S', "/usr/sbin/haproxy", &["haproxy", "-f", "/srv"])
+        .add(
+            13,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-p", "p", "--", "b.cfg", "a.cfg"],
+        )
+        .add(
+            14,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-f", "/srv/b.cfg"],
+        )
+        .add(
+            15,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-c", "-f", "/srv/a.cfg"],
+        )
+        .add(16, 1, 'S', "/usr/bin/vim", &["vim", "-f", "/srv/a.cfg"])
+        .add(
+            17,
+            1,
+            'S',
+            "/usr/sbin/haproxy",
+            &["haproxy", "-C", "/", "-f", "a.cfg"],
+        );
+        assert_eq!(
+            pids_of(&fake.proc().using(Path::new("/srv/a.cfg"))),
+            [10, 11, 12, 13]
+        );
+    }
+
+    #[test]
+    fn the_masters_socket_is_read_from_its_arguments() {
+        let read = |words: &[&str]| {
+            let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+            Arguments::parse(&words, Path::new("/srv"))
+        };
+        let debian = read(&["-Ws", "-f", "/etc/a", "-p", "/run/p", "-S", "/run/m.sock"]);
+        assert_eq!(debian.master_socket, Some("/run/m.sock".into()));
+        assert!(debian.master_worker);
+        let options = read(&["-W", "-S", "unix@m.sock,mode,660,level,admin", "-x", "-f"]);
+        assert_eq!(options.master_socket, Some("/srv/m.sock".into()));
+        assert!(options.configs.is_empty());
+    }
+}

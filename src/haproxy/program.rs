@@ -1,0 +1,248 @@
+//! Where the program `haproxy` lies and which version it is.
+//!
+//! In comes a name or path; out goes a path that can be run under cron, whose `PATH` lacks the
+//! `sbin` folders.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Version;
+use super::child::{Child, RunError};
+
+/// Searched after `PATH`.
+const ALSO_SEARCHED: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// `PATH` of this process, and the `sbin` folders that cron leaves out.
+#[must_use]
+pub fn search_path() -> OsString {
+    let own = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = env::split_paths(&own)
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .collect();
+    for folder in ALSO_SEARCHED.map(PathBuf::from) {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    // Folders that were split at the separator have none inside, so joining cannot fail.
+    env::join_paths(folders).unwrap_or(own)
+}
+
+/// Finds `name` in `path`; a name with a slash is a path already.
+#[must_use]
+pub fn find_in(name: &Path, path: &OsStr) -> Option<PathBuf> {
+    if name.components().count() > 1 {
+        return can_run(name).then(|| name.to_owned());
+    }
+    env::split_paths(path)
+        .map(|folder| folder.join(name))
+        .find(|candidate| can_run(candidate))
+}
+
+fn can_run(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Finds HAProxy.
+///
+/// # Errors
+///
+/// When it is not installed; the message says how it would be.
+pub fn find(name: &Path) -> Result<PathBuf, NotInstalled> {
+    find_in(name, &search_path()).ok_or_else(|| {
+        let os_release = fs::read_to_string("/etc/os-release")
+            .or_else(|_| fs::read_to_string("/usr/lib/os-release"))
+            .unwrap_or_default();
+        NotInstalled {
+            name: name.to_owned(),
+            package_command: package_command(&os_release),
+        }
+    })
+}
+
+/// There is no such program on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotInstalled {
+    /// What was looked for.
+    pub name: PathBuf,
+    /// What installs it here; `None` on a system that we do not know.
+    pub package_command: Option<&'static str>,
+}
+
+impl fmt::Display for NotInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "HAProxy is not installed: found no program `{}`; ",
+            self.name.display()
+        )?;
+        match self.package_command {
+            Some(command) => write!(f, "install it with `{command}`, or name it with --haproxy"),
+            None => f.write_str("install the package `haproxy`, or name it with --haproxy"),
+        }
+    }
+}
+
+impl std::error::Error for NotInstalled {}
+
+/// The command that installs HAProxy on the system that `os_release` (the text of
+/// `/etc/os-release`) names by `ID` or `ID_LIKE`.
+#[must_use]
+pub fn package_command(os_release: &str) -> Option<&'static str> {
+    let value = |key: &str| {
+        os_release.lines().find_map(|line| {
+            let value = line.strip_prefix(key)?.strip_prefix('=')?;
+            Some(value.trim_matches(['"', '\'']))
+        })
+    };
+    let names = value("ID")
+        .into_iter()
+        .chain(value("ID_LIKE").unwrap_or_default().split(' '));
+    names.into_iter().find_map(|name| match name {
+        "debian" | "ubuntu" => Some("apt-get install haproxy"),
+        "fedora" => Some("dnf install haproxy"),
+        "rhel" | "centos" | "amzn" | "ol" => Some("yum install haproxy"),
+        "suse" | "sles" | "opensuse" => Some("zypper install haproxy"),
+        "alpine" => Some("apk add haproxy"),
+        "arch" => Some("pacman -S haproxy"),
+        _ => None,
+    })
+}
+
+/// Why the version is not known.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum VersionError {
+    Run(RunError),
+    NoVersion { program: PathBuf, output: String },
+}
+
+impl fmt::Display for VersionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(error) => error.fmt(f),
+            Self::NoVersion { program, output } => write!(
+                f,
+                "`{} -v` printed no version of HAProxy; it printed: {output}",
+                program.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for VersionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Run(error) => Some(error),
+            Self::NoVersion { .. } => None,
+        }
+    }
+}
+
+/// Asks `program -v`.
+///
+/// # Errors
+///
+/// When it cannot be run within `limit`, or prints no version.
+pub async fn version(program: &Path, limit: Duration) -> Result<Version, VersionError> {
+    let finished = Child::new(program, limit)
+        .arg("-v")
+        .run()
+        .await
+        .map_err(VersionError::Run)?;
+    Version::from_banner(&finished.stdout).ok_or_else(|| VersionError::NoVersion {
+        program: program.to_owned(),
+        output: finished.output(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_distribution_gets_its_own_package_command() {
+        for (os_release, want) in [
+            (
+                "NAME=\"Debian GNU/Linux\"\nID=debian\n",
+                Some("apt-get install haproxy"),
+            ),
+            (
+                "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n",
+                Some("apt-get install haproxy"),
+            ),
+            (
+                "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n",
+                Some("yum install haproxy"),
+            ),
+            ("ID=fedora\n", Some("dnf install haproxy")),
+            (
+                "ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n",
+                Some("zypper install haproxy"),
+            ),
+            ("ID=alpine\n", Some("apk add haproxy")),
+            ("ID=plan9\n", None),
+            ("", None),
+        ] {
+            assert_eq!(package_command(os_release), want, "{os_release}");
+        }
+    }
+
+    #[test]
+    fn sbin_is_searched_though_path_lacks_it() {
+        let folders: Vec<PathBuf> = env::split_paths(&search_path()).collect();
+        assert!(folders.contains(&PathBuf::from("/usr/sbin")), "{folders:?}");
+        assert!(
+            folders.contains(&PathBuf::from("/usr/local/sbin")),
+            "{folders:?}"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_the_way_out() {
+        let error = find(Path::new("/nowhere/haproxy")).unwrap_err().to_string();
+        assert!(error.starts_with("HAProxy is not installed: found no program `/nowhere/haproxy`"));
+        assert!(error.contains("install"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("haproxy"), "text").unwrap();
+        assert_eq!(
+            find_in(Path::new("haproxy"), folder.path().as_os_str()),
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn the_installed_haproxy_tells_its_version() {
+        let program = find(Path::new("haproxy")).unwrap();
+        let version = version(&program, Duration::from_secs(20)).await.unwrap();
+        assert!(version >= Version::new(1, 5), "{version}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_haproxy_is_quoted() {
+        let error = version(Path::new("/bin/echo"), Duration::from_secs(20))
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert_eq!(
+            text,
+            "`/bin/echo -v` printed no version of HAProxy; it printed: -v"
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! `refresh`, and the bash bridge's `refresh_system_haproxy`: one turn.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Result, bail};
+use tracing::{debug, error, info, warn};
+
+use super::stages::stages;
+use crate::apply::{
+    Acquired, CheckMessage, Host, Installation, Kind, LocalHaproxy, LockPlaces, Locked, Outcome,
+    acquire,
+};
+use crate::config::Config;
+use crate::cycle::Report;
+use crate::disk::OsDisk;
+use crate::haproxy::{Version, program};
+use crate::resolve::{Names, Resolver, System};
+use crate::state::{Folder, LastTurn, State, Time, TurnOutcome, Writable};
+
+/// A one-shot waits that long for another one.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// For `haproxy -v`.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
+    let program = program::find(&config.haproxy.program)?;
+    let version = version(config, &program).await?;
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let Some(_lock) = lock(config, &folder).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (mut store, mut memory, warning) = Writable::open(&OsDisk, folder);
+    if let Some(warning) = warning {
+        warn!("{warning}");
+    }
+
+    let local = LocalHaproxy::new(program, version, config, &OsDisk);
+    let at = Installation::new(&config.haproxy.config, store.path());
+    let host = Host {
+        disk: &OsDisk,
+        balancer: &local,
+        at: &at,
+    };
+    let names = if config.policy.numeric_servers {
+        Names::Numeric
+    } else {
+        Names::Keep
+    };
+    let resolver = Resolver::new(System, memory.addresses.clone());
+    let mut stages = stages(config, Some((resolver, names)))?;
+    if let Some(address) = &memory.last_good_marathon {
+        stages.source.client.prefer(address);
+    }
+
+    let now = Time::at(SystemTime::now());
+    let mut remember = |memory: &State| {
+        if let Some(warning) = store.save(&OsDisk, memory) {
+            warn!("{warning}");
+        }
+    };
+    let result = stages.turn(&host, &mut memory, now, &mut remember).await;
+    if let Some((resolver, _)) = &stages.resolver {
+        memory.addresses.clone_from(resolver.known());
+    }
+    let last = memory.last_turn.take();
+    memory.last_turn = Some(summary(&result, now, last.as_ref()));
+    remember(&memory);
+    let report = result?;
+    tell_warnings(&report, last.as_ref());
+    Ok(tell(&report, config))
+}
+
+async fn version(config: &Config, program: &Path) -> Result<Version> {
+    match config.haproxy.version {
+        Some((major, minor)) => Ok(Version::new(major, minor)),
+        None => Ok(program::version(program, VERSION_LIMIT).await?),
+    }
+}
+
+/// `None` where a watcher does the work.
+async fn lock(config: &Config, folder: &Folder) -> Result<Option<Locked>> {
+    let file = config
+        .state
+        .lock_file
+        .clone()
+        .unwrap_or_else(|| folder.path().join("lock"));
+    let places = LockPlaces::new(&file, &config.haproxy.config);
+    match acquire(&places, Kind::OneShot, LOCK_WAIT).await? {
+        Acquired::Locked(lock) => {
+            if let Some(warning) = lock.warning() {
+                warn!("{warning}");
+            }
+            Ok(Some(lock))
+        }
+        Acquired::HeldByWatcher(holder) => {
+            info!(
+                "`{}` is kept in step by a watcher (pid {}): nothing to do",
+                config.haproxy.config.display(),
+                holder.pid
+            );
+            Ok(None)
+        }
+        Acquired::TimedOut(holder) => {
+            let holder = holder.map_or_else(String::new, |h| format!(" (pid {})", h.pid));
+            bail!(
+                "another run{holder} has held `{}` for {} s; this run did nothing",
+                file.display(),
+                LOCK_WAIT.as_secs()
+            );
+        }
+    }
+}
+
+/// What was said in the turn before is not said again: a log that repeats itself every minute is
+/// one that nobody reads.
+fn tell_warnings(report: &Report, last: Option<&LastTurn>) {
+    let known: BTreeSet<&str> = last
+        .iter()
+        .flat_map(|l| &l.warnings)
+        .map(String::as_str)
+        .collect();
+    let now: BTreeSet<String> = report
+        .plan
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for warning in &now {
+        if known.contains(warning.as_str()) {
+            debug!("still: {warning}");
+        } else {
+            warn!("{warning}");
+        }
+    }
+    for warning in known {
+        if !now.contains(warning) {
+            info!("over: {warning}");
+        }
+    }
+}
+
+fn tell(report: &Report, config: &Config) -> ExitCode {
+    let file = config.haproxy.config.display();
+    let change = &report.plan.change;
+    let held = report.plan.held.as_ref();
+    if let Some(held) = held {
+        warn!("{held}");
+    }
+    match &report.outcome {
+        Outcome::Unchanged => {
+            debug!("`{file}` is as it should be");
+            exit(held.is_none())
+        }
+        Outcome::Applied { how } => {
+            info!("installed `{file}` ({change}); {how}");
+            exit(held.is_none())
+        }
+        Outcome::NotRunning => {
+            info!("installed `{file}` ({change}); HAProxy does not run and was not started");
+            exit(held.is_none())
+        }
+        Outcome::Rejected { messages } => {
+            for message in messages {
+                error!(
+                    "`haproxy -c` refuses the new file: {}",
+                    blame(report, message)
+                );
+            }
+            error!("`{file}` stays as it is");
+            exit(false)
+        }
+        Outcome::ReloadFailed {
+            error,
+            attempts,
+            next_try_at,
+        } => {
+            error!(
+                "the reload failed: {error}; the files that HAProxy runs are installed again, \
+                 attempt {} follows at {next_try_at} or later",
+                attempts + 1
+            );
+            exit(false)
+        }
+        Outcome::Waiting {
+            error,
+            attempts,
+            next_try_at,
+        } => {
+            error!(
+                "{attempts} reloads failed, the last one so: {error}; the next attempt follows at \
+                 {next_try_at} or later"
+            );
+            exit(false)
+        }
+    }
+}
+
+fn exit(good: bool) -> ExitCode {
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// HAProxy's message with the app that its line belongs to.
+fn blame(report: &Report, message: &CheckMessage) -> String {
+    let owner = message
+        .line
+        .and_then(|line| report.plan.rendered.owner_of_line(line));
+    match owner {
+        Some(owner) => {
+            format!(
+                "app `{}`: service port {}: {message}",
+                owner.app, owner.service_port
+            )
+        }
+        None => message.to_string(),
+    }
+}
+
+/// What `status` will tell.
+fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastTurn {
+    let report = match result {
+        Ok(report) => report,
+        // What was wrong before is not over because this turn did not come so far.
+        Err(error) => {
+            return LastTurn {
+                at: now,
+                outcome: TurnOutcome::Failed,
+                detail: Some(format!("{error:#}")),
+                warnings: last.map(|last| last.warnings.clone()).unwrap_or_default(),
+                marathon: None,
+            };
+        }
+    };
+    let (outcome, detail) = match &report.outcome {
+        Outcome::Unchanged => (TurnOutcome::Unchanged, None),
+        Outcome::Applied { how } => (TurnOutcome::Applied, Some(how.clone())),
+        Outcome::NotRunning => (
+            TurnOutcome::Applied,
+            Some("HAProxy does not run".to_owned()),
+        ),
+        Outcome::Rejected { messages } => {
+            let first = messages.first().map(|message| blame(report, message));
+            (TurnOutcome::Rejected, first)
+        }
+        Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. } => {
+            (TurnOutcome::ReloadFailed, Some(error.clone()))
+        }
+    };
+    LastTurn {
+        at: now,
+        outcome,
+        detail,
+        warnings: report
+            .plan
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        marathon: Some(report.plan.from.clone()),
+    }
+}
