@@ -33,8 +33,10 @@ fn write_app(out: &mut String, app: usize, tasks: usize) {
             out.push(',');
         }
         let agent = (app * tasks + task) % 65_000;
-        let task_id =
-            format!("{}.{app:08x}-96a1-11e6-8b3c-{task:012x}", id[1..].replace('/', "_"));
+        let task_id = format!(
+            "{}.{app:08x}-96a1-11e6-8b3c-{task:012x}",
+            id[1..].replace('/', "_")
+        );
         write!(
             out,
             r#"{{"id":"{task_id}","slaveId":"2f1b4c52-0f0a-4b1c-9b64-0f1b9a3d9c1a-S{agent}","host":"10.{}.{}.{}","state":"TASK_RUNNING","startedAt":"2016-10-20T09:13:05.{:03}Z","stagedAt":"2016-10-20T09:12:56.{:03}Z","ports":[{}],"version":"2016-10-20T09:12:55.{:03}Z","ipAddresses":[{{"ipAddress":"172.17.{}.{}","protocol":"IPv4"}}],"appId":"{id}","healthCheckResults":[{{"alive":true,"consecutiveFailures":0,"firstSuccess":"2016-10-20T09:13:11.{:03}Z","lastFailure":null,"lastSuccess":"2016-10-21T11:02:31.{:03}Z","lastFailureCause":null,"taskId":"{task_id}"}}]}}"#,

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
+
 use super::generate::{Part, print_part};
 use super::refresh::refresh;
 use super::{block_on, configured, finish, print};
-use crate::cli::BridgeCall;
+use crate::cli::{BridgeCall, PROGRAM};
 use crate::config::Request;
 
 /// What the script's `cronjob` printed, with a PATH that finds HAProxy and its tools.
@@ -21,10 +23,20 @@ pub(super) fn call(call: BridgeCall) -> ExitCode {
             configured(&request, |config| block_on(refresh(&config)))
         }
         BridgeCall::Logged(_) => todo!(),
-        BridgeCall::InstallCronjob(_) | BridgeCall::InstallHaproxySystem(_) => todo!(),
+        BridgeCall::InstallCronjob(_) => no_installer("install_cronjob"),
+        BridgeCall::InstallHaproxySystem(_) => no_installer("install_haproxy_system"),
     }
 }
 
 fn printed(request: &Request, part: Part) -> ExitCode {
     configured(request, |config| block_on(print_part(&config, part)))
+}
+
+fn no_installer(call: &str) -> ExitCode {
+    finish(Err(anyhow!(
+        "`{call}`: this version has no installer; nothing was done. Install HAProxy with the \
+         package manager, copy this program to /usr/local/bin, write the Marathons to \
+         /etc/haproxy-marathon-bridge/marathons, and the output of `{PROGRAM} cronjob` to \
+         /etc/cron.d/{PROGRAM}"
+    )))
 }
