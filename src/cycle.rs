@@ -10,12 +10,13 @@ use anyhow::{Context as _, Result};
 
 use crate::apply::{Balancer, FileSet, Host, Outcome};
 use crate::cluster::{AppId, ServicePort, ServingTasks, Warning, service_ports};
+use crate::config::Names;
 use crate::diff::{self, Change};
 use crate::guard::{self, Held};
 use crate::marathon::{Answer, Client, Cluster};
 use crate::proxy::{Proxies, bridge};
 use crate::render::{Rendered, Renderer};
-use crate::resolve::{Lookup, Names, Resolver};
+use crate::resolve::{Lookup, Resolver};
 use crate::state::{GuardMemory, State, Time};
 
 /// Where the state of the cluster comes from.

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::{AppId, Host, ServicePort, Warning};
+use crate::config::Names;
 
 /// For all names of one turn together.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -38,15 +39,6 @@ impl Lookup for System {
             Ok(found.map(|address| address.ip()).collect())
         }
     }
-}
-
-/// What becomes of names in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// They stay as they are, once they are known to resolve.
-    Keep,
-    /// Their addresses stand in their place.
-    Numeric,
 }
 
 /// Names and what is known of them.

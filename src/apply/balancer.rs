@@ -89,7 +89,14 @@ impl<'a> LocalHaproxy<'a> {
         let hash = structure_hash(&files.cfg);
         let file = match runtime_file(&files.cfg, state, self.version, Some(&hash)) {
             Ok(Some(file)) => file,
-            Ok(None) => return,
+            Ok(None) => {
+                let own = Global::read(&files.cfg);
+                context.description.clone_from(&own.description);
+                if let Some(socket) = own.exposing_socket() {
+                    context.stats_socket = Some(socket.clone());
+                }
+                return;
+            }
             Err(error) => {
                 warn!("{error}; the takeover may refuse connections for a moment");
                 return;

@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use build::{Built, DEFAULT_FILE, MARATHONS, ReadFile, Request, System, build};
 pub use layers::{Layer, Mistake, Mistakes, Origin, Written};
 pub use nearest::nearest;
-pub use policy::{CommandLine, Policy};
+pub use policy::{CommandLine, Names, Policy};
 pub use secret::{redact, redact_value};
 
 /// All that one run needs to know.

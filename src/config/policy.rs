@@ -12,6 +12,15 @@ pub enum CommandLine {
     Bridge,
 }
 
+/// What becomes of host names in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// They stay as they are, once they are known to resolve.
+    Keep,
+    /// Their addresses stand in their place.
+    Numeric,
+}
+
 /// A row of decisions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -19,9 +28,9 @@ pub struct Policy {
     pub command_line: CommandLine,
     /// Which tasks are served.
     pub serving_tasks: ServingTasks,
-    /// Whether addresses stand in the file where Marathon wrote host names. The script left names to
-    /// HAProxy, and what it wrote is matched byte for byte.
-    pub numeric_servers: bool,
+    /// What becomes of host names in the file. The script left them to HAProxy, and what it wrote is
+    /// matched byte for byte.
+    pub names: Names,
     /// Whether `GET /v2/tasks` as text is asked first: a smaller answer, but one without labels.
     pub asks_text_first: bool,
     /// Whether certificates are verified unless told otherwise; curl ran with `-k` in the script.
@@ -40,7 +49,7 @@ impl Policy {
             CommandLine::Native => &Self {
                 command_line: CommandLine::Native,
                 serving_tasks: ServingTasks::RunningOrOutOfSight,
-                numeric_servers: true,
+                names: Names::Numeric,
                 asks_text_first: false,
                 verifies_tls: true,
                 serves_every_group: false,
@@ -49,7 +58,7 @@ impl Policy {
             CommandLine::Bridge => &Self {
                 command_line: CommandLine::Bridge,
                 serving_tasks: ServingTasks::Running,
-                numeric_servers: false,
+                names: Names::Keep,
                 asks_text_first: true,
                 verifies_tls: false,
                 serves_every_group: true,

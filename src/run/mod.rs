@@ -27,7 +27,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(usage) => return wrong_usage(&usage),
     };
     match invocation {
-        Invocation::Print { text, exit } => print(&text).map_or_else(failed, |()| exit.into()),
+        Invocation::Print { text, exit } => {
+            print(&text).map_or_else(|error| failed(&error), |()| exit.into())
+        }
         Invocation::Completions(shell) => finish(print(&cli::completions(shell))),
         Invocation::Man => finish(
             cli::man()
@@ -52,7 +54,7 @@ fn configured(request: &Request, work: impl FnOnce(Config) -> Result<ExitCode>) 
         Err(mistakes) => return wrong_usage(&mistakes),
     };
     if let Err(error) = logging::init(&built.config.log) {
-        return failed(error);
+        return failed(&error);
     }
     for warning in built.warnings {
         warn!("{warning}");
@@ -87,12 +89,12 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn finish(result: Result<()>) -> ExitCode {
-    result.map_or_else(failed, |()| ExitCode::SUCCESS)
+    result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
 /// For what fails before there is a log.
-fn failed(error: anyhow::Error) -> ExitCode {
-    if is_broken_pipe(&error) {
+fn failed(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
     eprintln!("{}: {error:#}", cli::PROGRAM);

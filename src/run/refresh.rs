@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::cycle::Report;
 use crate::disk::OsDisk;
 use crate::haproxy::{Version, program};
-use crate::resolve::{Names, Resolver, System};
+use crate::resolve::{Resolver, System};
 use crate::state::{Folder, LastTurn, State, Time, TurnOutcome, Writable};
 
 /// A one-shot waits that long for another one.
@@ -45,13 +45,8 @@ pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
         balancer: &local,
         at: &at,
     };
-    let names = if config.policy.numeric_servers {
-        Names::Numeric
-    } else {
-        Names::Keep
-    };
     let resolver = Resolver::new(System, memory.addresses.clone());
-    let mut stages = stages(config, Some((resolver, names)))?;
+    let mut stages = stages(config, Some((resolver, config.policy.names)))?;
     if let Some(address) = &memory.last_good_marathon {
         stages.source.client.prefer(address);
     }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::config::Config;
+use crate::config::{Config, Names};
 use crate::cycle::{Marathon, Stages};
 use crate::marathon::Client;
 use crate::render::{Override, Renderer};
-use crate::resolve::{Names, Resolver, System};
+use crate::resolve::{Resolver, System};
 
 /// With `names`, host names have to resolve; without, nobody asks.
 pub(super) fn stages(

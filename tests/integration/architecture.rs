@@ -17,7 +17,7 @@ fn a_module_imports_only_from_modules_above_it() {
             let text = fs::read_to_string(&file).unwrap();
             for import in imports(&text) {
                 arrows += 1;
-                let above = order[..=position].iter().any(|other| *other == import);
+                let above = order[..=position].contains(&import);
                 if !above && !JOINTS.contains(&module.as_str()) {
                     wrong.push(format!("{}: {module} imports {import}", file.display()));
                 }

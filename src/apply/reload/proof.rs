@@ -14,6 +14,9 @@ use crate::haproxy::{Info, Process, Role};
 /// For one question to a socket; a busy HAProxy answers within milliseconds.
 const ASK: Duration = Duration::from_secs(2);
 
+/// For the last question, when no time is left.
+const LAST_ASK: Duration = Duration::from_millis(200);
+
 /// How long a new process that cannot be asked must stay alive to count: one that fails to start
 /// is gone by then.
 const SETTLES: Duration = Duration::from_millis(300);
@@ -44,9 +47,11 @@ impl Looks {
         true
     }
 
-    /// For one question, within the time that is left.
+    /// For one question: the time that is left, with enough for an answer to the last one.
     pub(super) fn ask_limit(&self) -> Duration {
-        ASK.min(self.deadline.saturating_duration_since(Instant::now()))
+        self.deadline
+            .saturating_duration_since(Instant::now())
+            .clamp(LAST_ASK, ASK)
     }
 }
 

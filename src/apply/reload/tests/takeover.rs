@@ -1,0 +1,181 @@
+//! `-sf`.
+
+use super::*;
+
+#[tokio::test]
+async fn sf_starts_haproxy_where_none_runs() {
+    let host = Host::new();
+    let Ok(Reloaded::Started { pid }) = host.reload(&Method::Sf).await else {
+        panic!()
+    };
+    assert_eq!(host.serving().await, pid);
+    assert!(host.answers());
+}
+
+/// The kernel's number of the socket that listens on `port`: a new one means that connections
+/// which waited on the old one were reset.
+fn listening_socket(port: u16) -> Vec<String> {
+    let address = format!("0100007F:{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table
+        .lines()
+        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let listens = rows.filter(|row| row[1] == address && row[3] == "0A");
+    listens.map(|row| row[9].to_owned()).collect()
+}
+
+#[tokio::test]
+async fn no_connection_is_refused_while_sf_takes_over() {
+    let mut host = Host::new();
+    let mut pid = host.new_pid(&Method::Sf).await;
+    let listener = listening_socket(host.port);
+    assert_eq!(listener.len(), 1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (good, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, good, lost) = (stop.clone(), good.clone(), lost.clone());
+            let port = host.port;
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let counter = if request(port) { &good } else { &lost };
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for description in ["second", "third", "fourth"] {
+        let before = good.load(Ordering::Relaxed);
+        host.install(description, "");
+        host.context.description = Some(description.to_owned());
+        let new = host.new_pid(&Method::Sf).await;
+        assert_ne!(new, pid);
+        pid = new;
+        let deadline = Instant::now() + LIMIT;
+        while good.load(Ordering::Relaxed) < before + 50 {
+            assert!(Instant::now() < deadline, "clients starve");
+            looks_again().await;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert_eq!(
+        lost.load(Ordering::Relaxed),
+        0,
+        "of {}",
+        good.load(Ordering::Relaxed)
+    );
+    assert_eq!(host.serving().await, pid);
+    assert_eq!(
+        listening_socket(host.port),
+        listener,
+        "the new process opened its own socket"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_and_the_old_process_serves_on() {
+    let host = Host::new();
+    let pid = host.new_pid(&Method::Sf).await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    host.install("second", &format!("frontend g\n  bind 127.0.0.1:{port}\n"));
+    let error = host.reload(&Method::Sf).await.unwrap_err();
+    assert!(matches!(error, ReloadError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("cannot bind socket"), "{error}");
+    assert_eq!(host.serving().await, pid);
+    assert!(host.answers());
+}
+
+#[tokio::test]
+async fn sf_works_without_a_socket_and_where_the_old_process_hands_nothing_over() {
+    let mut host = Host::new();
+    let socket = host.context.stats_socket.take();
+    host.install("first", "");
+    let first = host.new_pid(&Method::Sf).await;
+
+    let text = fs::read_to_string(&host.context.config).unwrap();
+    let socket_line =
+        |more: &str| text.replace("unused.sock mode 600 level admin expose-fd listeners", more);
+    fs::write(
+        &host.context.config,
+        socket_line("stats.sock mode 600 level admin"),
+    )
+    .unwrap();
+    let second = host.new_pid(&Method::Sf).await;
+
+    host.context.stats_socket = socket;
+    let exposing = socket_line("stats.sock mode 600 level admin expose-fd listeners");
+    fs::write(&host.context.config, exposing).unwrap();
+    let third = host.new_pid(&Method::Sf).await;
+    assert!(first != second && second != third && third != first);
+    assert_eq!(host.serving().await, third);
+}
+
+#[tokio::test]
+async fn the_runtime_file_gives_a_socket_to_a_file_that_has_none() {
+    let mut host = Host::new();
+    let text = fs::read_to_string(&host.context.config).unwrap();
+    let (_, without) = text.split_once("defaults").unwrap();
+    let without = format!("defaults{without}");
+    fs::write(&host.context.config, &without).unwrap();
+    let hash = crate::haproxy::structure_hash(&without);
+    let version = crate::haproxy::Version::new(2, 6);
+    let file = runtime_file(&without, host.folder.path(), version, Some(&hash))
+        .unwrap()
+        .unwrap();
+    fs::write(&file.path, &file.text).unwrap();
+    host.context.extra = vec![file.path];
+    host.context.stats_socket = Some(file.socket.clone());
+    host.context.description = Some(hash.clone());
+    let first = host.new_pid(&Method::Sf).await;
+    let second = host.new_pid(&Method::Sf).await;
+    assert_ne!(first, second);
+    let info = show_info(&file.socket, LIMIT).await.unwrap();
+    assert_eq!((info.pid, info.description), (second, Some(hash)));
+}
+
+#[tokio::test]
+async fn a_process_of_another_configuration_is_no_proof() {
+    let mut host = Host::new();
+    host.context.description = Some("other".to_owned());
+    let error = host.reload(&Method::Sf).await.unwrap_err().to_string();
+    assert!(
+        error.contains("its description is `first`, expected `other`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_stale_pid_file_signals_nobody() {
+    let host = Host::new();
+    let mut bystander = Command::new("sleep").arg("1000").spawn().unwrap();
+    fs::write(
+        &host.context.pid_file,
+        format!("{}\n999999999\n", bystander.id()),
+    )
+    .unwrap();
+    let outcome = host.reload(&Method::Sf).await;
+    let alive = bystander.try_wait().unwrap().is_none();
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+    assert!(
+        matches!(outcome, Ok(Reloaded::Started { .. })),
+        "{outcome:?}"
+    );
+    assert!(alive, "a foreign process got a signal");
+}
+
+#[tokio::test]
+async fn a_process_that_no_pid_file_names_is_taken_over_by_its_configuration() {
+    let host = Host::new();
+    let first = host.new_pid(&Method::Sf).await;
+    fs::remove_file(&host.context.pid_file).unwrap();
+    let outcome = host.reload(&Method::Sf).await.unwrap();
+    let Reloaded::Done(Verified::NewProcess { pid }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_ne!(first, pid);
+}
