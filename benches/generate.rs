@@ -61,7 +61,7 @@ fn cpu(command: &mut Command) -> Duration {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    children() - before
+    children().saturating_sub(before)
 }
 
 fn children() -> Duration {

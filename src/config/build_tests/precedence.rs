@@ -13,6 +13,7 @@ fn every_default_of_the_table_counts() {
         policy: Policy {
             command_line: Native,
             serving_tasks: RunningOrOutOfSight,
+            names: Numeric,
             asks_text_first: false,
             verifies_tls: true,
             serves_every_group: false,
