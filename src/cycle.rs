@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use crate::apply::{Balancer, FileSet, Host, Outcome};
-use crate::cluster::{AppId, ServicePort, ServingTasks, Warning, service_ports};
+use crate::cluster::{App, AppId, ServicePort, ServingTasks, Warning, service_ports};
 use crate::config::Names;
 use crate::diff::{self, Change};
 use crate::guard::{self, Held};
@@ -50,6 +50,8 @@ pub struct Stages<S, L> {
     pub source: S,
     /// Which tasks count.
     pub serving: ServingTasks,
+    /// Which groups are served; `*` is everything.
+    pub groups: Vec<String>,
     /// Host names, where they have to resolve; the printing commands never ask.
     pub resolver: Option<(Resolver<L>, Names)>,
     /// Templates and what they last made.
@@ -99,7 +101,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         let answer = self.source.fetch().await?;
         let mut warnings = answer.warnings;
-        let mut ports = ports_of(answer.cluster, self.serving, &mut warnings);
+        let mut ports = self.ports_of(answer.cluster, &mut warnings);
         if let Some((resolver, names)) = &mut self.resolver {
             warnings.extend(resolver.resolve(&mut ports, *names).await);
         }
@@ -125,6 +127,25 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             held,
             from: answer.from,
         })
+    }
+
+    fn ports_of(&self, cluster: Cluster, warnings: &mut Vec<Warning>) -> Vec<ServicePort> {
+        let snapshot = match cluster {
+            // The text form knows no labels, and thus no groups.
+            Cluster::Endpoints(ports) => return ports,
+            Cluster::Apps(snapshot) => snapshot,
+        };
+        let mut all = Vec::with_capacity(snapshot.apps().len());
+        for app in snapshot.apps() {
+            let (ports, faults) = service_ports(app, self.serving);
+            all.extend(
+                ports
+                    .into_iter()
+                    .filter(|port| is_served(app, port.index, &self.groups)),
+            );
+            warnings.extend(faults);
+        }
+        all
     }
 
     fn hold(
@@ -171,23 +192,19 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 }
 
-fn ports_of(
-    cluster: Cluster,
-    serving: ServingTasks,
-    warnings: &mut Vec<Warning>,
-) -> Vec<ServicePort> {
-    match cluster {
-        Cluster::Endpoints(ports) => ports,
-        Cluster::Apps(snapshot) => {
-            let mut all = Vec::with_capacity(snapshot.apps().len());
-            for app in snapshot.apps() {
-                let (ports, faults) = service_ports(app, serving);
-                all.extend(ports);
-                warnings.extend(faults);
-            }
-            all
-        }
+/// Whether one of `groups` is named by `HAPROXY_{n}_GROUP`, or else by `HAPROXY_GROUP`: a list
+/// that commas part. An app that names none is served where everything is.
+fn is_served(app: &App, index: usize, groups: &[String]) -> bool {
+    if groups.iter().any(|group| group == "*") {
+        return true;
     }
+    let own = app.labels.get(format!("HAPROXY_{index}_GROUP").as_str());
+    let named = own.or_else(|| app.labels.get("HAPROXY_GROUP"));
+    named.is_some_and(|named| {
+        named
+            .split(',')
+            .any(|name| groups.iter().any(|g| g == name))
+    })
 }
 
 /// Who holds a port is remembered; where nothing is, the installed file tells.

@@ -22,10 +22,18 @@ pub(super) fn stages(
             text_first: config.policy.asks_text_first,
         },
         serving: config.policy.serving_tasks,
+        groups: groups(config),
         resolver: names,
         renderer: renderer(config)?,
         allow_removal: config.allow_removal,
     })
+}
+
+fn groups(config: &Config) -> Vec<String> {
+    if config.policy.serves_every_group {
+        return vec!["*".to_owned()];
+    }
+    config.groups.clone()
 }
 
 /// The templates of the set, with those of `--template-dir` in their place.
