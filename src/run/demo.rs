@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::error;
 
+use super::is_broken_pipe;
 use super::refresh::one_turn;
 use crate::config::{Config, LogLevel, Request};
 use crate::demo::marathon::{Era, Marathon};
@@ -57,6 +58,8 @@ pub(super) async fn demo(mut config: Config, stay: bool) -> Result<ExitCode> {
         Err(error) => Err(error),
     };
     match clean_up(stage, &mut screen) {
+        // Whoever does not read on need not be told so twice.
+        Err(error) if is_broken_pipe(&error) => (),
         Err(error) if end.is_err() => error!("{error:#}"),
         cleaned => cleaned?,
     }
@@ -80,7 +83,7 @@ async fn tell(
     screen.heading("From Marathon to a HAProxy that serves it")?;
     screen.say(format!("HAProxy {version}: {}", program.display()))?;
     screen.say(format!(
-        "Marathon {}: {}, built in, with a backend of its own for each task",
+        "Marathon {}: {}, built in, with a backend for each task",
         ERA.version(),
         marathon.url()
     ))?;

@@ -94,13 +94,13 @@ impl DemoApp {
         self.backends.iter().map(|b| b.name().to_owned()).collect()
     }
 
-    /// Where those of these names answer: "web-1 at 127.0.0.1:31001 and …".
+    /// Where those of these names answer: "web-1 on 31001 and web-2 on 31002".
     pub(super) fn addresses(&self, names: &[String]) -> String {
         let told: Vec<String> = self
             .backends
             .iter()
             .filter(|backend| names.iter().any(|name| name == backend.name()))
-            .map(|backend| format!("{} at {}", backend.name(), backend.address()))
+            .map(|backend| format!("{} on {}", backend.name(), backend.port()))
             .collect();
         list(&told)
     }

@@ -150,9 +150,8 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
                 "expected `{section}` on the page of statistics {url}, found no mention"
             );
         }
-        self.screen.tick(format!(
-            "page of statistics: {url} (user admin, password admin)"
-        ))?;
+        self.screen
+            .tick(format!("stats page: {url} (user admin, password admin)"))?;
         Ok(())
     }
 }

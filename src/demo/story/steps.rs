@@ -60,10 +60,10 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         self.traffic.push(lines);
         let mut all = names;
         all.extend(self.orders.names());
-        self.screen.tick(format!(
-            "requests through HAProxy are answered by {}; clients send more from now on",
-            talk::list(&all)
-        ))?;
+        self.screen
+            .tick(format!("{} answer through HAProxy", talk::list(&all)))?;
+        self.screen
+            .say("from now on clients send requests all along")?;
         self.look_at_stats().await
     }
 
@@ -93,7 +93,7 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         let task = self.web.task(&self.play.marathon, LEAVING)?;
         self.play.marathon.begin_kill(&task)?;
         self.screen.say(format!(
-            "Marathon: a task of {} is told to end (TASK_KILLING): {}",
+            "Marathon: {} loses a task (TASK_KILLING): {}",
             self.web.id(),
             self.web.addresses(std::slice::from_ref(&name))
         ))?;
@@ -112,8 +112,7 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         backend.stop();
         self.play.marathon.end_task(&task, TaskState::Killed)?;
         self.screen.tick(format!(
-            "asked to end, {name} answered its last {}, closed its connections and was gone after \
-             {:.1?}",
+            "{name} answered its last {}, closed its connections and ended, {:.1?}",
             talk::requests(load.late),
             began.elapsed()
         ))?;

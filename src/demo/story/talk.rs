@@ -11,11 +11,11 @@ use crate::demo::client::Report;
 pub(super) fn app(app: &DemoApp) -> String {
     let names = app.names();
     format!(
-        "Marathon: {} has {} tasks, {}; clients dial port {}",
+        "Marathon: {} has {} tasks behind port {}: {}",
         app.id(),
         names.len(),
-        app.addresses(&names),
-        app.address().port()
+        app.address().port(),
+        app.addresses(&names)
     )
 }
 
@@ -47,7 +47,7 @@ pub(super) fn old_processes(pids: &[u32]) -> String {
         _ => ("processes", "serve", "they"),
     };
     format!(
-        "the old {noun} {} of HAProxy still {verb} the connections that {they} had open",
+        "old {noun} {} still {verb} the connections that {they} had open",
         list(&numbers)
     )
 }
@@ -75,16 +75,22 @@ pub(super) fn table(tallies: &[Tally]) -> Vec<String> {
         all.absorb(report);
     }
     tell("all", &all);
-    lines.push(format!("by instance: {}", by_instance(&all.instances)));
+    lines.extend(by_instance(&all.instances));
     lines
 }
 
-fn by_instance(instances: &BTreeMap<String, u64>) -> String {
-    let parts: Vec<String> = instances
-        .iter()
-        .map(|(name, answers)| format!("{name} {answers}"))
-        .collect();
-    parts.join(", ")
+/// A line for each app, whose name stands before the number.
+fn by_instance(instances: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut apps: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, answers) in instances {
+        let app = name.split_once('-').map_or(name.as_str(), |(app, _)| app);
+        apps.entry(app)
+            .or_default()
+            .push(format!("{name} {answers}"));
+    }
+    apps.values()
+        .map(|parts| format!("answers of {}", parts.join(", ")))
+        .collect()
 }
 
 /// What can be done while it stays.
@@ -101,7 +107,7 @@ pub(super) fn invitation(play: &Play, stage: &Stage) -> Vec<String> {
     }
     if let Some(address) = play.stats {
         lines.push(format!(
-            "page of statistics: {} (user admin, password admin)",
+            "stats page: {} (user admin, password admin)",
             stats_url(address)
         ));
     }
@@ -150,7 +156,8 @@ mod tests {
                 "web                                2       0    0.0ns    0.0ns    0.0ns",
                 "orders                             3       0    0.0ns    0.0ns    0.0ns",
                 "all                                5       0    0.0ns    0.0ns    0.0ns",
-                "by instance: orders-1 3, web-1 2",
+                "answers of orders-1 3",
+                "answers of web-1 2",
             ]
         );
     }
