@@ -176,7 +176,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let installed = host.installed_cfg()?;
         let plan = self.plan(installed.as_deref(), memory, now).await?;
         memory.last_good_marathon = Some(plan.from.clone());
-        let outcome = host.bring_to(&plan.files, memory, now, remember).await?;
+        let outcome = match memory.paused {
+            Some(_) => host.leave(&plan.files, memory, now)?,
+            None => host.bring_to(&plan.files, memory, now, remember).await?,
+        };
         if matches!(
             outcome,
             Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning

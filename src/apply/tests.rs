@@ -11,7 +11,12 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::disk::{Fault, FaultyDisk, OsDisk, PowerCut, Step};
+use crate::state::Time;
 use host::{APPS, DOMAINS, GONE, Host, Way, flat, set};
+
+fn now() -> Time {
+    Time::at(std::time::SystemTime::UNIX_EPOCH)
+}
 
 #[test]
 fn after_a_kill_at_any_step_the_files_serve_and_the_next_run_completes() {
@@ -435,7 +440,7 @@ fn a_restored_set_serves_at_every_step_and_completes() {
             let way = Way::WithMaps;
             way.prepare(&host);
             let at = way.installation(&host);
-            keep_last_good(&*host.disk, &at, &way.present(&host)).unwrap();
+            keep_last_good(&*host.disk, &at, &way.present(&host), now()).unwrap();
             way.install(&host, &*host.disk).unwrap();
             let fault = if kill {
                 Fault::KilledAfter(steps)
@@ -466,21 +471,22 @@ fn what_is_kept_is_the_old_set_or_the_new_one_after_a_kill_at_any_step() {
             let at = way.installation(&host);
             let (old, new) = (way.present(&host), way.wanted(&host));
             assert_eq!(load_last_good(&*host.disk, &at).unwrap(), None);
-            keep_last_good(&*host.disk, &at, &old).unwrap();
+            keep_last_good(&*host.disk, &at, &old, now()).unwrap();
             let killed = FaultyDisk::new(&host.disk, Fault::KilledAfter(steps));
-            let done = keep_last_good(&killed, &at, &new);
+            let done = keep_last_good(&killed, &at, &new, now());
             if let Some(cut) = cut {
                 host.memory.as_ref().unwrap().power_cut(cut);
             }
             let kept = load_last_good(&*host.disk, &at).unwrap().unwrap();
             assert!(kept == old || kept == new, "{steps}");
-            keep_last_good(&*host.disk, &at, &old).unwrap();
-            keep_last_good(&*host.disk, &at, &new).unwrap();
+            keep_last_good(&*host.disk, &at, &old, now()).unwrap();
+            keep_last_good(&*host.disk, &at, &new, now()).unwrap();
             assert_eq!(
                 load_last_good(&*host.disk, &at).unwrap().as_ref(),
                 Some(&new)
             );
-            assert_eq!(host.names("state/last-good").len(), 4);
+            // The list, and both sets with their maps.
+            assert_eq!(host.names("state/last-good").len(), 1 + 4 + 3);
             if done.is_ok() {
                 assert_eq!(kept, new);
                 break;
@@ -495,7 +501,7 @@ fn a_kept_file_that_was_changed_is_not_restored() {
     let way = Way::CfgOnly;
     way.prepare(&host);
     let at = way.installation(&host);
-    keep_last_good(&*host.disk, &at, &way.wanted(&host)).unwrap();
+    keep_last_good(&*host.disk, &at, &way.wanted(&host), now()).unwrap();
     let before = host.set();
     let copy = &host.names("state/last-good")[1];
     host.put(&host.root.join("state/last-good").join(copy), "global\n");

@@ -23,6 +23,8 @@ use crate::state::{Applied, Pending, State, Time};
 pub enum Outcome {
     /// HAProxy runs what is wanted already; nothing was touched.
     Unchanged,
+    /// Something differs, and an operator keeps it from being applied.
+    Paused,
     /// The files are installed and HAProxy runs them.
     Applied {
         /// What was done, for people: "a new process took over (pid 17)".
@@ -96,13 +98,9 @@ impl<B: Balancer> Host<'_, B> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
         recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
-        let before = read(self.disk, self.at, wanted)?;
+        let before = installed(self.disk, self.at, wanted.maps.keys().map(String::as_str))?;
         let same = before.as_ref() == Some(wanted);
-        let wish = Wish {
-            files: wanted,
-            cfg_hash: Digest::of(wanted.cfg.as_bytes()),
-            now,
-        };
+        let wish = Wish::new(wanted, now);
         if same && wish.is_proved(memory) {
             return Ok(Outcome::Unchanged);
         }
@@ -133,13 +131,28 @@ impl<B: Balancer> Host<'_, B> {
             Ok(reloaded) => {
                 let (how, pid) = described(&reloaded);
                 wish.proved(memory, &how, pid);
-                if let Err(error) = keep_last_good(self.disk, self.at, wanted) {
+                if let Err(error) = keep_last_good(self.disk, self.at, wanted, now) {
                     warn!("the good files cannot be kept for later: {error}");
                 }
                 Ok(Outcome::Applied { how })
             }
             Err(error) => self.fall_back(&wish, before.as_ref(), &error.to_string(), memory),
         }
+    }
+
+    /// Leaves everything as it is, while an operator wants it so; only an installation that was
+    /// broken off is brought to its end, since what it left is a state that nobody asked for.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn leave(&self, wanted: &FileSet, memory: &State, now: Time) -> Result<Outcome> {
+        recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
+        let maps = wanted.maps.keys().map(String::as_str);
+        let same = installed(self.disk, self.at, maps)?.as_ref() == Some(wanted);
+        if same && is_proved(wanted, memory, now) {
+            return Ok(Outcome::Unchanged);
+        }
+        Ok(Outcome::Paused)
     }
 
     /// HAProxy goes on with what it runs; the files on the disk become that again, so that a
@@ -196,18 +209,32 @@ fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
     }
 }
 
-/// The set as it is installed; `None` where there is no `haproxy.cfg`, or one that is no text.
-fn read(disk: &dyn Disk, at: &Installation, wanted: &FileSet) -> Result<Option<FileSet>> {
+/// Whether HAProxy was proved to run just these files, as far as is remembered.
+#[must_use]
+pub fn is_proved(files: &FileSet, memory: &State, now: Time) -> bool {
+    Wish::new(files, now).is_proved(memory)
+}
+
+/// The set as it is installed, with those of `maps` that are there; `None` where there is no
+/// `haproxy.cfg`, or one that is no text.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn installed<'m>(
+    disk: &dyn Disk,
+    at: &Installation,
+    maps: impl IntoIterator<Item = &'m str>,
+) -> Result<Option<FileSet>> {
     let Some(cfg) = text(disk, &at.cfg)? else {
         return Ok(None);
     };
-    let mut maps = BTreeMap::new();
-    for name in wanted.maps.keys() {
+    let mut present = BTreeMap::new();
+    for name in maps {
         if let Some(map) = text(disk, &at.cfg.with_file_name(name))? {
-            maps.insert(name.clone(), map);
+            present.insert(name.to_owned(), map);
         }
     }
-    Ok(Some(FileSet { cfg, maps }))
+    Ok(Some(FileSet { cfg, maps: present }))
 }
 
 fn text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
@@ -237,7 +264,15 @@ struct Wish<'a> {
     now: Time,
 }
 
-impl Wish<'_> {
+impl<'a> Wish<'a> {
+    fn new(files: &'a FileSet, now: Time) -> Self {
+        Self {
+            files,
+            cfg_hash: Digest::of(files.cfg.as_bytes()),
+            now,
+        }
+    }
+
     /// Whether HAProxy was proved to run just these files. Without any memory the installed ones
     /// are taken for proved: to reload on suspicion would cost every host one at every loss.
     fn is_proved(&self, memory: &State) -> bool {

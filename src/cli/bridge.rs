@@ -38,41 +38,49 @@ pub(super) const CALLS: &[Entry] = &[
         name: "config",
         takes: "[HOST:PORT...]",
         about: "Print the whole configuration",
+        details: "",
     },
     Entry {
         name: "header",
         takes: "",
         about: "Print what stands before the apps",
+        details: "",
     },
     Entry {
         name: "apps",
         takes: "[HOST:PORT...]",
         about: "Print the sections of the apps only",
+        details: "",
     },
     Entry {
         name: "refresh_system_haproxy",
         takes: "[HOST:PORT...]",
         about: "Bring the HAProxy of this host in step once",
+        details: "",
     },
     Entry {
         name: "install_haproxy_system",
         takes: "[HOST:PORT...]",
         about: "Install HAProxy, this program and its cron job",
+        details: "",
     },
     Entry {
         name: "install_cronjob",
         takes: "[HOST:PORT...]",
         about: "Install this program and its cron job",
+        details: "",
     },
     Entry {
         name: "cronjob",
         takes: "",
         about: "Print the line for cron",
+        details: "",
     },
     Entry {
         name: "logged",
         takes: "CALL...",
         about: "Make one of these calls with output to syslog",
+        details: "",
     },
 ];
 

@@ -35,6 +35,18 @@ pub enum Invocation {
     Generate(Request),
     /// `refresh`.
     Refresh(Request),
+    /// `diff`.
+    Diff(Request),
+    /// `check`.
+    Check(Request),
+    /// `status`.
+    Status(Request),
+    /// `rollback`.
+    Rollback(Request),
+    /// `pause`.
+    Pause(Request),
+    /// `resume`.
+    Resume(Request),
     /// `demo`.
     Demo {
         /// Without a Marathon: the demo brings its own.
@@ -146,6 +158,8 @@ struct Entry {
     /// What may follow, as in `HOST:PORT...`.
     takes: &'static str,
     about: &'static str,
+    /// What else is to be known; may be empty.
+    details: &'static str,
 }
 
 /// Hides secrets in `text`, which quotes some of `words`, perhaps only what follows a `=`.

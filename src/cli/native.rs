@@ -20,31 +20,73 @@ pub(super) const COMMANDS: &[Entry] = &[
         name: "generate",
         takes: "",
         about: "Print what would be installed, or write it into a folder; changes nothing else",
+        details: "",
     },
     Entry {
         name: "refresh",
         takes: "",
         about: "Bring HAProxy in step once: ask, render, check, install, reload",
+        details: "",
+    },
+    Entry {
+        name: "diff",
+        takes: "",
+        about: "Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble",
+        details: "It asks Marathon as refresh does, and shows the differences of all files. Nothing is written.",
+    },
+    Entry {
+        name: "check",
+        takes: "",
+        about: "Have HAProxy judge what refresh would install; exit 1 where something is left out",
+        details: "It asks Marathon as refresh does, has `haproxy -c` judge the files, and says which app and service port each fault belongs to. Nothing is written.",
+    },
+    Entry {
+        name: "status",
+        takes: "",
+        about: "Tell what came of the last turn; exit 1 where it was not all good",
+        details: "It reads what is remembered, and asks neither Marathon nor HAProxy. Something was not all good where the last turn failed, something is held back, or a reload is still to come.",
+    },
+    Entry {
+        name: "rollback",
+        takes: "",
+        about: "Go back to the good files before those that are installed, and pause",
+        details: "The files of up to five earlier states that HAProxy was seen to run are kept. Rollback checks, installs and reloads the last one before the one that is installed; called again, it goes one further back. What was gone back from is no longer kept as good. Since the next refresh would install the same again, turns are paused until `resume`, unless --no-pause is given. Tasks that moved meanwhile are not followed: it is a way to win time.",
+    },
+    Entry {
+        name: "pause",
+        takes: "",
+        about: "Let refresh apply nothing and only tell what it would do",
+        details: "While paused, refresh asks, renders and tells what it would apply, and exits 0. Tasks that move are not followed.",
+    },
+    Entry {
+        name: "resume",
+        takes: "",
+        about: "Let refresh apply again what it finds",
+        details: "",
     },
     Entry {
         name: "demo",
         takes: "",
         about: "Show it at work on this host, with a Marathon and backends of its own",
+        details: "",
     },
     Entry {
         name: "completions",
         takes: "",
         about: "Print completions for a shell",
+        details: "",
     },
     Entry {
         name: "man",
         takes: "",
         about: "Print the man page",
+        details: "",
     },
     Entry {
         name: "help",
         takes: "",
         about: "Print this, or the help of a command",
+        details: "",
     },
 ];
 
@@ -80,6 +122,12 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
     Ok(match name {
         "generate" => Invocation::Generate(request(option::Command::Generate, matches)),
         "refresh" => Invocation::Refresh(request(option::Command::Refresh, matches)),
+        "diff" => Invocation::Diff(request(option::Command::Diff, matches)),
+        "check" => Invocation::Check(request(option::Command::Check, matches)),
+        "status" => Invocation::Status(request(option::Command::Status, matches)),
+        "rollback" => Invocation::Rollback(request(option::Command::Rollback, matches)),
+        "pause" => Invocation::Pause(request(option::Command::Pause, matches)),
+        "resume" => Invocation::Resume(request(option::Command::Resume, matches)),
         "demo" => Invocation::Demo {
             request: request(option::Command::Demo, matches),
             stay: matches.get_flag("stay"),
@@ -108,7 +156,7 @@ fn request(command: option::Command, matches: &ArgMatches) -> Request {
     }
     Request {
         policy: Policy::of(CommandLine::Native),
-        needs_marathon: command != option::Command::Demo,
+        needs_marathon: command.asks_marathon(),
         flags,
     }
 }
@@ -120,7 +168,11 @@ pub(super) fn command() -> Command {
             .iter()
             .find(|entry| entry.name == name)
             .expect("it is listed");
-        Command::new(entry.name).about(entry.about)
+        let command = Command::new(entry.name).about(entry.about);
+        if entry.details.is_empty() {
+            return command;
+        }
+        command.long_about(format!("{}\n\n{}", entry.about, entry.details))
     };
     Command::new(PROGRAM)
         .version(env!("CARGO_PKG_VERSION"))
@@ -130,10 +182,15 @@ pub(super) fn command() -> Command {
         ))
         .after_help(pages::after_help())
         .subcommand_required(true)
-        .infer_long_args(true)
         .max_term_width(100)
         .subcommand(with_options(of("generate"), option::Command::Generate))
         .subcommand(with_options(of("refresh"), option::Command::Refresh))
+        .subcommand(with_options(of("diff"), option::Command::Diff))
+        .subcommand(with_options(of("check"), option::Command::Check))
+        .subcommand(with_options(of("status"), option::Command::Status))
+        .subcommand(with_options(of("rollback"), option::Command::Rollback))
+        .subcommand(with_options(of("pause"), option::Command::Pause))
+        .subcommand(with_options(of("resume"), option::Command::Resume))
         .subcommand(
             with_options(of("demo"), option::Command::Demo).arg(
                 Arg::new("stay")
@@ -160,7 +217,12 @@ fn options(command: option::Command) -> impl Iterator<Item = &'static Definition
 }
 
 fn with_options(clap: Command, command: option::Command) -> Command {
-    clap.infer_long_args(true)
+    // A beginning must not be taken for an option that another command has by this very name.
+    let is_misleading = |other: &Definition| {
+        !other.commands.contains(&command)
+            && options(command).any(|option| option.name.starts_with(other.name))
+    };
+    clap.infer_long_args(!TABLE.iter().any(is_misleading))
         .args_override_self(true)
         .args(options(command).map(argument))
         .after_help(

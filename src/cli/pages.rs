@@ -18,6 +18,7 @@ const HOSTS_ALONE: Entry = Entry {
     name: "HOST:PORT...",
     takes: "",
     about: "Print the whole configuration",
+    details: "",
 };
 
 /// With what each of them is shown.
@@ -42,10 +43,14 @@ pub(super) fn help() -> String {
 /// The part of the help that clap does not know of.
 pub(super) fn after_help() -> String {
     let calls = std::iter::once(&HOSTS_ALONE).chain(bridge::CALLS);
-    let calls = calls.map(|Entry { name, takes, about }| {
-        let call = format!("{name} {takes}");
-        format!("  {call:<37}{about}")
-    });
+    let calls = calls.map(
+        |Entry {
+             name, takes, about, ..
+         }| {
+            let call = format!("{name} {takes}");
+            format!("  {call:<37}{about}")
+        },
+    );
     let examples = EXAMPLES
         .iter()
         .map(|(words, purpose)| format!("  {PROGRAM} {words}\n      {purpose}"));
@@ -170,10 +175,16 @@ fn before_options() -> Roff {
 }
 
 fn entries(roff: &mut Roff, entries: &[Entry]) {
-    for Entry { name, takes, about } in entries {
+    for entry in entries {
+        let Entry {
+            name,
+            takes,
+            about,
+            details,
+        } = entry;
         roff.control("TP", []);
         roff.text([bold(*name), roman(" "), italic(*takes)]);
-        roff.text([roman(*about)]);
+        roff.text([roman(format!("{about}. {details}").trim_end())]);
     }
 }
 

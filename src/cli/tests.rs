@@ -201,6 +201,12 @@ fn nothing_at_all_is_usage_with_exit_1_and_help_is_exit_0() {
 fn every_native_command_is_told_apart() {
     assert!(matches!(read(&["generate"]), Ok(Invocation::Generate(r)) if r.needs_marathon));
     assert!(matches!(read(&["refresh"]), Ok(Invocation::Refresh(r)) if r.needs_marathon));
+    assert!(matches!(read(&["diff"]), Ok(Invocation::Diff(r)) if r.needs_marathon));
+    assert!(matches!(read(&["check"]), Ok(Invocation::Check(r)) if r.needs_marathon));
+    assert!(matches!(read(&["status"]), Ok(Invocation::Status(r)) if !r.needs_marathon));
+    assert!(matches!(read(&["rollback"]), Ok(Invocation::Rollback(r)) if !r.needs_marathon));
+    assert!(matches!(read(&["pause"]), Ok(Invocation::Pause(r)) if !r.needs_marathon));
+    assert!(matches!(read(&["resume"]), Ok(Invocation::Resume(r)) if !r.needs_marathon));
     for (words, expected) in [(&["demo"][..], false), (&["demo", "--stay"], true)] {
         let Ok(Invocation::Demo { request, stay }) = read(words) else {
             panic!("{words:?} is no demo");
@@ -228,6 +234,12 @@ fn every_native_command_is_told_apart() {
 fn given(words: &[&str], option: &str) -> Vec<String> {
     let (Invocation::Generate(request)
     | Invocation::Refresh(request)
+    | Invocation::Diff(request)
+    | Invocation::Check(request)
+    | Invocation::Status(request)
+    | Invocation::Rollback(request)
+    | Invocation::Pause(request)
+    | Invocation::Resume(request)
     | Invocation::Demo { request, .. }) = read(words).unwrap()
     else {
         panic!("{words:?} takes no options");
@@ -251,11 +263,7 @@ fn every_option_is_taken_by_its_commands_and_no_others() {
             },
         };
         let word = format!("--{}={value}", option.name);
-        for command in [
-            crate::config::option::Command::Generate,
-            crate::config::option::Command::Refresh,
-            crate::config::option::Command::Demo,
-        ] {
+        for command in crate::config::option::Command::ALL {
             let words = [command.name(), &word];
             if option.commands.contains(&command) {
                 assert_eq!(given(&words, option.name), [value], "{words:?}");
@@ -407,6 +415,12 @@ fn the_help_reads_well() {
     Commands:
       generate     Print what would be installed, or write it into a folder; changes nothing else
       refresh      Bring HAProxy in step once: ask, render, check, install, reload
+      diff         Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble
+      check        Have HAProxy judge what refresh would install; exit 1 where something is left out
+      status       Tell what came of the last turn; exit 1 where it was not all good
+      rollback     Go back to the good files before those that are installed, and pause
+      pause        Let refresh apply nothing and only tell what it would do
+      resume       Let refresh apply again what it finds
       demo         Show it at work on this host, with a Marathon and backends of its own
       completions  Print completions for a shell
       man          Print the man page

@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::layers::{Layer, Mistake, Mistakes, Origin};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Config, Haproxy, Log, LogFormat, LogLevel, Marathon, Policy, Reload, ReloadMethod, State,
-    Templates, environment, file,
+    Config, Haproxy, Log, LogDestination, LogFormat, LogLevel, Marathon, Policy, Reload,
+    ReloadMethod, State, Templates, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -191,7 +191,12 @@ fn defaults(policy: &'static Policy) -> Config {
             lock_file: None,
         },
         allow_removal: false,
+        json: false,
+        reason: None,
+        no_pause: false,
         log: Log {
+            destination: LogDestination::Stderr,
+            syslog_socket: PathBuf::new(),
             level: LogLevel::Info,
             format: LogFormat::Text,
         },

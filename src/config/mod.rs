@@ -48,6 +48,12 @@ pub struct Config {
     pub state: State,
     /// `--allow-removal`: an answer that takes away most of what is served is applied at once.
     pub allow_removal: bool,
+    /// `--json`: `status` speaks to machines.
+    pub json: bool,
+    /// `--reason`: why an operator pauses, in his words.
+    pub reason: Option<String>,
+    /// `--no-pause`: after a rollback the next turn may apply what it finds.
+    pub no_pause: bool,
     /// What is said, and where.
     pub log: Log,
 }
@@ -180,9 +186,24 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is said, and where: always standard error until syslog and journald are asked for.
-#[derive(Clone, Copy, Debug)]
+/// Where it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogDestination {
+    /// Standard error.
+    Stderr,
+    /// syslog, as lines.
+    Syslog,
+    /// journald, as entries with fields.
+    Journald,
+}
+
+/// What is said, and where.
+#[derive(Clone, Debug)]
 pub struct Log {
+    /// `--log`, default `stderr`.
+    pub destination: LogDestination,
+    /// `--syslog-socket`, default `/dev/log`: also of `logged`.
+    pub syslog_socket: PathBuf,
     /// `--log-level`, default `info`.
     pub level: LogLevel,
     /// `--log-format`, default `text`.

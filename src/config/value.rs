@@ -70,6 +70,14 @@ pub(super) fn command(text: &str) -> Result<String, Expected> {
     Ok(text.to_owned())
 }
 
+/// One line of text for people.
+pub(super) fn sentence(text: &str) -> Result<String, Expected> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err(Expected::to_be("a line of text"));
+    }
+    Ok(text.to_owned())
+}
+
 /// A time with its unit, above zero and at most an hour.
 pub(super) fn wait(text: &str) -> Result<Duration, Expected> {
     match humantime::parse_duration(text) {

@@ -1,10 +1,12 @@
 //! The calls of the bash script `haproxy-marathon-bridge`.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 
 use super::generate::{Part, print_part};
+use super::logged::logged;
 use super::refresh::refresh;
 use super::{block_on, configured, finish, print};
 use crate::cli::{BridgeCall, PROGRAM};
@@ -13,7 +15,8 @@ use crate::config::Request;
 /// What the script's `cronjob` printed, with a PATH that finds HAProxy and its tools.
 const CRON_FILE: &str = include_str!("../../cron/haproxy-marathon-bridge");
 
-pub(super) fn call(call: BridgeCall) -> ExitCode {
+/// `words` is the whole command line, for a call that makes another.
+pub(super) fn call(call: BridgeCall, words: &[OsString]) -> ExitCode {
     match call {
         BridgeCall::Config(request) => printed(&request, Part::Whole),
         BridgeCall::Header(request) => printed(&request, Part::Header),
@@ -22,7 +25,7 @@ pub(super) fn call(call: BridgeCall) -> ExitCode {
         BridgeCall::RefreshSystemHaproxy(request) => {
             configured(&request, |config| block_on(refresh(&config)))
         }
-        BridgeCall::Logged(_) => todo!(),
+        BridgeCall::Logged(_) => logged(words),
         BridgeCall::InstallCronjob(_) => no_installer("install_cronjob"),
         BridgeCall::InstallHaproxySystem(_) => no_installer("install_haproxy_system"),
     }

@@ -15,6 +15,7 @@ use crate::apply::{Installation, install};
 use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
+use crate::logging;
 use crate::proxy::Proxies;
 use crate::state::{State, Time};
 
@@ -64,7 +65,7 @@ async fn plan(config: &Config) -> Result<Plan> {
         .plan(None, &mut State::default(), now)
         .await?;
     for warning in &plan.warnings {
-        warn!("{warning}");
+        logging::warning(warning);
     }
     Ok(plan)
 }

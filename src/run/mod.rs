@@ -3,11 +3,20 @@
 //! In comes what the command line asked for; out go an exit code and what was said on the way:
 //! 0 is success, 1 means that something could not be done, 2 is wrong usage.
 
+mod blame;
 mod bridge;
+mod check;
 mod demo;
+mod diff;
 mod generate;
+mod lock;
+mod logged;
+mod look;
+mod pause;
 mod refresh;
+mod rollback;
 mod stages;
+mod status;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -23,7 +32,8 @@ use crate::logging;
 
 /// Carries out a command line; its first word is the name that the program was started under.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let invocation = match cli::parse(args) {
+    let words: Vec<OsString> = args.into_iter().collect();
+    let invocation = match cli::parse(words.clone()) {
         Ok(invocation) => invocation,
         Err(usage) => return wrong_usage(&usage),
     };
@@ -43,12 +53,26 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Refresh(request) => {
             configured(&request, |config| block_on(refresh::refresh(&config)))
         }
+        Invocation::Diff(request) => configured(&request, |config| block_on(diff::diff(&config))),
+        Invocation::Check(request) => {
+            configured(&request, |config| block_on(check::check(&config)))
+        }
+        Invocation::Status(request) => configured(&request, |config| status::status(&config)),
+        Invocation::Rollback(request) => {
+            configured(&request, |config| block_on(rollback::rollback(&config)))
+        }
+        Invocation::Pause(request) => {
+            configured(&request, |config| block_on(pause::pause(&config)))
+        }
+        Invocation::Resume(request) => {
+            configured(&request, |config| block_on(pause::resume(&config)))
+        }
         Invocation::Demo { request, stay } => adjusted(
             &request,
             |config| demo::quieten(&request, config),
             |config| block_on(demo::demo(config, stay)),
         ),
-        Invocation::Bridge(call) => bridge::call(call),
+        Invocation::Bridge(call) => bridge::call(call, &words),
     }
 }
 

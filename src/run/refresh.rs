@@ -1,27 +1,26 @@
 //! `refresh`, and the bash bridge's `refresh_system_haproxy`: one turn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tracing::{debug, error, info, warn};
 
+use super::blame::Blamed;
+use super::lock::lock;
 use super::stages::stages;
-use crate::apply::{
-    Acquired, CheckMessage, Host, Installation, Kind, LocalHaproxy, LockPlaces, Locked, Outcome,
-    acquire,
-};
+use crate::apply::{Host, Installation, LocalHaproxy, Outcome};
+use crate::cluster::Warning;
 use crate::config::Config;
 use crate::cycle::Report;
+use crate::diff::Change;
 use crate::disk::OsDisk;
 use crate::haproxy::{Version, program};
+use crate::logging;
 use crate::resolve::{Resolver, System};
-use crate::state::{Folder, LastTurn, State, Time, TurnOutcome, Writable};
-
-/// A one-shot waits that long for another one.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+use crate::state::{Folder, LastTurn, Paused, State, Time, TurnOutcome, Writable};
 
 /// For `haproxy -v`.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
@@ -31,13 +30,14 @@ pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     tell_warnings(&turn.report, turn.last.as_ref());
-    Ok(tell(&turn.report, config))
+    Ok(tell(&turn.report, turn.paused.as_ref(), config))
 }
 
 /// A turn, and how the one before it ended.
 pub(super) struct Turn {
     pub(super) report: Report,
     last: Option<LastTurn>,
+    paused: Option<Paused>,
 }
 
 /// Everything that a turn needs, the turn, and what is to be remembered of it. `None` where a
@@ -46,8 +46,16 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     let program = program::find(&config.haproxy.program)?;
     let version = version(config, &program).await?;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
-    let Some(_lock) = lock(config, &folder).await? else {
-        return Ok(None);
+    let _lock = match lock(config, &folder).await? {
+        Ok(lock) => lock,
+        Err(watcher) => {
+            info!(
+                "`{}` is kept in step by a watcher (pid {}): nothing to do",
+                config.haproxy.config.display(),
+                watcher.pid
+            );
+            return Ok(None);
+        }
     };
     let (mut store, mut memory, warning) = Writable::open(&OsDisk, folder);
     if let Some(warning) = warning {
@@ -81,47 +89,17 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     memory.last_turn = Some(summary(&result, now, last.as_ref()));
     remember(&memory);
     let report = result?;
-    Ok(Some(Turn { report, last }))
+    Ok(Some(Turn {
+        report,
+        last,
+        paused: memory.paused,
+    }))
 }
 
-async fn version(config: &Config, program: &Path) -> Result<Version> {
+pub(super) async fn version(config: &Config, program: &Path) -> Result<Version> {
     match config.haproxy.version {
         Some((major, minor)) => Ok(Version::new(major, minor)),
         None => Ok(program::version(program, VERSION_LIMIT).await?),
-    }
-}
-
-/// `None` where a watcher does the work.
-async fn lock(config: &Config, folder: &Folder) -> Result<Option<Locked>> {
-    let file = config
-        .state
-        .lock_file
-        .clone()
-        .unwrap_or_else(|| folder.path().join("lock"));
-    let places = LockPlaces::new(&file, &config.haproxy.config);
-    match acquire(&places, Kind::OneShot, LOCK_WAIT).await? {
-        Acquired::Locked(lock) => {
-            if let Some(warning) = lock.warning() {
-                warn!("{warning}");
-            }
-            Ok(Some(lock))
-        }
-        Acquired::HeldByWatcher(holder) => {
-            info!(
-                "`{}` is kept in step by a watcher (pid {}): nothing to do",
-                config.haproxy.config.display(),
-                holder.pid
-            );
-            Ok(None)
-        }
-        Acquired::TimedOut(holder) => {
-            let holder = holder.map_or_else(String::new, |h| format!(" (pid {})", h.pid));
-            bail!(
-                "another run{holder} has held `{}` for {} s; this run did nothing",
-                file.display(),
-                LOCK_WAIT.as_secs()
-            );
-        }
     }
 }
 
@@ -133,27 +111,27 @@ fn tell_warnings(report: &Report, last: Option<&LastTurn>) {
         .flat_map(|l| &l.warnings)
         .map(String::as_str)
         .collect();
-    let now: BTreeSet<String> = report
+    let now: BTreeMap<String, &Warning> = report
         .plan
         .warnings
         .iter()
-        .map(ToString::to_string)
+        .map(|warning| (warning.to_string(), warning))
         .collect();
-    for warning in &now {
-        if known.contains(warning.as_str()) {
-            debug!("still: {warning}");
+    for (sentence, warning) in &now {
+        if known.contains(sentence.as_str()) {
+            debug!("still: {sentence}");
         } else {
-            warn!("{warning}");
+            logging::warning(warning);
         }
     }
     for warning in known {
-        if !now.contains(warning) {
+        if !now.contains_key(warning) {
             info!("over: {warning}");
         }
     }
 }
 
-fn tell(report: &Report, config: &Config) -> ExitCode {
+fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
     let file = config.haproxy.config.display();
     let change = &report.plan.change;
     let held = report.plan.held.as_ref();
@@ -165,6 +143,11 @@ fn tell(report: &Report, config: &Config) -> ExitCode {
             debug!("`{file}` is as it should be");
             exit(held.is_none())
         }
+        Outcome::Paused => {
+            let paused = paused.map_or_else(|| "paused".to_owned(), ToString::to_string);
+            info!("{paused}: `{file}` stays as it is; otherwise this would be applied: {change}");
+            exit(true)
+        }
         Outcome::Applied { how } => {
             info!("installed `{file}` ({change}); {how}");
             exit(held.is_none())
@@ -175,10 +158,7 @@ fn tell(report: &Report, config: &Config) -> ExitCode {
         }
         Outcome::Rejected { messages } => {
             for message in messages {
-                error!(
-                    "`haproxy -c` refuses the new file: {}",
-                    blame(report, message)
-                );
+                Blamed::of(&report.plan, message).refused();
             }
             error!("`{file}` stays as it is");
             exit(false)
@@ -217,22 +197,6 @@ fn exit(good: bool) -> ExitCode {
     }
 }
 
-/// HAProxy's message with the app that its line belongs to.
-fn blame(report: &Report, message: &CheckMessage) -> String {
-    let owner = message
-        .line
-        .and_then(|line| report.plan.rendered.owner_of_line(line));
-    match owner {
-        Some(owner) => {
-            format!(
-                "app `{}`: service port {}: {message}",
-                owner.app, owner.service_port
-            )
-        }
-        None => message.to_string(),
-    }
-}
-
 /// What `status` will tell.
 fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastTurn {
     let report = match result {
@@ -245,18 +209,23 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 detail: Some(format!("{error:#}")),
                 warnings: last.map(|last| last.warnings.clone()).unwrap_or_default(),
                 marathon: None,
+                change: None,
+                held: None,
             };
         }
     };
     let (outcome, detail) = match &report.outcome {
         Outcome::Unchanged => (TurnOutcome::Unchanged, None),
+        Outcome::Paused => (TurnOutcome::Paused, None),
         Outcome::Applied { how } => (TurnOutcome::Applied, Some(how.clone())),
         Outcome::NotRunning => (
             TurnOutcome::Applied,
             Some("HAProxy does not run".to_owned()),
         ),
         Outcome::Rejected { messages } => {
-            let first = messages.first().map(|message| blame(report, message));
+            let first = messages
+                .first()
+                .map(|message| Blamed::of(&report.plan, message).to_string());
             (TurnOutcome::Rejected, first)
         }
         Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. } => {
@@ -274,5 +243,10 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
             .map(ToString::to_string)
             .collect(),
         marathon: Some(report.plan.from.clone()),
+        change: match &report.plan.change {
+            Change::Nothing => None,
+            change => Some(change.to_string()),
+        },
+        held: report.plan.held.as_ref().map(ToString::to_string),
     }
 }

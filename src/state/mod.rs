@@ -9,6 +9,7 @@ mod folder;
 mod time;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,12 @@ pub struct LastTurn {
     /// Address of the Marathon that answered, without user and password.
     #[serde(default)]
     pub marathon: Option<String>,
+    /// What differed from the installed file, where anything did.
+    #[serde(default)]
+    pub change: Option<String>,
+    /// What the removal guard held back, and until when.
+    #[serde(default)]
+    pub held: Option<String>,
 }
 
 /// How a turn ended.
@@ -111,6 +118,10 @@ pub enum TurnOutcome {
     ReloadFailed,
     /// It did not come so far: Marathon, the disk, HAProxy.
     Failed,
+    /// Something differs, and an operator keeps it from being applied.
+    Paused,
+    /// An operator went back to earlier files.
+    RolledBack,
 }
 
 /// Full fetches that agree on a removal that is held back.
@@ -134,4 +145,18 @@ pub struct Paused {
     pub since: Time,
     /// By whom, as far as it is known.
     pub by: String,
+    /// Why, in his words.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { since, by, reason } = self;
+        write!(f, "paused since {since} by {by}")?;
+        match reason {
+            Some(reason) => write!(f, " ({reason})"),
+            None => Ok(()),
+        }
+    }
 }

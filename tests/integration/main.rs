@@ -8,4 +8,5 @@
 mod architecture;
 mod cases;
 mod demo;
+mod operate;
 mod support;

@@ -57,7 +57,12 @@ fn every_default_of_the_table_counts() {
             lock_file: None,
         },
         allow_removal: false,
+        json: false,
+        reason: None,
+        no_pause: false,
         log: Log {
+            destination: Stderr,
+            syslog_socket: "/dev/log",
             level: Info,
             format: Text,
         },

@@ -4,36 +4,15 @@
 //! of the environment, the help, the man page and the defaults themselves: they are read by the
 //! same functions as what people write, so that what is shown is what counts.
 
+mod command;
 mod table;
 
 use super::Config;
 use super::value::{self, Expected};
 
+pub use command::Command;
 pub use table::TABLE;
 pub(super) use table::is_reload_method;
-
-/// A command of the native command line that takes options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Prints what would be installed.
-    Generate,
-    /// One turn.
-    Refresh,
-    /// The built-in Marathon with a HAProxy before it.
-    Demo,
-}
-
-impl Command {
-    /// As people type it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Generate => "generate",
-            Self::Refresh => "refresh",
-            Self::Demo => "demo",
-        }
-    }
-}
 
 /// Under which heading an option is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,18 +1,12 @@
 //! The table itself.
 
+use super::command::{
+    ALL, APPLYING, ASKING, Command, OF_A_FILE, RENDERING, USING_HAPROXY, WEIGHING, WRITING_STATE,
+};
 use super::{CONFIG, INSECURE, MARATHON, MARATHON_CA_CERT, RELOAD, RELOAD_COMMAND, STATE_DIR};
-use super::{Command, Definition, Fallback, Form, Heading, Many, One, Switch, Takes, Value};
+use super::{Definition, Fallback, Form, Heading, Many, One, Switch, Takes, Value};
 use crate::config::value::{self, Expected};
-use crate::config::{LogFormat, LogLevel, ReloadMethod, TemplateSet};
-
-/// Those that ask Marathon.
-const ASKING: &[Command] = &[Command::Generate, Command::Refresh];
-/// Those that render.
-const RENDERING: &[Command] = &[Command::Generate, Command::Refresh, Command::Demo];
-/// Those that change this host.
-const APPLYING: &[Command] = &[Command::Refresh];
-/// All of them.
-const ALL: &[Command] = &[Command::Generate, Command::Refresh, Command::Demo];
+use crate::config::{LogDestination, LogFormat, LogLevel, ReloadMethod, TemplateSet};
 
 const TEMPLATE_SETS: [(&str, TemplateSet); 1] = [("bridge", TemplateSet::Bridge)];
 
@@ -31,6 +25,12 @@ const LOG_LEVELS: [(&str, LogLevel); 5] = [
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
     ("trace", LogLevel::Trace),
+];
+
+const LOG_DESTINATIONS: [(&str, LogDestination); 3] = [
+    ("stderr", LogDestination::Stderr),
+    ("syslog", LogDestination::Syslog),
+    ("journald", LogDestination::Journald),
 ];
 
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -189,7 +189,7 @@ pub static TABLE: &[Definition] = &[
         summary: "The file that is kept in step; maps lie beside it",
         details: "",
         heading: Heading::Haproxy,
-        commands: ASKING,
+        commands: OF_A_FILE,
     },
     Definition {
         name: "haproxy",
@@ -202,7 +202,7 @@ pub static TABLE: &[Definition] = &[
         summary: "HAProxy's program: it judges each new file, and its version sets the dialect",
         details: "",
         heading: Heading::Haproxy,
-        commands: RENDERING,
+        commands: USING_HAPROXY,
     },
     Definition {
         name: "haproxy-version",
@@ -215,7 +215,7 @@ pub static TABLE: &[Definition] = &[
         summary: "Write for this version of HAProxy",
         details: "",
         heading: Heading::Haproxy,
-        commands: RENDERING,
+        commands: USING_HAPROXY,
     },
     Definition {
         name: "stats-socket",
@@ -347,7 +347,7 @@ pub static TABLE: &[Definition] = &[
         summary: "Where the program remembers what it did",
         details: "",
         heading: Heading::State,
-        commands: ASKING,
+        commands: OF_A_FILE,
     },
     Definition {
         name: "lock-file",
@@ -360,7 +360,7 @@ pub static TABLE: &[Definition] = &[
         summary: "Held while this host is changed",
         details: "",
         heading: Heading::State,
-        commands: APPLYING,
+        commands: WRITING_STATE,
     },
     Definition {
         name: "allow-removal",
@@ -370,7 +370,40 @@ pub static TABLE: &[Definition] = &[
         summary: "Apply an answer that takes away most of what is served",
         details: "Without it such an answer is held back until Marathon has repeated it.",
         heading: Heading::State,
-        commands: APPLYING,
+        commands: WEIGHING,
+    },
+    Definition {
+        name: "no-pause",
+        short: None,
+        takes: Takes::Nothing(Switch(|c| &mut c.no_pause)),
+        fallback: Fallback::Value("false"),
+        summary: "Let the next turn apply what it finds, be it what was gone back from",
+        details: "Without it a rollback pauses: turns apply nothing until `resume`.",
+        heading: Heading::State,
+        commands: &[Command::Rollback],
+    },
+    Definition {
+        name: "reason",
+        short: None,
+        takes: Takes::One(
+            value("TEXT", Form::Text),
+            One(|c, text| put(&mut c.reason, value::sentence(text).map(Some))),
+        ),
+        fallback: Fallback::Nothing,
+        summary: "Why, in a few words for those who ask for the status",
+        details: "",
+        heading: Heading::State,
+        commands: &[Command::Rollback, Command::Pause],
+    },
+    Definition {
+        name: "json",
+        short: None,
+        takes: Takes::Nothing(Switch(|c| &mut c.json)),
+        fallback: Fallback::Value("false"),
+        summary: "Print a JSON object for machines",
+        details: "Its keys stay as they are; new ones may be added.",
+        heading: Heading::Settings,
+        commands: &[Command::Status],
     },
     Definition {
         name: CONFIG,
@@ -388,6 +421,39 @@ pub static TABLE: &[Definition] = &[
         commands: ALL,
     },
     Definition {
+        name: "log",
+        short: None,
+        takes: Takes::One(
+            value("WHERE", one_of(&const { value::words(&LOG_DESTINATIONS) })),
+            One(|c, text| {
+                put(
+                    &mut c.log.destination,
+                    value::choice(text, &LOG_DESTINATIONS),
+                )
+            }),
+        ),
+        fallback: Fallback::Value("stderr"),
+        summary: "Where the log goes",
+        details: "syslog: lines of the facility daemon as haproxy-marathon-bridge[PID], with the \
+                  priorities err, warning, info and debug. journald: entries with fields of their \
+                  own, such as HMB_APP. What does not get through goes to standard error.",
+        heading: Heading::Settings,
+        commands: ALL,
+    },
+    Definition {
+        name: "syslog-socket",
+        short: None,
+        takes: Takes::One(
+            value("PATH", Form::File),
+            One(|c, text| put(&mut c.log.syslog_socket, value::path(text))),
+        ),
+        fallback: Fallback::Value("/dev/log"),
+        summary: "Where syslog listens, for --log syslog and for `logged`",
+        details: "Where there is no /dev/log, /var/run/syslog is tried too.",
+        heading: Heading::Settings,
+        commands: ALL,
+    },
+    Definition {
         name: "log-level",
         short: None,
         takes: Takes::One(
@@ -395,7 +461,7 @@ pub static TABLE: &[Definition] = &[
             One(|c, text| put(&mut c.log.level, value::choice(text, &LOG_LEVELS))),
         ),
         fallback: Fallback::Value("info"),
-        summary: "How much is said on standard error",
+        summary: "How much is said in the log",
         details: "",
         heading: Heading::Settings,
         commands: ALL,
@@ -409,7 +475,7 @@ pub static TABLE: &[Definition] = &[
         ),
         fallback: Fallback::Value("text"),
         summary: "In which form: text for people, json for machines",
-        details: "",
+        details: "journald gets fields whatever is said here.",
         heading: Heading::Settings,
         commands: ALL,
     },

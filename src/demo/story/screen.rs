@@ -1,10 +1,11 @@
 //! What the spectator sees: numbered steps, ticks, diffs; plain where nobody sees colours.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use crate::diff::{self, Paint};
+use crate::logging;
 
 const BOLD: &str = "\u{1b}[1m";
 const GREEN: &str = "\u{1b}[32m";
@@ -26,12 +27,7 @@ pub struct Screen<'a> {
 /// How standard output is painted: only on terminals, and never against <https://no-color.org>.
 #[must_use]
 pub fn paint_of_standard_output() -> Paint {
-    let says_no = |name: &str, no: fn(&str) -> bool| {
-        std::env::var_os(name).is_some_and(|text| text.to_str().is_none_or(no))
-    };
-    let unwanted = says_no("NO_COLOR", |text| !text.is_empty());
-    let dumb = says_no("TERM", |text| text == "dumb");
-    if io::stdout().is_terminal() && !unwanted && !dumb {
+    if logging::paints(&io::stdout()) {
         Paint::Colours
     } else {
         Paint::Plain

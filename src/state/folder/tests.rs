@@ -33,6 +33,8 @@ fn full() -> State {
             detail: None,
             warnings: vec!["one".to_owned()],
             marathon: Some("http://m:8080".to_owned()),
+            change: Some("listen a-1 is new".to_owned()),
+            held: Some("the answer lacks much".to_owned()),
         }),
         last_good_marathon: Some("http://m:8080".to_owned()),
         guard: GuardMemory {
@@ -47,6 +49,7 @@ fn full() -> State {
         paused: Some(Paused {
             since: time,
             by: "root".to_owned(),
+            reason: Some("a bad deployment".to_owned()),
         }),
     }
 }

@@ -1,80 +1,66 @@
-//! What is said, and how it looks: tracing on standard error.
+//! What is said, how it looks, and where it goes: tracing on standard error, to syslog or to the
+//! journal.
 //!
 //! In comes `config::Log`; out goes a global subscriber. It also passes on what hides secrets:
 //! [`redact`] belongs on every text that may hold an address somebody wrote.
-//!
-//! A line for people is a level and a sentence, with its fields behind it. A time stands before it
-//! only where nothing else notes one: a person at a terminal looks on, and journald has its own
-//! clock; but the mail of a cron job comes once for many runs, and a file has no clock at all.
-//! journald gets the priority of each line instead, which it takes off again.
 
-use std::fmt;
-use std::io::{self, IsTerminal as _};
-use std::time::SystemTime;
+mod journal;
+mod line;
+mod syslog;
+mod told;
+
+use std::io;
+use std::path::Path;
 
 use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::config::{Log, LogDestination, LogFormat, LogLevel};
+use journal::Journal;
+use line::{Line, Surroundings};
 
 pub use crate::config::{redact, redact_value};
+pub use line::paints;
+pub use syslog::{LOGGED, Priority, Syslog};
+pub use told::{TOLD, warning};
+
+/// Where journald takes entries with fields.
+const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// Sets up the log of this process.
 ///
 /// # Errors
 ///
-/// When it was set up before.
+/// When it was set up before, or no socket can be made.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    let surroundings = Surroundings::of_standard_error();
-    let result = match log.format {
-        LogFormat::Text => {
-            tracing::subscriber::set_global_default(text(log.level, surroundings, io::stderr))
+    match (log.destination, log.format) {
+        (LogDestination::Stderr, LogFormat::Text) => {
+            let surroundings = Surroundings::of_standard_error();
+            set(text(log.level, surroundings, io::stderr))
         }
-        LogFormat::Json => tracing::subscriber::set_global_default(json(log.level, io::stderr)),
-    };
-    result.context("cannot set up the log a second time")
-}
-
-/// Who reads standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Surroundings {
-    Terminal {
-        colours: bool,
-    },
-    Journal,
-    /// A file, a pipe, the mail of cron.
-    Other,
-}
-
-impl Surroundings {
-    fn of_standard_error() -> Self {
-        if io::stderr().is_terminal() {
-            // https://no-color.org: any text but the empty one.
-            let no_color = std::env::var_os("NO_COLOR").is_some_and(|text| !text.is_empty());
-            return Self::Terminal { colours: !no_color };
+        (LogDestination::Stderr, LogFormat::Json) => set(json(log.level, io::stderr)),
+        (LogDestination::Syslog, LogFormat::Text) => {
+            let syslog = Syslog::at(&log.syslog_socket).context("no socket for syslog")?;
+            set(text(log.level, Surroundings::Syslog, syslog))
         }
-        let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-        match nix::sys::stat::fstat(io::stderr()) {
-            Ok(stat) if is_journal(&journal, stat.st_dev, stat.st_ino) => Self::Journal,
-            _ => Self::Other,
+        (LogDestination::Syslog, LogFormat::Json) => {
+            let syslog = Syslog::at(&log.syslog_socket).context("no socket for syslog")?;
+            set(json(log.level, syslog))
+        }
+        (LogDestination::Journald, _) => {
+            let journal = Journal::at(Path::new(JOURNAL)).context("no socket for journald")?;
+            set(entries(log.level, journal))
         }
     }
 }
 
-/// Whether `$JOURNAL_STREAM` means this file. The variable alone is inherited by programs whose
-/// standard error has long been turned elsewhere.
-fn is_journal(variable: &str, device: u64, inode: u64) -> bool {
-    variable
-        .split_once(':')
-        .is_some_and(|(its_device, its_inode)| {
-            its_device.parse() == Ok(device) && its_inode.parse() == Ok(inode)
-        })
+fn set(subscriber: impl Subscriber + Send + Sync + 'static) -> anyhow::Result<()> {
+    tracing::subscriber::set_global_default(subscriber)
+        .context("cannot set up the log a second time")
 }
 
 /// Our own lines from `level` on. Libraries speak up only where it matters: their details are not
@@ -122,46 +108,14 @@ where
         .with(filter(level))
 }
 
-/// A line for people.
-struct Line {
-    surroundings: Surroundings,
+fn entries(level: LogLevel, journal: Journal) -> impl Subscriber + Send + Sync + 'static {
+    tracing_subscriber::registry()
+        .with(journal)
+        .with(filter(level))
 }
 
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        ctx: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let level = *event.metadata().level();
-        match self.surroundings {
-            Surroundings::Terminal { .. } => (),
-            Surroundings::Journal => write!(writer, "<{}>", priority(level))?,
-            Surroundings::Other => {
-                write!(
-                    writer,
-                    "{} ",
-                    humantime::format_rfc3339_seconds(SystemTime::now())
-                )?;
-            }
-        }
-        let name = level.as_str().to_ascii_lowercase();
-        match (writer.has_ansi_escapes(), colour(level)) {
-            (true, Some(colour)) => write!(writer, "\x1b[{colour}m{name}\x1b[0m: ")?,
-            _ => write!(writer, "{name}: ")?,
-        }
-        ctx.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
-    }
-}
-
-/// The priority of syslog and of sd-daemon(3).
-fn priority(level: Level) -> u8 {
+/// The severity of syslog(3), sd-daemon(3) and the journal.
+fn severity(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
         Level::WARN => 4,
@@ -170,21 +124,12 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// The number of the terminal's colour; what is usual has none.
-fn colour(level: Level) -> Option<u8> {
-    match level {
-        Level::ERROR => Some(31),
-        Level::WARN => Some(33),
-        Level::INFO => None,
-        _ => Some(2),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::cluster::{AppId, Warning};
 
     /// What was written.
     #[derive(Clone, Default)]
@@ -232,6 +177,45 @@ mod tests {
             lines(LogLevel::Info, Surroundings::Terminal { colours: false }),
             "error: it broke\nwarn: label ignored app=\"/a\"\ninfo: applied servers=3\nwarn: trouble\n"
         );
+    }
+
+    /// What the log makes of a warning of the cluster.
+    fn warned(subscriber: impl Subscriber + Send + Sync + 'static) {
+        tracing::subscriber::with_default(subscriber, || {
+            warning(&Warning {
+                app: Some(AppId::new("/a")),
+                subject: "service port 0".to_owned(),
+                found: "0".to_owned(),
+                expected: "1 to 65535".to_owned(),
+                effect: "left out".to_owned(),
+            });
+        });
+    }
+
+    #[test]
+    fn people_read_a_warning_as_one_sentence_and_machines_by_its_parts() {
+        let paper = Paper::default();
+        let writer = paper.clone();
+        warned(text(LogLevel::Info, Surroundings::Syslog, move || {
+            writer.clone()
+        }));
+        assert_eq!(
+            paper.text(),
+            "warn: app `/a`: service port 0: found 0, expected 1 to 65535; left out\n"
+        );
+        let paper = Paper::default();
+        let writer = paper.clone();
+        warned(json(LogLevel::Info, move || writer.clone()));
+        let line: serde_json::Value = serde_json::from_str(&paper.text()).unwrap();
+        for (field, want) in [
+            ("app", "/a"),
+            ("subject", "service port 0"),
+            ("found", "0"),
+            ("expected", "1 to 65535"),
+            ("effect", "left out"),
+        ] {
+            assert_eq!(line[field], want, "{field}");
+        }
     }
 
     #[test]
@@ -298,13 +282,5 @@ mod tests {
         assert_eq!(lines[1]["message"], "label ignored");
         assert_eq!(lines[1]["app"], "/a");
         assert!(lines[1]["timestamp"].is_string());
-    }
-
-    #[test]
-    fn the_journal_is_known_by_device_and_inode() {
-        assert!(is_journal("8:17", 8, 17));
-        for other in ["", "8", "8:18", "9:17", "8:", ":17", "a:b"] {
-            assert!(!is_journal(other, 8, 17), "{other}");
-        }
     }
 }

@@ -1,0 +1,113 @@
+//! The commands that take options, and which of them take the same ones.
+
+/// A command of the native command line that takes options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Prints what would be installed.
+    Generate,
+    /// One turn.
+    Refresh,
+    /// What a turn would change.
+    Diff,
+    /// Whether a turn would have anything to complain of.
+    Check,
+    /// What came of the last turn.
+    Status,
+    /// Back to the good files before those that are installed.
+    Rollback,
+    /// Nothing is applied from now on.
+    Pause,
+    /// Turns apply again.
+    Resume,
+    /// The built-in Marathon with a HAProxy before it.
+    Demo,
+}
+
+impl Command {
+    /// In the order of the help.
+    pub const ALL: [Self; 9] = [
+        Self::Generate,
+        Self::Refresh,
+        Self::Diff,
+        Self::Check,
+        Self::Status,
+        Self::Rollback,
+        Self::Pause,
+        Self::Resume,
+        Self::Demo,
+    ];
+
+    /// As people type it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Refresh => "refresh",
+            Self::Diff => "diff",
+            Self::Check => "check",
+            Self::Status => "status",
+            Self::Rollback => "rollback",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Demo => "demo",
+        }
+    }
+
+    /// Whether it makes no sense without a Marathon that somebody named.
+    #[must_use]
+    pub const fn asks_marathon(self) -> bool {
+        matches!(
+            self,
+            Self::Generate | Self::Refresh | Self::Diff | Self::Check
+        )
+    }
+}
+
+/// Those that ask Marathon.
+pub(super) const ASKING: &[Command] = &[
+    Command::Generate,
+    Command::Refresh,
+    Command::Diff,
+    Command::Check,
+];
+/// Those that render.
+pub(super) const RENDERING: &[Command] = &[
+    Command::Generate,
+    Command::Refresh,
+    Command::Diff,
+    Command::Check,
+    Command::Demo,
+];
+/// Those that have HAProxy at hand.
+pub(super) const USING_HAPROXY: &[Command] = &[
+    Command::Generate,
+    Command::Refresh,
+    Command::Diff,
+    Command::Check,
+    Command::Rollback,
+    Command::Demo,
+];
+/// Those that weigh an answer against what is installed.
+pub(super) const WEIGHING: &[Command] = &[Command::Refresh, Command::Diff, Command::Check];
+/// Those that change this host.
+pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Rollback];
+/// Those that change what is remembered.
+pub(super) const WRITING_STATE: &[Command] = &[
+    Command::Refresh,
+    Command::Rollback,
+    Command::Pause,
+    Command::Resume,
+];
+/// Those that are about a file that is kept in step.
+pub(super) const OF_A_FILE: &[Command] = &[
+    Command::Generate,
+    Command::Refresh,
+    Command::Diff,
+    Command::Check,
+    Command::Status,
+    Command::Rollback,
+    Command::Pause,
+    Command::Resume,
+];
+/// All of them.
+pub(super) const ALL: &[Command] = &Command::ALL;

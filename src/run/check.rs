@@ -1,0 +1,67 @@
+//! `check`: whether `refresh` would have anything to complain of. Nothing is written but the copy
+//! that HAProxy judges.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use super::blame::Blamed;
+use super::look::look;
+use super::print;
+use super::refresh::version;
+use crate::apply::validate::Verdict;
+use crate::apply::{Balancer as _, LocalHaproxy};
+use crate::config::Config;
+use crate::cycle::Plan;
+use crate::disk::OsDisk;
+use crate::haproxy::program;
+
+/// Exit 1 where something is left out, held back or refused.
+pub(super) async fn check(config: &Config) -> Result<ExitCode> {
+    let program = program::find(&config.haproxy.program)?;
+    let version = version(config, &program).await?;
+    let look = look(config).await?;
+    let plan = &look.plan;
+    let shown = format!("HAProxy {version}");
+    let local = LocalHaproxy::new(program, version, config, &OsDisk);
+    let verdict = local.check(&plan.files, &look.at).await;
+    match verdict.context("the new files cannot be checked")? {
+        Verdict::Accepted { warnings } => {
+            for message in &warnings {
+                Blamed::of(plan, message).warned();
+            }
+            let complaints = complaints(plan);
+            print(&format!("{shown} accepts {}{complaints}\n", extent(plan)))?;
+            Ok(ExitCode::from(u8::from(!complaints.is_empty())))
+        }
+        Verdict::Rejected { messages, .. } => {
+            for message in &messages {
+                Blamed::of(plan, message).refused();
+            }
+            print(&format!(
+                "{shown} refuses {}{}\n",
+                extent(plan),
+                complaints(plan)
+            ))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn extent(plan: &Plan) -> String {
+    let sections = plan.proxies.listens.len();
+    let servers = plan.proxies.servers();
+    format!("the new file: {sections} service ports, {servers} servers")
+}
+
+fn complaints(plan: &Plan) -> String {
+    let mut text = match plan.warnings.len() {
+        0 => String::new(),
+        1 => "; 1 warning".to_owned(),
+        many => format!("; {many} warnings"),
+    };
+    if plan.held.is_some() {
+        text.push_str("; a removal is held back");
+    }
+    text
+}

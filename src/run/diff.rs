@@ -1,0 +1,113 @@
+//! `diff`: what `refresh` would change, and why.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tracing::{error, info};
+
+use super::look::{Look, look};
+use super::print;
+use crate::apply::{FileSet, is_proved};
+use crate::config::Config;
+use crate::diff::{Change, Paint, unified};
+use crate::logging;
+
+/// Exit 0: nothing, 1: something, 2: it cannot be told.
+pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
+    let look = match look(config).await {
+        Ok(look) => look,
+        Err(error) => {
+            error!("{error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let paint = if logging::paints(&io::stdout()) {
+        Paint::Colours
+    } else {
+        Paint::Plain
+    };
+    let text = differences(&look, paint);
+    let is_waiting = !is_proved(&look.plan.files, &look.memory, look.now);
+    if text.is_empty() {
+        if !is_waiting {
+            return Ok(ExitCode::SUCCESS);
+        }
+        info!("the files are the same, but HAProxy was not brought to run them yet");
+        return Ok(ExitCode::from(1));
+    }
+    match &look.plan.change {
+        Change::Nothing => info!("maps changed"),
+        change => info!("{change}"),
+    }
+    print(&text)?;
+    Ok(ExitCode::from(1))
+}
+
+/// Of all files of both sets, `haproxy.cfg` first.
+fn differences(look: &Look, paint: Paint) -> String {
+    let cfg = |files: &FileSet| Some(files.cfg.clone());
+    let mut text = of_file(
+        &look.at.cfg,
+        look.installed.as_ref().and_then(cfg),
+        cfg(&look.plan.files),
+        paint,
+    );
+    let before = look.installed.iter().flat_map(|files| files.maps.keys());
+    let mut names: Vec<&String> = before.chain(look.plan.files.maps.keys()).collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let map = |files: &FileSet| files.maps.get(name).cloned();
+        text.push_str(&of_file(
+            &look.at.cfg.with_file_name(name),
+            look.installed.as_ref().and_then(map),
+            map(&look.plan.files),
+            paint,
+        ));
+    }
+    text
+}
+
+/// `None` is a file that does not exist; it differs from an empty one by its name alone.
+fn of_file(path: &Path, old: Option<String>, new: Option<String>, paint: Paint) -> String {
+    let path = path.display().to_string();
+    let name = |text: &Option<String>, name| match text {
+        Some(_) => name,
+        None => "/dev/null".to_owned(),
+    };
+    let names = (
+        name(&old, path.clone()),
+        name(&new, format!("{path} (wanted)")),
+    );
+    unified(
+        &old.unwrap_or_default(),
+        &new.unwrap_or_default(),
+        (&names.0, &names.1),
+        paint,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_comes_or_goes_is_told_from_one_that_changes() {
+        let text = |old: Option<&str>, new: Option<&str>| {
+            let own = |text: Option<&str>| text.map(str::to_owned);
+            of_file(Path::new("/m.map"), own(old), own(new), Paint::Plain)
+        };
+        assert_eq!(
+            text(None, Some("a\n")),
+            "--- /dev/null\n+++ /m.map (wanted)\n@@ -0,0 +1 @@\n+a\n"
+        );
+        assert_eq!(
+            text(Some("a\n"), None),
+            "--- /m.map\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"
+        );
+        assert!(text(Some("a\n"), Some("b\n")).starts_with("--- /m.map\n+++ /m.map (wanted)\n"));
+        assert_eq!(text(Some("a\n"), Some("a\n")), "");
+    }
+}

@@ -1,0 +1,53 @@
+//! The lock of one `haproxy.cfg`, as the commands that change something take it.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tracing::warn;
+
+use crate::apply::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
+use crate::config::Config;
+use crate::state::Folder;
+
+/// A one-shot waits that long for another one.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// The lock, or the watcher that holds it for life.
+pub(super) async fn lock(config: &Config, folder: &Folder) -> Result<Result<Locked, Holder>> {
+    let file = config
+        .state
+        .lock_file
+        .clone()
+        .unwrap_or_else(|| folder.path().join("lock"));
+    let places = LockPlaces::new(&file, &config.haproxy.config);
+    match acquire(&places, Kind::OneShot, LOCK_WAIT).await? {
+        Acquired::Locked(lock) => {
+            if let Some(warning) = lock.warning() {
+                warn!("{warning}");
+            }
+            Ok(Ok(lock))
+        }
+        Acquired::HeldByWatcher(holder) => Ok(Err(holder)),
+        Acquired::TimedOut(holder) => {
+            let holder = holder.map_or_else(String::new, |h| format!(" (pid {})", h.pid));
+            bail!(
+                "another run{holder} has held `{}` for {} s; this run did nothing",
+                file.display(),
+                LOCK_WAIT.as_secs()
+            );
+        }
+    }
+}
+
+/// The lock, for what a watcher cannot do in our place.
+pub(super) async fn lock_alone(config: &Config, folder: &Folder) -> Result<Locked> {
+    match lock(config, folder).await? {
+        Ok(lock) => Ok(lock),
+        Err(watcher) => bail!(
+            "`{}` is kept in step by a watcher (pid {}), which holds its lock; nothing was done: \
+             stop it first",
+            config.haproxy.config.display(),
+            watcher.pid
+        ),
+    }
+}

@@ -1,0 +1,70 @@
+//! What `refresh` would install, found out without changing anything: the first half of a turn, for
+//! the commands that only look. It takes no lock, and what it learns is not remembered.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+use tracing::{info, warn};
+
+use super::stages::stages;
+use crate::apply::{FileSet, Installation, installed};
+use crate::config::Config;
+use crate::cycle::Plan;
+use crate::disk::OsDisk;
+use crate::logging;
+use crate::resolve::{Resolver, System};
+use crate::state::{Folder, State, Time};
+
+/// What would be installed, beside what is.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) plan: Plan,
+    /// With the maps of `plan` and those that were applied before.
+    pub(super) installed: Option<FileSet>,
+    pub(super) at: Installation,
+    pub(super) memory: State,
+    pub(super) now: Time,
+}
+
+/// Looks, and says what is left out.
+pub(super) async fn look(config: &Config) -> Result<Look> {
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let (mut memory, warning) = folder.load(&OsDisk);
+    if let Some(warning) = warning {
+        warn!("{warning}");
+    }
+    let at = Installation::new(&config.haproxy.config, Some(folder.path()));
+    let resolver = Resolver::new(System, memory.addresses.clone());
+    let mut stages = stages(config, Some((resolver, config.policy.names)))?;
+    if let Some(address) = &memory.last_good_marathon {
+        stages.source.client.prefer(address);
+    }
+    let cfg = installed(&OsDisk, &at, [])?.map(|files| files.cfg);
+    let now = Time::at(SystemTime::now());
+    let plan = stages.plan(cfg.as_deref(), &mut memory, now).await?;
+    for warning in &plan.warnings {
+        logging::warning(warning);
+    }
+    if let Some(held) = &plan.held {
+        warn!("{held}");
+    }
+    if let Some(paused) = &memory.paused {
+        info!("{paused}: refresh applies nothing until `resume`");
+    }
+    let applied = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+    let maps: Vec<&str> = plan
+        .files
+        .maps
+        .keys()
+        .chain(applied)
+        .map(String::as_str)
+        .collect();
+    let installed = installed(&OsDisk, &at, maps)?;
+    Ok(Look {
+        plan,
+        installed,
+        at,
+        memory,
+        now,
+    })
+}

@@ -1,0 +1,92 @@
+//! `pause` and `resume`: whether turns apply what they find.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::{Uid, User};
+use tracing::{info, warn};
+
+use super::lock::lock_alone;
+use crate::config::Config;
+use crate::disk::OsDisk;
+use crate::state::{Folder, Paused, State, Time, Writable};
+
+pub(super) async fn pause(config: &Config) -> Result<ExitCode> {
+    let file = config.haproxy.config.display();
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let _lock = lock_alone(config, &folder).await?;
+    let (mut store, mut memory) = open(folder)?;
+    if let Some(paused) = &memory.paused {
+        info!("`{file}` is {paused} already");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let paused = paused(config.reason.clone());
+    memory.paused = Some(paused.clone());
+    save(&mut store, &memory)?;
+    info!(
+        "`{file}` is {paused}: refresh tells what it would do and applies nothing, tasks that move \
+         included, until `resume`"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn resume(config: &Config) -> Result<ExitCode> {
+    let file = config.haproxy.config.display();
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let _lock = lock_alone(config, &folder).await?;
+    let (mut store, mut memory) = open(folder)?;
+    let Some(paused) = memory.paused.take() else {
+        info!("`{file}` is not paused");
+        return Ok(ExitCode::SUCCESS);
+    };
+    save(&mut store, &memory)?;
+    info!("`{file}` was {paused}; the next refresh applies what it finds");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// From now on, by whoever runs this.
+pub(super) fn paused(reason: Option<String>) -> Paused {
+    Paused {
+        since: Time::at(SystemTime::now()),
+        by: operator(),
+        reason,
+    }
+}
+
+/// What is remembered, and the right to change it; without a place for it, the command has no sense.
+pub(super) fn open(folder: Folder) -> Result<(Writable, State)> {
+    let (store, memory, warning) = Writable::open(&OsDisk, folder);
+    if store.path().is_none() {
+        bail!(warning.unwrap_or_else(|| "there is no folder for the state".to_owned()));
+    }
+    if let Some(warning) = warning {
+        warn!("{warning}");
+    }
+    Ok((store, memory))
+}
+
+/// A turn shrugs off a state that cannot be saved; an operator must be told that nothing happened.
+fn save(store: &mut Writable, memory: &State) -> Result<()> {
+    let warning = store.save(&OsDisk, memory);
+    let (saved, unread) = store.folder().load(&OsDisk);
+    if saved.paused == memory.paused {
+        return Ok(());
+    }
+    let cause = warning.or(unread);
+    Err(anyhow::Error::msg(cause.unwrap_or_default())).context("nothing was changed")
+}
+
+/// Who is at the keyboard, as far as it is known; sudo hides him behind root otherwise.
+fn operator() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .map(|name| name.chars().filter(|c| !c.is_control()).collect::<String>())
+        .find(|name| !name.is_empty());
+    named.unwrap_or_else(|| {
+        let uid = Uid::current();
+        let user = User::from_uid(uid).ok().flatten();
+        user.map_or_else(|| format!("user {uid}"), |user| user.name)
+    })
+}

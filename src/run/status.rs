@@ -1,0 +1,244 @@
+//! `status`: what came of the last turn, told from the state alone. Nothing is asked but `/proc`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::print;
+use crate::apply::{GoodSet, Installation, good_sets};
+use crate::config::Config;
+use crate::disk::{Digest, Disk as _, OsDisk};
+use crate::haproxy::Proc;
+use crate::state::{Applied, Folder, LastTurn, Paused, Pending, State, Time, TurnOutcome};
+
+/// Exit 0 where all is well, 1 where something is not, or nothing is known.
+pub(super) fn status(config: &Config) -> Result<ExitCode> {
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let (state, unread) = folder.load(&OsDisk);
+    if let Some(unread) = unread {
+        bail!(unread);
+    }
+    let at = Installation::new(&config.haproxy.config, Some(folder.path()));
+    let good = good_sets(&OsDisk, &at)?;
+    let status = Status {
+        ok: is_well(&state),
+        config: &at.cfg,
+        state_folder: folder.path(),
+        last_turn: state.last_turn.as_ref(),
+        last_marathon: state.last_good_marathon.as_deref(),
+        applied: state.applied.as_ref(),
+        haproxy_pid_alive: state.applied.as_ref().and_then(is_alive),
+        installed: Installed::beside(&at.cfg, state.applied.as_ref())?,
+        pending: state.pending.as_ref(),
+        paused: state.paused.as_ref(),
+        good_sets: good.iter().map(GoodSet::proved_at).collect(),
+    };
+    let text = if config.json {
+        let mut json = serde_json::to_string_pretty(&status)?;
+        json.push('\n');
+        json
+    } else {
+        status.for_people(Time::at(SystemTime::now()))
+    };
+    print(&text)?;
+    Ok(ExitCode::from(u8::from(!status.ok)))
+}
+
+/// The keys of `--json`; people read the same.
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    ok: bool,
+    config: &'a Path,
+    state_folder: &'a Path,
+    last_turn: Option<&'a LastTurn>,
+    /// The one that answered last, perhaps in an earlier turn.
+    last_marathon: Option<&'a str>,
+    applied: Option<&'a Applied>,
+    /// Null where no process is known.
+    haproxy_pid_alive: Option<bool>,
+    installed: Installed,
+    pending: Option<&'a Pending>,
+    paused: Option<&'a Paused>,
+    /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.
+    good_sets: Vec<Time>,
+}
+
+/// The installed `haproxy.cfg`, beside the one that HAProxy was last proved to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Installed {
+    Missing,
+    AsApplied,
+    /// By hand, or by a run that was killed.
+    Changed,
+    /// Nothing was applied yet.
+    Unknown,
+}
+
+impl Installed {
+    fn beside(cfg: &Path, applied: Option<&Applied>) -> Result<Self> {
+        let Some(content) = OsDisk.read(cfg)? else {
+            return Ok(Self::Missing);
+        };
+        Ok(match applied {
+            None => Self::Unknown,
+            Some(applied) if applied.cfg_hash == Digest::of(&content) => Self::AsApplied,
+            Some(_) => Self::Changed,
+        })
+    }
+}
+
+fn is_well(state: &State) -> bool {
+    let Some(last) = &state.last_turn else {
+        return false;
+    };
+    let went_well = match last.outcome {
+        TurnOutcome::Unchanged
+        | TurnOutcome::Applied
+        | TurnOutcome::Paused
+        | TurnOutcome::RolledBack => true,
+        TurnOutcome::Rejected | TurnOutcome::ReloadFailed | TurnOutcome::Failed => false,
+    };
+    went_well && last.held.is_none() && state.pending.is_none()
+}
+
+fn is_alive(applied: &Applied) -> Option<bool> {
+    let process = Proc::default().process(applied.haproxy_pid?);
+    Some(process.is_some_and(|process| process.name.starts_with("haproxy")))
+}
+
+fn outcome(outcome: TurnOutcome) -> &'static str {
+    match outcome {
+        TurnOutcome::Unchanged => "nothing to do",
+        TurnOutcome::Applied => "applied",
+        TurnOutcome::Rejected => "refused by `haproxy -c`",
+        TurnOutcome::ReloadFailed => "the reload failed",
+        TurnOutcome::Failed => "failed",
+        TurnOutcome::Paused => "paused, something differs",
+        TurnOutcome::RolledBack => "rolled back",
+    }
+}
+
+impl Status<'_> {
+    fn for_people(&self, now: Time) -> String {
+        let mut out = Lines::default();
+        let verdict = match (self.ok, self.paused, self.last_turn) {
+            (_, _, None) => "nothing is known: no turn was ever taken",
+            (false, ..) => "something is wrong",
+            (true, Some(_), _) => "paused",
+            (true, None, _) => "all is well",
+        };
+        out.text = format!("{}: {verdict}\n", self.config.display());
+        if let Some(paused) = self.paused {
+            out.put("paused", &paused.to_string().replacen("paused ", "", 1));
+        }
+        if let Some(last) = self.last_turn {
+            out.last_turn(last, now);
+        } else {
+            let place = self.state_folder.display();
+            out.put("state", &format!("`{place}` holds none"));
+        }
+        if let Some(marathon) = self.last_marathon {
+            out.put("marathon", marathon);
+        }
+        if let Some(pending) = self.pending {
+            out.put("to be tried", &in_words(pending));
+        }
+        if let Some(applied) = self.applied {
+            out.put("haproxy runs", &self.running(applied, now));
+        }
+        match self.installed {
+            Installed::Missing => out.put("installed", "no file"),
+            Installed::Changed => {
+                out.put("installed", "another file than the one that HAProxy runs");
+            }
+            Installed::AsApplied | Installed::Unknown => (),
+        }
+        if !self.good_sets.is_empty() {
+            let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();
+            out.put("good files", &format!("of {}", times.join(", ")));
+        }
+        for warning in self.last_turn.iter().flat_map(|last| &last.warnings) {
+            out.put("warning", warning);
+        }
+        out.text
+    }
+
+    fn running(&self, applied: &Applied, now: Time) -> String {
+        let mut text = format!(
+            "these files since {} ({})",
+            applied.at,
+            ago(applied.at, now)
+        );
+        if let Some(hash) = &applied.structure_hash {
+            let _ = write!(text, ", structure {hash}");
+        }
+        match (applied.haproxy_pid, self.haproxy_pid_alive) {
+            (Some(pid), Some(true)) => {
+                let _ = write!(text, ", pid {pid}");
+            }
+            (Some(pid), _) => {
+                let _ = write!(text, "; its pid was {pid}, which is gone");
+            }
+            (None, _) => (),
+        }
+        text
+    }
+}
+
+fn in_words(pending: &Pending) -> String {
+    let Pending {
+        attempts,
+        last_error,
+        next_try_at,
+        ..
+    } = pending;
+    match attempts {
+        0 => format!("a reload, from {next_try_at} on: {last_error}"),
+        1 => format!("a reload, from {next_try_at} on; it failed once: {last_error}"),
+        many => {
+            format!("a reload, from {next_try_at} on; {many} failed, the last so: {last_error}")
+        }
+    }
+}
+
+fn ago(moment: Time, now: Time) -> String {
+    format!("{} ago", humantime::format_duration(now.since(moment)))
+}
+
+/// Name and value a line.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn put(&mut self, name: &str, value: &str) {
+        // Lines that go on stand below the value.
+        let value = value.replace('\n', "\n                ");
+        writeln!(self.text, "  {name:<12}  {value}").expect("a String takes all text");
+    }
+
+    fn last_turn(&mut self, last: &LastTurn, now: Time) {
+        let mut text = format!(
+            "{} ({}): {}",
+            last.at,
+            ago(last.at, now),
+            outcome(last.outcome)
+        );
+        if let Some(detail) = &last.detail {
+            let _ = write!(text, ": {detail}");
+        }
+        self.put("last turn", &text);
+        if let Some(change) = &last.change {
+            self.put("change", change);
+        }
+        if let Some(held) = &last.held {
+            self.put("held back", held);
+        }
+    }
+}

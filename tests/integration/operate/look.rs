@@ -1,0 +1,153 @@
+//! `diff`, `check` and `status`, which change nothing.
+
+use std::fs;
+
+use haproxy_marathon_bridge::state::Folder;
+use serde_json::{Value, json};
+
+use super::{Host, assert_says, done};
+
+#[test]
+fn diff_shows_what_refresh_would_change_and_why_and_changes_nothing() {
+    let host = Host::serving(&[("/web", 10001, 1)]);
+    let first = host.call(&["diff"]).expect(1);
+    assert_says(&first.stdout, &["--- /dev/null\n", "\n+listen web-10001\n"]);
+    assert_says(&first.stderr, &["no file was installed"]);
+    assert!(!host.path("state").exists());
+    assert!(!host.path("etc/haproxy.cfg").exists());
+
+    host.call(&["refresh"]).expect(0);
+    let same = host.call(&["diff"]).expect(0);
+    assert_eq!((same.stdout.as_str(), same.stderr.as_str()), ("", ""));
+
+    host.serve(&[("/web", 10001, 2)]);
+    let before = host.installed();
+    let grown = host.call(&["diff"]).expect(1);
+    assert_says(
+        &grown.stdout,
+        &["etc/haproxy.cfg (wanted)\n", "\n+  server web-2"],
+    );
+    assert_says(&grown.stderr, &["listen web-10001: servers 1 → 2"]);
+    assert!(!grown.stdout.contains('\u{1b}'), "no colours in a pipe");
+    assert_eq!(host.installed(), before);
+
+    fs::remove_file(host.path("apps.json")).unwrap();
+    let trouble = host.call(&["diff"]).expect(2);
+    assert_says(&trouble.stderr, &["apps.json"]);
+}
+
+#[test]
+fn diff_tells_of_a_reload_that_is_still_to_come() {
+    let host = Host::serving(&[("/web", 10001, 1)]);
+    let mut failing = host.command(&["refresh"]);
+    done(failing.env("HMB_RELOAD_COMMAND", "exit 1")).expect(1);
+    let waiting = host.call(&["diff"]).expect(1);
+    assert_says(&waiting.stderr, &["HAProxy was not brought to run them"]);
+}
+
+#[test]
+fn check_names_the_owner_of_what_is_left_out_and_of_what_is_refused() {
+    let host = Host::serving(&[("/web", 10001, 2)]);
+    let good = host.call(&["check"]).expect(0);
+    assert_says(&good.stdout, &["accepts", "1 service ports, 2 servers"]);
+
+    host.serve(&[("/web", 10001, 2), ("/other", 10001, 1)]);
+    let clash = host.call(&["check"]).expect(1);
+    assert_says(&clash.stdout, &["accepts", "1 warning"]);
+    assert_says(&clash.stderr, &["app `/web`", "10001"]);
+
+    host.serve(&[("/fine", 10002, 1), ("/web", 10001, 2)]);
+    let listen = fs::read_to_string(host.path("templates/listen.cfg.tera")).unwrap();
+    let bad = format!("{listen}{{% if listen.bind.port == 10001 %}}  bogus word\n{{% endif %}}");
+    fs::write(host.path("templates/listen.cfg.tera"), bad).unwrap();
+    let refused = host.call(&["check"]).expect(1);
+    assert_says(&refused.stdout, &["refuses"]);
+    assert_says(
+        &refused.stderr,
+        &["app `/web`: service port 10001: ", "bogus"],
+    );
+    let machines = host.call(&["check", "--log-format", "json"]).expect(1);
+    let line = machines.stderr.lines().find(|line| line.contains("bogus"));
+    let line: Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["app"], "/web");
+    assert_eq!(line["service_port"], 10001);
+    assert!(!host.path("state").exists());
+    assert!(!host.path("etc/haproxy.cfg").exists());
+}
+
+#[test]
+fn status_knows_nothing_before_the_first_turn_and_tells_of_the_last_one_after() {
+    let host = Host::serving(&[("/web", 10001, 1)]);
+    let nothing = host.call(&["status"]).expect(1);
+    assert_says(&nothing.stdout, &["no turn was ever taken"]);
+    let (code, json) = host.status();
+    assert_eq!((code, &json["last_turn"]), (1, &Value::Null));
+    assert!(!host.path("state").exists());
+
+    host.call(&["refresh"]).expect(0);
+    let fine = host.call(&["status"]).expect(0);
+    assert_says(
+        &fine.stdout,
+        &[
+            "all is well",
+            "applied",
+            "no file was installed",
+            "structure ",
+        ],
+    );
+    let (code, json) = host.status();
+    assert_eq!((code, &json["ok"]), (0, &json!(true)));
+    assert_eq!(json["last_turn"]["outcome"], "applied");
+    assert_eq!(json["installed"], "as-applied");
+    assert_eq!(json["good_sets"].as_array().unwrap().len(), 1);
+
+    fs::write(host.path("etc/haproxy.cfg"), "global\n").unwrap();
+    assert_eq!(host.status().1["installed"], "changed");
+
+    fs::remove_file(host.path("apps.json")).unwrap();
+    host.call(&["refresh"]).expect(1);
+    let failed = host.call(&["status"]).expect(1);
+    assert_says(
+        &failed.stdout,
+        &["something is wrong", "failed: ", "apps.json"],
+    );
+}
+
+#[test]
+fn status_tells_what_is_held_back_and_which_reload_is_to_come() {
+    let apps: Vec<(String, u16, u16)> = (1..6).map(|n| (format!("/a{n}"), 10000 + n, 1)).collect();
+    let apps: Vec<(&str, u16, u16)> = apps
+        .iter()
+        .map(|(id, p, t)| (id.as_str(), *p, *t))
+        .collect();
+    let host = Host::serving(&apps);
+    host.call(&["refresh"]).expect(0);
+    host.serve(&apps[..1]);
+    host.call(&["refresh"]).expect(1);
+    let held = host.call(&["status"]).expect(1);
+    assert_says(&held.stdout, &["held back", "4 of 5 service ports"]);
+    assert_says(
+        host.status().1["last_turn"]["held"].as_str().unwrap(),
+        &["4 of 5 service ports"],
+    );
+
+    let mut failing = host.command(&["refresh", "--allow-removal"]);
+    done(failing.env("HMB_RELOAD_COMMAND", "echo no luck; exit 1")).expect(1);
+    let waiting = host.call(&["status"]).expect(1);
+    assert_says(
+        &waiting.stdout,
+        &["the reload failed", "it failed once", "no luck"],
+    );
+    assert_eq!(host.status().1["pending"]["attempts"], 1);
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_not_taken_for_none() {
+    let host = Host::serving(&[("/web", 10001, 1)]);
+    host.call(&["refresh"]).expect(0);
+    let folder = Folder::of(&host.path("state"), &host.path("etc/haproxy.cfg"));
+    fs::write(folder.path().join("state.json"), "{").unwrap();
+    let unread = host.call(&["status"]).expect(1);
+    assert_eq!(unread.stdout, "");
+    assert_says(&unread.stderr, &["is not what was written"]);
+}
