@@ -50,7 +50,7 @@ pub(crate) fn measure(apps: usize) -> bool {
 }
 
 /// Processor time of one run, user and system.
-fn cpu(command: &mut Command) -> Duration {
+pub(crate) fn cpu(command: &mut Command) -> Duration {
     let before = children();
     let output = command
         .stdin(Stdio::null())
@@ -75,7 +75,7 @@ fn children() -> Duration {
         .sum()
 }
 
-fn haproxy() -> &'static Path {
+pub(crate) fn haproxy() -> &'static Path {
     let places = [
         "/usr/sbin/haproxy",
         "/usr/local/sbin/haproxy",

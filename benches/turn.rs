@@ -7,6 +7,7 @@
 mod cluster;
 mod generate;
 mod stages;
+mod unchanged;
 
 /// Apps, each with this many tasks.
 const TASKS: usize = 4;
@@ -14,7 +15,8 @@ const TASKS: usize = 4;
 fn main() {
     let assert = std::env::args().any(|argument| argument == "--assert");
     stages::measure(&[100, 1_000, 5_000, 10_000]);
-    let kept = generate::measure(5_000);
+    let mut kept = generate::measure(5_000);
+    kept &= unchanged::measure(5_000);
     if assert && !kept {
         eprintln!("a promise is broken");
         std::process::exit(1);
