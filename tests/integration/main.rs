@@ -6,5 +6,13 @@
 )]
 
 mod architecture;
+mod bad_input;
+mod bridge;
 mod cases;
+mod config;
+mod generate;
+mod host;
+mod reload;
+mod refresh;
+mod script_failures;
 mod support;
