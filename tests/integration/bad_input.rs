@@ -10,7 +10,7 @@ use crate::host::{Host, Web};
 use crate::support::{Done, Test};
 
 /// Short, since some faults last as long as they are waited for.
-const LIMITS: [&str; 4] = ["--read-timeout", "300ms", "--fetch-timeout", "800ms"];
+const LIMITS: [&str; 4] = ["--read-timeout", "500ms", "--fetch-timeout", "1s"];
 
 const MAX_BODY: &str = "1MiB";
 
@@ -32,12 +32,12 @@ fn faults() -> Vec<(Fault, &'static str)> {
         (cut(Ending::Unnoticed), "no complete JSON"),
         (Fault::Status(500), "500 Internal Server Error"),
         (Fault::Html(503), "503 Service Unavailable"),
-        (Fault::Hang, "nothing came for 300ms"),
+        (Fault::Hang, "nothing came for 500ms"),
         (
             Fault::HangInBody { after_bytes: 100 },
-            "nothing came for 300ms",
+            "nothing came for 500ms",
         ),
-        (slow, "not complete after 800ms"),
+        (slow, "not complete after 1s"),
         (Fault::Empty, "the answer is empty"),
         (
             Fault::Huge { bytes: 300_000_000 },
@@ -219,7 +219,7 @@ fn an_endless_answer_is_given_up_in_bounded_memory() {
         command.arg(marathon.url());
         Done::of(command)
     };
-    run(100_000, "--max-body 1MiB")
+    run(200_000, "--max-body 1MiB")
         .expect(1)
         .says(&["more than 1048576 bytes"]);
     let read = marathon.bytes("/v2/apps");

@@ -1,6 +1,7 @@
 //! `refresh` and the real HAProxy: when it starts, when it is left alone, when it is replaced, and
 //! what clients see of that.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Stdio;
@@ -79,6 +80,38 @@ fn ten_changes_under_load_lose_no_connection() {
     assert_eq!(report.failed(), 0, "{report} {:?}", report.incidents);
     let last = host.pid();
     wait_until("the end of old processes", || host.haproxies() == [last]);
+}
+
+/// What a client meets between two sockets on one port is a matter of luck: so it has to be the
+/// same one, also when other sections come and go.
+#[test]
+fn the_listening_socket_itself_is_handed_over() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let socket = listening(web.port);
+    assert_eq!(socket.len(), 1);
+    for turn in 0..3 {
+        web.scale_up();
+        let port = free_ports(1).unwrap()[0];
+        let app = App::new(&format!("/new-{turn}")).service_port(port);
+        web.marathon.deploy(app.task(Task::local(31000)));
+        host.refresh(&web.url(), &[]).expect(0);
+        assert_eq!(listening(web.port), socket);
+    }
+}
+
+/// The sockets that listen on a port of IPv4, by inode.
+fn listening(port: u16) -> BTreeSet<String> {
+    const LISTEN: &str = "0A";
+    let port = format!(":{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().filter_map(|row| {
+        let fields: Vec<_> = row.split_ascii_whitespace().collect();
+        let listens = fields[1].ends_with(&port) && fields[3] == LISTEN;
+        listens.then(|| fields[9].to_owned())
+    });
+    rows.collect()
 }
 
 #[test]
