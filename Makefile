@@ -8,7 +8,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: needs ## show the main job on a private HAProxy with real backends (no root needed)
-	$(CARGO) run --quiet --locked -- demo
+	$(CARGO) run --locked -- demo
 
 test: needs ## run all tests (installs HAProxy if it is missing)
 	$(CARGO) test --locked

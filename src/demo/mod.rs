@@ -5,12 +5,13 @@
 //! Nothing comes in but calls; what goes out is HTTP and TCP on 127.0.0.1. Every part runs on a
 //! thread of its own, so that neither blocks the program under test nor is blocked by it, and
 //! so that dropping a part ends it as a crash would: at once, with all its connections. Every wait
-//! has a limit and says what was missing. No other module imports this one.
+//! has a limit and says what was missing. No module but `run` imports this one.
 
 pub mod backend;
 pub mod client;
 pub mod marathon;
 mod ports;
+pub mod story;
 mod thread;
 mod wait;
 

@@ -4,6 +4,7 @@
 //! 0 is success, 1 means that something could not be done, 2 is wrong usage.
 
 mod bridge;
+mod demo;
 mod generate;
 mod refresh;
 mod stages;
@@ -42,17 +43,31 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Refresh(request) => {
             configured(&request, |config| block_on(refresh::refresh(&config)))
         }
-        Invocation::Demo { .. } => todo!(),
+        Invocation::Demo { request, stay } => adjusted(
+            &request,
+            |config| demo::quieten(&request, config),
+            |config| block_on(demo::demo(config, stay)),
+        ),
         Invocation::Bridge(call) => bridge::call(call),
     }
 }
 
 /// Builds the configuration, sets up the log, and does the work.
 fn configured(request: &Request, work: impl FnOnce(Config) -> Result<ExitCode>) -> ExitCode {
-    let built = match config::build(request, &System::host()) {
+    adjusted(request, |_| (), work)
+}
+
+/// The same for a command that sees some of it in its own way.
+fn adjusted(
+    request: &Request,
+    adjust: impl FnOnce(&mut Config),
+    work: impl FnOnce(Config) -> Result<ExitCode>,
+) -> ExitCode {
+    let mut built = match config::build(request, &System::host()) {
         Ok(built) => built,
         Err(mistakes) => return wrong_usage(&mistakes),
     };
+    adjust(&mut built.config);
     if let Err(error) = logging::init(&built.config.log) {
         return failed(&error);
     }

@@ -27,11 +27,27 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
+    let Some(turn) = one_turn(config).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    tell_warnings(&turn.report, turn.last.as_ref());
+    Ok(tell(&turn.report, config))
+}
+
+/// A turn, and how the one before it ended.
+pub(super) struct Turn {
+    pub(super) report: Report,
+    last: Option<LastTurn>,
+}
+
+/// Everything that a turn needs, the turn, and what is to be remembered of it. `None` where a
+/// watcher does the work.
+pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     let program = program::find(&config.haproxy.program)?;
     let version = version(config, &program).await?;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let Some(_lock) = lock(config, &folder).await? else {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(None);
     };
     let (mut store, mut memory, warning) = Writable::open(&OsDisk, folder);
     if let Some(warning) = warning {
@@ -65,8 +81,7 @@ pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
     memory.last_turn = Some(summary(&result, now, last.as_ref()));
     remember(&memory);
     let report = result?;
-    tell_warnings(&report, last.as_ref());
-    Ok(tell(&report, config))
+    Ok(Some(Turn { report, last }))
 }
 
 async fn version(config: &Config, program: &Path) -> Result<Version> {

@@ -100,6 +100,22 @@ impl Report {
         self.instances.get(instance).copied().unwrap_or_default()
     }
 
+    /// Adds what another client has seen.
+    pub fn absorb(&mut self, other: &Self) {
+        self.answered += other.answered;
+        self.stale += other.stale;
+        for (instance, answers) in &other.instances {
+            *self.instances.entry(instance.clone()).or_default() += answers;
+        }
+        for (failure, times) in &other.failures {
+            *self.failures.entry(*failure).or_default() += times;
+        }
+        let room = REMEMBERED.saturating_sub(self.incidents.len());
+        self.incidents
+            .extend(other.incidents.iter().take(room).cloned());
+        self.latency.absorb(&other.latency);
+    }
+
     pub(super) fn record(&mut self, outcome: Outcome, at: Duration, took: Duration) {
         self.stale += u64::from(outcome.was_stale);
         match outcome.result {
@@ -183,6 +199,14 @@ impl Latency {
     #[must_use]
     pub fn max(&self) -> Duration {
         self.max
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        for (bucket, count) in self.buckets.iter_mut().zip(other.buckets.iter()) {
+            *bucket += count;
+        }
+        self.count += other.count;
+        self.max = self.max.max(other.max);
     }
 
     fn record(&mut self, took: Duration) {
