@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
+use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
 use crate::host::{Host, Web, wait_until};
@@ -167,8 +168,8 @@ fn a_port_that_is_taken_is_found_at_the_start_and_everything_goes_back() {
     let host = Host::new();
     host.refresh(&web.url(), &[]).expect(0);
     let (pid, good) = (host.pid(), host.installed());
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let port = free_ports(1).unwrap()[0];
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     let app = App::new("/late").service_port(port);
     web.marathon.deploy(app.task(Task::local(31000)));
     let mut talk = web.connect();

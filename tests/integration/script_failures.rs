@@ -2,9 +2,10 @@
 //! comes of it now.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use haproxy_marathon_bridge::cli::{self, BridgeCall, Invocation};
 use haproxy_marathon_bridge::config::{self, Config, Mistakes, System};
@@ -195,8 +196,8 @@ fn row_8_a_reload_that_fails() {
     let hosts = [web.marathon.address().to_string()];
     host.refresh_system_haproxy(&hosts).expect(0);
     let good = host.installed();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let port = free_ports(1).unwrap()[0];
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     let app = App::new("/late").service_port(port);
     web.marathon.deploy(app.task(Task::local(31000)));
     for attempts in 1..=2 {
@@ -276,7 +277,9 @@ fn row_13_connections_during_a_reload() {
     let host = Host::new();
     let hosts = [web.marathon.address().to_string()];
     host.refresh_system_haproxy(&hosts).expect(0);
-    let client = Requests::tcp(web.target()).workers(2).start().unwrap();
+    let pause = Duration::from_millis(1);
+    let requests = Requests::tcp(web.target()).workers(4).pause(pause);
+    let client = requests.start().unwrap();
     block_on(client.answered_more(50, SOON)).unwrap();
     for _ in 0..3 {
         let old = host.pid();
