@@ -40,7 +40,7 @@ impl Source for Marathon {
         } else {
             self.client.apps().await
         };
-        answer.context("Marathon gave no answer that can be used")
+        Ok(answer?)
     }
 }
 

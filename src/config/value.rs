@@ -147,7 +147,11 @@ pub(super) fn marathon(text: &str) -> Result<(), Expected> {
         return Err(ADDRESS);
     }
     let rest = match text.split_once("://") {
-        Some(("http" | "https", rest)) => rest,
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") =>
+        {
+            rest
+        }
         Some(_) => return Err(ADDRESS),
         None => text,
     };
@@ -263,6 +267,7 @@ mod tests {
             "marathon",
             "http://m1",
             "https://m1:8443/",
+            "HTTPS://m1",
             "http://m1:8080/a/path",
             "joe:p,w@m1:8080",
             "http://joe:p@w@m1",

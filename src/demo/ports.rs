@@ -2,26 +2,48 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Below those that Linux gives out by itself, from 32768 on: a client under load takes thousands
+/// of those for the local sides of its connections, and keeps each for a minute.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+/// Ports that this process has tried.
+static TRIED: AtomicU32 = AtomicU32::new(0);
 
 /// `count` different free TCP ports for binds of HAProxy.
 ///
-/// The system picks them from its range of ephemeral ports. They are released before this
-/// returns, since HAProxy has to bind them itself, so that in between any process may get one:
-/// by asking for port 0 or, on loopback, as the local side of a connection. The system hands
-/// them out in no order, which makes that rare; a start that fails because an address is in use
-/// is answered by asking for other ports.
+/// They are released before this returns, since HAProxy has to bind them itself, so that in between
+/// any process may get one. This one does not try a port again before it has tried all others, and
+/// two processes begin at different ones, which makes that rare; a start that fails because an
+/// address is in use is answered by asking for other ports.
 ///
 /// # Errors
-/// When the system has no port left.
+/// When no port is left.
 pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    // All are held until all are known, or the system could give one twice.
-    let mut held = Vec::with_capacity(count);
-    for _ in 0..count {
-        held.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
+    let mut free = Vec::with_capacity(count);
+    for _ in 0..COUNT {
+        if free.len() == count {
+            return Ok(free);
+        }
+        let port = next();
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => free.push(port),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => (),
+            Err(error) => return Err(error),
+        }
     }
-    held.iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect()
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+fn next() -> u16 {
+    // Processes that follow each other have numbers that do: a prime keeps them apart.
+    let begin = process::id().wrapping_mul(997);
+    let place = begin.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+    let offset = u16::try_from(place % u32::from(COUNT)).expect("it is less than COUNT");
+    FIRST + offset
 }
 
 #[cfg(test)]

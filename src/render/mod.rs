@@ -31,6 +31,7 @@ const SECTIONS: &str = "\u{1}sections\u{1}";
 /// The templates of one set, compiled, and what they last made.
 pub struct Renderer {
     tera: Tera,
+    overrides: Vec<Override>,
     sections: HashMap<String, (Arc<Listen>, Arc<str>)>,
 }
 
@@ -48,6 +49,7 @@ impl Renderer {
             .context("templates cannot be used")?;
         Ok(Self {
             tera,
+            overrides: overrides.to_vec(),
             sections: HashMap::new(),
         })
     }
@@ -57,7 +59,8 @@ impl Renderer {
     /// A section whose template fails is left out with a warning; the others stand.
     ///
     /// # Errors
-    /// When the frame of the file itself (`haproxy.cfg`, `header.cfg`) fails.
+    /// When the frame of the file itself (`haproxy.cfg`, `header.cfg`) fails, or when no section
+    /// can be rendered: then it is the template that is wrong, and no app shall pay for that.
     pub fn render(&mut self, proxies: &Proxies) -> Result<(Rendered, Vec<Warning>)> {
         let frame = self.frame()?;
         let mut warnings = Vec::new();
@@ -69,6 +72,7 @@ impl Renderer {
                     sections.push(Chunk::of(&listen.owner, Arc::clone(&text)));
                     kept.insert(listen.name.clone(), (Arc::clone(listen), text));
                 }
+                Err(error) if sections.is_empty() && is_last(listen, proxies) => return Err(error),
                 Err(error) => warnings.push(left_out(listen, &error)),
             }
         }
@@ -82,7 +86,7 @@ impl Renderer {
         context.insert_value("listens", tera::Value::safe_string(SECTIONS));
         self.tera
             .render("haproxy.cfg", &context)
-            .map_err(|error| reason(&error))
+            .map_err(|error| self.failure(&error))
     }
 
     fn section(&self, listen: &Arc<Listen>) -> Result<Arc<str>> {
@@ -92,17 +96,38 @@ impl Renderer {
             return Ok(Arc::clone(text));
         }
         let context = Context::from_serialize(&context::Section::new(listen))
-            .map_err(|error| reason(&error))?;
+            .map_err(|error| self.failure(&error))?;
         let mut text = self
             .tera
             .render("listen.cfg", &context)
-            .map_err(|error| reason(&error))?;
+            .map_err(|error| self.failure(&error))?;
         // The next section must not continue the last line of this one.
         if !text.ends_with('\n') {
             text.push('\n');
         }
         Ok(text.into())
     }
+
+    fn failure(&self, error: &tera::Error) -> anyhow::Error {
+        anyhow!(sets::with_file(&reason(error), &self.overrides))
+    }
+}
+
+/// Tera puts the cause of a refused value behind a general message.
+fn reason(error: &tera::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn is_last(listen: &Arc<Listen>, proxies: &Proxies) -> bool {
+    let last = proxies.listens.last();
+    last.is_some_and(|last| Arc::ptr_eq(last, listen))
 }
 
 /// The second wall behind the checks of `proxy`: no value brings a line break or another control
@@ -115,18 +140,6 @@ fn refuse_control_characters(text: &str, out: &mut dyn io::Write) -> io::Result<
         )));
     }
     out.write_all(text.as_bytes())
-}
-
-/// Tera puts the cause of a refused value behind a general message.
-fn reason(error: &tera::Error) -> anyhow::Error {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    anyhow!(text)
 }
 
 fn left_out(listen: &Listen, error: &anyhow::Error) -> Warning {

@@ -158,6 +158,19 @@ fn a_section_whose_template_fails_is_left_out_and_the_others_stand() {
     assert!(text.contains("nobody"), "{text}");
 }
 
+/// A cluster without apps would be served otherwise, with a warning for each.
+#[test]
+fn a_template_that_fails_for_every_section_fails_the_whole() {
+    let cluster = proxies(vec![listen("/a", 80, &[]), listen("/b", 81, &[])]);
+    let mut renderer = bridge_renderer(&[own("listen.cfg", "{{ nobody }}")]);
+    let error = format!("{:#}", renderer.render(&cluster).err().unwrap());
+    assert!(
+        error.contains("nobody") && error.contains("/t/listen.cfg.tera:1"),
+        "{error}"
+    );
+    assert!(renderer.render(&proxies(vec![])).is_ok());
+}
+
 #[test]
 fn a_frame_that_fails_fails_the_whole_and_nothing_is_made_up() {
     let error = bridge_renderer(&[own("header.cfg", "{{ nobody }}")]).render(&proxies(vec![]));
@@ -174,7 +187,7 @@ fn no_template_lets_a_control_character_through() {
         for evil in ["a\nb", "a\rb", "\u{0}", "\u{7f}", "a\tb"] {
             let mut context = Context::new();
             context.insert("evil", &evil);
-            let error = reason(&tera.render(name, &context).err().unwrap()).to_string();
+            let error = reason(&tera.render(name, &context).err().unwrap());
             assert!(error.contains("control character"), "{name}: {error}");
         }
     }

@@ -6,7 +6,15 @@
 )]
 
 mod architecture;
+mod bad_input;
+mod bridge;
 mod cases;
+mod config;
 mod demo;
+mod generate;
+mod host;
 mod operate;
+mod refresh;
+mod reload;
+mod script_failures;
 mod support;

@@ -61,26 +61,49 @@ impl Test {
     /// The program, ready to start in the folder. It keeps its state there too.
     pub(crate) fn command(&self) -> Command {
         let mut command = program();
-        command
-            .args(&self.args)
-            .current_dir(self.path())
-            .stdin(Stdio::null());
+        command.args(&self.args);
+        self.at_home(command)
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
+        command.current_dir(self.path()).stdin(Stdio::null());
         command.env("HMB_STATE_DIR", self.path().join("state"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
     pub(crate) fn run(&self) -> Done {
-        let output = self.command().output().unwrap();
-        Done {
+        Done::of(self.command())
+    }
+
+    /// A run with these arguments instead.
+    pub(crate) fn call<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Done {
+        let mut command = program();
+        command.args(args);
+        Done::of(self.at_home(command))
+    }
+}
+
+impl Done {
+    /// What comes of `command`.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
-}
 
-impl Done {
+    /// Asserts that all of this was said on standard error.
+    #[track_caller]
+    pub(crate) fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.stderr.contains(part), "`{part}` is missing: {self:#?}");
+        }
+        self
+    }
+
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "{self:#?}");

@@ -1,0 +1,290 @@
+//! A host with a HAProxy of its own: a private folder, free ports, and nothing outside of loopback.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
+use haproxy_marathon_bridge::haproxy::Proc;
+use haproxy_marathon_bridge::haproxy::process::pids;
+use haproxy_marathon_bridge::state::Folder;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::support::{Done, Test};
+
+/// For what takes a moment, on a machine that is busy.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+const HEADER: &str = include_str!("../../templates/bridge/header.cfg.tera");
+const LISTEN: &str = include_str!("../../templates/bridge/listen.cfg.tera");
+
+/// The host. Every HAProxy that runs its file ends with it, also when a test panics.
+pub(crate) struct Host {
+    test: Test,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Host {
+    /// With the templates of the bridge, but for addresses: sections bind to loopback, and the
+    /// statistics take a free port.
+    pub(crate) fn new() -> Self {
+        let stats = free_ports(1).unwrap()[0];
+        let header = HEADER.replace("127.0.0.1:9090", &format!("127.0.0.1:{stats}"));
+        let listen = LISTEN.replace("{{ listen.bind.address }}", "127.0.0.1");
+        assert!(header != HEADER && listen != LISTEN);
+        let test = Test::new()
+            .file("etc/.keep", "")
+            .file("templates/header.cfg.tera", header)
+            .file("templates/listen.cfg.tera", listen);
+        Self { test }
+    }
+
+    /// Something in its private folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.test.path().join(name)
+    }
+
+    /// Writes a file there.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The file that is kept in step.
+    pub(crate) fn cfg(&self) -> PathBuf {
+        self.path("etc/haproxy.cfg")
+    }
+
+    pub(crate) fn installed(&self) -> String {
+        fs::read_to_string(self.cfg()).unwrap()
+    }
+
+    /// `refresh` by `-sf`, unless `more` says otherwise.
+    pub(crate) fn refresh<S: AsRef<str>>(&self, marathons: &[S], more: &[&str]) -> Done {
+        Done::of(self.refresh_command(marathons, more))
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn refresh_command<S: AsRef<str>>(&self, marathons: &[S], more: &[&str]) -> Command {
+        let mut command = self.test.command();
+        command.arg("refresh").args(["--reload", "sf"]);
+        for marathon in marathons {
+            command.args(["--marathon", marathon.as_ref()]);
+        }
+        command.arg("--haproxy-config").arg(self.cfg());
+        command.arg("--pid-file").arg(self.path("run/pid"));
+        command.arg("--template-dir").arg(self.path("templates"));
+        command.args(more);
+        fs::create_dir_all(self.path("run")).unwrap();
+        command
+    }
+
+    /// `refresh_system_haproxy`, which takes its options from the environment.
+    pub(crate) fn refresh_system_haproxy<S: AsRef<str>>(&self, marathons: &[S]) -> Done {
+        fs::create_dir_all(self.path("run")).unwrap();
+        let mut command = self.test.command();
+        command
+            .env("HMB_RELOAD", "sf")
+            .env("HMB_HAPROXY_CONFIG", self.cfg())
+            .env("HMB_PID_FILE", self.path("run/pid"))
+            .env("HMB_TEMPLATE_DIR", self.path("templates"))
+            .arg("refresh_system_haproxy")
+            .args(marathons.iter().map(AsRef::as_ref));
+        Done::of(command)
+    }
+
+    /// The HAProxy that serves.
+    #[track_caller]
+    pub(crate) fn pid(&self) -> u32 {
+        let text = fs::read_to_string(self.path("run/pid")).unwrap();
+        let pid = pids(&text)[0];
+        assert!(self.haproxies().contains(&pid), "HAProxy {pid} is dead");
+        pid
+    }
+
+    /// All that run its file, also those that only finish their connections.
+    pub(crate) fn haproxies(&self) -> Vec<u32> {
+        let all = Proc::default().using(&self.cfg());
+        all.iter().map(|process| process.pid).collect()
+    }
+
+    /// Kills them as the machine's memory killer would.
+    pub(crate) fn kill(&self) {
+        for pid in self.haproxies() {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+    }
+
+    /// Every file below `folder`, with all that a needless write would change.
+    pub(crate) fn footprint(&self, folder: &str) -> BTreeMap<PathBuf, Footprint> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.path(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let metadata = fs::symlink_metadata(&path).unwrap();
+                if metadata.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let footprint = Footprint {
+                    content: fs::read(&path).unwrap_or_default(),
+                    inode: metadata.ino(),
+                    modified: (metadata.mtime(), metadata.mtime_nsec()),
+                    mode: metadata.mode(),
+                };
+                found.insert(path, footprint);
+            }
+        }
+        found
+    }
+
+    /// What the runs remember of its file.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        let folder = Folder::of(&self.path("state"), &self.cfg());
+        folder.path().to_owned()
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        let text = fs::read_to_string(self.state_folder().join("state.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Lets time pass that nobody has to wait for.
+    pub(crate) fn edit_state(&self, edit: impl FnOnce(&mut Value)) {
+        let mut state = self.state();
+        edit(&mut state);
+        fs::write(self.state_folder().join("state.json"), state.to_string()).unwrap();
+    }
+
+    /// Asserts that nothing installed changes, nor HAProxy's process, while `act` runs.
+    #[track_caller]
+    pub(crate) fn untouched<T>(&self, act: impl FnOnce() -> T) -> T {
+        let before = (self.footprint("etc"), self.footprint("run"));
+        let result = act();
+        assert_eq!((self.footprint("etc"), self.footprint("run")), before);
+        result
+    }
+}
+
+/// What a write leaves behind.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Footprint {
+    content: Vec<u8>,
+    inode: u64,
+    modified: (i64, i64),
+    mode: u32,
+}
+
+impl std::fmt::Debug for Footprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            content,
+            inode,
+            modified,
+            mode,
+        } = self;
+        let text = String::from_utf8_lossy(content);
+        write!(f, "inode {inode} mode {mode:o} at {modified:?}: {text:?}")
+    }
+}
+
+/// A Marathon with the app `/web`, whose tasks really answer, and the port to reach them by.
+pub(crate) struct Web {
+    pub(crate) marathon: Marathon,
+    pub(crate) port: u16,
+    backends: Vec<Backend>,
+}
+
+impl Web {
+    /// Of one task.
+    pub(crate) fn start() -> Self {
+        let marathon = Marathon::start(Era::V1_8).unwrap();
+        let port = free_ports(1).unwrap()[0];
+        let backend = Instance::tcp("web-0").start().unwrap();
+        let app = App::new("/web").service_port(port);
+        marathon.deploy(app.task(Task::local(backend.port())));
+        Self {
+            marathon,
+            port,
+            backends: vec![backend],
+        }
+    }
+
+    pub(crate) fn url(&self) -> [String; 1] {
+        [self.marathon.url()]
+    }
+
+    /// Where HAProxy serves it.
+    pub(crate) fn target(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// One more task; its id.
+    pub(crate) fn scale_up(&mut self) -> String {
+        let name = format!("web-{}", self.backends.len());
+        let backend = Instance::tcp(&name).start().unwrap();
+        let task = Task::local(backend.port());
+        self.backends.push(backend);
+        self.marathon.scale_up("/web", [task]).unwrap().remove(0)
+    }
+
+    /// A connection through HAProxy that an instance has answered on.
+    pub(crate) fn connect(&self) -> Talk {
+        let stream = TcpStream::connect(self.target()).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut talk = Talk(BufReader::new(stream));
+        talk.ask();
+        talk
+    }
+}
+
+/// A connection to an instance.
+pub(crate) struct Talk(BufReader<TcpStream>);
+
+impl Talk {
+    /// A line and its answer: the name of the instance.
+    pub(crate) fn ask(&mut self) -> String {
+        self.0.get_mut().write_all(b"who\n").unwrap();
+        let mut answer = String::new();
+        self.0.read_line(&mut answer).unwrap();
+        assert!(answer.ends_with('\n'), "the connection ended: {answer:?}");
+        answer.trim_end().to_owned()
+    }
+}
+
+/// Waits until `come` is true, which nothing tells of but looking.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !come() {
+        assert!(began.elapsed() < SOON, "{what} did not come in {SOON:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs a future of the client or of a backend, which work on threads of their own.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}

@@ -1,0 +1,246 @@
+//! What becomes of a change that HAProxy does not take, and of the ways to tell it of one.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Task};
+
+use crate::host::{Host, Web, wait_until};
+
+/// A command that notes its calls and does as the file `status` says.
+fn command(host: &Host) -> String {
+    host.write("status", "0");
+    let calls = host.path("calls");
+    let script = format!(
+        "echo called >> {}\necho no such service >&2\nexit $(cat {})\n",
+        calls.display(),
+        host.path("status").display()
+    );
+    format!("sh {}", host.write("reload.sh", &script).display())
+}
+
+fn calls(host: &Host) -> usize {
+    let text = fs::read_to_string(host.path("calls")).unwrap_or_default();
+    text.lines().count()
+}
+
+#[test]
+fn a_reload_command_is_run_once_for_each_change() {
+    let mut web = Web::start();
+    let host = Host::new();
+    let args = ["--reload", "command", "--reload-command", &command(&host)];
+    for turn in 1..=3 {
+        host.refresh(&web.url(), &args).expect(0);
+        assert_eq!(calls(&host), turn);
+        host.untouched(|| host.refresh(&web.url(), &args).expect(0));
+        assert_eq!(calls(&host), turn, "nothing changed");
+        web.scale_up();
+    }
+}
+
+/// The script left the new file, saw no difference in the next run, and never tried again.
+#[test]
+fn a_reload_that_fails_is_undone_and_tried_again() {
+    let mut web = Web::start();
+    let host = Host::new();
+    let args = ["--reload-command", &command(&host), "--reload", "command"];
+    host.refresh(&web.url(), &args).expect(0);
+    let good = host.installed();
+    web.scale_up();
+    host.write("status", "3");
+    let failed = ["reload failed", "reload.sh", "no such service"];
+    host.refresh(&web.url(), &args).expect(1).says(&failed);
+    assert_eq!(host.installed(), good);
+    let state = host.state();
+    assert_eq!(state["pending"]["attempts"], 1, "{state}");
+    assert_eq!(state["last_turn"]["outcome"], "reload-failed", "{state}");
+
+    // Not before its time.
+    let done = host.untouched(|| host.refresh(&web.url(), &args));
+    done.expect(1)
+        .says(&["next attempt follows at", "no such service"]);
+    assert_eq!(calls(&host), 2);
+
+    the_pause_passes(&host);
+    host.refresh(&web.url(), &args).expect(1).says(&failed);
+    assert_eq!(host.state()["pending"]["attempts"], 2);
+    assert_eq!((host.installed(), calls(&host)), (good, 3));
+
+    the_pause_passes(&host);
+    host.write("status", "0");
+    host.refresh(&web.url(), &args).expect(0);
+    assert!(host.installed().contains("server web-2 "));
+    let state = host.state();
+    assert!(state["pending"].is_null(), "{state}");
+    assert_eq!(state["last_turn"]["outcome"], "applied", "{state}");
+}
+
+/// Waiting is for what failed, not for what would mend it.
+#[test]
+fn another_change_does_not_wait_for_the_one_that_failed() {
+    let mut web = Web::start();
+    let host = Host::new();
+    let args = ["--reload-command", &command(&host), "--reload", "command"];
+    host.refresh(&web.url(), &args).expect(0);
+    host.write("status", "3");
+    let task = web.scale_up();
+    host.refresh(&web.url(), &args).expect(1);
+    host.write("status", "0");
+    web.scale_up();
+    host.refresh(&web.url(), &args).expect(0);
+    assert!(host.installed().contains("server web-3 "));
+    // Nor does the way back to what runs already.
+    host.write("status", "3");
+    web.marathon.fail_task(&task).unwrap();
+    let good = host.installed();
+    host.refresh(&web.url(), &args).expect(1);
+    assert_eq!(host.installed(), good);
+}
+
+#[test]
+fn without_a_reload_files_are_installed_and_nobody_is_told() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let pid = host.pid();
+    web.scale_up();
+    let none = ["--reload", "none"];
+    host.refresh(&web.url(), &none)
+        .expect(0)
+        .says(&["not told"]);
+    assert!(host.installed().contains("server web-2 "));
+    assert_eq!((host.pid(), host.haproxies()), (pid, vec![pid]));
+}
+
+/// A restart of HAProxy for any other reason would read it.
+#[test]
+fn a_file_that_the_check_refuses_is_never_installed() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let (pid, header) = (host.pid(), host.path("templates/header.cfg.tera"));
+    let right = fs::read_to_string(&header).unwrap();
+    fs::write(
+        &header,
+        right.replace("  daemon", "  daemon\n  no-such-word"),
+    )
+    .unwrap();
+    web.scale_up();
+    let done = host.untouched(|| host.refresh(&web.url(), &[]));
+    done.expect(1)
+        .says(&["haproxy -c", "no-such-word", "stays as it is"]);
+    assert_eq!(host.state()["last_turn"]["outcome"], "rejected");
+    assert_eq!(host.haproxies(), [pid]);
+    web.connect();
+    fs::write(&header, right).unwrap();
+    host.refresh(&web.url(), &[]).expect(0);
+    assert!(host.installed().contains("server web-2 "));
+}
+
+#[test]
+fn a_template_that_cannot_be_rendered_changes_nothing() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    for name in ["templates/header.cfg.tera", "templates/listen.cfg.tera"] {
+        let right = fs::read_to_string(host.path(name)).unwrap();
+        for text in [
+            "{{ unclosed",
+            "{{ no_such_value }}",
+            "{% include \"none\" %}",
+        ] {
+            host.write(name, text);
+            let done = host.untouched(|| host.refresh(&web.url(), &[]));
+            done.expect(1).says(&[name]);
+        }
+        host.write(name, &right);
+    }
+    host.write("templates/listne.cfg.tera", "");
+    let done = host.untouched(|| host.refresh(&web.url(), &[]));
+    done.expect(1).says(&["listne.cfg.tera", "listen.cfg.tera"]);
+}
+
+/// `haproxy -c` does not try to bind.
+#[test]
+fn a_port_that_is_taken_is_found_at_the_start_and_everything_goes_back() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let (pid, good) = (host.pid(), host.installed());
+    let port = free_ports(1).unwrap()[0];
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let app = App::new("/late").service_port(port);
+    web.marathon.deploy(app.task(Task::local(31000)));
+    let mut talk = web.connect();
+    let done = host.refresh(&web.url(), &[]).expect(1);
+    done.says(&[
+        "reload failed",
+        "annot bind socket",
+        &format!("for proxy late-{port}: "),
+        &format!("127.0.0.1:{port}"),
+    ]);
+    assert_eq!(host.installed(), good);
+    assert_eq!(host.haproxies(), [pid]);
+    assert_eq!((host.pid(), talk.ask()), (pid, "web-0".to_owned()));
+    web.connect();
+
+    let done = host.untouched(|| host.refresh(&web.url(), &[]));
+    done.expect(1).says(&["annot bind socket"]);
+    drop((taken, talk));
+    the_pause_passes(&host);
+    host.refresh(&web.url(), &[]).expect(0);
+    assert!(host.installed().contains(&format!("listen late-{port}")));
+    let new = host.pid();
+    wait_until("the end of the old process", || host.haproxies() == [new]);
+    web.connect();
+}
+
+/// Where nothing ran before, there is nothing to go back to but no file at all.
+#[test]
+fn a_first_start_that_fails_is_told_and_tried_again() {
+    let web = Web::start();
+    let host = Host::new();
+    let taken = TcpListener::bind(web.target()).unwrap();
+    let done = host.refresh(&web.url(), &[]).expect(1);
+    done.says(&["reload failed", "annot bind socket"]);
+    assert!(host.haproxies().is_empty());
+    drop(taken);
+    the_pause_passes(&host);
+    host.refresh(&web.url(), &[]).expect(0);
+    assert_eq!(web.connect().ask(), "web-0");
+}
+
+/// A HAProxy that died is noticed by nobody else where no service manager looks after it.
+#[test]
+fn a_change_starts_haproxy_again_when_it_is_gone() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    host.kill();
+    web.scale_up();
+    host.refresh(&web.url(), &[]).expect(0);
+    web.connect();
+}
+
+#[test]
+fn auto_takes_over_from_the_process_of_the_pid_file() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let old = host.pid();
+    web.scale_up();
+    let auto = ["--reload", "auto"];
+    let done = host.refresh(&web.url(), &auto).expect(0);
+    done.says(&["a new process took over"]);
+    assert_ne!(host.pid(), old);
+    web.connect();
+}
+
+fn the_pause_passes(host: &Host) {
+    host.edit_state(|state| {
+        let next = &mut state["pending"]["next_try_at"];
+        assert!(next.is_string(), "{next}");
+        *next = "2026-01-01T00:00:00Z".into();
+    });
+}
