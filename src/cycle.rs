@@ -12,17 +12,21 @@ use crate::apply::{Balancer, FileSet, Host, Outcome};
 use crate::cluster::{App, AppId, ServicePort, ServingTasks, Warning, service_ports};
 use crate::config::Names;
 use crate::diff::{self, Change};
+use crate::disk::Digest;
 use crate::guard::{self, Held};
 use crate::marathon::{Answer, Client, Cluster};
 use crate::proxy::{Proxies, bridge};
 use crate::render::{Rendered, Renderer};
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{GuardMemory, State, Time};
+use crate::state::{GuardMemory, Seen, State, Time};
 
 /// Where the state of the cluster comes from.
 pub trait Source {
     /// The whole cluster as it is now.
     fn fetch(&mut self) -> impl Future<Output = Result<Answer>>;
+
+    /// From now on an answer with this digest may be [`Cluster::AsBefore`].
+    fn recognise(&mut self, known: Digest);
 }
 
 /// Marathon, asked in the form that the command line prefers.
@@ -34,6 +38,10 @@ pub struct Marathon {
 }
 
 impl Source for Marathon {
+    fn recognise(&mut self, known: Digest) {
+        self.client.recognise(known);
+    }
+
     async fn fetch(&mut self) -> Result<Answer> {
         let answer = if self.text_first {
             self.client.tasks_as_text().await
@@ -56,6 +64,8 @@ pub struct Stages<S, L> {
     pub resolver: Option<(Resolver<L>, Names)>,
     /// Templates and what they last made.
     pub renderer: Renderer,
+    /// Stands for all that reaches the files beside the cluster: version, options, templates.
+    pub decisions: Digest,
     /// `--allow-removal`: whatever Marathon no longer names goes at once.
     pub allow_removal: bool,
 }
@@ -79,6 +89,21 @@ pub struct Plan {
     pub from: String,
 }
 
+impl Plan {
+    /// What is installed is wanted, as it was the last time.
+    fn as_before(from: String) -> Self {
+        Self {
+            files: FileSet::default(),
+            rendered: Rendered::default(),
+            proxies: Proxies::default(),
+            change: Change::Nothing,
+            warnings: Vec::new(),
+            held: None,
+            from,
+        }
+    }
+}
+
 /// What a turn did.
 #[derive(Debug)]
 pub struct Report {
@@ -86,6 +111,9 @@ pub struct Report {
     pub plan: Plan,
     /// What came of it.
     pub outcome: Outcome,
+    /// Whether the answer was that of the turn before, so that nothing was built: the plan is
+    /// empty, and the warnings are those of the turn before.
+    pub as_before: bool,
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -100,6 +128,16 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
     ) -> Result<Plan> {
         let answer = self.source.fetch().await?;
+        self.plan_for(answer, installed, memory, now).await
+    }
+
+    async fn plan_for(
+        &mut self,
+        answer: Answer,
+        installed: Option<&str>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
         let mut warnings = answer.warnings;
         let mut ports = self.ports_of(answer.cluster, &mut warnings);
         if let Some((resolver, names)) = &mut self.resolver {
@@ -134,6 +172,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             // The text form knows no labels, and thus no groups.
             Cluster::Endpoints(ports) => return ports,
             Cluster::Apps(snapshot) => snapshot,
+            Cluster::AsBefore => return Vec::new(),
         };
         let mut all = Vec::with_capacity(snapshot.apps().len());
         for app in snapshot.apps() {
@@ -173,17 +212,33 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
+        let known = self.recognisable(host, memory)?;
+        if let Some(known) = known {
+            self.source.recognise(known);
+        }
+        let answer = self.source.fetch().await?;
+        memory.last_good_marathon = Some(answer.from.clone());
+        if let Cluster::AsBefore = answer.cluster {
+            let (plan, outcome) = (Plan::as_before(answer.from), Outcome::Unchanged);
+            return Ok(Report {
+                plan,
+                outcome,
+                as_before: true,
+            });
+        }
+        let seen = Seen {
+            answer: Digest::of(answer.body.as_bytes()),
+            decisions: self.decisions,
+        };
         let installed = host.installed_cfg()?;
-        let plan = self.plan(installed.as_deref(), memory, now).await?;
-        memory.last_good_marathon = Some(plan.from.clone());
+        let plan = self
+            .plan_for(answer, installed.as_deref(), memory, now)
+            .await?;
         let outcome = match memory.paused {
             Some(_) => host.leave(&plan.files, memory, now)?,
             None => host.bring_to(&plan.files, memory, now, remember).await?,
         };
-        if matches!(
-            outcome,
-            Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning
-        ) {
+        if outcome.is_settled() || outcome == Outcome::NotRunning {
             memory.incumbents = plan
                 .proxies
                 .listens
@@ -191,7 +246,28 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 .map(|listen| (listen.bind.port, listen.owner.app.clone()))
                 .collect();
         }
-        Ok(Report { plan, outcome })
+        memory.seen = (outcome.is_settled() && plan.held.is_none()).then_some(seen);
+        Ok(Report {
+            plan,
+            outcome,
+            as_before: false,
+        })
+    }
+
+    /// The answer that would leave everything as it is. There is none while anything is open, or
+    /// while host names are in use, whose addresses may change under an answer that does not.
+    fn recognisable<B: Balancer>(
+        &self,
+        host: &Host<'_, B>,
+        memory: &State,
+    ) -> Result<Option<Digest>> {
+        let Some(seen) = memory.seen.filter(|seen| seen.decisions == self.decisions) else {
+            return Ok(None);
+        };
+        let open = memory.paused.is_some()
+            || memory.guard != GuardMemory::default()
+            || !memory.addresses.is_empty();
+        Ok((!open && host.is_settled(memory)?).then_some(seen.answer))
     }
 }
 

@@ -57,6 +57,14 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether HAProxy runs what is wanted.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Unchanged | Self::Applied { .. })
+    }
+}
+
 /// The first pause after a failed reload; it doubles with every further one. A cron job that runs
 /// every minute thus tries at once again.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
@@ -82,6 +90,24 @@ impl<B: Balancer> Host<'_, B> {
     /// When it cannot be read.
     pub fn installed_cfg(&self) -> Result<Option<String>> {
         text(self.disk, &self.at.cfg)
+    }
+
+    /// Whether the installed files are those that HAProxy was proved to run, and nothing is open.
+    /// An installation that was broken off is brought to its end first.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn is_settled(&self, memory: &State) -> Result<bool> {
+        recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
+        let Some(applied) = memory.applied.as_ref().filter(|_| memory.pending.is_none()) else {
+            return Ok(false);
+        };
+        let maps = applied.map_hashes.keys().map(String::as_str);
+        let Some(files) = installed(self.disk, self.at, maps)? else {
+            return Ok(false);
+        };
+        // The moment matters to no comparison.
+        Ok(Wish::new(&files, applied.at).is_proved(memory))
     }
 
     /// Brings HAProxy to `wanted`, as far as it can be done; `memory` learns what came of it, and

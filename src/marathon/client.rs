@@ -14,6 +14,7 @@ use super::fetch::{Fetcher, Form};
 use super::{Address, Failure, Fault, FetchError, Node, WrongBody, body, fetch, text};
 use crate::cluster::{ServicePort, Snapshot, Warning};
 use crate::config;
+use crate::disk::Digest;
 
 /// What Marathon knows of its cluster.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub enum Cluster {
     Apps(Snapshot),
     /// Only who serves which service port: all that the text form tells.
     Endpoints(Vec<ServicePort>),
+    /// What an earlier answer said, to the byte; see [`Client::recognise`].
+    AsBefore,
 }
 
 /// A complete answer.
@@ -46,6 +49,8 @@ pub struct Client {
     last_good: Option<usize>,
     /// Whether the nodes have shown that they no longer speak the text form (Marathon 1.10).
     json_only: bool,
+    /// An answer that needs no reading.
+    known: Option<Digest>,
 }
 
 impl Client {
@@ -72,7 +77,14 @@ impl Client {
             fetcher,
             last_good: None,
             json_only: false,
+            known: None,
         })
+    }
+
+    /// From now on a body with this digest, which was read before, is [`Cluster::AsBefore`]: to
+    /// read a large answer costs several times what it costs to recognise it.
+    pub fn recognise(&mut self, known: Digest) {
+        self.known = Some(known);
     }
 
     /// Asks this address first from now on, as shown in [`Answer::from`]. One that is not
@@ -123,12 +135,14 @@ impl Client {
 
     async fn ask_one(&mut self, index: usize, form: Form) -> Result<Answer, Fault> {
         let address = &self.addresses[index];
+        let known = self.known;
         let said = match address {
-            Address::File(path) => saved(path, self.fetcher.max_body())?,
+            Address::File(path) => saved(path, self.fetcher.max_body(), known)?,
             Address::Node(node) => {
                 let limit = self.fetcher.fetch_timeout();
                 let nodes = nodes(&self.addresses);
-                let question = question(&self.fetcher, node, nodes, form, &mut self.json_only);
+                let question =
+                    question(&self.fetcher, node, nodes, form, &mut self.json_only, known);
                 timeout(limit, question)
                     .await
                     .unwrap_or(Err(Fault::TooSlow(limit)))?
@@ -160,14 +174,16 @@ async fn question<'a>(
     nodes: impl Iterator<Item = &'a Node> + Clone,
     form: Form,
     json_only: &mut bool,
+    known: Option<Digest>,
 ) -> Result<Said, Fault> {
+    let apps = |body| apps(body, known);
     if form == Form::Apps || *json_only {
         return apps(fetcher.get(node, nodes, Form::Apps).await?);
     }
     match fetcher.get(node, nodes.clone(), Form::Text).await {
         Ok(body) if is_text_form(&body) => {
             // Without a port in the text, JSON can tell whether the cluster is empty.
-            match tasks(body) {
+            match tasks(body, known) {
                 Some(said) => Ok(said),
                 None => apps(fetcher.get(node, nodes, Form::Apps).await?),
             }
@@ -191,7 +207,7 @@ fn means_no_text(fault: &Fault) -> bool {
     }
 }
 
-fn saved(path: &Path, most: u64) -> Result<Said, Fault> {
+fn saved(path: &Path, most: u64, known: Option<Digest>) -> Result<Said, Fault> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
@@ -203,9 +219,9 @@ fn saved(path: &Path, most: u64) -> Result<Said, Fault> {
     }
     let body = fetch::text(bytes)?;
     if !is_text_form(&body) {
-        return apps(body);
+        return apps(body, known);
     }
-    tasks(body).ok_or_else(|| {
+    tasks(body, known).ok_or_else(|| {
         Fault::WrongBody(WrongBody::WrongForm {
             found: "a text that names no service port".to_owned(),
             expected: "the JSON of /v2/apps, or lines of app, service port and host:port",
@@ -218,13 +234,23 @@ fn is_text_form(body: &str) -> bool {
     !body.trim_ascii_start().starts_with(['{', '[', '"', '<'])
 }
 
-fn apps(body: String) -> Result<Said, Fault> {
+fn is(known: Option<Digest>, body: &str) -> bool {
+    known.is_some_and(|known| known == Digest::of(body.as_bytes()))
+}
+
+fn apps(body: String, known: Option<Digest>) -> Result<Said, Fault> {
+    if is(known, &body) {
+        return Ok((Cluster::AsBefore, Vec::new(), body));
+    }
     let (apps, warnings) = body::apps(&body).map_err(Fault::WrongBody)?;
     Ok((Cluster::Apps(Snapshot::new(apps)), warnings, body))
 }
 
 /// A text in which no port is named may be any message, and is no proof that the cluster is empty.
-fn tasks(body: String) -> Option<Said> {
+fn tasks(body: String, known: Option<Digest>) -> Option<Said> {
+    if is(known, &body) {
+        return Some((Cluster::AsBefore, Vec::new(), body));
+    }
     let (ports, warnings) = text::tasks(&body);
     (!ports.is_empty()).then_some((Cluster::Endpoints(ports), warnings, body))
 }

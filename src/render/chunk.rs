@@ -28,7 +28,7 @@ impl Chunk {
 }
 
 /// A file as a list of chunks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
     chunks: Vec<Chunk>,
 }

@@ -22,6 +22,7 @@ pub use sets::{Override, template_names};
 
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
+use crate::disk::Digest;
 use crate::proxy::{Listen, Proxies};
 
 /// Stands for the ready sections while the frame of the file is rendered. Control characters keep
@@ -33,6 +34,7 @@ pub struct Renderer {
     tera: Tera,
     overrides: Vec<Override>,
     sections: HashMap<String, (Arc<Listen>, Arc<str>)>,
+    fingerprint: Digest,
 }
 
 impl Renderer {
@@ -44,14 +46,23 @@ impl Renderer {
         let mut tera = Tera::new();
         tera.autoescape_on([".cfg", ".map"]);
         tera.set_escape_fn(refuse_control_characters);
-        tera.add_raw_templates(sets::templates(set, overrides)?)
+        let templates = sets::templates(set, overrides)?;
+        let fingerprint = Digest::of(format!("{templates:?}").as_bytes());
+        tera.add_raw_templates(templates)
             .map_err(|error| anyhow!("{}", sets::with_file(&error.to_string(), overrides)))
             .context("templates cannot be used")?;
         Ok(Self {
             tera,
             overrides: overrides.to_vec(),
             sections: HashMap::new(),
+            fingerprint,
         })
+    }
+
+    /// Stands for the templates: two renderers with one fingerprint make the same of the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        self.fingerprint
     }
 
     /// The text of the whole file.

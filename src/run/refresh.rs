@@ -106,6 +106,9 @@ pub(super) async fn version(config: &Config, program: &Path) -> Result<Version> 
 /// What was said in the turn before is not said again: a log that repeats itself every minute is
 /// one that nobody reads.
 fn tell_warnings(report: &Report, last: Option<&LastTurn>) {
+    if report.as_before {
+        return;
+    }
     let known: BTreeSet<&str> = last
         .iter()
         .flat_map(|l| &l.warnings)
@@ -236,12 +239,13 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
         at: now,
         outcome,
         detail,
-        warnings: report
-            .plan
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        warnings: match last {
+            Some(last) if report.as_before => last.warnings.clone(),
+            _ => {
+                let warnings = report.plan.warnings.iter();
+                warnings.map(ToString::to_string).collect()
+            }
+        },
         marathon: Some(report.plan.from.clone()),
         change: match &report.plan.change {
             Change::Nothing => None,

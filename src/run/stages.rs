@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::config::{Config, Names};
 use crate::cycle::{Marathon, Stages};
+use crate::disk::Digest;
 use crate::marathon::Client;
 use crate::render::{Override, Renderer};
 use crate::resolve::{Resolver, System};
@@ -16,17 +17,32 @@ pub(super) fn stages(
     config: &Config,
     names: Option<(Resolver<System>, Names)>,
 ) -> Result<Stages<Marathon, System>> {
+    let renderer = renderer(config)?;
+    let groups = groups(config);
     Ok(Stages {
+        decisions: decisions(config, &groups, &renderer),
         source: Marathon {
             client: Client::new(&config.marathon)?,
             text_first: config.policy.asks_text_first,
         },
         serving: config.policy.serving_tasks,
-        groups: groups(config),
+        groups,
         resolver: names,
-        renderer: renderer(config)?,
+        renderer,
         allow_removal: config.allow_removal,
     })
+}
+
+/// Two runs that differ in none of this make the same files of the same answer.
+fn decisions(config: &Config, groups: &[String], renderer: &Renderer) -> Digest {
+    let all = (
+        env!("CARGO_PKG_VERSION"),
+        config.policy,
+        groups,
+        config.haproxy.version,
+        renderer.fingerprint(),
+    );
+    Digest::of(format!("{all:?}").as_bytes())
 }
 
 fn groups(config: &Config) -> Vec<String> {

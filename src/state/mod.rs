@@ -45,6 +45,8 @@ pub struct State {
     pub service_ports: BTreeMap<AppId, BTreeMap<u16, u32>>,
     /// Addresses of the host names in use, for the time when DNS gives no answer.
     pub addresses: BTreeMap<Box<str>, IpAddr>,
+    /// The answer that HAProxy was last brought to as a whole, so that it is recognised.
+    pub seen: Option<Seen>,
     /// Set while an operator keeps the program from changing anything.
     pub paused: Option<Paused>,
 }
@@ -136,6 +138,15 @@ pub struct GuardMemory {
     pub last_at: Option<Time>,
     /// Stands for what they agree on.
     pub fingerprint: Option<String>,
+}
+
+/// An answer of Marathon that was read to its end, and all that it depends on what was made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of the body.
+    pub answer: Digest,
+    /// Of this program's version, its templates and the options that reach the files.
+    pub decisions: Digest,
 }
 
 /// Who stopped the program from changing anything.

@@ -37,7 +37,9 @@ fn the_same_cluster_in_another_form_touches_nothing() {
         unreachable!()
     };
     let app = |id: &str, port: u16, hosts: &str| {
-        let task = |host: char| format!(r#"{{"host": "10.0.0.{host}", "ports": [31000]}}"#);
+        let task = |host: char| {
+            format!(r#"{{"host": "10.0.0.{host}", "ports": [31000], "state": "TASK_RUNNING"}}"#)
+        };
         let tasks: Vec<_> = hosts.chars().map(task).collect();
         format!(
             r#"{{"id": "{id}", "ports": [{port}], "tasks": [{}]}}"#,
@@ -345,4 +347,59 @@ fn ten_seconds_pass(host: &Host) {
         assert!(last.is_string(), "{last}");
         *last = "2026-01-01T00:00:00Z".into();
     });
+}
+
+/// An answer that is recognised is not read; that must hide nothing that happened beside it.
+#[test]
+fn the_same_answer_is_only_passed_over_while_nothing_else_changed() {
+    let host = Host::new();
+    let port = free_ports(1).unwrap()[0];
+    let app = format!(
+        r#"{{"id": "/a", "ports": [{port}], "tasks": [{{"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"}}]}}"#
+    );
+    let file = host.write("apps.json", &format!(r#"{{"apps": [{app}, 17]}}"#));
+    let url = [format!("file:{}", file.display())];
+    host.refresh(&url, &[])
+        .expect(0)
+        .says(&["found integer `17`"]);
+    let wanted = host.installed();
+    let recognised = || host.state()["seen"]["answer"].is_string();
+    assert!(recognised());
+    let warnings = host.state()["last_turn"]["warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 1);
+    host.refresh(&url, &[]).expect(0);
+    assert_eq!(
+        host.state()["last_turn"]["warnings"],
+        warnings,
+        "they still hold"
+    );
+
+    // A file that somebody edited is put right.
+    fs::write(host.cfg(), wanted.replace("10.0.0.1", "10.0.0.9")).unwrap();
+    host.refresh(&url, &[])
+        .expect(0)
+        .says(&["1 of 1 servers changed"]);
+    assert_eq!(host.installed(), wanted);
+
+    // So is one that is gone.
+    fs::remove_file(host.cfg()).unwrap();
+    host.refresh(&url, &[])
+        .expect(0)
+        .says(&["no file was installed"]);
+    assert_eq!(host.installed(), wanted);
+
+    // Another template makes another file of the same answer.
+    let own = "\nlisten {{ listen.name }}\n  bind 127.0.0.1:{{ listen.bind.port }}\n  timeout client 1m\n";
+    host.write("templates/listen.cfg.tera", own);
+    host.refresh(&url, &[]).expect(0).says(&["changed"]);
+    assert!(host.installed().contains("timeout client 1m"));
+
+    // A reload that failed is tried again.
+    let failing = ["--reload", "command", "--reload-command", "false"];
+    host.write("templates/listen.cfg.tera", &own.replace("1m", "2m"));
+    host.refresh(&url, &failing).expect(1);
+    assert!(!recognised());
+    host.edit_state(|state| state["pending"]["next_try_at"] = "2000-01-01T00:00:00Z".into());
+    host.refresh(&url, &[]).expect(0).says(&["installed"]);
+    assert!(host.installed().contains("timeout client 2m"));
 }

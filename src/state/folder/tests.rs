@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::{Applied, GuardMemory, LastTurn, Paused, Pending, Time, TurnOutcome};
+use super::super::{Applied, GuardMemory, LastTurn, Paused, Pending, Seen, Time, TurnOutcome};
 use super::*;
 use crate::cluster::AppId;
 use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk};
@@ -46,6 +46,10 @@ fn full() -> State {
         incumbents: BTreeMap::from([(10_000, AppId::new("/a"))]),
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
+        seen: Some(Seen {
+            answer: digest,
+            decisions: digest,
+        }),
         paused: Some(Paused {
             since: time,
             by: "root".to_owned(),

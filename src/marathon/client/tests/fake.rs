@@ -163,5 +163,6 @@ pub(super) fn said(answer: &Answer) -> String {
                 .collect();
             format!("ports {}", ports.join(" "))
         }
+        Cluster::AsBefore => "as before".to_owned(),
     }
 }
