@@ -25,8 +25,8 @@ pub trait Source {
     /// The whole cluster as it is now.
     fn fetch(&mut self) -> impl Future<Output = Result<Answer>>;
 
-    /// From now on an answer with this digest may be [`Cluster::AsBefore`].
-    fn recognise(&mut self, known: Digest);
+    /// From now on an answer with this digest, and no other, may be [`Cluster::AsBefore`].
+    fn recognise(&mut self, known: Option<Digest>);
 }
 
 /// Marathon, asked in the form that the command line prefers.
@@ -38,7 +38,7 @@ pub struct Marathon {
 }
 
 impl Source for Marathon {
-    fn recognise(&mut self, known: Digest) {
+    fn recognise(&mut self, known: Option<Digest>) {
         self.client.recognise(known);
     }
 
@@ -127,14 +127,30 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory: &mut State,
         now: Time,
     ) -> Result<Plan> {
+        self.plan_beside(installed, None, memory, now).await
+    }
+
+    /// As [`Stages::plan`], where HAProxy may run another file than the installed one: from
+    /// `behind`, too, nothing vanishes without agreement.
+    ///
+    /// # Errors
+    /// As [`Stages::plan`].
+    pub async fn plan_beside(
+        &mut self,
+        installed: Option<&str>,
+        behind: Option<&str>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
         let answer = self.source.fetch().await?;
-        self.plan_for(answer, installed, memory, now).await
+        self.plan_for(answer, installed, behind, memory, now).await
     }
 
     async fn plan_for(
         &mut self,
         answer: Answer,
         installed: Option<&str>,
+        behind: Option<&str>,
         memory: &mut State,
         now: Time,
     ) -> Result<Plan> {
@@ -143,18 +159,26 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if let Some((resolver, names)) = &mut self.resolver {
             warnings.extend(resolver.resolve(&mut ports, *names).await);
         }
-        let served = installed.map(guard::served).unwrap_or_default();
-        let (ports, held) = self.hold(&served, ports, memory, now);
-        let proxies = arrange(&ports, &incumbents(memory, &served), &mut warnings);
-        let (rendered, failed) = self
-            .renderer
-            .render(&proxies)
-            .context("the templates cannot be rendered")?;
-        warnings.extend(failed);
-        let files = FileSet {
-            cfg: rendered.text(),
-            maps: BTreeMap::new(),
-        };
+        let served = guard::with_those_behind(
+            installed.map(guard::served).unwrap_or_default(),
+            behind.map(guard::served),
+        );
+        let incumbents = incumbents(memory, &served);
+        let (mut ports, held) = self.hold(&served, ports, memory, now);
+        let mut built = self.build(&ports, &incumbents)?;
+        if installed != Some(&*built.files.cfg)
+            && let Some((resolver, _)) = &self.resolver
+            && resolver.replace_stale(&mut ports)
+        {
+            built = self.build(&ports, &incumbents)?;
+        }
+        let Built {
+            files,
+            rendered,
+            proxies,
+            warnings: faults,
+        } = built;
+        warnings.extend(faults);
         let change = diff::compare(installed, &files.cfg);
         Ok(Plan {
             files,
@@ -164,6 +188,26 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             warnings,
             held,
             from: answer.from,
+        })
+    }
+
+    fn build(&mut self, ports: &[ServicePort], incumbents: &BTreeMap<u16, AppId>) -> Result<Built> {
+        let mut warnings = Vec::new();
+        let proxies = arrange(ports, incumbents, &mut warnings);
+        let (rendered, failed) = self
+            .renderer
+            .render(&proxies)
+            .context("the templates cannot be rendered")?;
+        warnings.extend(failed);
+        let files = FileSet {
+            cfg: rendered.text(),
+            maps: BTreeMap::new(),
+        };
+        Ok(Built {
+            files,
+            rendered,
+            proxies,
+            warnings,
         })
     }
 
@@ -213,9 +257,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
         let known = self.recognisable(host, memory)?;
-        if let Some(known) = known {
-            self.source.recognise(known);
-        }
+        self.source.recognise(known);
         let answer = self.source.fetch().await?;
         memory.last_good_marathon = Some(answer.from.clone());
         if let Cluster::AsBefore = answer.cluster {
@@ -231,11 +273,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             decisions: self.decisions,
         };
         let installed = host.installed_cfg()?;
+        let behind = host.cfg_behind(installed.as_deref(), memory);
         let plan = self
-            .plan_for(answer, installed.as_deref(), memory, now)
+            .plan_for(answer, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
         let outcome = match memory.paused {
-            Some(_) => host.leave(&plan.files, memory, now)?,
+            Some(_) => host.leave(&plan.files, memory)?,
             None => host.bring_to(&plan.files, memory, now, remember).await?,
         };
         if outcome.is_settled() || outcome == Outcome::NotRunning {
@@ -246,7 +289,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 .map(|listen| (listen.bind.port, listen.owner.app.clone()))
                 .collect();
         }
-        memory.seen = (outcome.is_settled() && plan.held.is_none()).then_some(seen);
+        // A name that has no address yet may get one while the answer stays the same.
+        let resolver = self.resolver.as_ref();
+        let uses_names = resolver.is_some_and(|(resolver, _)| resolver.uses_names());
+        let settled = outcome.is_settled() && plan.held.is_none() && !uses_names;
+        memory.seen = settled.then_some(seen);
         Ok(Report {
             plan,
             outcome,
@@ -254,8 +301,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         })
     }
 
-    /// The answer that would leave everything as it is. There is none while anything is open, or
-    /// while host names are in use, whose addresses may change under an answer that does not.
+    /// The answer that would leave everything as it is. There is none while anything is open.
     fn recognisable<B: Balancer>(
         &self,
         host: &Host<'_, B>,
@@ -264,11 +310,17 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let Some(seen) = memory.seen.filter(|seen| seen.decisions == self.decisions) else {
             return Ok(None);
         };
-        let open = memory.paused.is_some()
-            || memory.guard != GuardMemory::default()
-            || !memory.addresses.is_empty();
+        let open = memory.paused.is_some() || memory.guard != GuardMemory::default();
         Ok((!open && host.is_settled(memory)?).then_some(seen.answer))
     }
+}
+
+/// Service ports as files.
+struct Built {
+    files: FileSet,
+    rendered: Rendered,
+    proxies: Proxies,
+    warnings: Vec<Warning>,
 }
 
 /// Whether one of `groups` is named by `HAPROXY_{n}_GROUP`, or else by `HAPROXY_GROUP`: a list
@@ -286,15 +338,15 @@ fn is_served(app: &App, index: usize, groups: &[String]) -> bool {
     })
 }
 
-/// Who holds a port is remembered; where nothing is, the installed file tells.
+/// Who holds a port is what the installed file says: a run that was killed had no time to remember
+/// it. Ports that the file lacks are held by whom we remember.
 fn incumbents(memory: &State, served: &[ServicePort]) -> BTreeMap<u16, AppId> {
-    if !memory.incumbents.is_empty() {
-        return memory.incumbents.clone();
-    }
-    served
+    let mut incumbents = memory.incumbents.clone();
+    let installed = served
         .iter()
-        .map(|port| (port.service_port, port.app.clone()))
-        .collect()
+        .map(|port| (port.service_port, port.app.clone()));
+    incumbents.extend(installed);
+    incumbents
 }
 
 fn arrange(

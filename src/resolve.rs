@@ -46,17 +46,32 @@ impl Lookup for System {
 pub struct Resolver<L> {
     lookup: L,
     known: BTreeMap<Box<str>, IpAddr>,
+    /// Names that are known from earlier and no longer resolve.
+    stale: BTreeSet<Box<str>>,
+    /// Whether the last service ports had names at all.
+    uses_names: bool,
 }
 
 impl<L: Lookup> Resolver<L> {
     /// Starts from what an earlier run has learnt.
     pub fn new(lookup: L, known: BTreeMap<Box<str>, IpAddr>) -> Self {
-        Self { lookup, known }
+        Self {
+            lookup,
+            known,
+            stale: BTreeSet::new(),
+            uses_names: false,
+        }
     }
 
     /// Names in use and their addresses, to be remembered.
     pub fn known(&self) -> &BTreeMap<Box<str>, IpAddr> {
         &self.known
+    }
+
+    /// Whether the last service ports had names, known or not: then the same answer of Marathon may
+    /// lead to other servers.
+    pub fn uses_names(&self) -> bool {
+        self.uses_names
     }
 
     /// Resolves the names in `ports` and takes out the endpoints whose names never did.
@@ -68,13 +83,17 @@ impl<L: Lookup> Resolver<L> {
             })
             .collect();
         self.known.retain(|name, _| asked.contains(name));
+        self.uses_names = !asked.is_empty();
+        self.stale.clear();
         let mut warnings = Vec::new();
         for (name, error) in self.ask(asked).await {
-            let users = users(ports, &name);
-            warnings.push(match self.known.get(&name) {
-                Some(address) => stale(&name, &error, *address),
-                None => unknown(&name, &error, &users),
-            });
+            match self.known.get(&name) {
+                Some(address) => {
+                    warnings.push(stale(&name, &error, *address));
+                    self.stale.insert(name);
+                }
+                None => warnings.push(unknown(&name, &error, &users(ports, &name))),
+            }
         }
         for port in ports {
             port.endpoints.retain_mut(|endpoint| {
@@ -91,6 +110,33 @@ impl<L: Lookup> Resolver<L> {
             });
         }
         warnings
+    }
+
+    /// Puts addresses in the place of names that were kept and no longer resolve, and says whether
+    /// there were any. HAProxy refuses a file that holds such a name, and with it every change to
+    /// the rest of the file; a file that runs already needs no other.
+    pub fn replace_stale(&self, ports: &mut [ServicePort]) -> bool {
+        let mut any = false;
+        for port in ports {
+            let mut replaced = false;
+            for endpoint in &mut port.endpoints {
+                if let Host::Name(name) = &endpoint.host
+                    && self.stale.contains(name)
+                    && let Some(&address) = self.known.get(name)
+                {
+                    endpoint.host = Host::Ip(address);
+                    replaced = true;
+                }
+            }
+            if replaced {
+                // The removal guard may have put the same server back by its address.
+                let mut seen = BTreeSet::new();
+                port.endpoints
+                    .retain(|e| seen.insert((e.host.clone(), e.port)));
+                any = true;
+            }
+        }
+        any
     }
 
     /// Learns the addresses of all `names` and gives back those without an answer, by name.
@@ -282,6 +328,17 @@ mod tests {
         assert_eq!(shown(&ports), ["10.0.0.7"]);
         assert!(warnings[0].effect.contains("10.0.0.7"), "{}", warnings[0]);
         assert_eq!(resolver.known().len(), 1, "names out of use are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_that_stopped_resolving_can_be_replaced_and_others_stay() {
+        let mut resolver = resolver(&[("h", &["10.0.0.1"])], &[("gone", "10.0.0.7")]);
+        let mut ports = ports(&["h", "gone", "never", "10.0.0.7"]);
+        let _ = resolver.resolve(&mut ports, Names::Keep).await;
+        assert_eq!(shown(&ports), ["h", "gone", "10.0.0.7"]);
+        assert!(resolver.replace_stale(&mut ports));
+        assert_eq!(shown(&ports), ["h", "10.0.0.7"]);
+        assert!(!resolver.replace_stale(&mut ports));
     }
 
     #[tokio::test(start_paused = true)]

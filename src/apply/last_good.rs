@@ -142,21 +142,26 @@ impl List {
         Ok(list.map(|list| list.sets).unwrap_or_default())
     }
 
-    /// Puts the list of `sets` in place and removes copies that are not in it.
+    /// Puts the list of `sets` in place and removes copies that are in none of them.
     fn write(disk: &dyn Disk, folder: &Path, sets: Vec<GoodSet>) -> Result<(), DiskError> {
         let format = FORMAT;
         let list = Self { format, sets };
         disk::replace(disk, &Self::path(folder), &list.text(), FILE_MODE)?;
-        let copies = list.sets.iter().flat_map(GoodSet::copies);
-        let mut wanted: BTreeSet<&str> = copies.map(|copy| &*copy.file).collect();
-        wanted.insert("files.json");
-        for name in disk.list(folder)? {
-            if name.to_str().is_none_or(|name| !wanted.contains(name)) {
-                disk.remove(&folder.join(name))?;
-            }
-        }
-        Ok(())
+        remove_others(disk, folder, &list.sets)
     }
+}
+
+/// Removes copies that are in none of `sets`, and what a run that was killed left behind.
+fn remove_others(disk: &dyn Disk, folder: &Path, sets: &[GoodSet]) -> Result<(), DiskError> {
+    let copies = sets.iter().flat_map(GoodSet::copies);
+    let mut wanted: BTreeSet<&str> = copies.map(|copy| &*copy.file).collect();
+    wanted.insert("files.json");
+    for name in disk.list(folder)? {
+        if name.to_str().is_none_or(|name| !wanted.contains(name)) {
+            disk.remove(&folder.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps `files` as the ones that were last proved to run. Without a state folder, nothing.
@@ -176,7 +181,7 @@ pub fn keep_last_good(
     let new = GoodSet::of(at, files, now);
     let kept = List::read(disk, &folder)?;
     if kept.first().is_some_and(|last| last.has_files_of(&new)) {
-        return Ok(());
+        return remove_others(disk, &folder, &kept);
     }
     disk.make_folder(&folder, FOLDER_MODE)?;
     disk.sync_folder(disk::folder_of(&folder))?;

@@ -13,7 +13,10 @@ use tracing::warn;
 
 use super::reload::{Reloaded, Verified};
 use super::validate::{CheckMessage, Verdict};
-use super::{Balancer, FileSet, Installation, install, keep_last_good, recover, restore_last_good};
+use super::{
+    Balancer, FileSet, Installation, Recovered, good_sets, install, keep_last_good, load_last_good,
+    recover, restore_last_good,
+};
 use crate::disk::{Digest, Disk};
 use crate::haproxy::structure_hash;
 use crate::state::{Applied, Pending, State, Time};
@@ -92,22 +95,52 @@ impl<B: Balancer> Host<'_, B> {
         text(self.disk, &self.at.cfg)
     }
 
+    /// The `haproxy.cfg` that HAProxy was last proved to run, where the installed one is neither
+    /// that nor one that we were about to bring it to: somebody took it away or wrote over it.
+    #[must_use]
+    pub fn cfg_behind(&self, installed: Option<&str>, memory: &State) -> Option<String> {
+        let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
+        let pending = memory.pending.as_ref().map(|pending| pending.cfg_hash);
+        let hash = installed.map(|text| Digest::of(text.as_bytes()));
+        if hash.is_some() && (hash == applied || hash == pending) {
+            return None;
+        }
+        load_last_good(self.disk, self.at)
+            .unwrap_or_else(|error| {
+                warn!("the good files that were kept cannot be read: {error}");
+                None
+            })
+            .map(|files| files.cfg)
+    }
+
     /// Whether the installed files are those that HAProxy was proved to run, and nothing is open.
     /// An installation that was broken off is brought to its end first.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn is_settled(&self, memory: &State) -> Result<bool> {
-        recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
         let Some(applied) = memory.applied.as_ref().filter(|_| memory.pending.is_none()) else {
             return Ok(false);
         };
+        self.recover()?;
         let maps = applied.map_hashes.keys().map(String::as_str);
         let Some(files) = installed(self.disk, self.at, maps)? else {
             return Ok(false);
         };
-        // The moment matters to no comparison.
-        Ok(Wish::new(&files, applied.at).is_proved(memory))
+        // Files that could not be kept, on a full disk, are yet to be.
+        let kept = good_sets(self.disk, self.at).unwrap_or_default();
+        Ok(is_applied(&files, memory) && kept.first().is_some_and(|last| last.is(&files)))
+    }
+
+    /// Brings an installation that was broken off to its end, and says whether files were changed
+    /// by that.
+    fn recover(&self) -> Result<bool> {
+        let recovery =
+            recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
+        for warning in recovery.warnings {
+            warn!("{warning}");
+        }
+        Ok(recovery.recovered == Recovered::Finished)
     }
 
     /// Brings HAProxy to `wanted`, as far as it can be done; `memory` learns what came of it, and
@@ -123,11 +156,16 @@ impl<B: Balancer> Host<'_, B> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
-        recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
-        let before = installed(self.disk, self.at, wanted.maps.keys().map(String::as_str))?;
-        let same = before.as_ref() == Some(wanted);
+        // HAProxy was not told of what was only now finished, whatever is remembered.
+        let finished = self.recover()?;
         let wish = Wish::new(wanted, now);
-        if same && wish.is_proved(memory) {
+        let obsolete = wish.obsolete_maps(memory);
+        let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
+        let before = installed(self.disk, self.at, maps)?;
+        let same = before.as_ref() == Some(wanted);
+        if same && !finished && self.is_proved(wanted, memory) {
+            // Nothing is done here unless the disk was full when they were proved.
+            self.keep(wanted, now);
             return Ok(Outcome::Unchanged);
         }
         if let Some(waiting) = wish.waits(memory) {
@@ -142,7 +180,6 @@ impl<B: Balancer> Host<'_, B> {
             // A kill between the installation and the reload must not look like a success.
             memory.pending = Some(wish.pending(memory, "it was not tried yet", Duration::ZERO));
             remember(memory);
-            let obsolete = wish.obsolete_maps(memory);
             let installed = install(self.disk, self.at, wanted, &obsolete)
                 .context("the new files cannot be installed")?;
             for warning in installed.warnings {
@@ -152,14 +189,13 @@ impl<B: Balancer> Host<'_, B> {
         match self.balancer.reload(wanted, self.at).await {
             Ok(Reloaded::NotRunning) => {
                 wish.proved(memory, &described(&Reloaded::NotRunning).0, None);
+                self.keep(wanted, now);
                 Ok(Outcome::NotRunning)
             }
             Ok(reloaded) => {
                 let (how, pid) = described(&reloaded);
                 wish.proved(memory, &how, pid);
-                if let Err(error) = keep_last_good(self.disk, self.at, wanted, now) {
-                    warn!("the good files cannot be kept for later: {error}");
-                }
+                self.keep(wanted, now);
                 Ok(Outcome::Applied { how })
             }
             Err(error) => self.fall_back(&wish, before.as_ref(), &error.to_string(), memory),
@@ -171,14 +207,31 @@ impl<B: Balancer> Host<'_, B> {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn leave(&self, wanted: &FileSet, memory: &State, now: Time) -> Result<Outcome> {
-        recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
+    pub fn leave(&self, wanted: &FileSet, memory: &State) -> Result<Outcome> {
+        let finished = self.recover()?;
         let maps = wanted.maps.keys().map(String::as_str);
         let same = installed(self.disk, self.at, maps)?.as_ref() == Some(wanted);
-        if same && is_proved(wanted, memory, now) {
+        if same && !finished && self.is_proved(wanted, memory) {
             return Ok(Outcome::Unchanged);
         }
         Ok(Outcome::Paused)
+    }
+
+    /// Whether HAProxy was proved to run just these files, which are installed. Without any memory
+    /// the files that are kept tell.
+    fn is_proved(&self, files: &FileSet, memory: &State) -> bool {
+        if memory.applied.is_none() && memory.pending.is_none() {
+            let kept = good_sets(self.disk, self.at).unwrap_or_default();
+            return kept.first().is_none_or(|last| last.is(files));
+        }
+        is_proved(files, memory)
+    }
+
+    /// Keeps files that HAProxy runs, or will read when it starts.
+    fn keep(&self, good: &FileSet, now: Time) {
+        if let Err(error) = keep_last_good(self.disk, self.at, good, now) {
+            warn!("the good files cannot be kept for later: {error}");
+        }
     }
 
     /// HAProxy goes on with what it runs; the files on the disk become that again, so that a
@@ -195,27 +248,29 @@ impl<B: Balancer> Host<'_, B> {
             attempts,
             ..wish.pending(memory, error, pause(attempts))
         };
-        let next_try_at = pending.next_try_at;
-        memory.pending = Some(pending);
-        let failed_maps: Vec<String> = wish.files.maps.keys().cloned().collect();
-        let restored = restore_last_good(self.disk, self.at, &failed_maps)
-            .context("the last good files cannot be restored")?;
-        if restored.is_none()
-            && let Some(before) = before.filter(|before| *before != wish.files)
-        {
-            install(
-                self.disk,
-                self.at,
-                before,
-                &failed_maps_besides(before, &failed_maps),
-            )
-            .context("the files that were installed before cannot be restored")?;
-        }
-        Ok(Outcome::ReloadFailed {
+        let failed = Outcome::ReloadFailed {
             error: error.to_owned(),
             attempts,
-            next_try_at,
-        })
+            next_try_at: pending.next_try_at,
+        };
+        memory.pending = Some(pending);
+        let failed_maps: Vec<String> = wish.files.maps.keys().cloned().collect();
+        let before = before.filter(|before| *before != wish.files);
+        // Where the disk was full, the files that are kept are older than those that are proved.
+        let proved = before.filter(|before| is_applied(before, memory));
+        if proved.is_none()
+            && restore_last_good(self.disk, self.at, &failed_maps)
+                .context("the last good files cannot be restored")?
+                .is_some()
+        {
+            return Ok(failed);
+        }
+        if let Some(before) = proved.or(before) {
+            let obsolete = failed_maps_besides(before, &failed_maps);
+            install(self.disk, self.at, before, &obsolete)
+                .context("the files that were installed before cannot be restored")?;
+        }
+        Ok(failed)
     }
 }
 
@@ -235,10 +290,16 @@ fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
     }
 }
 
-/// Whether HAProxy was proved to run just these files, as far as is remembered.
+/// Whether HAProxy was proved to run just these files, as far as is remembered. Without any memory
+/// the installed ones are taken for proved: to reload on suspicion would cost every host a reload at
+/// every loss.
 #[must_use]
-pub fn is_proved(files: &FileSet, memory: &State, now: Time) -> bool {
-    Wish::new(files, now).is_proved(memory)
+pub fn is_proved(files: &FileSet, memory: &State) -> bool {
+    match (&memory.applied, &memory.pending) {
+        (_, Some(_)) => false,
+        (None, None) => true,
+        (Some(_), None) => is_applied(files, memory),
+    }
 }
 
 /// The set as it is installed, with those of `maps` that are there; `None` where there is no
@@ -270,6 +331,21 @@ fn text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
     Ok(content.and_then(|content| String::from_utf8(content).ok()))
 }
 
+/// Whether HAProxy was proved to run just these files.
+fn is_applied(files: &FileSet, memory: &State) -> bool {
+    memory.applied.as_ref().is_some_and(|applied| {
+        applied.cfg_hash == Digest::of(files.cfg.as_bytes())
+            && applied.map_hashes == map_hashes(files)
+    })
+}
+
+fn map_hashes(files: &FileSet) -> BTreeMap<String, Digest> {
+    let hash = |text: &String| Digest::of(text.as_bytes());
+    let maps = files.maps.iter();
+    maps.map(|(name, text)| (name.clone(), hash(text)))
+        .collect()
+}
+
 fn failed_maps_besides(before: &FileSet, failed: &[String]) -> Vec<String> {
     failed
         .iter()
@@ -297,27 +373,6 @@ impl<'a> Wish<'a> {
             cfg_hash: Digest::of(files.cfg.as_bytes()),
             now,
         }
-    }
-
-    /// Whether HAProxy was proved to run just these files. Without any memory the installed ones
-    /// are taken for proved: to reload on suspicion would cost every host one at every loss.
-    fn is_proved(&self, memory: &State) -> bool {
-        match (&memory.applied, &memory.pending) {
-            (_, Some(_)) => false,
-            (None, None) => true,
-            (Some(applied), None) => {
-                applied.cfg_hash == self.cfg_hash && applied.map_hashes == self.map_hashes()
-            }
-        }
-    }
-
-    fn map_hashes(&self) -> BTreeMap<String, Digest> {
-        let hash = |text: &String| Digest::of(text.as_bytes());
-        self.files
-            .maps
-            .iter()
-            .map(|(name, text)| (name.clone(), hash(text)))
-            .collect()
     }
 
     /// Maps that HAProxy was brought to before and that are no longer wanted.
@@ -368,7 +423,7 @@ impl<'a> Wish<'a> {
         memory.pending = None;
         memory.applied = Some(Applied {
             cfg_hash: self.cfg_hash,
-            map_hashes: self.map_hashes(),
+            map_hashes: map_hashes(self.files),
             structure_hash: Some(structure_hash(&self.files.cfg)),
             at: self.now,
             how: how.to_owned(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use installed::served;
 
-use crate::cluster::{AppId, Endpoint, Host, ServicePort};
+use crate::cluster::{Endpoint, Host, ServicePort};
 use crate::disk::Digest;
 use crate::state::{GuardMemory, Time};
 
@@ -72,7 +72,9 @@ impl fmt::Display for Held {
     }
 }
 
-type Key<'a> = (&'a AppId, u16);
+/// The app's name as sections carry it, and its service port: an installed file does not tell `/`
+/// from `_`.
+type Key = (String, u16);
 type Address<'a> = (&'a Host, u16);
 
 /// Puts back into `fresh` what it lacks of `served`, when that is most of it and too few fetches
@@ -113,8 +115,30 @@ pub fn hold(
     )
 }
 
+/// What is served where HAProxy may still run a file `behind` the installed one: all of either,
+/// with those of the installed file last. Of a section that both have, the one with more servers.
+#[must_use]
+pub fn with_those_behind(
+    mut installed: Vec<ServicePort>,
+    behind: Option<Vec<ServicePort>>,
+) -> Vec<ServicePort> {
+    let positions: BTreeMap<Key, usize> = installed.iter().map(key).zip(0..).collect();
+    let mut served = Vec::new();
+    for port in behind.into_iter().flatten() {
+        match positions.get(&key(&port)) {
+            None => served.push(port),
+            Some(&at) if installed[at].endpoints.len() < port.endpoints.len() => {
+                installed[at] = port;
+            }
+            Some(_) => (),
+        }
+    }
+    served.append(&mut installed);
+    served
+}
+
 /// What `fresh` lacks, by service port.
-struct Losses<'a>(BTreeMap<Key<'a>, Loss<'a>>);
+struct Losses<'a>(BTreeMap<Key, Loss<'a>>);
 
 enum Loss<'a> {
     /// The whole service port.
@@ -126,15 +150,13 @@ enum Loss<'a> {
 
 impl<'a> Losses<'a> {
     fn of(served: &'a [ServicePort], fresh: &[ServicePort]) -> Self {
-        let mut now: BTreeMap<Key<'_>, BTreeSet<Address<'_>>> = BTreeMap::new();
+        let mut now: BTreeMap<Key, BTreeSet<Address<'_>>> = BTreeMap::new();
         for port in fresh {
-            now.entry((&port.app, port.service_port))
-                .or_default()
-                .extend(addresses(port));
+            now.entry(key(port)).or_default().extend(addresses(port));
         }
         let mut losses = BTreeMap::new();
         for port in served {
-            let key = (&port.app, port.service_port);
+            let key = key(port);
             let Some(present) = now.get(&key) else {
                 losses.insert(key, Loss::Whole(port));
                 continue;
@@ -176,8 +198,8 @@ impl<'a> Losses<'a> {
     /// Equal for fetches that lack the same.
     fn fingerprint(&self) -> String {
         let mut parts = Vec::new();
-        for ((app, service_port), loss) in &self.0 {
-            parts.push(format!("{app}:{service_port}"));
+        for ((name, service_port), loss) in &self.0 {
+            parts.push(format!("{name}:{service_port}"));
             if let Loss::Servers { gone, .. } = loss {
                 parts.extend(
                     gone.iter()
@@ -188,15 +210,15 @@ impl<'a> Losses<'a> {
         Digest::of(parts.join(" ").as_bytes()).short(16)
     }
 
-    fn owned(self) -> Vec<(AppId, u16, OwnedLoss)> {
-        let owned = |((app, service_port), loss): (Key<'_>, Loss<'_>)| {
+    fn owned(self) -> Vec<(Key, OwnedLoss)> {
+        let owned = |(key, loss): (Key, Loss<'_>)| {
             let loss = match loss {
                 Loss::Whole(port) => OwnedLoss::Whole(port.clone()),
                 Loss::Servers { gone, .. } => {
                     OwnedLoss::Servers(gone.into_iter().cloned().collect())
                 }
             };
-            (app.clone(), service_port, loss)
+            (key, loss)
         };
         self.0.into_iter().map(owned).collect()
     }
@@ -205,6 +227,10 @@ impl<'a> Losses<'a> {
 enum OwnedLoss {
     Whole(ServicePort),
     Servers(Vec<Endpoint>),
+}
+
+fn key(port: &ServicePort) -> Key {
+    (port.app.safe_path(), port.service_port)
 }
 
 fn addresses(port: &ServicePort) -> impl Iterator<Item = Address<'_>> {
@@ -231,17 +257,12 @@ fn count(memory: &mut GuardMemory, fingerprint: String, now: Time) -> u32 {
     memory.agreeing_fetches
 }
 
-fn put_back(mut fresh: Vec<ServicePort>, lost: Vec<(AppId, u16, OwnedLoss)>) -> Vec<ServicePort> {
-    for (app, service_port, loss) in lost {
+fn put_back(mut fresh: Vec<ServicePort>, lost: Vec<(Key, OwnedLoss)>) -> Vec<ServicePort> {
+    let positions: BTreeMap<Key, usize> = fresh.iter().map(key).zip(0..).collect();
+    for (key, loss) in lost {
         match loss {
             OwnedLoss::Whole(port) => fresh.push(port),
-            OwnedLoss::Servers(gone) => {
-                let same =
-                    |port: &&mut ServicePort| port.app == app && port.service_port == service_port;
-                if let Some(port) = fresh.iter_mut().find(same) {
-                    port.endpoints.extend(gone);
-                }
-            }
+            OwnedLoss::Servers(gone) => fresh[positions[&key]].endpoints.extend(gone),
         }
     }
     fresh
@@ -252,6 +273,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::cluster::AppId;
 
     fn at(seconds: u64) -> Time {
         Time::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds))

@@ -81,10 +81,10 @@ impl Client {
         })
     }
 
-    /// From now on a body with this digest, which was read before, is [`Cluster::AsBefore`]: to
+    /// From now on a body with this digest, and no other, is [`Cluster::AsBefore`]: to
     /// read a large answer costs several times what it costs to recognise it.
-    pub fn recognise(&mut self, known: Digest) {
-        self.known = Some(known);
+    pub fn recognise(&mut self, known: Option<Digest>) {
+        self.known = known;
     }
 
     /// Asks this address first from now on, as shown in [`Answer::from`]. One that is not

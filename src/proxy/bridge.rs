@@ -142,12 +142,9 @@ fn rank<'a>(
     incumbent: Option<&AppId>,
 ) -> (bool, bool, Option<&'a str>, &'a AppId) {
     let date = listen.last_config_change_at.as_deref();
-    (
-        incumbent != Some(&listen.owner.app),
-        date.is_none(),
-        date,
-        &listen.owner.app,
-    )
+    // An installed file tells the name of the section, from which `/` and `_` cannot be told apart.
+    let is_incumbent = incumbent.is_some_and(|app| app.safe_path() == listen.owner.app.safe_path());
+    (!is_incumbent, date.is_none(), date, &listen.owner.app)
 }
 
 fn clash(loser: &Listen, winner: &Listen) -> Warning {

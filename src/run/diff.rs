@@ -29,7 +29,7 @@ pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
         Paint::Plain
     };
     let text = differences(&look, paint);
-    let is_waiting = !is_proved(&look.plan.files, &look.memory, look.now);
+    let is_waiting = !is_proved(&look.plan.files, &look.memory);
     if text.is_empty() {
         if !is_waiting {
             return Ok(ExitCode::SUCCESS);

@@ -23,7 +23,6 @@ pub(super) struct Look {
     pub(super) installed: Option<FileSet>,
     pub(super) at: Installation,
     pub(super) memory: State,
-    pub(super) now: Time,
 }
 
 /// Looks, and says what is left out.
@@ -65,6 +64,5 @@ pub(super) async fn look(config: &Config) -> Result<Look> {
         installed,
         at,
         memory,
-        now,
     })
 }

@@ -173,7 +173,11 @@ impl Writable {
     #[must_use]
     pub fn open(disk: &dyn Disk, folder: Folder) -> (Self, State, Option<String>) {
         let (state, unread, on_disk) = folder.read(disk);
-        let made = make_folder(disk, folder.path());
+        let made = match on_disk {
+            // What was read from it is there, and with it the last good files.
+            OnDisk::Ours(Some(_)) => Ok(()),
+            _ => make_folder(disk, folder.path()),
+        };
         let writable = Self {
             exists: made.is_ok(),
             folder,
@@ -187,7 +191,7 @@ impl Writable {
         (writable, state, unread.or(unmade))
     }
 
-    /// Where the folder lies; `None` where it could not be made.
+    /// Where the folder lies; `None` where it could not be made so far.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.exists.then_some(self.folder.path())
@@ -199,6 +203,16 @@ impl Writable {
         &self.folder
     }
 
+    /// Makes the folder if that failed before: a program that runs on must not need a restart to
+    /// remember again.
+    fn make(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        if !self.exists {
+            make_folder(disk, self.folder.path())?;
+            self.exists = true;
+        }
+        Ok(())
+    }
+
     /// Saves the state if it differs from what is saved. Returns a warning when that fails for the
     /// first time in a row: the next run remembers what was saved last.
     pub fn save(&mut self, disk: &dyn Disk, state: &State) -> Option<String> {
@@ -207,10 +221,12 @@ impl Writable {
         };
         let content = text_of(state);
         let digest = Digest::of(&content);
-        if !self.exists || saved == Some(digest) {
+        if saved == Some(digest) {
             return None;
         }
-        let replaced = disk::replace(disk, &self.folder.state_path(), &content, FILE_MODE);
+        let replaced = self
+            .make(disk)
+            .and_then(|()| disk::replace(disk, &self.folder.state_path(), &content, FILE_MODE));
         self.state = OnDisk::Ours(replaced.is_ok().then_some(digest));
         self.complain(replaced)
     }
@@ -219,10 +235,12 @@ impl Writable {
     /// warning as [`Writable::save`] does.
     pub fn save_snapshot(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Option<String> {
         let digest = Digest::of(bytes);
-        if !self.exists || self.snapshot == Some(digest) {
+        if self.snapshot == Some(digest) {
             return None;
         }
-        let replaced = disk::replace(disk, &self.folder.snapshot_path(), bytes, FILE_MODE);
+        let replaced = self
+            .make(disk)
+            .and_then(|()| disk::replace(disk, &self.folder.snapshot_path(), bytes, FILE_MODE));
         self.snapshot = replaced.is_ok().then_some(digest);
         self.complain(replaced)
     }

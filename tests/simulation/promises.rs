@@ -1,0 +1,276 @@
+//! What has to hold after every turn, told from the outside: by what the cluster asked for, what
+//! lies on the disk and what HAProxy runs. Nothing here knows how the program decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use haproxy_marathon_bridge::apply::{FileSet, Outcome};
+
+use crate::cluster::Sections;
+use crate::haproxy::{Haproxy, Process};
+use crate::world::Ended;
+
+/// A promise that was not kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Broken(pub(crate) String);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn broken<T>(what: impl Into<String>) -> Result<T, Broken> {
+    Err(Broken(what.into()))
+}
+
+/// What was there before a turn, what is there after it, and what was asked for in between.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: u64,
+    pub(crate) before: Option<&'a FileSet>,
+    pub(crate) after: Option<&'a FileSet>,
+    pub(crate) ran_before: Option<&'a Process>,
+    /// `None` where Marathon gave no answer.
+    pub(crate) answered: Option<&'a Sections>,
+    pub(crate) allow_removal: bool,
+    pub(crate) ended: &'a Ended,
+    pub(crate) haproxy: &'a Haproxy,
+    /// HAProxy was started again, or told more than it confirmed, while the turn went on.
+    pub(crate) meddled: bool,
+    /// The last good files, as far as the program could read them.
+    pub(crate) kept: Option<FileSet>,
+}
+
+/// What an outsider remembers from turn to turn.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// Answers of Marathon, the latest last, and whether the program may have forgotten them.
+    answers: Vec<(u64, Sections, bool)>,
+    /// What a turn last installed with success.
+    settled: Option<FileSet>,
+}
+
+impl Watch {
+    pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Result<(), Broken> {
+        let haproxy = turn.haproxy;
+        let told = haproxy.checks.get() + haproxy.reloads.get();
+        let runs = haproxy.running.borrow();
+        let Some(answered) = turn.answered else {
+            if turn.before != turn.after || runs.as_ref() != turn.ran_before || told > 0 {
+                return broken("a turn without an answer of Marathon changed something");
+            }
+            return Ok(());
+        };
+        let is_forgotten = matches!(turn.ended, Ended::Killed);
+        self.answers
+            .push((turn.now, answered.clone(), is_forgotten));
+        self.check_removal(turn)?;
+        if let Ended::Done(Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning) =
+            turn.ended
+        {
+            self.settled = turn.after.cloned();
+        }
+        match turn.ended {
+            Ended::Done(Outcome::Unchanged) => {
+                if told > 0 || turn.before != turn.after || runs.as_ref() != turn.ran_before {
+                    return broken("a turn that says Unchanged changed something");
+                }
+                check_served(turn, answered)
+            }
+            Ended::Done(Outcome::Applied { .. }) => {
+                if runs.as_ref().map(|process| &process.files) != turn.after {
+                    return broken("a turn that says Applied left HAProxy with other files");
+                }
+                check_served(turn, answered)
+            }
+            Ended::Done(Outcome::NotRunning) => {
+                if runs.is_some() {
+                    return broken("a turn says NotRunning of a HAProxy that runs");
+                }
+                check_served(turn, answered)
+            }
+            Ended::Done(
+                Outcome::Rejected { .. }
+                | Outcome::Paused
+                | Outcome::ReloadFailed { .. }
+                | Outcome::Waiting { .. },
+            )
+            | Ended::Failed(_) => {
+                if !turn.meddled && runs.as_ref() != turn.ran_before {
+                    return broken("a turn that came to nothing changed what HAProxy runs");
+                }
+                Ok(())
+            }
+            Ended::Killed => Ok(()),
+        }
+    }
+
+    /// Most of what is served never goes at once, unless several answers agree that it should.
+    fn check_removal(&self, turn: &Turn<'_>) -> Result<(), Broken> {
+        let in_service = turn.ran_before.map(|process| &process.files);
+        let in_service = in_service.or(self.settled.as_ref());
+        // What somebody else had HAProxy read in between, the program cannot know.
+        let is_known = in_service == turn.before
+            || in_service == self.settled.as_ref() && in_service == turn.kept.as_ref();
+        // To go back to what was last proved is to remove nothing.
+        let cfg = |files: &FileSet| files.cfg.clone();
+        let after = turn.after.map(cfg);
+        let is_back = [&self.settled, &turn.kept]
+            .map(|files| files.as_ref().map(cfg))
+            .contains(&after);
+        if turn.before == turn.after || is_back || !is_known {
+            return Ok(());
+        }
+        let before = counts_of(in_service);
+        let after = counts_of(turn.after);
+        // A file of ours that HAProxy was not yet brought to counts as one that it was.
+        let is_ours = turn
+            .before
+            .is_some_and(|files| !files.cfg.contains("by-hand"));
+        if turn.allow_removal
+            || !is_most(&before, &after)
+            || is_ours && !is_most(&counts_of(turn.before), &after)
+        {
+            return Ok(());
+        }
+        let mut agreeing = 0;
+        let mut last_at: Option<u64> = None;
+        for (at, answer, is_forgotten) in self.answers.iter().rev() {
+            let counts = answer
+                .iter()
+                .map(|(title, asked)| (title.clone(), asked.must.len()));
+            if !is_most(&before, &counts.collect()) {
+                if *is_forgotten {
+                    continue;
+                }
+                break;
+            }
+            if last_at.is_none_or(|last| last.abs_diff(*at) >= 10) {
+                agreeing += 1;
+                last_at = Some(*at);
+            }
+        }
+        if agreeing < 3 {
+            return broken(format!(
+                "most of what was served went, and {agreeing} answers agree: {before:?} → {after:?}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Servers by section.
+type Counts = BTreeMap<String, usize>;
+
+fn counts_of(files: Option<&FileSet>) -> Counts {
+    let sections = sections_of(files).into_iter();
+    sections
+        .map(|(title, section)| (title, section.servers.len()))
+        .collect()
+}
+
+/// More than half of the service ports or of the servers, and at least three.
+fn is_most(before: &Counts, after: &Counts) -> bool {
+    let ports = before
+        .keys()
+        .filter(|title| !after.contains_key(*title))
+        .count();
+    let lost = |(title, servers): (&String, &usize)| {
+        servers.saturating_sub(after.get(title).copied().unwrap_or(0))
+    };
+    let servers: usize = before.iter().map(lost).sum();
+    let most = |lost: usize, of: usize| lost >= 3 && lost * 2 > of;
+    most(ports, before.len()) || most(servers, before.values().sum())
+}
+
+/// Everything that was asked for is served, one bad app or not.
+fn check_served(turn: &Turn<'_>, answered: &Sections) -> Result<(), Broken> {
+    let before = sections_of(turn.before);
+    let after = sections_of(turn.after);
+    let holders: BTreeMap<u16, &String> = after.iter().map(|(title, s)| (s.port, title)).collect();
+    if holders.len() < after.len() {
+        return broken("two sections listen on one port");
+    }
+    for (title, asked) in answered {
+        let Some(section) = after.get(title) else {
+            let Some(holder) = holders.get(&asked.service_port) else {
+                return broken(format!("{title} is asked for and not served"));
+            };
+            if before.contains_key(title) {
+                return broken(format!("{title} had its port and lost it to {holder}"));
+            }
+            continue;
+        };
+        if !section.servers.is_superset(&asked.must) {
+            return broken(format!("{title} lacks servers: {section:?} of {asked:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// In the end the files are just what the cluster asks for, and HAProxy runs them.
+pub(crate) fn check_converged(asked: &Sections, haproxy: &Haproxy) -> Result<(), Broken> {
+    let installed = haproxy.installed();
+    let sections = sections_of(installed.as_ref());
+    for (title, section) in &sections {
+        let Some(asked) = asked.get(title) else {
+            return broken(format!("{title} is served, and nobody asks for it"));
+        };
+        let all: BTreeSet<_> = asked.must.union(&asked.may).cloned().collect();
+        if !section.servers.is_superset(&asked.must) || !section.servers.is_subset(&all) {
+            return broken(format!("{title} has {section:?}, asked for is {asked:?}"));
+        }
+    }
+    let served: BTreeSet<u16> = sections.values().map(|section| section.port).collect();
+    if let Some((title, _)) = asked
+        .iter()
+        .find(|(_, asked)| !served.contains(&asked.service_port))
+    {
+        return broken(format!("{title} is asked for, and its port is not served"));
+    }
+    let runs = haproxy.running.borrow();
+    if runs.as_ref().map(|process| &process.files) != installed.as_ref() {
+        return broken(format!(
+            "HAProxy runs other files than those installed: {runs:?}"
+        ));
+    }
+    Ok(())
+}
+
+/// A section of an app in a file.
+#[derive(Clone, Debug, Default)]
+struct Section {
+    port: u16,
+    servers: BTreeSet<String>,
+}
+
+fn sections_of(files: Option<&FileSet>) -> BTreeMap<String, Section> {
+    let mut sections: BTreeMap<String, Section> = BTreeMap::new();
+    let mut title = None;
+    for line in files.map(|files| files.cfg.lines()).into_iter().flatten() {
+        if !line.starts_with(' ') {
+            title = line
+                .strip_prefix("listen ")
+                .filter(|title| !matches!(*title, "stats" | "by-hand"));
+            continue;
+        }
+        let Some(title) = title else {
+            continue;
+        };
+        let section = sections.entry(title.to_owned()).or_default();
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words[..] {
+            ["bind", address] => {
+                let port = address
+                    .rsplit_once(':')
+                    .and_then(|(_, port)| port.parse().ok());
+                section.port = port.unwrap_or_default();
+            }
+            ["server", _, address, ..] => {
+                section.servers.insert(address.to_owned());
+            }
+            _ => (),
+        }
+    }
+    sections
+}

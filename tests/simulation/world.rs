@@ -1,0 +1,434 @@
+//! One simulated host: its disk, its HAProxy, its clock, and the program on it, taken through what
+//! a seed decides.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome, load_last_good};
+use haproxy_marathon_bridge::cluster::ServingTasks;
+use haproxy_marathon_bridge::config::{Names as NamesWanted, TemplateSet};
+use haproxy_marathon_bridge::cycle::Stages;
+use haproxy_marathon_bridge::disk::{Digest, Disk as _, Fault, FaultyDisk, MemoryDisk, PowerCut};
+use haproxy_marathon_bridge::render::Renderer;
+use haproxy_marathon_bridge::resolve::Resolver;
+use haproxy_marathon_bridge::state::{Folder, Time, Writable};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use crate::cluster::{Cluster, Form, Names, Outside, SimulatedDns, SimulatedMarathon};
+use crate::haproxy::{Haproxy, Process, ReloadFault, Seen};
+use crate::program::Program;
+use crate::promises::{Broken, Turn, Watch, check_converged};
+use crate::random::Random;
+
+pub(crate) const CFG: &str = "/simulated/haproxy/haproxy.cfg";
+const STATE: &str = "/simulated/state";
+
+/// So many turns may pass after the last fault before all is well: three fetches that agree on a
+/// removal, and others for what was left undone.
+const TURNS_TO_CONVERGE: usize = 6;
+
+/// Until then, what looks settled may be a removal that is held back.
+const TURNS_TO_AGREE: usize = 3;
+
+/// A program that goes on running saves its `state.json` in so many steps.
+const STEPS_OF_A_SAVE: usize = 5;
+
+/// What one seed stands for.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    maps: bool,
+    form: Form,
+    /// Addresses stand in the file where Marathon wrote names.
+    numeric: bool,
+    /// A reload starts a HAProxy that does not run.
+    starts_haproxy: bool,
+    apps: usize,
+    pub(crate) steps: usize,
+}
+
+impl Setting {
+    fn of(random: &mut Random) -> Self {
+        Self {
+            maps: random.percent(30),
+            form: random.pick(&[Form::Json, Form::Json, Form::Json, Form::Text]),
+            numeric: random.percent(50),
+            starts_haproxy: random.percent(60),
+            apps: random.below(9),
+            steps: 12 + random.below(20),
+        }
+    }
+}
+
+/// How a turn ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Killed,
+    Failed(String),
+    Done(Outcome),
+}
+
+impl Ended {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Failed(_) => "failed",
+            Self::Done(Outcome::Unchanged) => "unchanged",
+            Self::Done(Outcome::Applied { .. }) => "applied",
+            Self::Done(Outcome::NotRunning) => "not running",
+            Self::Done(Outcome::Rejected { .. }) => "rejected",
+            Self::Done(Outcome::ReloadFailed { .. }) => "reload failed",
+            Self::Done(Outcome::Waiting { .. }) => "waiting",
+            Self::Done(Outcome::Paused) => "paused",
+        }
+    }
+}
+
+pub(crate) struct World<'a> {
+    seed: u64,
+    pub(crate) setting: Setting,
+    runtime: &'a Runtime,
+    /// Seconds since 1970.
+    pub(crate) now: u64,
+    pub(crate) disk: Arc<MemoryDisk>,
+    pub(crate) outside: Rc<Outside>,
+    pub(crate) haproxy: Haproxy,
+    program: Option<Program>,
+    /// Templates cost more to compile than a turn takes, and remember nothing that matters.
+    renderer: Option<Renderer>,
+    /// What is wrong with the disk until somebody mends it.
+    pub(crate) lasting: Option<Fault>,
+    watch: Watch,
+    /// What the program knows is not what was saved.
+    unsaved: bool,
+    /// What was remembered is lost, so that nobody knows whether HAProxy runs what is installed.
+    pub(crate) forgot: bool,
+    /// How many steps the last turn took on the disk.
+    last_steps: usize,
+    /// One line for everything that happened.
+    trace: Option<Vec<String>>,
+    /// How often what came about.
+    pub(crate) seen: BTreeMap<&'static str, usize>,
+}
+
+impl<'a> World<'a> {
+    /// `traced`: what happens is written down, which costs more than what happens.
+    pub(crate) fn new(seed: u64, traced: bool, runtime: &'a Runtime) -> Self {
+        let random = &mut Random::new(seed);
+        let setting = Setting::of(random);
+        let disk = Arc::new(MemoryDisk::new());
+        disk.put(Path::new(CFG), b"global\n  daemon\n");
+        disk.put_folder(Path::new("/simulated"));
+        let outside = Rc::new(Outside {
+            cluster: RefCell::new(Cluster::of_size(setting.apps, random)),
+            names: RefCell::new(Names::default()),
+            source_fault: Cell::default(),
+            form: setting.form,
+            numeric: setting.numeric,
+            answered: RefCell::default(),
+        });
+        let haproxy = Haproxy::new(
+            Arc::clone(&disk),
+            Rc::clone(&outside),
+            Path::new(CFG),
+            setting.starts_haproxy,
+        );
+        Self {
+            seed,
+            runtime,
+            now: 1_800_000_000,
+            disk,
+            outside,
+            haproxy,
+            program: None,
+            renderer: None,
+            lasting: None,
+            watch: Watch::default(),
+            unsaved: false,
+            forgot: false,
+            last_steps: 0,
+            trace: traced.then(|| vec![format!("seed {seed}: {setting:?}")]),
+            seen: BTreeMap::new(),
+            setting,
+        }
+    }
+
+    /// Everything that the seed decides, steps in `without` left out, and then peace.
+    pub(crate) fn run(&mut self, without: &[usize]) -> Result<(), Broken> {
+        for step in 0..self.setting.steps {
+            if !without.contains(&step) {
+                self.note(&format!("step {step}"));
+                self.step(&mut Random::of_part(self.seed, step))?;
+            }
+        }
+        self.note("peace");
+        self.peace()
+    }
+
+    /// Something happens, and a turn is taken.
+    fn step(&mut self, random: &mut Random) -> Result<(), Broken> {
+        self.pass_time(random);
+        for _ in 0..random.below(3) {
+            self.event(random);
+            self.check_host()?;
+        }
+        let fault = self.next_fault(random);
+        let allow_removal = random.percent(3);
+        let power_fails = random.percent(30);
+        let cut = random.pick(&[PowerCut::LosesNames, PowerCut::KeepsNames]);
+        let ended = self.turn(fault, allow_removal)?;
+        if matches!(ended, Ended::Killed) && power_fails {
+            self.power_cut(cut);
+            self.check_host()?;
+        }
+        self.after_turn();
+        Ok(())
+    }
+
+    /// After the last fault, all that the cluster asks for comes true within a few turns, and then
+    /// nothing is touched any more.
+    fn peace(&mut self) -> Result<(), Broken> {
+        self.heal();
+        self.check_host()?;
+        if self.forgot {
+            // Whoever remembers nothing takes what is installed for what runs; the next change
+            // makes up for it.
+            self.outside.cluster.borrow_mut().deploy_alone();
+            self.count("peace without memory");
+        }
+        let mut turns = 0;
+        loop {
+            self.now += 700;
+            turns += 1;
+            let ended = self.turn(Fault::None, false)?;
+            self.start_haproxy_if_down();
+            if matches!(ended, Ended::Done(Outcome::Unchanged)) && turns > TURNS_TO_AGREE {
+                break;
+            }
+            if turns > TURNS_TO_CONVERGE {
+                return Err(Broken(format!(
+                    "{turns} turns after the last fault it still goes on"
+                )));
+            }
+        }
+        check_converged(&self.outside.asked(), &self.haproxy)?;
+        self.check_quiet_turn()
+    }
+
+    fn check_quiet_turn(&mut self) -> Result<(), Broken> {
+        let look = |disk: &MemoryDisk| disk.look(Path::new(CFG)).expect("it can be looked at");
+        let before = (self.disk.names(), look(&self.disk));
+        self.now += 60;
+        let ended = self.turn(Fault::None, false)?;
+        let after = (self.disk.names(), look(&self.disk));
+        if !matches!(ended, Ended::Done(Outcome::Unchanged)) || before != after {
+            return Err(Broken(
+                "a turn without a reason changed something".to_owned(),
+            ));
+        }
+        if self.last_steps > STEPS_OF_A_SAVE {
+            let steps = self.last_steps;
+            return Err(Broken(format!(
+                "a turn without a reason took {steps} steps on the disk"
+            )));
+        }
+        if before
+            .0
+            .iter()
+            .any(|name| name.contains("/.") || name.ends_with("journal"))
+        {
+            return Err(Broken(format!("traces are left: {:?}", before.0)));
+        }
+        Ok(())
+    }
+
+    /// Takes a turn as `refresh` does, and holds it to what was promised.
+    pub(crate) fn turn(&mut self, fault: Fault, allow_removal: bool) -> Result<Ended, Broken> {
+        let before = self.haproxy.installed();
+        let ran_before = self.haproxy.running.borrow().clone();
+        self.haproxy.checks.set(0);
+        self.haproxy.reloads.set(0);
+        *self.outside.answered.borrow_mut() = None;
+
+        let disk = FaultyDisk::new(Arc::clone(&self.disk), fault);
+        let dead = || matches!(fault, Fault::KilledAfter(after) if disk.steps() > after);
+        let mut program = match self.program.take() {
+            Some(program) => program,
+            None => self.start_program(&disk),
+        };
+        program.stages.allow_removal = allow_removal;
+        let now = Time::at(SystemTime::UNIX_EPOCH + Duration::from_secs(self.now));
+        let at = Installation::new(Path::new(CFG), program.store.path());
+        let kept = load_last_good(&self.disk, &at).unwrap_or_default();
+        let seen = Seen {
+            haproxy: &self.haproxy,
+            dead: &dead,
+        };
+        let host = Host {
+            disk: &disk,
+            balancer: &seen,
+            at: &at,
+        };
+        let turn = program.turn(&host, now, self.setting.maps);
+        // The clock of the runtime moves only when everybody waits, and only the dead wait for ever.
+        let limit = Duration::from_secs(3_600);
+        let ended = match self.runtime.block_on(async { timeout(limit, turn).await }) {
+            _ if dead() => Ended::Killed,
+            Err(_) => Ended::Killed,
+            Ok(Err(error)) => Ended::Failed(format!("{error:#}")),
+            Ok(Ok(outcome)) => Ended::Done(outcome),
+        };
+        let steps = disk.steps();
+        self.note_turn(fault, allow_removal, &ended, steps);
+        self.count(ended.name());
+
+        let is_killed = matches!(ended, Ended::Killed);
+        // What was not saved because of the disk, nobody will remember.
+        self.unsaved = if is_killed {
+            self.unsaved || matches!(fault, Fault::Once(..) | Fault::From(..))
+        } else {
+            let is_sure = matches!(fault, Fault::None) && program.store.path().is_some();
+            !is_sure && program.store.folder().load(&self.disk).0 != program.memory
+        };
+        if matches!(ended, Ended::Done(Outcome::Applied { .. })) && !self.unsaved {
+            self.forgot = false;
+        }
+        self.program = Some(program);
+        if is_killed {
+            self.end_program();
+        }
+
+        self.check_host()?;
+        let answered = self.outside.answered.borrow_mut().take();
+        let after = self.haproxy.installed();
+        let meddled = self.haproxy.restarted_meanwhile.get()
+            || !matches!(
+                self.haproxy.reload_fault.get(),
+                ReloadFault::None | ReloadFault::Refused
+            );
+        self.watch.turn(&Turn {
+            now: self.now,
+            before: before.as_ref(),
+            after: after.as_ref(),
+            ran_before: ran_before.as_ref(),
+            answered: answered.as_ref(),
+            allow_removal,
+            ended: &ended,
+            haproxy: &self.haproxy,
+            meddled,
+            kept,
+        })?;
+        self.last_steps = steps;
+        Ok(ended)
+    }
+
+    fn start_program(&mut self, disk: &FaultyDisk<Arc<MemoryDisk>>) -> Program {
+        let (store, memory, _) = Writable::open(disk, self.folder());
+        let names = if self.setting.numeric {
+            NamesWanted::Numeric
+        } else {
+            NamesWanted::Keep
+        };
+        let dns = SimulatedDns(Rc::clone(&self.outside));
+        let renderer = self.renderer.take().unwrap_or_else(|| {
+            Renderer::new(TemplateSet::Bridge, &[])
+                .expect("templates that are compiled in are right")
+        });
+        Program {
+            stages: Stages {
+                source: SimulatedMarathon::new(&self.outside),
+                serving: ServingTasks::Running,
+                groups: vec!["*".to_owned()],
+                resolver: Some((Resolver::new(dns, memory.addresses.clone()), names)),
+                renderer,
+                decisions: Digest::of(b"the same in every run"),
+                allow_removal: false,
+            },
+            store,
+            memory,
+        }
+    }
+
+    pub(crate) fn end_program(&mut self) {
+        self.forgot |= self.unsaved;
+        self.unsaved = false;
+        if let Some(program) = self.program.take() {
+            self.renderer = Some(program.stages.renderer);
+        }
+    }
+
+    pub(crate) fn folder(&self) -> Folder {
+        Folder::of(Path::new(STATE), Path::new(CFG))
+    }
+
+    pub(crate) fn check_host(&self) -> Result<(), Broken> {
+        let broken = self.haproxy.broken.borrow_mut().pop();
+        match broken.or_else(|| self.haproxy.fault_of_installed()) {
+            Some(what) => Err(Broken(what)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    /// All that was written down.
+    pub(crate) fn into_trace(self) -> Vec<String> {
+        self.trace.unwrap_or_default()
+    }
+
+    pub(crate) fn note(&mut self, what: &str) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{} {what}", self.now));
+        }
+    }
+
+    fn note_turn(&mut self, fault: Fault, allow_removal: bool, ended: &Ended, steps: usize) {
+        if self.trace.is_none() {
+            return;
+        }
+        let said = match ended {
+            Ended::Failed(error) => format!("failed: {error}"),
+            Ended::Killed => "killed".to_owned(),
+            Ended::Done(outcome) => format!("{outcome:?}"),
+        };
+        let fault = match fault {
+            Fault::None => String::new(),
+            fault => format!(" with {fault:?}"),
+        };
+        let removal = if allow_removal {
+            " --allow-removal"
+        } else {
+            ""
+        };
+        let describe = |process: &Process| format!("pid {} {}", process.pid, short(&process.files));
+        let runs = self.haproxy.running.borrow().as_ref().map(describe);
+        let line = format!(
+            "turn{removal}{fault}: {said}, after {steps} steps; installed {}, HAProxy runs {}; state {}",
+            self.haproxy
+                .installed()
+                .as_ref()
+                .map_or_else(|| "nothing".to_owned(), short),
+            runs.unwrap_or_else(|| "nothing".to_owned()),
+            self.disk
+                .text(&self.folder().path().join("state.json"))
+                .map_or_else(
+                    || "none".to_owned(),
+                    |text| Digest::of(text.as_bytes()).short(6)
+                ),
+        );
+        self.note(&line);
+    }
+}
+
+fn short(files: &FileSet) -> String {
+    let maps: String = files.maps.values().map(String::as_str).collect();
+    let sections = files.cfg.matches("\nlisten ").count().saturating_sub(1);
+    let digest = Digest::of(format!("{}{maps}", files.cfg).as_bytes()).short(6);
+    format!("{digest} ({sections} sections)")
+}
