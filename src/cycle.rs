@@ -159,9 +159,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if let Some((resolver, names)) = &mut self.resolver {
             warnings.extend(resolver.resolve(&mut ports, *names).await);
         }
+        let own = self.renderer.header()?;
+        let served = |text| guard::served(text, &own);
         let served = guard::with_those_behind(
-            installed.map(guard::served).unwrap_or_default(),
-            behind.map(guard::served),
+            installed.map(served).unwrap_or_default(),
+            behind.map(served),
         );
         let incumbents = incumbents(memory, &served);
         let (mut ports, held) = self.hold(&served, ports, memory, now);

@@ -177,6 +177,12 @@ impl<B: Balancer> Host<'_, B> {
                 Verdict::Accepted { .. } => (),
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
             }
+            // What somebody else wrote here ran until now: `rollback` must find it.
+            if let Some(before) = before.as_ref().filter(|_| memory.applied.is_none())
+                && good_sets(self.disk, self.at).is_ok_and(|sets| sets.is_empty())
+            {
+                self.keep(before, now);
+            }
             // A kill between the installation and the reload must not look like a success.
             memory.pending = Some(wish.pending(memory, "it was not tried yet", Duration::ZERO));
             remember(memory);

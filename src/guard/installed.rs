@@ -1,17 +1,22 @@
 //! What the installed file serves, read from its sections: the baseline of a first run, which
 //! remembers nothing, and of every run whose memory is gone.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
 
 /// The service ports of a file in the form of the bash bridge; sections of any other form, like
-/// the statistics page, are none.
+/// the statistics page, are none, nor are those of the `header` that every file has.
 #[must_use]
-pub fn served(text: &str) -> Vec<ServicePort> {
+pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
     let outline = Outline::of(text);
+    let header = Outline::of(header);
+    let own: BTreeSet<&str> = header.sections().iter().map(|s| s.title).collect();
     outline
         .sections()
         .iter()
+        .filter(|section| !own.contains(section.title))
         .filter_map(|section| {
             let (name, service_port) = section
                 .title
@@ -59,10 +64,12 @@ listen a_b-c-80
   server a_b-c-1 [::1]:31001 check
 listen idle-81
   bind 0.0.0.0:81
+listen admin-9000
+  bind :9000
 frontend x-1
   bind :1
 ";
-        let ports: Vec<_> = served(text)
+        let ports: Vec<_> = served(text, "listen admin-9000\n  bind :9000\n")
             .into_iter()
             .map(|port| {
                 let servers: Vec<_> = port

@@ -91,6 +91,14 @@ impl Renderer {
         Ok((Rendered::new(&frame, SECTIONS, &sections), warnings))
     }
 
+    /// What stands in the file whatever the cluster is.
+    ///
+    /// # Errors
+    /// When the frame of the file fails.
+    pub fn header(&self) -> Result<String> {
+        Ok(self.frame()?.replace(SECTIONS, ""))
+    }
+
     fn frame(&self) -> Result<String> {
         let mut context = Context::new();
         context.insert("context_version", &CONTEXT_VERSION);

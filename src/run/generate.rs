@@ -16,7 +16,6 @@ use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
 use crate::logging;
-use crate::proxy::Proxies;
 use crate::state::{State, Time};
 
 /// Which part of the file is printed.
@@ -43,20 +42,15 @@ pub(super) async fn generate(config: &Config) -> Result<ExitCode> {
 pub(super) async fn print_part(config: &Config, part: Part) -> Result<ExitCode> {
     let text = match part {
         Part::Whole => plan(config).await?.files.cfg,
-        Part::Header => header(config)?,
+        Part::Header => renderer(config)?.header()?,
         Part::Apps => {
             let cfg = plan(config).await?.files.cfg;
-            let header = header(config)?;
+            let header = renderer(config)?.header()?;
             cfg.strip_prefix(&header).map(str::to_owned).unwrap_or(cfg)
         }
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn header(config: &Config) -> Result<String> {
-    let (rendered, _) = renderer(config)?.render(&Proxies::default())?;
-    Ok(rendered.text())
 }
 
 async fn plan(config: &Config) -> Result<Plan> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Applied, GuardMemory, LastTurn, Paused, Pending, Seen, Time, TurnOutcome};
 use super::*;
@@ -41,7 +41,7 @@ fn full() -> State {
             agreeing_fetches: 2,
             first_at: Some(time),
             last_at: Some(time),
-            fingerprint: Some("f".to_owned()),
+            lost: BTreeSet::from(["a:80".to_owned()]),
         },
         incumbents: BTreeMap::from([(10_000, AppId::new("/a"))]),
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
