@@ -270,10 +270,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 as_before: true,
             });
         }
-        let seen = Seen {
-            answer: Digest::of(answer.body.as_bytes()),
-            decisions: self.decisions,
-        };
+        let read = Digest::of(answer.body.as_bytes());
         let installed = host.installed_cfg()?;
         let behind = host.cfg_behind(installed.as_deref(), memory);
         let plan = self
@@ -295,7 +292,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let resolver = self.resolver.as_ref();
         let uses_names = resolver.is_some_and(|(resolver, _)| resolver.uses_names());
         let settled = outcome.is_settled() && plan.held.is_none() && !uses_names;
-        memory.seen = settled.then_some(seen);
+        memory.seen = settled.then(|| Seen {
+            answer: read,
+            decisions: self.decisions,
+            cfg_hash: Digest::of(plan.files.cfg.as_bytes()),
+        });
         Ok(Report {
             plan,
             outcome,
@@ -312,7 +313,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let Some(seen) = memory.seen.filter(|seen| seen.decisions == self.decisions) else {
             return Ok(None);
         };
-        let open = memory.paused.is_some() || memory.guard != GuardMemory::default();
+        let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
+        let open = applied != Some(seen.cfg_hash)
+            || memory.paused.is_some()
+            || memory.guard != GuardMemory::default();
         Ok((!open && host.is_settled(memory)?).then_some(seen.answer))
     }
 }

@@ -147,6 +147,8 @@ pub struct Seen {
     pub answer: Digest,
     /// Of this program's version, its templates and the options that reach the files.
     pub decisions: Digest,
+    /// Of the `haproxy.cfg` that was made of it; a rollback leads to another one.
+    pub cfg_hash: Digest,
 }
 
 /// Who stopped the program from changing anything.

@@ -88,19 +88,19 @@ fn the_same_seed_leads_to_the_same_bytes() {
 /// Takes seeds until one fails; the first to fail ends the work of all.
 fn work(next: &AtomicU64, seeds: u64) -> (Option<u64>, BTreeMap<&'static str, usize>) {
     let runtime = runtime();
-    let mut seen = BTreeMap::new();
+    let mut tally = BTreeMap::new();
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= seeds {
-            return (None, seen);
+            return (None, tally);
         }
         let (kept, _, counts) = attempt(seed, &[], false, &runtime);
         for (what, times) in counts {
-            *seen.entry(what).or_default() += times;
+            *tally.entry(what).or_default() += times;
         }
         if kept.is_err() {
             next.store(seeds, Ordering::Relaxed);
-            return (Some(seed), seen);
+            return (Some(seed), tally);
         }
     }
 }
@@ -115,8 +115,8 @@ fn attempt(seed: u64, without: &[usize], traced: bool, runtime: &Runtime) -> Att
     let mut world = World::new(seed, traced, runtime);
     let kept = catch_unwind(AssertUnwindSafe(|| world.run(without)))
         .unwrap_or_else(|_| Err(Broken("the program panicked".to_owned())));
-    let seen = std::mem::take(&mut world.seen);
-    (kept, world.into_trace(), seen)
+    let seen = std::mem::take(&mut world.tally);
+    (kept, world.into_trace(), tally)
 }
 
 /// Leaves out every step that the failure does not need, and tells the rest.

@@ -49,6 +49,7 @@ fn full() -> State {
         seen: Some(Seen {
             answer: digest,
             decisions: digest,
+            cfg_hash: digest,
         }),
         paused: Some(Paused {
             since: time,
