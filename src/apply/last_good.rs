@@ -153,15 +153,38 @@ impl List {
 
 /// Removes copies that are in none of `sets`, and what a run that was killed left behind.
 fn remove_others(disk: &dyn Disk, folder: &Path, sets: &[GoodSet]) -> Result<(), DiskError> {
+    for path in others(disk, folder, sets)? {
+        disk.remove(&path)?;
+    }
+    Ok(())
+}
+
+fn others(disk: &dyn Disk, folder: &Path, sets: &[GoodSet]) -> Result<Vec<PathBuf>, DiskError> {
     let copies = sets.iter().flat_map(GoodSet::copies);
     let mut wanted: BTreeSet<&str> = copies.map(|copy| &*copy.file).collect();
     wanted.insert("files.json");
-    for name in disk.list(folder)? {
-        if name.to_str().is_none_or(|name| !wanted.contains(name)) {
-            disk.remove(&folder.join(name))?;
-        }
-    }
-    Ok(())
+    let mut names = disk.list(folder)?;
+    names.retain(|name| name.to_str().is_none_or(|name| !wanted.contains(name)));
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// Whether [`keep_last_good`] has nothing to do for `files`, not even to tidy up. Never without a
+/// state folder.
+///
+/// # Errors
+///
+/// Where the list or the folder cannot be read.
+pub(super) fn is_kept(
+    disk: &dyn Disk,
+    at: &Installation,
+    files: &FileSet,
+) -> Result<bool, DiskError> {
+    let Some(folder) = folder(at) else {
+        return Ok(false);
+    };
+    let sets = List::read(disk, &folder)?;
+    let is_newest = sets.first().is_some_and(|last| last.is(files));
+    Ok(is_newest && others(disk, &folder, &sets)?.is_empty())
 }
 
 /// Keeps `files` as the ones that were last proved to run. Without a state folder, nothing.

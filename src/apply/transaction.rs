@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tracing::warn;
 
+use super::last_good::is_kept;
 use super::reload::{Reloaded, Verified};
 use super::validate::{CheckMessage, Verdict};
 use super::{
@@ -128,8 +129,8 @@ impl<B: Balancer> Host<'_, B> {
             return Ok(false);
         };
         // Files that could not be kept, on a full disk, are yet to be.
-        let kept = good_sets(self.disk, self.at).unwrap_or_default();
-        Ok(is_applied(&files, memory) && kept.first().is_some_and(|last| last.is(&files)))
+        let is_kept = is_kept(self.disk, self.at, &files).unwrap_or(false);
+        Ok(is_kept && is_applied(&files, memory))
     }
 
     /// Brings an installation that was broken off to its end, and says whether files were changed

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,6 +52,11 @@ impl Host {
             .file("templates/header.cfg.tera", header)
             .file("templates/listen.cfg.tera", listen);
         Self { test }
+    }
+
+    /// Its private folder.
+    pub(crate) fn root(&self) -> &Path {
+        self.test.path()
     }
 
     /// Something in its private folder.
@@ -268,6 +273,18 @@ impl Talk {
         assert!(answer.ends_with('\n'), "the connection ended: {answer:?}");
         answer.trim_end().to_owned()
     }
+}
+
+/// A line to whoever serves at `target`, and the name of the instance that answers; `None` where
+/// the connection is refused or breaks.
+pub(crate) fn ask_once(target: SocketAddr) -> Option<String> {
+    let stream = TcpStream::connect(target).ok()?;
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let mut stream = BufReader::new(stream);
+    stream.get_mut().write_all(b"who\n").ok()?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).ok()?;
+    Some(answer.strip_suffix('\n')?.to_owned())
 }
 
 /// Waits until `come` is true, which nothing tells of but looking.

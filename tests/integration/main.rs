@@ -11,6 +11,7 @@ mod bridge;
 mod cases;
 mod config;
 mod demo;
+mod faults;
 mod generate;
 mod host;
 mod operate;

@@ -91,15 +91,8 @@ impl fmt::Display for CheckError {
     }
 }
 
-impl std::error::Error for CheckError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Folder { source, .. } => Some(source),
-            Self::Run(error) => Some(error),
-            Self::Killed { .. } => None,
-        }
-    }
-}
+// The cause is part of the sentence.
+impl std::error::Error for CheckError {}
 
 /// Has `program -c` judge `candidate`.
 ///

@@ -1,0 +1,114 @@
+//! Many runs at once, as cron starts them when one of them takes longer than its interval.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
+use haproxy_marathon_bridge::demo::free_ports;
+
+use crate::host::{Host, ask_once, wait_until};
+use crate::support::Done;
+
+const RUNS: usize = 200;
+const AT_ONCE: usize = 16;
+
+/// As many states of the cluster, each with its one task somewhere else.
+const STATES: usize = 24;
+
+#[test]
+fn two_hundred_overlapping_runs_lose_no_change_and_mix_no_files() {
+    let host = Host::new();
+    let port = free_ports(1).unwrap()[0];
+    let target = (Ipv4Addr::LOCALHOST, port).into();
+    let instances: Vec<Backend> = (0..STATES)
+        .map(|state| Instance::tcp(&format!("state-{state}")).start().unwrap())
+        .collect();
+    let source = format!("file:{}", host.path("apps.json").display());
+    let tell = |state: usize| {
+        let new = host.write("apps.json.new", &apps(port, instances[state].port()));
+        fs::rename(new, host.path("apps.json")).unwrap();
+    };
+    let refresh = || host.refresh(std::slice::from_ref(&source), &[]);
+
+    tell(0);
+    refresh().expect(0);
+    let first = host.installed();
+    let server = |state: usize| format!(" 127.0.0.1:{} ", instances[state].port());
+    let texts: Vec<String> = (0..STATES)
+        .map(|state| first.replace(&server(0), &server(state)))
+        .collect();
+
+    let (begun, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (runs, seen) = thread::scope(|scope| {
+        let run = || {
+            let mut runs = Vec::new();
+            loop {
+                let number = begun.fetch_add(1, Ordering::Relaxed);
+                if number >= RUNS {
+                    return runs;
+                }
+                // The state that is told with run N is there for all later ones.
+                if number.is_multiple_of(RUNS / STATES) {
+                    tell((number * STATES / RUNS).max(1));
+                }
+                runs.push(refresh());
+            }
+        };
+        let pool: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(run)).collect();
+        let look = scope.spawn(|| {
+            let mut seen = BTreeSet::new();
+            while !over.load(Ordering::Relaxed) {
+                seen.insert(host.installed());
+                let answer = ask_once(target);
+                assert!(
+                    answer.is_some_and(|name| name.starts_with("state-")),
+                    "not served"
+                );
+                thread::sleep(Duration::from_millis(1));
+            }
+            seen
+        });
+        let runs: Vec<Done> = pool
+            .into_iter()
+            .flat_map(|run| run.join().unwrap())
+            .collect();
+        over.store(true, Ordering::Relaxed);
+        (runs, look.join().unwrap())
+    });
+
+    assert_eq!(runs.len(), RUNS);
+    for run in runs {
+        run.expect(0);
+    }
+    for text in &seen {
+        assert!(texts.contains(text), "nobody rendered this:\n{text}");
+    }
+    assert!(
+        seen.len() > STATES / 2,
+        "the runs saw {} states",
+        seen.len()
+    );
+
+    let last = STATES - 1;
+    tell(last);
+    refresh().expect(0);
+    assert_eq!(host.installed(), texts[last]);
+    wait_until("the last state", || {
+        ask_once(target).as_deref() == Some(instances[last].name())
+    });
+    wait_until("the end of the old processes", || {
+        host.haproxies().len() == 1
+    });
+    host.untouched(refresh).expect(0);
+}
+
+fn apps(service_port: u16, port: u16) -> String {
+    format!(
+        r#"{{"apps": [{{"id": "/web", "instances": 1, "ports": [{service_port}], "tasks": [
+            {{"id": "web.1", "host": "127.0.0.1", "ports": [{port}], "state": "TASK_RUNNING"}}]}}]}}"#
+    )
+}
