@@ -115,7 +115,7 @@ fn attempt(seed: u64, without: &[usize], traced: bool, runtime: &Runtime) -> Att
     let mut world = World::new(seed, traced, runtime);
     let kept = catch_unwind(AssertUnwindSafe(|| world.run(without)))
         .unwrap_or_else(|_| Err(Broken("the program panicked".to_owned())));
-    let seen = std::mem::take(&mut world.tally);
+    let tally = std::mem::take(&mut world.seen);
     (kept, world.into_trace(), tally)
 }
 
