@@ -11,7 +11,7 @@ use super::reload::{
 };
 use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
-use crate::config::{self, Config};
+use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
 use crate::haproxy::{Version, global::Global, structure_hash};
 
@@ -36,6 +36,12 @@ pub trait Balancer {
         files: &FileSet,
         at: &Installation,
     ) -> impl Future<Output = Result<Reloaded, ReloadError>>;
+
+    /// Whether the process `pid`, which ran our files, is gone, and no other runs them in its place.
+    fn is_gone(&self, pid: u32, at: &Installation) -> bool;
+
+    /// Whether a reload starts a HAProxy that does not run.
+    fn starts(&self) -> bool;
 }
 
 /// The HAProxy of this host.
@@ -64,6 +70,11 @@ impl<'a> LocalHaproxy<'a> {
             reload: &config.reload,
             disk,
         }
+    }
+
+    fn context(&self, at: &Installation) -> Context {
+        let pid_file = &self.haproxy.pid_file;
+        Context::new(&self.program, &at.cfg, pid_file, self.reload.timeout)
     }
 
     async fn choose(&self, context: &Context) -> Option<Choice> {
@@ -126,13 +137,18 @@ impl Balancer for LocalHaproxy<'_> {
         check(&self.program, &candidate, CHECK_LIMIT).await
     }
 
+    fn is_gone(&self, pid: u32, at: &Installation) -> bool {
+        let context = self.context(at);
+        let process = context.proc.process(pid);
+        !process.is_some_and(|process| process.is_haproxy()) && context.our_processes().is_empty()
+    }
+
+    fn starts(&self) -> bool {
+        self.reload.method == ReloadMethod::Sf
+    }
+
     async fn reload(&self, files: &FileSet, at: &Installation) -> Result<Reloaded, ReloadError> {
-        let mut context = Context::new(
-            &self.program,
-            &at.cfg,
-            &self.haproxy.pid_file,
-            self.reload.timeout,
-        );
+        let mut context = self.context(at);
         context.stats_socket.clone_from(&self.haproxy.stats_socket);
         let Some(choice) = self.choose(&context).await else {
             return Ok(Reloaded::NotRunning);

@@ -164,6 +164,10 @@ fn lock(
         if !is_at(&lock, &places.file) {
             return Ok(Attempt::Held(None));
         }
+        if !is_ours(&mut lock)? {
+            let cause = "it holds what no lock of ours does, expected an empty or a new file";
+            return Err(at(places, &io::Error::other(cause)));
+        }
         // Without a note the lock is as good, and others merely cannot tell who holds it.
         let _ = write_note(&mut lock, kind);
     }
@@ -241,6 +245,18 @@ fn write_note(file: &mut File, kind: Kind) -> io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(note.as_bytes())
+}
+
+/// Whether nothing is lost when a note is written over it: it is empty, or a note, if only the
+/// beginning of one, as a run that was killed leaves it.
+fn is_ours(file: &mut File) -> io::Result<bool> {
+    const BEGINNING: &[u8] = br#"{"pid":"#;
+    let mut note = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(LONGEST_NOTE).read_to_end(&mut note)?;
+    let whole = serde_json::from_slice::<Holder>(&note).is_ok();
+    let torn = note.len() < 128 && !note.contains(&b'\n');
+    Ok(whole || BEGINNING.starts_with(&note) || torn && note.starts_with(BEGINNING))
 }
 
 fn read_note(file: File) -> Option<Holder> {

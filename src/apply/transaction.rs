@@ -123,6 +123,9 @@ impl<B: Balancer> Host<'_, B> {
         let Some(applied) = memory.applied.as_ref().filter(|_| memory.pending.is_none()) else {
             return Ok(false);
         };
+        if self.is_gone(memory) {
+            return Ok(false);
+        }
         self.recover()?;
         let maps = applied.map_hashes.keys().map(String::as_str);
         let Some(files) = installed(self.disk, self.at, maps)? else {
@@ -167,7 +170,14 @@ impl<B: Balancer> Host<'_, B> {
         if same && !finished && self.is_proved(wanted, memory) {
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, now);
-            return Ok(Outcome::Unchanged);
+            if !self.is_gone(memory) {
+                return Ok(Outcome::Unchanged);
+            }
+            if !self.balancer.starts() {
+                // Said once: from now on no process is expected.
+                wish.proved(memory, &Reloaded::NotRunning);
+                return Ok(Outcome::NotRunning);
+            }
         }
         if let Some(waiting) = wish.waits(memory) {
             return Ok(waiting);
@@ -195,14 +205,14 @@ impl<B: Balancer> Host<'_, B> {
         }
         match self.balancer.reload(wanted, self.at).await {
             Ok(Reloaded::NotRunning) => {
-                wish.proved(memory, &described(&Reloaded::NotRunning).0, None);
+                wish.proved(memory, &Reloaded::NotRunning);
                 self.keep(wanted, now);
                 Ok(Outcome::NotRunning)
             }
             Ok(reloaded) => {
-                let (how, pid) = described(&reloaded);
-                wish.proved(memory, &how, pid);
+                wish.proved(memory, &reloaded);
                 self.keep(wanted, now);
+                let (how, _) = described(&reloaded);
                 Ok(Outcome::Applied { how })
             }
             Err(error) => self.fall_back(&wish, before.as_ref(), &error.to_string(), memory),
@@ -232,6 +242,15 @@ impl<B: Balancer> Host<'_, B> {
             return kept.first().is_none_or(|last| last.is(files));
         }
         is_proved(files, memory)
+    }
+
+    /// Whether the process that was proved to run the files has ended, and nobody took its place.
+    fn is_gone(&self, memory: &State) -> bool {
+        let pid = memory
+            .applied
+            .as_ref()
+            .and_then(|applied| applied.haproxy_pid);
+        pid.is_some_and(|pid| self.balancer.is_gone(pid, self.at))
     }
 
     /// Keeps files that HAProxy runs, or will read when it starts.
@@ -292,7 +311,7 @@ fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
             None,
         ),
         Reloaded::Started { pid } => (format!("HAProxy was started (pid {pid})"), Some(*pid)),
-        Reloaded::NotRunning => ("HAProxy does not run".to_owned(), None),
+        Reloaded::NotRunning => ("HAProxy did not run".to_owned(), None),
         Reloaded::NotAsked => ("HAProxy was not told, as configured".to_owned(), None),
     }
 }
@@ -426,14 +445,17 @@ impl<'a> Wish<'a> {
         }
     }
 
-    fn proved(&self, memory: &mut State, how: &str, pid: Option<u32>) {
+    fn proved(&self, memory: &mut State, reloaded: &Reloaded) {
+        let (how, pid) = described(reloaded);
+        let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
         memory.pending = None;
         memory.applied = Some(Applied {
             cfg_hash: self.cfg_hash,
             map_hashes: map_hashes(self.files),
             structure_hash: Some(structure_hash(&self.files.cfg)),
             at: self.now,
-            how: how.to_owned(),
+            how,
+            unproved,
             haproxy_pid: pid,
         });
     }

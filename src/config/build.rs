@@ -193,6 +193,7 @@ fn defaults(policy: &'static Policy) -> Config {
         allow_removal: false,
         json: false,
         reason: None,
+        in_place: false,
         no_pause: false,
         log: Log {
             destination: LogDestination::Stderr,

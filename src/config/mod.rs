@@ -29,6 +29,7 @@ pub use secret::{redact, redact_value};
 
 /// All that one run needs to know.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Config {
     /// Which command line spoke, and what follows from that.
     pub policy: &'static Policy,
@@ -52,6 +53,8 @@ pub struct Config {
     pub json: bool,
     /// `--reason`: why an operator pauses, in his words.
     pub reason: Option<String>,
+    /// `--in-place`: installed files are written over, not replaced.
+    pub in_place: bool,
     /// `--no-pause`: after a rollback the next turn may apply what it finds.
     pub no_pause: bool,
     /// What is said, and where.

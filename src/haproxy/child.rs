@@ -235,14 +235,8 @@ impl fmt::Display for RunError {
     }
 }
 
-impl std::error::Error for RunError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Start { source, .. } => Some(source),
-            Self::TimedOut { .. } => None,
-        }
-    }
-}
+/// Without a source: the message says it already.
+impl std::error::Error for RunError {}
 
 #[cfg(test)]
 mod tests {

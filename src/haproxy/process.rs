@@ -177,6 +177,12 @@ impl Process {
         }
     }
 
+    /// Whether it runs `config`, as far as can be told: its arguments may be hidden from us.
+    #[must_use]
+    pub fn may_use(&self, config: &Path) -> bool {
+        self.arguments.configs.is_empty() || self.uses(config)
+    }
+
     /// Whether it was started with `config`, given as a file or as the folder it lies in.
     #[must_use]
     pub fn uses(&self, config: &Path) -> bool {

@@ -142,14 +142,8 @@ impl fmt::Display for VersionError {
     }
 }
 
-impl std::error::Error for VersionError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Run(error) => Some(error),
-            Self::NoVersion { .. } => None,
-        }
-    }
-}
+/// Without a source: the message says it already.
+impl std::error::Error for VersionError {}
 
 /// Asks `program -v`.
 ///

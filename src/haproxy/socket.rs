@@ -115,14 +115,8 @@ impl fmt::Display for AskError {
     }
 }
 
-impl std::error::Error for AskError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Connect { source, .. } | Self::Exchange { source, .. } => Some(source),
-            Self::TimedOut { .. } | Self::TooLong { .. } | Self::Unexpected { .. } => None,
-        }
-    }
-}
+/// Without a source: the message says it already.
+impl std::error::Error for AskError {}
 
 /// Sends one command to the process that listens on `socket` and reads its whole reply.
 ///

@@ -63,7 +63,8 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     }
 
     let local = LocalHaproxy::new(program, version, config, &OsDisk);
-    let at = Installation::new(&config.haproxy.config, store.path());
+    let mut at = Installation::new(&config.haproxy.config, store.path());
+    at.in_place = config.in_place;
     let host = Host {
         disk: &OsDisk,
         balancer: &local,

@@ -33,7 +33,8 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let _lock = lock_alone(config, &folder).await?;
     let (mut store, mut memory) = open(folder)?;
-    let at = Installation::new(&config.haproxy.config, store.path());
+    let mut at = Installation::new(&config.haproxy.config, store.path());
+    at.in_place = config.in_place;
     recover(&OsDisk, &at).context("an earlier installation cannot be finished")?;
     let way = Way::find(&at, &memory)?;
 

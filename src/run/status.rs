@@ -103,12 +103,13 @@ fn is_well(state: &State) -> bool {
         | TurnOutcome::RolledBack => true,
         TurnOutcome::Rejected | TurnOutcome::ReloadFailed | TurnOutcome::Failed => false,
     };
-    went_well && last.held.is_none() && state.pending.is_none()
+    let is_gone = state.applied.as_ref().and_then(is_alive) == Some(false);
+    went_well && last.held.is_none() && state.pending.is_none() && !is_gone
 }
 
 fn is_alive(applied: &Applied) -> Option<bool> {
     let process = Proc::default().process(applied.haproxy_pid?);
-    Some(process.is_some_and(|process| process.name.starts_with("haproxy")))
+    Some(process.is_some_and(|process| process.is_haproxy()))
 }
 
 fn outcome(outcome: TurnOutcome) -> &'static str {
@@ -149,7 +150,16 @@ impl Status<'_> {
             out.put("to be tried", &in_words(pending));
         }
         if let Some(applied) = self.applied {
-            out.put("haproxy runs", &self.running(applied, now));
+            if applied.unproved {
+                let (at, ago) = (applied.at, ago(applied.at, now));
+                let how = &applied.how;
+                out.put(
+                    "installed",
+                    &format!("these files since {at} ({ago}); {how}"),
+                );
+            } else {
+                out.put("haproxy runs", &self.running(applied, now));
+            }
         }
         match self.installed {
             Installed::Missing => out.put("installed", "no file"),

@@ -65,6 +65,9 @@ pub struct Applied {
     pub at: Time,
     /// How HAProxy was brought to it: the reload method, or the runtime API.
     pub how: String,
+    /// It was installed only: HAProxy did not run, or was not told, as configured.
+    #[serde(default)]
+    pub unproved: bool,
     /// Which process ran it.
     pub haproxy_pid: Option<u32>,
 }

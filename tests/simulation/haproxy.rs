@@ -289,6 +289,14 @@ impl Balancer for Seen<'_> {
         })
     }
 
+    fn is_gone(&self, _: u32, _: &Installation) -> bool {
+        self.haproxy.running.borrow().is_none()
+    }
+
+    fn starts(&self) -> bool {
+        self.haproxy.starts
+    }
+
     async fn reload(&self, files: &FileSet, at: &Installation) -> Result<Reloaded, ReloadError> {
         self.unless_dead().await;
         let haproxy = self.haproxy;

@@ -153,3 +153,19 @@ async fn the_lock_file_is_for_nobody_else() {
     let mode = fs::metadata(&places.file).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
 }
+
+#[tokio::test]
+async fn a_file_that_holds_something_else_is_refused_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    fs::create_dir(places.file.parent().unwrap()).unwrap();
+    fs::write(&places.file, "precious\n").unwrap();
+    let error = acquire(&places, Kind::OneShot, SHORT).await.unwrap_err();
+    assert!(error.to_string().contains("no lock of ours"), "{error}");
+    assert_eq!(fs::read_to_string(&places.file).unwrap(), "precious\n");
+
+    for ours in ["", "{\"pi", "{\"pid\":12,\"kind\""] {
+        fs::write(&places.file, ours).unwrap();
+        drop(locked(&places, Kind::OneShot).await);
+    }
+}

@@ -141,22 +141,18 @@ impl Probe<'_> {
         }
     }
 
-    /// The live process of the pid file, unless it runs another file; else one that runs ours.
+    /// The one that the pid file names; else a master, whose workers run as well; else the newest.
     fn process(&self) -> Option<Process> {
-        let Context {
-            proc,
-            pid_file,
-            config,
-            ..
-        } = self.context;
-        let ours = |process: &Process| process.arguments.configs.is_empty() || process.uses(config);
-        let named = proc.of_pid_file(pid_file).into_iter().find(ours);
-        named.or_else(|| {
-            let all = proc.using(config);
-            let serves = |process: &&Process| proc.role(process) == Role::Master;
-            // Where a master runs, its workers run as well.
-            all.iter().find(serves).or(all.last()).cloned()
-        })
+        let Context { proc, pid_file, .. } = self.context;
+        let ours = self.context.our_processes();
+        let named = proc.of_pid_file(pid_file);
+        let is_named = |process: &&Process| named.iter().any(|named| named.pid == process.pid);
+        let serves = |process: &&Process| proc.role(process) == Role::Master;
+        let chosen = ours.iter().find(is_named);
+        chosen
+            .or_else(|| ours.iter().find(serves))
+            .or(ours.last())
+            .cloned()
     }
 
     async fn unit(&self) -> Option<String> {

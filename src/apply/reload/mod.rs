@@ -20,7 +20,7 @@ use nix::errno::Errno;
 
 use crate::haproxy::child::RunError;
 use crate::haproxy::program::search_path;
-use crate::haproxy::{AskError, Proc};
+use crate::haproxy::{AskError, Proc, Process};
 
 pub use choose::{Choice, Facts, Probe, choose};
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
@@ -105,6 +105,21 @@ impl Context {
             path: search_path(),
         }
     }
+
+    /// Our processes: those of the pid file, the old ones that still finish their connections, and
+    /// whoever else was started with our file. What the pid file names may have hidden its
+    /// arguments from us, and is taken at its word then.
+    #[must_use]
+    pub fn our_processes(&self) -> Vec<Process> {
+        let mut ours = self.proc.of_pid_file(&self.pid_file);
+        ours.retain(|process| process.may_use(&self.config));
+        for process in self.proc.using(&self.config) {
+            if !ours.iter().any(|known| known.pid == process.pid) {
+                ours.push(process);
+            }
+        }
+        ours
+    }
 }
 
 /// What became of a reload that did not fail.
@@ -157,6 +172,15 @@ pub enum ReloadError {
     /// `-sf` would take the workers from a master, which starts them again.
     #[expect(missing_docs, reason = "the message says it")]
     HasMaster { pid: u32 },
+    /// The pid file, which a new process would write over, is that of a HAProxy that runs another
+    /// file. It is none of ours.
+    #[expect(missing_docs, reason = "the message says it")]
+    ForeignPid {
+        pid: u32,
+        pid_file: PathBuf,
+        runs: Vec<PathBuf>,
+        expected: PathBuf,
+    },
     /// A master gave no answer.
     Ask(AskError),
     /// A command could not be run, or did not end.
@@ -196,6 +220,25 @@ impl fmt::Display for ReloadError {
                 "HAProxy runs with a master ({pid}), expected a single process for -sf; \
                  use --reload master"
             ),
+            Self::ForeignPid {
+                pid,
+                pid_file,
+                runs,
+                expected,
+            } => {
+                let runs: Vec<_> = runs
+                    .iter()
+                    .map(|file| format!("`{}`", file.display()))
+                    .collect();
+                write!(
+                    f,
+                    "the pid file `{}` names HAProxy {pid}, which runs {}, expected one that runs \
+                     `{}`; give this one a --pid-file of its own",
+                    pid_file.display(),
+                    runs.join(" and "),
+                    expected.display()
+                )
+            }
             Self::Ask(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
             Self::Signal { pid, source } => {
@@ -205,16 +248,8 @@ impl fmt::Display for ReloadError {
     }
 }
 
-impl std::error::Error for ReloadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Ask(error) => Some(error),
-            Self::Run(error) => Some(error),
-            Self::Signal { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+/// Without a source: the message says it already.
+impl std::error::Error for ReloadError {}
 
 /// Brings the running HAProxy to the installed files by `method`, and waits for proof.
 ///

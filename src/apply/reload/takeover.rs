@@ -1,6 +1,6 @@
 //! `-sf`: a new process takes over from the old one, or is the first.
 //!
-//! In come the old processes, found by the pid file; out goes the new one, which answered for
+//! In come the old processes, found by the pid file and by our file; out goes the new one, which answered for
 //! itself. The listening sockets are handed over through the stats socket where that is possible,
 //! so that no connection is refused; old processes stay until their connections end.
 
@@ -43,13 +43,22 @@ pub(super) async fn take_over(context: &Context) -> Result<Reloaded, ReloadError
     Ok(Reloaded::Done(Verified::NewProcess { pid }))
 }
 
-/// The processes to take over from: those of the pid file, or, since a second HAProxy on the same
-/// ports would take half of the connections, those that were started with the same file.
+/// The processes to take over from: all of ours, since a second HAProxy on the same ports would
+/// take half of the connections. Those that finish already are merely told so again.
 fn old_processes(context: &Context) -> Result<Vec<Process>, ReloadError> {
-    let mut old = context.proc.of_pid_file(&context.pid_file);
-    if old.is_empty() {
-        old = context.proc.using(&context.config);
+    let named = context.proc.of_pid_file(&context.pid_file);
+    if let Some(foreign) = named
+        .iter()
+        .find(|process| !process.may_use(&context.config))
+    {
+        return Err(ReloadError::ForeignPid {
+            pid: foreign.pid,
+            pid_file: context.pid_file.clone(),
+            runs: foreign.arguments.configs.clone(),
+            expected: context.config.clone(),
+        });
     }
+    let old = context.our_processes();
     for process in &old {
         match context.proc.role(process) {
             Role::Single => (),

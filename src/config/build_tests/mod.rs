@@ -79,9 +79,12 @@ fn examples(name: &str) -> (&'static str, &'static str) {
     match name {
         "marathon" => ("https://m9:8443", "ftp://m9"),
         "group" => ("external", "a b"),
-        "insecure" | "proxy-from-environment" | "allow-removal" | "json" | "no-pause" => {
-            ("true", "maybe")
-        }
+        "insecure"
+        | "proxy-from-environment"
+        | "allow-removal"
+        | "json"
+        | "no-pause"
+        | "in-place" => ("true", "maybe"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout" => ("7s", "7"),
         "max-body" => ("5MiB", "5MB"),
         "haproxy-version" => ("2.10", "two"),

@@ -59,6 +59,7 @@ fn every_default_of_the_table_counts() {
         allow_removal: false,
         json: false,
         reason: None,
+        in_place: false,
         no_pause: false,
         log: Log {
             destination: Stderr,

@@ -257,6 +257,17 @@ pub static TABLE: &[Definition] = &[
         commands: APPLYING,
     },
     Definition {
+        name: "in-place",
+        short: None,
+        takes: Takes::Nothing(Switch(|c| &mut c.in_place)),
+        fallback: Fallback::Value("false"),
+        summary: "Write over the installed files instead of replacing them",
+        details: "For files that are mounted from elsewhere, as into a container. A HAProxy that \
+                  reads a file in that moment finds a part of it.",
+        heading: Heading::Haproxy,
+        commands: APPLYING,
+    },
+    Definition {
         name: "template-set",
         short: None,
         takes: Takes::One(

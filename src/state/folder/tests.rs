@@ -19,6 +19,7 @@ fn full() -> State {
             structure_hash: Some("0123".to_owned()),
             at: time,
             how: "sf".to_owned(),
+            unproved: false,
             haproxy_pid: Some(1),
         }),
         pending: Some(Pending {

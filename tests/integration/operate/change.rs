@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use haproxy_marathon_bridge::apply::{Acquired, Kind, LockPlaces, acquire};
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::state::Folder;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::{Host, SOON, assert_says, done};
@@ -178,6 +180,17 @@ fn a_rollback_brings_the_running_haproxy_back() {
     let is_open = |port: u16| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
     by_sf(&["refresh"]).expect(0);
     assert!(is_open(ports[0]) && !is_open(ports[1]));
+
+    // One that was killed is missed, and started again though nothing changed.
+    let (code, json) = host.status();
+    assert_eq!((code, &json["haproxy_pid_alive"]), (0, &json!(true)));
+    let pid = json["applied"]["haproxy_pid"].as_i64().unwrap();
+    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    wait_until("HAProxy to end", || host.status().0 == 1);
+    by_sf(&["refresh"]).expect(0);
+    assert!(is_open(ports[0]));
+    assert_eq!(host.status().0, 0);
+
     host.serve(&[("/a", ports[0], 1), ("/b", ports[1], 1)]);
     by_sf(&["refresh"]).expect(0);
     assert!(is_open(ports[0]) && is_open(ports[1]));

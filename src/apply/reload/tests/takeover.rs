@@ -178,4 +178,29 @@ async fn a_process_that_no_pid_file_names_is_taken_over_by_its_configuration() {
         panic!("{outcome:?}")
     };
     assert_ne!(first, pid);
+    let deadline = Instant::now() + LIMIT;
+    while host.context.proc.process(first).is_some() {
+        assert!(Instant::now() < deadline, "the old process goes on");
+        looks_again().await;
+    }
+    assert_eq!(host.serving().await, pid);
+}
+
+#[tokio::test]
+async fn a_haproxy_of_another_file_is_neither_signalled_nor_robbed_of_its_pid_file() {
+    let (foreign, mut host) = (Host::new(), Host::new());
+    let theirs = foreign.new_pid(&Method::Sf).await;
+    let ours = host.new_pid(&Method::Sf).await;
+    host.context.pid_file.clone_from(&foreign.context.pid_file);
+    let before = fs::read_to_string(&host.context.pid_file).unwrap();
+    let error = host.reload(&Method::Sf).await.unwrap_err();
+    let runs = foreign.context.config.display().to_string();
+    assert!(
+        matches!(error, ReloadError::ForeignPid { pid, .. } if pid == theirs),
+        "{error}"
+    );
+    assert!(error.to_string().contains(&runs), "{error}");
+    assert_eq!(fs::read_to_string(&host.context.pid_file).unwrap(), before);
+    assert_eq!(foreign.serving().await, theirs);
+    assert_eq!(host.serving().await, ours);
 }
