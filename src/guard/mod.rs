@@ -13,6 +13,7 @@ use std::time::Duration;
 pub use installed::served;
 
 use crate::cluster::{Endpoint, Host, ServicePort};
+use crate::disk::Digest;
 use crate::state::{GuardMemory, Time};
 
 /// Losing fewer service ports or servers than this is an everyday thing, whatever the share.
@@ -98,22 +99,20 @@ pub fn hold(
         *memory = GuardMemory::default();
         return (fresh, None);
     }
-    let agreeing = count(memory, losses.names(), now);
-    let agreed = if agreeing < AGREEING_FETCHES {
-        BTreeSet::new()
-    } else {
-        memory.lost.clone()
-    };
-    let lost = losses.besides(&agreed);
-    if lost.is_empty() {
+    let agreeing = count(memory, losses.fingerprint(), now);
+    if agreeing >= AGREEING_FETCHES {
+        *memory = GuardMemory::default();
         return (fresh, None);
     }
-    let held = Held {
-        service_ports,
-        servers,
-        agreeing,
-    };
-    (put_back(fresh, lost), Some(held))
+    let lost = losses.owned();
+    (
+        put_back(fresh, lost),
+        Some(Held {
+            service_ports,
+            servers,
+            agreeing,
+        }),
+    )
 }
 
 /// What is served where HAProxy may still run a file `behind` the installed one: all of either,
@@ -196,43 +195,33 @@ impl<'a> Losses<'a> {
         self.0.values().map(lost).sum()
     }
 
-    /// One for each service port and each server that is lost.
-    fn names(&self) -> BTreeSet<String> {
-        let names = |(key, loss): (&Key, &Loss<'_>)| match loss {
-            Loss::Whole(_) => vec![name(key)],
-            Loss::Servers { gone, .. } => gone.iter().map(|e| server_name(key, e)).collect(),
-        };
-        self.0.iter().flat_map(names).collect()
+    /// Equal for fetches that lack the same.
+    fn fingerprint(&self) -> String {
+        let mut parts = Vec::new();
+        for ((name, service_port), loss) in &self.0 {
+            parts.push(format!("{name}:{service_port}"));
+            if let Loss::Servers { gone, .. } = loss {
+                parts.extend(
+                    gone.iter()
+                        .map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port)),
+                );
+            }
+        }
+        Digest::of(parts.join(" ").as_bytes()).short(16)
     }
 
-    /// Those that are not `agreed`.
-    fn besides(self, agreed: &BTreeSet<String>) -> Vec<(Key, OwnedLoss)> {
+    fn owned(self) -> Vec<(Key, OwnedLoss)> {
         let owned = |(key, loss): (Key, Loss<'_>)| {
             let loss = match loss {
-                Loss::Whole(port) => {
-                    (!agreed.contains(&name(&key))).then(|| OwnedLoss::Whole(port.clone()))
-                }
+                Loss::Whole(port) => OwnedLoss::Whole(port.clone()),
                 Loss::Servers { gone, .. } => {
-                    let gone: Vec<Endpoint> = gone
-                        .into_iter()
-                        .filter(|endpoint| !agreed.contains(&server_name(&key, endpoint)))
-                        .cloned()
-                        .collect();
-                    (!gone.is_empty()).then_some(OwnedLoss::Servers(gone))
+                    OwnedLoss::Servers(gone.into_iter().cloned().collect())
                 }
             };
-            loss.map(|loss| (key, loss))
+            (key, loss)
         };
-        self.0.into_iter().filter_map(owned).collect()
+        self.0.into_iter().map(owned).collect()
     }
-}
-
-fn name((section, service_port): &Key) -> String {
-    format!("{section}:{service_port}")
-}
-
-fn server_name(key: &Key, endpoint: &Endpoint) -> String {
-    format!("{} {}:{}", name(key), endpoint.host, endpoint.port)
 }
 
 enum OwnedLoss {
@@ -250,23 +239,16 @@ fn addresses(port: &ServicePort) -> impl Iterator<Item = Address<'_>> {
         .map(|endpoint| (&endpoint.host, endpoint.port))
 }
 
-/// Fetches agree on what all of them lack. What only some of them lack neither counts nor starts
-/// the count anew, since a cluster goes on changing while a removal is held. The count stays when
-/// it is reached: the turn may yet fail to install what it lets go.
-fn count(memory: &mut GuardMemory, lost: BTreeSet<String>, now: Time) -> u32 {
-    let still: BTreeSet<String> = memory.lost.intersection(&lost).cloned().collect();
-    if still.is_empty() {
+fn count(memory: &mut GuardMemory, fingerprint: String, now: Time) -> u32 {
+    if memory.fingerprint.as_ref() != Some(&fingerprint) {
         *memory = GuardMemory {
             agreeing_fetches: 1,
             first_at: Some(now),
             last_at: Some(now),
-            lost,
+            fingerprint: Some(fingerprint),
         };
-        return 1;
-    }
-    memory.lost = still;
-    if memory.last_at.is_none_or(|last| now.since(last) >= APART) {
-        memory.agreeing_fetches = memory.agreeing_fetches.saturating_add(1);
+    } else if memory.last_at.is_none_or(|last| now.since(last) >= APART) {
+        memory.agreeing_fetches += 1;
         memory.last_at = Some(now);
     } else if memory.last_at.is_some_and(|last| now < last) {
         // The clock was set back; waiting for it to catch up could take for ever.
@@ -275,26 +257,29 @@ fn count(memory: &mut GuardMemory, lost: BTreeSet<String>, now: Time) -> u32 {
     memory.agreeing_fetches
 }
 
-/// An address that another task has by now is not put back: it would send the clients of one app
-/// to another.
+/// An address that a task of another app has by now is not put back: it would send the clients of
+/// one app to the other.
 fn put_back(mut fresh: Vec<ServicePort>, lost: Vec<(Key, OwnedLoss)>) -> Vec<ServicePort> {
-    let taken: BTreeSet<(Host, u16)> = fresh
-        .iter()
-        .flat_map(addresses)
-        .map(|(host, port)| (host.clone(), port))
-        .collect();
-    let is_free = |endpoint: &Endpoint| !taken.contains(&(endpoint.host.clone(), endpoint.port));
+    let mut holders: BTreeMap<(Host, u16), String> = BTreeMap::new();
+    for port in &fresh {
+        for (host, number) in addresses(port) {
+            holders.insert((host.clone(), number), port.app.safe_path());
+        }
+    }
+    let is_free = |(section, _): &Key, endpoint: &Endpoint| {
+        let holder = holders.get(&(endpoint.host.clone(), endpoint.port));
+        holder.is_none_or(|holder| holder == section)
+    };
     let positions: BTreeMap<Key, usize> = fresh.iter().map(key).zip(0..).collect();
     for (key, loss) in lost {
         match loss {
             OwnedLoss::Whole(mut port) => {
-                port.endpoints.retain(is_free);
+                port.endpoints.retain(|endpoint| is_free(&key, endpoint));
                 fresh.push(port);
             }
             OwnedLoss::Servers(gone) => {
-                fresh[positions[&key]]
-                    .endpoints
-                    .extend(gone.into_iter().filter(is_free));
+                let free = gone.into_iter().filter(|endpoint| is_free(&key, endpoint));
+                fresh[positions[&key]].endpoints.extend(free);
             }
         }
     }
@@ -410,36 +395,13 @@ mod tests {
         assert_eq!(held("a", 0), (all.clone(), Some(1)));
         assert_eq!(held("a", 9), (all.clone(), Some(1)), "too close to count");
         assert_eq!(held("a", 10), (all.clone(), Some(2)));
+        assert_eq!(held("b", 20), (all.clone(), Some(1)), "they do not agree");
+        assert_eq!(held("b", 30), (all.clone(), Some(2)));
+        assert_eq!(held("b", 40), ("b2".to_owned(), None));
         assert_eq!(
-            held("abc", 20),
-            ("a2 b2 c2".to_owned(), None),
-            "a good answer between"
-        );
-        assert_eq!(held("b", 21), (all.clone(), Some(1)));
-        assert_eq!(held("b", 31), (all.clone(), Some(2)));
-        assert_eq!(held("b", 41), ("b2".to_owned(), None));
-        assert_eq!(
-            held("b", 51),
-            ("b2".to_owned(), None),
-            "they agree until the removal is installed"
-        );
-    }
-
-    #[test]
-    fn what_goes_on_changing_meanwhile_does_not_start_the_count_anew() {
-        let mut memory = GuardMemory::default();
-        let served = ports("abcdefgh");
-        let mut held = |names, seconds| {
-            let (out, held) = hold(&served, ports(names), &mut memory, at(seconds));
-            (shape(&out), held.map(|held| held.agreeing))
-        };
-        let all = "a2 b2 c2 d2 e2 f2 g2 h2".to_owned();
-        assert_eq!(held("abc", 0), (all.clone(), Some(1)));
-        assert_eq!(held("ab", 10), (all, Some(2)));
-        assert_eq!(
-            held("a", 20),
-            ("a2 b2 c2".to_owned(), Some(3)),
-            "only what all three lack may go"
+            held("a", 50),
+            (all, Some(1)),
+            "nothing is left of the earlier count"
         );
     }
 

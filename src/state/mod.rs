@@ -8,7 +8,7 @@ mod app_ids;
 mod folder;
 mod time;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -139,8 +139,8 @@ pub struct GuardMemory {
     pub first_at: Option<Time>,
     /// When the last of them came.
     pub last_at: Option<Time>,
-    /// What all of them lack: `section:service_port`, or that and a server's `host:port`.
-    pub lost: BTreeSet<String>,
+    /// Stands for what they agree on.
+    pub fingerprint: Option<String>,
 }
 
 /// An answer of Marathon that was read to its end, and all that it depends on what was made of it.

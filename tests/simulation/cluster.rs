@@ -428,7 +428,7 @@ impl Source for SimulatedMarathon {
             Form::Text => told.text(),
         };
         match fault {
-            SourceFault::Html => body = "<html><body>Bad Gateway</body></html>".to_owned(),
+            SourceFault::Html => "<html><body>Bad Gateway</body></html>".clone_into(&mut body),
             SourceFault::Cut => body.truncate(body.len() / 2),
             _ => (),
         }

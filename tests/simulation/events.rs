@@ -96,7 +96,7 @@ impl World<'_> {
 
     /// What we remember, or what lies in the place of `haproxy.cfg`.
     fn lose(&mut self, random: &mut Random) -> String {
-        let state = self.folder().path().join("state.json");
+        let state = Self::folder().path().join("state.json");
         let told = match random.below(6) {
             0 => {
                 self.disk.put(&state, b"{\"format\": 1, \"applied\"");
@@ -182,10 +182,10 @@ impl World<'_> {
         self.haproxy.reload_fault.set(ReloadFault::None);
         self.haproxy.taken.set(None);
         self.haproxy.restarted_meanwhile.set(false);
-        let (_, warning) = self.folder().load(&self.disk);
+        let (_, warning) = Self::folder().load(&self.disk);
         if warning.is_some_and(|warning| warning.contains("newer")) {
             self.end_program();
-            self.remove(&self.folder().path().join("state.json"));
+            self.remove(&Self::folder().path().join("state.json"));
         }
         self.start_haproxy_if_down();
     }

@@ -248,7 +248,7 @@ pub(crate) struct Seen<'a> {
 impl Seen<'_> {
     async fn unless_dead(&self) {
         if (self.dead)() {
-            future::pending().await
+            future::pending::<()>().await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Random numbers that are the same on every run and every host (SplitMix64).
+//! Random numbers that are the same on every run and every host (`SplitMix64`).
 
 /// A stream of numbers that its seed decides.
 #[derive(Clone, Debug)]

@@ -327,7 +327,7 @@ impl<'a> World<'a> {
     }
 
     fn start_program(&mut self, disk: &FaultyDisk<Arc<MemoryDisk>>) -> Program {
-        let (store, memory, _) = Writable::open(disk, self.folder());
+        let (store, memory, _) = Writable::open(disk, Self::folder());
         let names = if self.setting.numeric {
             NamesWanted::Numeric
         } else {
@@ -361,7 +361,7 @@ impl<'a> World<'a> {
         }
     }
 
-    pub(crate) fn folder(&self) -> Folder {
+    pub(crate) fn folder() -> Folder {
         Folder::of(Path::new(STATE), Path::new(CFG))
     }
 
@@ -416,7 +416,7 @@ impl<'a> World<'a> {
                 .map_or_else(|| "nothing".to_owned(), short),
             runs.unwrap_or_else(|| "nothing".to_owned()),
             self.disk
-                .text(&self.folder().path().join("state.json"))
+                .text(&Self::folder().path().join("state.json"))
                 .map_or_else(
                     || "none".to_owned(),
                     |text| Digest::of(text.as_bytes()).short(6)

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::{Applied, GuardMemory, LastTurn, Paused, Pending, Seen, Time, TurnOutcome};
 use super::*;
@@ -42,7 +42,7 @@ fn full() -> State {
             agreeing_fetches: 2,
             first_at: Some(time),
             last_at: Some(time),
-            lost: BTreeSet::from(["a:80".to_owned()]),
+            fingerprint: Some("f".to_owned()),
         },
         incumbents: BTreeMap::from([(10_000, AppId::new("/a"))]),
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
