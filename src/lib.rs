@@ -10,6 +10,7 @@ pub mod disk;
 pub mod haproxy;
 pub mod marathon;
 pub mod resolve;
+pub mod labels;
 pub mod proxy;
 pub mod render;
 pub mod diff;

@@ -47,6 +47,19 @@ impl Version {
         self >= Self::new(1, 8)
     }
 
+    /// Whether limits that are too low keep HAProxy from starting unless `no strict-limits` says
+    /// otherwise.
+    #[must_use]
+    pub fn has_strict_limits(self) -> bool {
+        self >= Self::new(2, 3)
+    }
+
+    /// Whether `http-error` gives answers of one's own without a file.
+    #[must_use]
+    pub fn has_http_error(self) -> bool {
+        self >= Self::new(2, 2)
+    }
+
     /// Whether `reload` on the master socket answers only when the reload is over, and says how.
     #[must_use]
     pub fn has_sync_reload(self) -> bool {

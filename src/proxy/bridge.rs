@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::{Bind, Listen, Owner, Proxies, Server, is_host_name, is_proxy_name};
+use super::{Bind, Listen, Owner, Proxies, Server, is_host_name, is_proxy_name, precedence};
 use crate::cluster::{AppId, Endpoint, Host, ServicePort, Warning};
 
 /// The section of one service port; `None` where nothing of it can be served.
@@ -132,19 +132,16 @@ pub fn arrange(
         .collect();
     let mut listens: Vec<_> = by_port.into_values().collect();
     listens.sort_by_cached_key(|listen| (listen.owner.app.safe_path(), listen.owner.service_port));
-    (Proxies { listens }, warnings)
+    let proxies = Proxies { listens, ..Proxies::default() };
+    (proxies, warnings)
 }
 
-/// Smaller is stronger. A missing date is the weakest: the text form of Marathon's answer has none,
-/// and then the id decides.
 fn rank<'a>(
     listen: &'a Listen,
     incumbent: Option<&AppId>,
 ) -> (bool, bool, Option<&'a str>, &'a AppId) {
     let date = listen.last_config_change_at.as_deref();
-    // An installed file tells the name of the section, from which `/` and `_` cannot be told apart.
-    let is_incumbent = incumbent.is_some_and(|app| app.safe_path() == listen.owner.app.safe_path());
-    (!is_incumbent, date.is_none(), date, &listen.owner.app)
+    precedence(&listen.owner.app, date, incumbent)
 }
 
 fn clash(loser: &Listen, winner: &Listen) -> Warning {

@@ -1,9 +1,12 @@
 //! The truth that is compared and rendered, in HAProxy's own words.
 //!
-//! Two pure stages: per app (`bridge::listen`, whose result depends on that app alone) and across
-//! apps (`bridge::arrange`, over small keys: who holds a port, in which order sections stand).
+//! Two pure stages for each set of templates: per app (`bridge::listen`, `marathon_lb::service`,
+//! whose result depends on that app alone) and across apps (`arrange`, over small keys: who holds a
+//! port, in which order sections stand, which rules lead to whom).
 
 pub mod bridge;
+pub mod marathon_lb;
+mod server_id;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -59,16 +62,38 @@ pub struct Listen {
 /// They are shared, so that what was rendered for one is found again by its pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
-    /// Sections with both a front and a back.
+    /// Sections with both a front and a back, of the bridge set.
     pub listens: Vec<Arc<Listen>>,
+    /// Frontends and backends, of the other sets.
+    pub layout: marathon_lb::Layout,
 }
 
 impl Proxies {
     /// How many servers there are in all sections.
     #[must_use]
     pub fn servers(&self) -> usize {
-        self.listens.iter().map(|listen| listen.servers.len()).sum()
+        let listens = self.listens.iter().map(|listen| listen.servers.len());
+        let services = self.layout.services.iter().map(|service| service.servers.len());
+        listens.chain(services).sum()
     }
+
+    /// Whoever answers for a section of their own, in the order of the file.
+    pub fn owners(&self) -> impl Iterator<Item = &Owner> {
+        let listens = self.listens.iter().map(|listen| &listen.owner);
+        listens.chain(self.layout.services.iter().map(|service| &service.owner))
+    }
+}
+
+/// How strong an app's claim to a port is; smaller is stronger. A missing date is the weakest: the
+/// text form of Marathon's answer has none, and then the id decides.
+fn precedence<'a>(
+    app: &'a AppId,
+    last_config_change_at: Option<&'a str>,
+    incumbent: Option<&AppId>,
+) -> (bool, bool, Option<&'a str>, &'a AppId) {
+    // An installed file tells the name of the section, from which `/` and `_` cannot be told apart.
+    let is_incumbent = incumbent.is_some_and(|holder| holder.safe_path() == app.safe_path());
+    (!is_incumbent, last_config_change_at.is_none(), last_config_change_at, app)
 }
 
 /// Whether HAProxy takes `name` for a section or a server: letters, digits and `-_.:`

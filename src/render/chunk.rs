@@ -19,7 +19,7 @@ impl Chunk {
         }
     }
 
-    fn frame(text: &str) -> Self {
+    pub(super) fn frame(text: &str) -> Self {
         Self {
             owner: None,
             text: text.into(),
@@ -34,16 +34,28 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// `frame` is the file with `mark` where the sections belong.
-    pub(super) fn new(frame: &str, mark: &str, sections: &[Chunk]) -> Self {
-        let mut chunks = Vec::with_capacity(sections.len() + 2);
-        for (position, part) in frame.split(mark).enumerate() {
-            if position > 0 {
-                chunks.extend_from_slice(sections);
+    /// `frame` is the file with marks where chunks belong.
+    pub(super) fn new<'c>(frame: &str, parts: impl IntoIterator<Item = (&'c str, Vec<Chunk>)>) -> Self {
+        let mut parts: Vec<(&str, Vec<Chunk>)> = parts.into_iter().collect();
+        let mut chunks = Vec::new();
+        let mut rest = frame;
+        loop {
+            let next = parts
+                .iter()
+                .enumerate()
+                .filter_map(|(index, (mark, _))| Some((rest.find(mark)?, index)))
+                .min();
+            let Some((at, index)) = next else { break };
+            let (mark, own) = &mut parts[index];
+            if at > 0 {
+                chunks.push(Chunk::frame(&rest[..at]));
             }
-            if !part.is_empty() {
-                chunks.push(Chunk::frame(part));
-            }
+            rest = &rest[at + mark.len()..];
+            // A template that names a part twice gets it twice.
+            chunks.extend(own.iter().cloned());
+        }
+        if !rest.is_empty() {
+            chunks.push(Chunk::frame(rest));
         }
         Self { chunks }
     }

@@ -4,10 +4,101 @@
 
 use serde::Serialize;
 
+use super::{Dialect, Site};
+use crate::proxy::marathon_lb::{self, Service};
 use crate::proxy::{Bind, Listen, Server};
 
 /// Grows when a name that templates use changes its meaning or goes; not when names are added.
 pub const CONTEXT_VERSION: u32 = 1;
+
+/// What fragments know of the host: `dialect` in their context.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct DialectContext {
+    /// `2.6`.
+    version: String,
+    /// Whether `rspadd`, `reqirep` and `rspirep` exist.
+    rspadd: bool,
+    /// Whether limits that are too low keep HAProxy from starting, and can be told not to.
+    strict_limits: bool,
+    /// Whether `http-error` exists.
+    http_error: bool,
+    /// Whether the program can answer `/metrics`.
+    prometheus_exporter: bool,
+    /// Makes a regular expression ignore case, where the program's kind of them can.
+    ignore_case: &'static str,
+    #[serde(skip)]
+    pub(super) default_options: Vec<String>,
+    #[serde(skip)]
+    pub(super) sidecar_socket: String,
+}
+
+impl DialectContext {
+    pub(super) fn new(site: &Site) -> Self {
+        let Dialect { version, prometheus_exporter, pcre } = site.dialect;
+        Self {
+            version: version.to_string(),
+            rspadd: version.has_rspadd(),
+            strict_limits: version.has_strict_limits(),
+            http_error: version.has_http_error(),
+            prometheus_exporter,
+            ignore_case: if pcre { "(?i)" } else { "" },
+            default_options: site.default_options.clone(),
+            sidecar_socket: site.sidecar_socket.clone(),
+        }
+    }
+}
+
+/// The context of `frontend.cfg` and `backend.cfg`.
+#[derive(Serialize)]
+pub(super) struct ServiceContext<'a> {
+    context_version: u32,
+    name: &'a str,
+    app: &'a str,
+    service_port: u16,
+    mode: &'a str,
+    vhosts: Vec<&'a str>,
+    path: Option<&'a str>,
+    balance: &'a str,
+    servers: Vec<BackendServerContext<'a>>,
+}
+
+#[derive(Serialize)]
+struct BackendServerContext<'a> {
+    name: &'a str,
+    host: &'a str,
+    address: &'a str,
+    port: u16,
+    id: u32,
+    cookie: &'a str,
+    check_port: Option<u16>,
+    draining: bool,
+}
+
+impl<'a> ServiceContext<'a> {
+    pub(super) fn new(service: &'a Service) -> Self {
+        let server = |server: &'a marathon_lb::Server| BackendServerContext {
+            name: &server.name,
+            host: &server.host,
+            address: &server.address,
+            port: server.port,
+            id: server.id,
+            cookie: &server.cookie,
+            check_port: server.check_port,
+            draining: server.draining,
+        };
+        Self {
+            context_version: CONTEXT_VERSION,
+            name: &service.name,
+            app: service.owner.app.as_str(),
+            service_port: service.owner.service_port,
+            mode: &service.mode,
+            vhosts: service.options.vhosts(),
+            path: service.options.path.as_deref(),
+            balance: service.balance(),
+            servers: service.servers.iter().map(server).collect(),
+        }
+    }
+}
 
 /// The context of `listen.cfg`.
 #[derive(Serialize)]

@@ -1,62 +1,135 @@
-//! From sections to text: Tera, the template sets that are compiled in, and files that replace
-//! single templates of them.
+//! From sections to text: Tera, the template sets that are compiled in, files that replace single
+//! templates of them, and the texts that app owners put in the place of marathon-lb's.
 //!
 //! In come `proxy` types, out comes a list of chunks, each with the service port that answers for
 //! it, so that a line that HAProxy rejects leads back to its app. A section is rendered once and
 //! kept for as long as it is the same.
 
+mod bridge;
 mod chunk;
 mod context;
+mod engine;
+mod fragments;
+pub mod format;
+mod marathon_lb;
 mod sets;
+mod values;
 
-use std::collections::HashMap;
-use std::io;
-use std::sync::Arc;
-
-use anyhow::{Context as _, Result, anyhow};
-use tera::{Context, Tera};
+use anyhow::Result;
 
 pub use chunk::{Chunk, Rendered};
 pub use context::CONTEXT_VERSION;
+pub use fragments::{Origin, Replacement};
 pub use sets::{Override, template_names};
 
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::disk::Digest;
-use crate::proxy::{Listen, Proxies};
+use crate::haproxy::Version;
+use crate::proxy::{Owner, Proxies};
 
-/// Stands for the ready sections while the frame of the file is rendered. Control characters keep
-/// it apart from anything that a template or a value could hold.
-const SECTIONS: &str = "\u{1}sections\u{1}";
+/// What the host's HAProxy understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// Its version.
+    pub version: Version,
+    /// Whether it can answer `/metrics`.
+    pub prometheus_exporter: bool,
+    /// Whether its regular expressions are those of Perl.
+    pub pcre: bool,
+}
+
+impl Dialect {
+    /// What a HAProxy of this version understands as distributions build it.
+    #[must_use]
+    pub const fn of(version: Version) -> Self {
+        Self { version, prometheus_exporter: true, pcre: true }
+    }
+}
+
+/// All that reaches the text beside the cluster.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// What is rendered.
+    pub set: TemplateSet,
+    /// Files of `--template-dir`.
+    pub overrides: Vec<Override>,
+    /// Texts that replace marathon-lb's for the whole file; of two for one template the last
+    /// counts.
+    pub replacements: Vec<Replacement>,
+    /// What the host's HAProxy understands.
+    pub dialect: Dialect,
+    /// `option` lines of the default HEAD.
+    pub default_options: Vec<String>,
+    /// Where a watcher answers for the pages of the default HEAD.
+    pub sidecar_socket: String,
+    /// The folder of the maps, as the file names it.
+    pub haproxy_dir: String,
+}
 
 /// The templates of one set, compiled, and what they last made.
 pub struct Renderer {
-    tera: Tera,
-    overrides: Vec<Override>,
-    sections: HashMap<String, (Arc<Listen>, Arc<str>)>,
+    set: Set,
     fingerprint: Digest,
 }
 
+enum Set {
+    Bridge(bridge::Bridge),
+    MarathonLb(Box<marathon_lb::MarathonLb>),
+}
+
+/// A file, and the service ports that are missing from it because their texts cannot be written.
+#[derive(Debug)]
+pub struct Output {
+    /// The file.
+    pub rendered: Rendered,
+    /// Whoever has to be taken out: where others' rules depend on theirs, the file is not whole
+    /// before it is arranged anew without them.
+    pub failed: Vec<Failed>,
+    /// What is in the file in another form than its owner wanted.
+    pub warnings: Vec<Warning>,
+}
+
+/// A service port whose text cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Whose it is.
+    pub owner: Owner,
+    /// What stands there.
+    pub found: String,
+    /// What should.
+    pub expected: String,
+}
+
+impl Failed {
+    /// For its owner.
+    #[must_use]
+    pub fn warning(self) -> Warning {
+        Warning {
+            app: Some(self.owner.app),
+            subject: format!("service port {}", self.owner.service_port),
+            found: self.found,
+            expected: self.expected,
+            effect: "service port left out".to_owned(),
+        }
+    }
+}
+
 impl Renderer {
-    /// Compiles the set, with `overrides` in place of templates of the same name.
+    /// Compiles the templates of a site.
     ///
     /// # Errors
-    /// A template that Tera cannot compile, named with its file and the place in it.
-    pub fn new(set: TemplateSet, overrides: &[Override]) -> Result<Self> {
-        let mut tera = Tera::new();
-        tera.autoescape_on([".cfg", ".map"]);
-        tera.set_escape_fn(refuse_control_characters);
-        let templates = sets::templates(set, overrides)?;
-        let fingerprint = Digest::of(format!("{templates:?}").as_bytes());
-        tera.add_raw_templates(templates)
-            .map_err(|error| anyhow!("{}", sets::with_file(&error.to_string(), overrides)))
-            .context("templates cannot be used")?;
-        Ok(Self {
-            tera,
-            overrides: overrides.to_vec(),
-            sections: HashMap::new(),
-            fingerprint,
-        })
+    /// A template that cannot be used, named with its file and the place in it.
+    pub fn new(site: &Site) -> Result<Self> {
+        let engine = engine::Engine::new(site.set, &site.overrides)?;
+        let fingerprint = fingerprint(&engine, site);
+        let set = match site.set {
+            TemplateSet::Bridge => Set::Bridge(bridge::Bridge::new(engine)),
+            TemplateSet::MarathonLb | TemplateSet::Servicerouter => {
+                Set::MarathonLb(Box::new(marathon_lb::MarathonLb::new(engine, site)?))
+            }
+        };
+        Ok(Self { set, fingerprint })
     }
 
     /// Stands for the templates: two renderers with one fingerprint make the same of the same.
@@ -67,28 +140,13 @@ impl Renderer {
 
     /// The text of the whole file.
     ///
-    /// A section whose template fails is left out with a warning; the others stand.
-    ///
     /// # Errors
-    /// When the frame of the file itself (`haproxy.cfg`, `header.cfg`) fails, or when no section
-    /// can be rendered: then it is the template that is wrong, and no app shall pay for that.
-    pub fn render(&mut self, proxies: &Proxies) -> Result<(Rendered, Vec<Warning>)> {
-        let frame = self.frame()?;
-        let mut warnings = Vec::new();
-        let mut sections = Vec::with_capacity(proxies.listens.len());
-        let mut kept = HashMap::with_capacity(proxies.listens.len());
-        for listen in &proxies.listens {
-            match self.section(listen) {
-                Ok(text) => {
-                    sections.push(Chunk::of(&listen.owner, Arc::clone(&text)));
-                    kept.insert(listen.name.clone(), (Arc::clone(listen), text));
-                }
-                Err(error) if sections.is_empty() && is_last(listen, proxies) => return Err(error),
-                Err(error) => warnings.push(left_out(listen, &error)),
-            }
+    /// When what stands for the whole file fails, or a template fails for every service.
+    pub fn render(&mut self, proxies: &Proxies) -> Result<Output> {
+        match &mut self.set {
+            Set::Bridge(bridge) => bridge.render(proxies),
+            Set::MarathonLb(marathon_lb) => marathon_lb.render(&proxies.layout),
         }
-        self.sections = kept;
-        Ok((Rendered::new(&frame, SECTIONS, &sections), warnings))
     }
 
     /// What stands in the file whatever the cluster is.
@@ -96,79 +154,23 @@ impl Renderer {
     /// # Errors
     /// When the frame of the file fails.
     pub fn header(&self) -> Result<String> {
-        Ok(self.frame()?.replace(SECTIONS, ""))
-    }
-
-    fn frame(&self) -> Result<String> {
-        let mut context = Context::new();
-        context.insert("context_version", &CONTEXT_VERSION);
-        context.insert_value("listens", tera::Value::safe_string(SECTIONS));
-        self.tera
-            .render("haproxy.cfg", &context)
-            .map_err(|error| self.failure(&error))
-    }
-
-    fn section(&self, listen: &Arc<Listen>) -> Result<Arc<str>> {
-        if let Some((known, text)) = self.sections.get(&listen.name)
-            && (Arc::ptr_eq(known, listen) || known == listen)
-        {
-            return Ok(Arc::clone(text));
+        match &self.set {
+            Set::Bridge(bridge) => bridge.header(),
+            Set::MarathonLb(marathon_lb) => marathon_lb.header(),
         }
-        let context = Context::from_serialize(&context::Section::new(listen))
-            .map_err(|error| self.failure(&error))?;
-        let mut text = self
-            .tera
-            .render("listen.cfg", &context)
-            .map_err(|error| self.failure(&error))?;
-        // The next section must not continue the last line of this one.
-        if !text.ends_with('\n') {
-            text.push('\n');
+    }
+}
+
+fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
+    let Site { dialect, replacements, default_options, sidecar_socket, haproxy_dir, .. } = site;
+    let beside = match site.set {
+        // Nothing of it reaches this set.
+        TemplateSet::Bridge => None,
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter => {
+            Some((dialect, replacements, default_options, sidecar_socket, haproxy_dir))
         }
-        Ok(text.into())
-    }
-
-    fn failure(&self, error: &tera::Error) -> anyhow::Error {
-        anyhow!(sets::with_file(&reason(error), &self.overrides))
-    }
-}
-
-/// Tera puts the cause of a refused value behind a general message.
-fn reason(error: &tera::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-fn is_last(listen: &Arc<Listen>, proxies: &Proxies) -> bool {
-    let last = proxies.listens.last();
-    last.is_some_and(|last| Arc::ptr_eq(last, listen))
-}
-
-/// The second wall behind the checks of `proxy`: no value brings a line break or another control
-/// character into the file, whatever template it passes through.
-fn refuse_control_characters(text: &str, out: &mut dyn io::Write) -> io::Result<()> {
-    if text.bytes().any(|byte| byte.is_ascii_control()) {
-        let shown = text.escape_default();
-        return Err(io::Error::other(format!(
-            "control character in the value `{shown}`"
-        )));
-    }
-    out.write_all(text.as_bytes())
-}
-
-fn left_out(listen: &Listen, error: &anyhow::Error) -> Warning {
-    Warning {
-        app: Some(listen.owner.app.clone()),
-        subject: format!("service port {}", listen.owner.service_port),
-        found: format!("template `listen.cfg` fails: {error}"),
-        expected: "a section that can be rendered".to_owned(),
-        effect: "service port left out".to_owned(),
-    }
+    };
+    Digest::of(format!("{:?} {beside:?}", engine.fingerprint()).as_bytes())
 }
 
 #[cfg(test)]

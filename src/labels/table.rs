@@ -1,0 +1,186 @@
+//! What each label means, for the manual and the documentation.
+
+/// What a label is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The whole app: `HAPROXY_<NAME>`.
+    App,
+    /// One service port: `HAPROXY_{n}_<NAME>`.
+    Service,
+}
+
+/// A label that holds a value. Those that hold a template are [`super::Template`]s.
+#[derive(Debug)]
+pub struct Label {
+    /// Without `HAPROXY_` and the position.
+    pub name: &'static str,
+    /// What it is about.
+    pub reach: Reach,
+    /// What counts where it is absent, in words.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// A value as it could stand there.
+    pub example: &'static str,
+}
+
+const fn app(name: &'static str, example: &'static str, meaning: &'static str) -> Label {
+    Label { name, reach: Reach::App, default: "", meaning, example }
+}
+
+const fn service(
+    name: &'static str,
+    default: &'static str,
+    example: &'static str,
+    meaning: &'static str,
+) -> Label {
+    Label { name, reach: Reach::Service, default, meaning, example }
+}
+
+/// All labels that hold values.
+pub static LABELS: &[Label] = &[
+    app(
+        "GROUP",
+        "external",
+        "Groups that the app belongs to, parted by commas. A balancer serves the groups that it \
+         was started for; one started for `*` serves all.",
+    ),
+    app(
+        "DEPLOYMENT_GROUP",
+        "shop",
+        "Two apps of one group are one service: the older one is drained while the newer takes \
+         over.",
+    ),
+    app(
+        "DEPLOYMENT_STARTED_AT",
+        "2026-02-01T16:15:04",
+        "When the deployment of this app began, as RFC 3339 or ISO without zone (UTC); the earlier \
+         of the two is the old one.",
+    ),
+    app(
+        "DEPLOYMENT_TARGET_INSTANCES",
+        "20",
+        "How many tasks the two apps shall have together.",
+    ),
+    app(
+        "DEPLOYMENT_NEW_INSTANCES",
+        "0",
+        "Written by the deployer: how many tasks of the new app shall stay beside the old one.",
+    ),
+    app("DEPLOYMENT_ALT_PORT", "10005", "Used by the deployer alone."),
+    app("DEPLOYMENT_COLOUR", "blue", "Used by the deployer alone."),
+    app("APP_ID", "shop", "Written by the deployer, used by nobody."),
+    service(
+        "GROUP",
+        "HAPROXY_GROUP",
+        "external,internal",
+        "Groups of this service port, in the place of those of the app.",
+    ),
+    service(
+        "VHOST",
+        "none",
+        "web.example.com,www.example.com",
+        "Host names that lead to the service on ports 80 and 443, parted by commas without \
+         blanks. With it the mode is http unless something else says otherwise.",
+    ),
+    service(
+        "PATH",
+        "none",
+        "/api",
+        "Only requests below this path belong to the service. Several paths, or `-i` before them, \
+         may stand here as behind `path_beg`. Needs VHOST.",
+    ),
+    service(
+        "BACKEND_WEIGHT",
+        "0, or 1 with PATH",
+        "10",
+        "Rules of services with more weight are tried first.",
+    ),
+    service(
+        "ENABLED",
+        "true; false with --strict-mode",
+        "false",
+        "Whether the service is served at all.",
+    ),
+    service(
+        "MODE",
+        "http with VHOST or an HTTP health check, else tcp",
+        "http",
+        "What HAProxy speaks on this service port.",
+    ),
+    service("BALANCE", "roundrobin", "leastconn", "How servers are chosen."),
+    service(
+        "PORT",
+        "the service port",
+        "8080",
+        "Clients dial this port instead of the service port.",
+    ),
+    service("BIND_ADDR", "*", "10.0.0.42", "The address on which the service port is opened."),
+    service(
+        "BIND_OPTIONS",
+        "none",
+        "ciphers AES128+EECDH:AES128+EDH force-tlsv12",
+        "More options for that bind line.",
+    ),
+    service(
+        "SSL_CERT",
+        "none",
+        "/etc/ssl/certs/marathon.mesosphere.com",
+        "Certificate of the service port, or with --group-https-by-vhost of its vhosts.",
+    ),
+    service(
+        "STICKY",
+        "false",
+        "true",
+        "A client stays with the server that answered it first, by a cookie.",
+    ),
+    service(
+        "REDIRECT_TO_HTTPS",
+        "false",
+        "true",
+        "Requests on port 80 are led to https. Needs VHOST.",
+    ),
+    service(
+        "USE_HSTS",
+        "false",
+        "true",
+        "Answers carry Strict-Transport-Security. Mode http only.",
+    ),
+    service(
+        "AUTH",
+        "none",
+        "realm:user:$6$…",
+        "On ports 80 and 443 this user must log in; the password as crypt(3) makes it. Needs \
+         VHOST. The service port itself and the routing by app id stay open.",
+    ),
+    service(
+        "HTTP_BACKEND_PROXYPASS_PATH",
+        "none",
+        "/path/to/redirect",
+        "This prefix is taken off the path before the server sees it. Mode http only.",
+    ),
+    service(
+        "HTTP_BACKEND_REVPROXY_PATH",
+        "none",
+        "/my/content",
+        "Redirects of the server to itself lead to this path. Mode http only.",
+    ),
+    service(
+        "HTTP_BACKEND_REDIR",
+        "none",
+        "/my/content",
+        "Requests for / are led to this path. Mode http only.",
+    ),
+    service(
+        "BACKEND_NETWORK_ALLOWED_ACL",
+        "all",
+        "127.0.0.1/8 192.168.1.0/24",
+        "Only these networks are served, parted by blanks.",
+    ),
+    service(
+        "BACKEND_HEALTHCHECK_PORT_INDEX",
+        "the service port itself",
+        "1",
+        "HAProxy's checks go to the service port at this place among those of the app.",
+    ),
+];

@@ -1,0 +1,112 @@
+//! Which health check of an app is meant for which of its service ports, what mode follows from
+//! it, and which port it dials.
+
+use super::{Check, CheckKind};
+use crate::cluster::{App, CheckProtocol, CheckTarget, Endpoint, HealthCheck, ServicePort};
+use crate::labels::ServiceOptions;
+
+/// The check for a position: the first that names it, or that names a fixed port and thus is for
+/// all of them.
+fn check_at(app: &App, index: i64) -> Option<&HealthCheck> {
+    app.health_checks.iter().find(|check| match check.target {
+        CheckTarget::Port(port) => port != 0,
+        CheckTarget::Index(own) => i64::try_from(own) == Ok(index),
+        CheckTarget::Unsaid => false,
+    })
+}
+
+/// What HAProxy speaks on a service port, and how it checks the servers.
+pub(super) fn mode_and_check(
+    app: &App,
+    index: usize,
+    options: &ServiceOptions,
+) -> (Box<str>, Option<Check>) {
+    let own = check_at(app, i64::try_from(index).unwrap_or(i64::MAX));
+    let mut mode = match own {
+        Some(check) if check.protocol == CheckProtocol::Http => Some("http".into()),
+        _ => None,
+    };
+    if options.mode.is_some() {
+        mode.clone_from(&options.mode);
+    }
+    let lent = match (own, options.healthcheck_port_index) {
+        (None, Some(index)) => check_at(app, index),
+        _ => None,
+    };
+    if lent.is_some_and(|check| speaks_http(check.protocol)) {
+        mode = Some("http".into());
+    }
+    let mode = mode.unwrap_or_else(|| {
+        let is_routed = options.vhost.as_deref().is_some_and(|vhost| !vhost.is_empty());
+        if is_routed { "http" } else { "tcp" }.into()
+    });
+    let check = own.or(lent).and_then(|health_check| {
+        Some(Check {
+            kind: kind(health_check.protocol, &mode)?,
+            health_check: health_check.clone(),
+        })
+    });
+    (mode, check)
+}
+
+const fn speaks_http(protocol: CheckProtocol) -> bool {
+    matches!(
+        protocol,
+        CheckProtocol::Http
+            | CheckProtocol::Https
+            | CheckProtocol::MesosHttp
+            | CheckProtocol::MesosHttps
+    )
+}
+
+/// An unusual mode has no check.
+fn kind(protocol: CheckProtocol, mode: &str) -> Option<CheckKind> {
+    let is_tcp = matches!(protocol, CheckProtocol::Tcp | CheckProtocol::MesosTcp);
+    if mode == "tcp" || is_tcp {
+        Some(CheckKind::Tcp)
+    } else if mode == "http" {
+        Some(CheckKind::Http)
+    } else {
+        None
+    }
+}
+
+/// Where the servers of `port` are checked, in the order of `endpoints`; `None` is where they
+/// serve.
+///
+/// `siblings` are the service ports of the app that have servers, by number; of one that the app
+/// names by position, the endpoint of the same task counts. marathon-lb paired endpoints by their
+/// place in a sorted list, which crossed tasks that share a host, and failed where there was none.
+pub(super) fn check_ports(
+    health_check: &HealthCheck,
+    index: Option<i64>,
+    endpoints: &[&Endpoint],
+    siblings: &[&ServicePort],
+) -> Vec<Option<u16>> {
+    let Some(index) = index else {
+        let fixed = match health_check.target {
+            CheckTarget::Port(port) if port != 0 => Some(port),
+            _ => None,
+        };
+        return vec![fixed; endpoints.len()];
+    };
+    let sibling = at(siblings, index);
+    let port_of = |endpoint: &&Endpoint| {
+        let twin = sibling
+            .into_iter()
+            .flat_map(|sibling| &sibling.endpoints)
+            .find(|twin| twin.task == endpoint.task);
+        Some(twin.map_or(endpoint.port, |twin| twin.port))
+    };
+    endpoints.iter().map(port_of).collect()
+}
+
+/// As Python indexes a list.
+fn at<'a>(siblings: &[&'a ServicePort], index: i64) -> Option<&'a ServicePort> {
+    let index = if index < 0 {
+        siblings.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+    } else {
+        usize::try_from(index).ok()?
+    };
+    siblings.get(index).copied()
+}

@@ -1,0 +1,69 @@
+//! Of two services that claim one port, one is served: HAProxy accepts both and hands connections
+//! to either at random.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Service;
+use crate::cluster::{AppId, Warning};
+use crate::proxy::precedence;
+
+/// Who holds a port.
+pub type Incumbents = BTreeMap<u16, AppId>;
+
+/// Takes out the weaker of services that cannot both be in the file.
+pub(super) fn settle(
+    services: Vec<Arc<Service>>,
+    incumbents: &Incumbents,
+) -> (Vec<Arc<Service>>, Vec<Warning>) {
+    let mut by_port: BTreeMap<u16, Vec<Arc<Service>>> = BTreeMap::new();
+    for service in services {
+        by_port.entry(service.owner.service_port).or_default().push(service);
+    }
+    let mut kept = Vec::new();
+    let mut warnings = Vec::new();
+    for (port, mut claims) in by_port {
+        let incumbent = incumbents.get(&port);
+        claims.sort_by(|one, other| rank(one, incumbent).cmp(&rank(other, incumbent)));
+        let mut winners: Vec<Arc<Service>> = Vec::new();
+        for claim in claims {
+            match winners.iter().find(|winner| collide(winner, &claim)) {
+                Some(winner) => warnings.push(clash(&claim, winner)),
+                None => winners.push(claim),
+            }
+        }
+        kept.append(&mut winners);
+    }
+    (kept, warnings)
+}
+
+fn rank<'a>(claim: &'a Service, incumbent: Option<&AppId>) -> impl Ord + use<'a> {
+    let date = claim.last_config_change_at.as_deref();
+    precedence(&claim.owner.app, date, incumbent)
+}
+
+/// On addresses that differ, one port can be held by several.
+fn collide(one: &Service, other: &Service) -> bool {
+    let (a, b) = (one.bind_addr(), other.bind_addr());
+    one.name == other.name || a == b || is_any(a) || is_any(b)
+}
+
+fn is_any(address: &str) -> bool {
+    matches!(address, "*" | "" | "0.0.0.0" | "::" | "[::]" | "ipv4@" | "ipv6@")
+}
+
+fn clash(loser: &Service, winner: &Service) -> Warning {
+    let found = if loser.owner.app == winner.owner.app {
+        "a second port of the same app with this number".to_owned()
+    } else {
+        let port = loser.owner.service_port;
+        format!("port {port} is held by app `{}`", winner.owner.app)
+    };
+    Warning {
+        app: Some(loser.owner.app.clone()),
+        subject: format!("service port {}", loser.owner.service_port),
+        found,
+        expected: "a port of its own".to_owned(),
+        effect: "service port left out".to_owned(),
+    }
+}

@@ -1,0 +1,211 @@
+//! Sections as marathon-lb wrote them: a frontend and a backend per service port, and shared
+//! frontends that route by host, path and app id.
+//!
+//! Two pure stages: [`service`], whose result depends on one app alone, and [`arrange`], across
+//! apps, over small keys. Which rules stand where, and in which order, is marathon-lb 1.15's
+//! ("Routing output", "What determines the bytes"); what they say is for the templates.
+
+mod arrange;
+mod checks;
+mod clash;
+mod routes;
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use arrange::arrange;
+pub use clash::Incumbents;
+pub use service::{Asked, service};
+
+use super::Owner;
+use crate::cluster::HealthCheck;
+use crate::labels::{ServiceOptions, Template};
+
+/// A service port: its frontend and its backend, which share their name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Whose it is. Its port is the one that clients dial.
+    pub owner: Owner,
+    /// Of its frontend and its backend.
+    pub name: String,
+    /// Stands in the names of the rules for its hosts.
+    pub acl: String,
+    /// `http`, `tcp`, or what the owner wrote.
+    pub mode: Box<str>,
+    /// How HAProxy checks its servers.
+    pub check: Option<Check>,
+    /// In the order of the file.
+    pub servers: Vec<Server>,
+    /// What its owner asked for.
+    pub options: Arc<ServiceOptions>,
+    /// When its app was last changed; decides who was first on a port.
+    pub last_config_change_at: Option<Box<str>>,
+}
+
+impl Service {
+    /// The address that its frontend listens on.
+    #[must_use]
+    pub fn bind_addr(&self) -> &str {
+        self.options.bind_addr.as_deref().unwrap_or("*")
+    }
+
+    /// How its servers are chosen.
+    #[must_use]
+    pub fn balance(&self) -> &str {
+        self.options.balance.as_deref().unwrap_or("roundrobin")
+    }
+
+    /// Whether requests are understood, not only passed on.
+    #[must_use]
+    pub fn is_http(&self) -> bool {
+        &*self.mode == "http"
+    }
+}
+
+/// Which templates a check is written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckKind {
+    /// A request.
+    Http,
+    /// A connection.
+    Tcp,
+}
+
+/// A health check of Marathon that HAProxy makes too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Which templates it is written with.
+    pub kind: CheckKind,
+    /// As Marathon has it.
+    pub health_check: HealthCheck,
+}
+
+/// A place that serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Made of host, address and port.
+    pub name: String,
+    /// The agent's name, or the address where there is none.
+    pub host: Box<str>,
+    /// Numeric.
+    pub address: String,
+    /// 1 to 65535.
+    pub port: u16,
+    /// Unique within the backend; 0 where the set gives none.
+    pub id: u32,
+    /// Value of the cookie that binds a client to it.
+    pub cookie: String,
+    /// Where it is checked, if elsewhere than where it serves.
+    pub check_port: Option<u16>,
+    /// It gets no new clients: a deployment is about to end it.
+    pub draining: bool,
+}
+
+/// A line or several of a shared frontend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What is rendered.
+    pub template: Template,
+    /// The one whose label the owner may have given in its place.
+    pub label: Template,
+    /// The host in question, where it is one.
+    pub host: Option<Box<str>>,
+}
+
+/// What a service adds to a shared frontend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Whose it is.
+    pub service: Arc<Service>,
+    /// In order.
+    pub rules: Vec<Rule>,
+}
+
+/// A TLS frontend of its own for a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vhost {
+    /// The name that clients ask for.
+    pub host: Box<str>,
+    /// The same as a name of sections.
+    pub name: String,
+    /// Certificates of its services, else those of all.
+    pub certificates: Vec<Box<str>>,
+    /// Bind options of its services.
+    pub bind_options: Vec<Box<str>>,
+    /// In order.
+    pub routes: Vec<Route>,
+}
+
+/// Port 443.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Https {
+    /// Not ours.
+    #[default]
+    Closed,
+    /// One frontend for all hosts.
+    Together {
+        /// In the order given: the first is for clients that name no known host.
+        certificates: Vec<Box<str>>,
+        /// In order.
+        routes: Vec<Route>,
+    },
+    /// One for each host, by `--group-https-by-vhost`.
+    ByVhost(Vec<Vhost>),
+}
+
+/// Rows of a map file: key and backend.
+pub type Rows = Vec<(Box<str>, String)>;
+
+/// A whole file, and its maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// By app id, then port.
+    pub services: Vec<Arc<Service>>,
+    /// Port 80; `None` where it is not ours.
+    pub http: Option<Vec<Route>>,
+    /// By the header `X-Marathon-App-Id`.
+    pub app_ids: Vec<Route>,
+    /// Port 443.
+    pub https: Https,
+    /// File name → rows.
+    pub maps: BTreeMap<&'static str, Rows>,
+}
+
+/// What follows from options for the whole file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Whether hosts and app ids are looked up in map files.
+    pub maps: bool,
+    /// Whether ports 80 and 443 are ours.
+    pub binds_http_https: bool,
+    /// Whether each host has a TLS frontend of its own.
+    pub https_by_vhost: bool,
+    /// Certificates of port 443, in this order.
+    pub ssl_certs: Vec<Box<str>>,
+    /// Whether of two services on one port only one is served.
+    pub settles_clashes: bool,
+    /// Whose rules count.
+    pub flavour: Flavour,
+}
+
+/// marathon-lb and its predecessor, where they differ in more than templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// marathon-lb 1.15.
+    MarathonLb,
+    /// `servicerouter.py`.
+    Servicerouter,
+}
+
+/// Hosts → backends.
+pub const DOMAIN_MAP: &str = "domain2backend.map";
+/// App ids → backends.
+pub const APP_MAP: &str = "app2backend.map";
+
+/// As marathon-lb cleans names of rules and servers: letters, digits and `-` stay.
+#[must_use]
+pub fn cleaned(text: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    text.chars().map(keep).collect()
+}

@@ -1,0 +1,114 @@
+//! One service port: what its frontend and backend are called, who serves it, how it is checked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::checks::{check_ports, mode_and_check};
+use super::{Flavour, Server, Service, cleaned};
+use crate::cluster::{App, AppId, Endpoint, ServicePort};
+use crate::labels::ServiceOptions;
+use crate::proxy::Owner;
+use crate::proxy::server_id::{self, ServerIds};
+
+/// A service port and everything that its section depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Its app.
+    pub app: &'a App,
+    /// Its number, which is the one that clients dial, and who serves it.
+    pub port: &'a ServicePort,
+    /// What its owner asked for.
+    pub options: &'a Arc<ServiceOptions>,
+    /// All service ports of the apps whose checks dial another port of theirs.
+    pub siblings: &'a BTreeMap<AppId, Vec<ServicePort>>,
+}
+
+/// The sections of a service port.
+#[must_use]
+pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
+    let Asked { app, port, options, siblings } = asked;
+    let path = app.id.safe_path();
+    let (mode, check) = mode_and_check(app, port.index, options);
+    let endpoints = in_order(&port.endpoints);
+    let check_ports = match &check {
+        None => vec![None; endpoints.len()],
+        Some(check) => {
+            let siblings = siblings.get(&app.id).map_or(&[][..], Vec::as_slice);
+            check_ports(
+                &check.health_check,
+                options.healthcheck_port_index,
+                &endpoints,
+                &by_number(siblings),
+            )
+        }
+    };
+    let mut ids = ServerIds::default();
+    let servers = endpoints
+        .iter()
+        .zip(check_ports)
+        .map(|(endpoint, check_port)| server(endpoint, check_port, flavour, &mut ids))
+        .collect();
+    let first_host = options.vhosts().first().map(|host| cleaned(host)).unwrap_or_default();
+    Service {
+        owner: Owner { app: app.id.clone(), service_port: port.service_port },
+        name: format!("{path}_{}", port.service_port),
+        acl: format!("{first_host}_{path}"),
+        mode,
+        check,
+        servers,
+        options: Arc::clone(options),
+        last_config_change_at: app.last_config_change_at.clone(),
+    }
+}
+
+/// By host as text, then port; marathon-lb left the order of the rest to chance.
+fn in_order(endpoints: &[Endpoint]) -> Vec<&Endpoint> {
+    let mut endpoints: Vec<&Endpoint> = endpoints.iter().collect();
+    endpoints.sort_by_cached_key(|endpoint| {
+        let address = endpoint.host.address();
+        (host_text(endpoint), endpoint.port, address, endpoint.task.clone())
+    });
+    endpoints
+}
+
+fn by_number(siblings: &[ServicePort]) -> Vec<&ServicePort> {
+    let mut siblings: Vec<_> = siblings.iter().filter(|s| !s.endpoints.is_empty()).collect();
+    siblings.sort_by_key(|sibling| sibling.service_port);
+    siblings
+}
+
+/// The agent's name; of what has none, the address.
+fn host_text(endpoint: &Endpoint) -> Box<str> {
+    match (endpoint.host.name(), endpoint.host.address()) {
+        (Some(name), _) => name.into(),
+        (None, Some(address)) => address.to_string().into(),
+        (None, None) => "".into(),
+    }
+}
+
+fn server(
+    endpoint: &Endpoint,
+    check_port: Option<u16>,
+    flavour: Flavour,
+    ids: &mut ServerIds,
+) -> Server {
+    let host = host_text(endpoint);
+    // A name without an address stands for itself: HAProxy resolves it.
+    let address = endpoint
+        .host
+        .address()
+        .map_or_else(|| host.to_string(), |address| address.to_string());
+    let port = endpoint.port;
+    let (name, id, cookie) = match flavour {
+        Flavour::MarathonLb => {
+            let name = server_id::server_name(&host, &address, port);
+            let (id, cookie) = (ids.assign(&name), server_id::cookie(&name));
+            (name, id, cookie)
+        }
+        Flavour::Servicerouter => {
+            let name = cleaned(&format!("{host}_{port}"));
+            (name.clone(), 0, name)
+        }
+    };
+    Server { name, host, address, port, id, cookie, check_port, draining: endpoint.draining }
+}

@@ -1,0 +1,195 @@
+//! The texts under marathon-lb's template names: what each says for the whole file, once files and
+//! the environment had their say, and what a service's own labels put in its place.
+//!
+//! A default is a Tera template that is rendered once, with marks in the place of values, and so
+//! becomes a text in the syntax in which users write theirs.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result, anyhow};
+use tera::Context;
+
+use super::context::DialectContext;
+use super::engine::Engine;
+use super::format::{Format, FormatError, Values};
+use crate::labels::{Reading, ServiceOptions, Template};
+
+/// Where a text came from, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file.
+    File(String),
+    /// A variable of the environment.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "template file `{path}`"),
+            Self::Variable(name) => write!(f, "environment variable `{name}`"),
+        }
+    }
+}
+
+/// A text that replaces a default for the whole file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// Which.
+    pub template: Template,
+    /// By what.
+    pub text: String,
+    /// Where that was found.
+    pub origin: Origin,
+}
+
+/// A text, ready to be written.
+enum Text {
+    Raw(String),
+    Formatted(Format),
+}
+
+impl Text {
+    fn parse(template: Template, text: &str) -> Result<Self, FormatError> {
+        let text = match template {
+            // They stand within a line.
+            Template::BackendServerHttpHealthcheckOptions
+            | Template::BackendServerTcpHealthcheckOptions => match text.trim() {
+                "" => String::new(),
+                text => format!(" {text}"),
+            },
+            _ => text.to_owned(),
+        };
+        Ok(match template.definition().reading {
+            Reading::Raw => Self::Raw(text),
+            Reading::Formatted => Self::Formatted(Format::parse(&text)?),
+        })
+    }
+
+    fn write(&self, values: &impl Values, out: &mut String) -> Result<(), FormatError> {
+        match self {
+            Self::Raw(text) => out.push_str(text),
+            Self::Formatted(format) => format.expand(values, out)?,
+        }
+        Ok(())
+    }
+}
+
+/// All texts of one file.
+pub(super) struct Fragments {
+    /// By template.
+    texts: Vec<Text>,
+}
+
+/// Stands around a name while defaults are rendered. Control characters keep it apart from anything
+/// that a template could hold.
+const OPEN: char = '\u{1}';
+const CLOSE: char = '\u{2}';
+
+impl Fragments {
+    /// # Errors
+    /// A default that Tera cannot render, or a replacement that is no format, with its origin.
+    pub(super) fn new(
+        engine: &Engine,
+        dialect: &DialectContext,
+        replacements: &[Replacement],
+    ) -> Result<Self> {
+        let mut texts = Vec::with_capacity(Template::ALL.len());
+        for &template in Template::ALL {
+            let given = replacements
+                .iter()
+                .rfind(|replacement| replacement.template == template);
+            let text = match given {
+                Some(Replacement { text, origin, .. }) => Text::parse(template, text)
+                    .map_err(|error| anyhow!("{origin}: {error}"))
+                    .context("templates cannot be used")?,
+                None => {
+                    let text = default_text(engine, dialect, template)?;
+                    Text::parse(template, &text)
+                        .map_err(|error| anyhow!("template of {template}: {error}"))?
+                }
+            };
+            texts.push(text);
+        }
+        Ok(Self { texts })
+    }
+
+    /// Writes a text for a service, or for the whole file where there is no `service`. `label` is
+    /// the template whose label the service may have given.
+    ///
+    /// # Errors
+    /// What is wrong with the text, named by the label where it is one.
+    pub(super) fn write(
+        &self,
+        template: Template,
+        label: Template,
+        options: Option<&ServiceOptions>,
+        values: &impl Values,
+        out: &mut String,
+    ) -> Result<(), Fault> {
+        let own = options.and_then(|options| options.overrides.get(&label));
+        let Some(own) = own else {
+            let written = self.texts[template as usize].write(values, out);
+            return written.map_err(|error| Fault { template, is_label: false, error });
+        };
+        Text::parse(template, own)
+            .and_then(|text| text.write(values, out))
+            .map_err(|error| Fault { template: label, is_label: true, error })
+    }
+
+    /// Whether the text for the service says nothing at all.
+    pub(super) fn is_empty(&self, template: Template, options: &ServiceOptions) -> bool {
+        match options.overrides.get(&template) {
+            Some(own) => own.is_empty(),
+            None => match &self.texts[template as usize] {
+                Text::Raw(text) => text.is_empty(),
+                Text::Formatted(format) => format.is_empty(),
+            },
+        }
+    }
+}
+
+/// A text that cannot be written for a service.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) template: Template,
+    pub(super) is_label: bool,
+    pub(super) error: FormatError,
+}
+
+/// What a template says when nobody replaced it, in the syntax of replacements: `{name}` for
+/// values, and `{{` for braces where it is formatted.
+///
+/// # Errors
+/// When Tera cannot render it.
+pub(super) fn default_text(
+    engine: &Engine,
+    dialect: &DialectContext,
+    template: Template,
+) -> Result<String> {
+    let mut context = Context::new();
+    context.insert("dialect", dialect);
+    context.insert("default_options", &dialect.default_options);
+    context.insert("sidecar_socket", &dialect.sidecar_socket);
+    for name in template.definition().placeholders {
+        let marked = format!("{OPEN}{name}{CLOSE}");
+        context.insert_value(*name, tera::Value::safe_string(&marked));
+    }
+    let name = file_name(template);
+    let text = engine
+        .render(&name, &context)
+        .with_context(|| format!("template `{name}`"))?;
+    Ok(match template.definition().reading {
+        Reading::Raw => text,
+        Reading::Formatted => text
+            .replace('{', "{{")
+            .replace('}', "}}")
+            .replace(OPEN, "{")
+            .replace(CLOSE, "}"),
+    })
+}
+
+/// `fragments/http_frontend_acl.cfg`.
+pub(super) fn file_name(template: Template) -> String {
+    format!("fragments/{}.cfg", template.name().to_ascii_lowercase())
+}

@@ -1,0 +1,474 @@
+//! marathon-lb's set: what a service and its rules say, and where it stands in the file.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, bail};
+use tera::Context;
+
+use super::chunk::{Chunk, Rendered};
+use super::context::{CONTEXT_VERSION, DialectContext, ServiceContext};
+use super::engine::Engine;
+use super::format::Value;
+use super::fragments::{Fault, Fragments};
+use super::values::{OfCheck, OfRule, OfServer, Plain, said};
+use super::{Failed, Output, Site};
+use crate::cluster::Warning;
+use crate::labels::{ServiceOptions, Template};
+use crate::proxy::marathon_lb::{CheckKind, Https, Layout, Route, Rule, Server, Service, Vhost};
+
+/// Names of the parts in `haproxy.cfg.tera`, in their order.
+const PARTS: [&str; 7] = [
+    "head",
+    "userlists",
+    "http_frontend",
+    "app_id_frontend",
+    "https_frontends",
+    "frontends",
+    "backends",
+];
+
+/// Stands for a part while the frame of the file is rendered.
+fn mark(part: &str) -> String {
+    format!("\u{1}{part}\u{1}")
+}
+
+/// The set, and what it last made.
+pub(super) struct MarathonLb {
+    engine: Engine,
+    fragments: Fragments,
+    haproxy_dir: String,
+    services: HashMap<String, (Arc<Service>, Arc<Sections>)>,
+}
+
+/// The sections of a service.
+struct Sections {
+    userlist: Option<Arc<str>>,
+    frontend: Arc<str>,
+    backend: Arc<str>,
+}
+
+/// The texts of shared frontends.
+#[derive(Default)]
+struct Shared {
+    http: Vec<Chunk>,
+    app_ids: Vec<Chunk>,
+    https: Vec<Chunk>,
+}
+
+impl MarathonLb {
+    pub(super) fn new(engine: Engine, site: &Site) -> Result<Self> {
+        let dialect = DialectContext::new(site);
+        let fragments = Fragments::new(&engine, &dialect, &site.replacements)?;
+        let set = Self {
+            engine,
+            fragments,
+            haproxy_dir: site.haproxy_dir.clone(),
+            services: HashMap::new(),
+        };
+        set.guard_head()?;
+        Ok(set)
+    }
+
+    /// Whatever stands in HEAD, marathon-lb refuses one with which a reload would lose connections.
+    fn guard_head(&self) -> Result<()> {
+        let head = self.global(Template::Head, &[])?;
+        if head.split_whitespace().any(|word| word == "daemon") {
+            bail!(
+                "{} holds `daemon`, expected none: HAProxy must stay in the foreground of its \
+                 supervisor",
+                Template::Head
+            );
+        }
+        if !head.contains("expose-fd listeners") {
+            bail!(
+                "{} lacks `expose-fd listeners`, expected a line such as `stats socket \
+                 /var/run/haproxy/socket expose-fd listeners` in `global`: without it a reload \
+                 loses connections",
+                Template::Head
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn header(&self) -> Result<String> {
+        self.global(Template::Head, &[])
+    }
+
+    pub(super) fn render(&mut self, layout: &Layout) -> Result<Output> {
+        let frame = self.frame()?;
+        let mut failed = Vec::new();
+        let mut warnings = Vec::new();
+        let mut kept = HashMap::with_capacity(layout.services.len());
+        let mut userlists = Vec::new();
+        let mut frontends = Vec::with_capacity(layout.services.len());
+        let mut backends = Vec::with_capacity(layout.services.len());
+        for service in &layout.services {
+            match self.sections(service) {
+                Ok(sections) => {
+                    let chunk = |text: &Arc<str>| Chunk::of(&service.owner, Arc::clone(text));
+                    userlists.extend(sections.userlist.as_ref().map(chunk));
+                    frontends.push(chunk(&sections.frontend));
+                    backends.push(chunk(&sections.backend));
+                    kept.insert(service.name.clone(), (Arc::clone(service), sections));
+                }
+                Err(fault) => failed.push(fault.of(service)),
+            }
+        }
+        if failed.len() == layout.services.len()
+            && let Some(first) = failed.iter().find(|failed| !failed.found.starts_with("label"))
+        {
+            bail!("{}, expected {}", first.found, first.expected);
+        }
+        let shared = self.shared(layout, &mut failed, &mut warnings)?;
+        self.services = kept;
+        let head = vec![Chunk::frame(&self.global(Template::Head, &[])?)];
+        let parts = [
+            head,
+            userlists,
+            shared.http,
+            shared.app_ids,
+            shared.https,
+            frontends,
+            backends,
+        ];
+        let marks = PARTS.map(mark);
+        let parts = marks.iter().map(String::as_str).zip(parts);
+        Ok(Output { rendered: Rendered::new(&frame, parts), failed, warnings })
+    }
+
+    fn frame(&self) -> Result<String> {
+        let mut context = Context::new();
+        context.insert("context_version", &CONTEXT_VERSION);
+        for part in PARTS {
+            context.insert_value(part, tera::Value::safe_string(&mark(part)));
+        }
+        self.engine.render("haproxy.cfg", &context)
+    }
+
+    /// A text that belongs to no service.
+    fn global(&self, template: Template, values: &[(&str, Value<'_>)]) -> Result<String> {
+        let mut text = String::new();
+        self.fragments
+            .write(template, template, None, &Plain(values), &mut text)
+            .map_err(|fault| anyhow!("{}: {}", fault.template, fault.error))?;
+        Ok(text)
+    }
+
+    fn shared(
+        &self,
+        layout: &Layout,
+        failed: &mut Vec<Failed>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Shared> {
+        let mut shared = Shared::default();
+        let mut add = |chunks: &mut Vec<Chunk>, head: String, routes: &[Route]| {
+            chunks.push(Chunk::frame(&head));
+            for route in routes {
+                match self.route(route, warnings) {
+                    Ok(text) => chunks.push(Chunk::of(&route.service.owner, text.into())),
+                    Err(fault) => failed.push(fault.of(&route.service)),
+                }
+            }
+        };
+        if let Some(routes) = &layout.http {
+            let head = self.global(Template::HttpFrontendHead, &[])?;
+            add(&mut shared.http, head, routes);
+        }
+        let head = self.global(Template::HttpFrontendAppidHead, &[])?;
+        add(&mut shared.app_ids, head, &layout.app_ids);
+        match &layout.https {
+            Https::Closed => (),
+            Https::Together { certificates, routes } => {
+                let certificates = crt(certificates);
+                let values = [("sslCerts", Value::Text(&certificates))];
+                let head = self.global(Template::HttpsFrontendHead, &values)?;
+                add(&mut shared.https, head, routes);
+            }
+            Https::ByVhost(vhosts) => {
+                add(&mut shared.https, self.by_name(vhosts)?, &[]);
+                for vhost in vhosts {
+                    add(&mut shared.https, self.vhost(vhost)?, &vhost.routes);
+                }
+            }
+        }
+        Ok(shared)
+    }
+
+    /// Port 443 where each host has a frontend of its own.
+    fn by_name(&self, vhosts: &[Vhost]) -> Result<String> {
+        let mut text = self.global(Template::HttpsGroupedFrontendHead, &[])?;
+        for vhost in vhosts {
+            let values = [("backend", Value::Text(&vhost.name)), ("host", Value::Text(&vhost.host))];
+            text += &self.global(Template::HttpsGroupedVhostFrontendAcl, &values)?;
+        }
+        Ok(text)
+    }
+
+    fn vhost(&self, vhost: &Vhost) -> Result<String> {
+        let name = ("name", Value::Text(&vhost.name));
+        let mut text = self.global(Template::HttpsGroupedVhostBackendHead, &[name.clone()])?;
+        let certificates = crt(&vhost.certificates);
+        // Each with a blank before it, and parted by another.
+        let options: Vec<String> = vhost.bind_options.iter().map(|o| format!(" {o}")).collect();
+        let options = options.join(" ");
+        let values = [
+            name,
+            ("sslCerts", Value::Text(&certificates)),
+            ("bindOpts", Value::Text(&options)),
+        ];
+        text += &self.global(Template::HttpsGroupedVhostFrontendHead, &values)?;
+        Ok(text)
+    }
+
+    fn route(&self, route: &Route, warnings: &mut Vec<Warning>) -> Result<String, Fault> {
+        let mut text = String::new();
+        for rule in &route.rules {
+            self.rule(&route.service, rule, &mut text, warnings)?;
+        }
+        Ok(text)
+    }
+
+    /// The label of a lookup is meant for a rule of the service alone, as it stands without maps.
+    /// marathon-lb failed where it used more than a lookup knows; here the lookup stays as it is.
+    fn rule(
+        &self,
+        service: &Service,
+        rule: &Rule,
+        out: &mut String,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), Fault> {
+        let values = OfRule::new(service, rule, &self.haproxy_dir);
+        let options = &service.options;
+        let before = out.len();
+        let written = self.fragments.write(rule.template, rule.label, Some(options), &values, out);
+        let Err(fault) = written else { return Ok(()) };
+        if rule.template == rule.label {
+            return Err(fault);
+        }
+        out.truncate(before);
+        warnings.push(Warning {
+            effect: "not used: with maps one rule stands for all services".to_owned(),
+            ..fault.of(service).warning()
+        });
+        self.fragments.write(rule.template, rule.template, None, &values, out)
+    }
+
+    fn sections(&self, service: &Arc<Service>) -> Result<Arc<Sections>, Fault> {
+        if let Some((known, sections)) = self.services.get(&service.name)
+            && (Arc::ptr_eq(known, service) || known == service)
+        {
+            return Ok(Arc::clone(sections));
+        }
+        Ok(Arc::new(Sections {
+            userlist: self.userlist(service)?,
+            frontend: self.shape("frontend.cfg", service, &self.frontend(service)?)?,
+            backend: self.shape("backend.cfg", service, &self.backend(service)?)?,
+        }))
+    }
+
+    /// Puts ready texts into the shape of their section.
+    fn shape(
+        &self,
+        template: &str,
+        service: &Service,
+        texts: &[(&'static str, String)],
+    ) -> Result<Arc<str>, Fault> {
+        let mut context = Context::new();
+        let texts: tera::Map = texts
+            .iter()
+            .map(|(name, text)| (tera::value::Key::from(*name), tera::Value::safe_string(text)))
+            .collect();
+        context.insert_value("text", tera::Value::from(texts));
+        if self.engine.is_replaced(template) {
+            context.insert("service", &ServiceContext::new(service));
+        }
+        let text = self.engine.render(template, &context);
+        Ok(text.map_err(|error| Fault::of_shape(template, &error))?.into())
+    }
+
+    fn userlist(&self, service: &Service) -> Result<Option<Arc<str>>, Fault> {
+        let Some(auth) = service.options.auth.as_ref().filter(|auth| !auth.user.is_empty()) else {
+            return Ok(None);
+        };
+        let values = [
+            ("backend", Value::Text(&service.name)),
+            ("user", Value::Text(&auth.user)),
+            ("passwd", Value::Text(&auth.password)),
+        ];
+        let text = self.text(service, Template::UserlistHead, &values)?;
+        Ok(Some(text.into()))
+    }
+
+    /// The texts of `frontend.cfg`.
+    fn frontend(&self, service: &Service) -> Result<[(&'static str, String); 3], Fault> {
+        let options = &service.options;
+        let certificate = prefixed(" ssl crt ", options.ssl_cert.as_deref());
+        let bind_options = prefixed(" ", options.bind_options.as_deref());
+        let backend = ("backend", Value::Text(&service.name));
+        let values = [
+            ("bindAddr", Value::Text(service.bind_addr())),
+            backend.clone(),
+            ("servicePort", Value::Int(service.owner.service_port.into())),
+            ("mode", Value::Text(&service.mode)),
+            ("sslCert", Value::Text(&certificate)),
+            ("bindOptions", Value::Text(&bind_options)),
+        ];
+        Ok([
+            ("head", self.text(service, Template::FrontendHead, &values)?),
+            ("redirect", String::new()),
+            ("glue", self.text(service, Template::FrontendBackendGlue, &[backend])?),
+        ])
+    }
+
+    /// The texts of `backend.cfg`.
+    fn backend(&self, service: &Service) -> Result<Vec<(&'static str, String)>, Fault> {
+        let options = &*service.options;
+        let values = [
+            ("backend", Value::Text(&service.name)),
+            ("balance", Value::Text(service.balance())),
+            ("mode", Value::Text(&service.mode)),
+        ];
+        let of_http = |template, wanted: bool, values: &[(&str, Value<'_>)]| {
+            if service.is_http() && wanted {
+                self.text(service, template, values)
+            } else {
+                Ok(String::new())
+            }
+        };
+        let hostname = ("hostname", said(options.vhost.as_deref()));
+        let path = |name, path: &'_ Option<Box<str>>| {
+            let path = path.as_deref().filter(|path| !path.is_empty());
+            (path.is_some(), (name, path))
+        };
+        let (has_proxypass, (name, text)) = path("proxypath", &options.proxypass_path);
+        let proxypass = [hostname.clone(), (name, said(text))];
+        let (has_revproxy, (name, text)) = path("rootpath", &options.revproxy_path);
+        let revproxy = [hostname.clone(), (name, said(text))];
+        let (has_redir, (name, text)) = path("redirpath", &options.redir);
+        let redir = [hostname, (name, said(text))];
+        let sticky = if options.sticky {
+            self.text(service, Template::BackendStickyOptions, &[])?
+        } else {
+            String::new()
+        };
+        Ok(vec![
+            ("head", self.text(service, Template::BackendHead, &values)?),
+            ("hsts", of_http(Template::BackendHstsOptions, options.use_hsts, &[])?),
+            ("http_options", of_http(Template::BackendHttpOptions, true, &[])?),
+            (
+                "proxypass",
+                of_http(Template::HttpBackendProxypassGlue, has_proxypass, &proxypass)?,
+            ),
+            ("revproxy", of_http(Template::HttpBackendRevproxyGlue, has_revproxy, &revproxy)?),
+            ("redir", of_http(Template::HttpBackendRedir, has_redir, &redir)?),
+            ("networks_allowed", self.networks_allowed(service)?),
+            ("sticky", sticky),
+            ("health_check", self.health_check(service)?),
+            ("servers", self.servers(service)?),
+        ])
+    }
+
+    fn networks_allowed(&self, service: &Service) -> Result<String, Fault> {
+        let (acl, verdict) = match &*service.mode {
+            "http" => (
+                Template::HttpBackendNetworkAllowedAcl,
+                Template::HttpBackendAclAllowDeny,
+            ),
+            "tcp" => (
+                Template::TcpBackendNetworkAllowedAcl,
+                Template::TcpBackendAclAllowDeny,
+            ),
+            _ => return Ok(String::new()),
+        };
+        let mut text = String::new();
+        for network in &service.options.networks_allowed {
+            text += &self.text(service, acl, &[("network_allowed", Value::Text(network))])?;
+        }
+        if !text.is_empty() || !service.options.networks_allowed.is_empty() {
+            text += &self.text(service, verdict, &[])?;
+        }
+        Ok(text)
+    }
+
+    /// What the whole backend says of its checks, with the port of its first server.
+    fn health_check(&self, service: &Service) -> Result<String, Fault> {
+        let (Some(check), Some(first)) = (&service.check, service.servers.first()) else {
+            return Ok(String::new());
+        };
+        let template = match check.kind {
+            CheckKind::Http => Template::BackendHttpHealthcheckOptions,
+            CheckKind::Tcp => Template::BackendTcpHealthcheckOptions,
+        };
+        let mut text = String::new();
+        if !self.fragments.is_empty(template, &service.options) {
+            let values = OfCheck::new(check, first.check_port.or(Some(first.port)));
+            self.write(service, template, &values, &mut text)?;
+        }
+        Ok(text)
+    }
+
+    fn servers(&self, service: &Service) -> Result<String, Fault> {
+        let mut text = String::new();
+        for server in &service.servers {
+            let values = OfServer {
+                server,
+                cookie: &if service.options.sticky {
+                    format!(" check cookie {}", server.cookie)
+                } else {
+                    String::new()
+                },
+                check: &self.check_of(service, server)?,
+            };
+            self.write(service, Template::BackendServerOptions, &values, &mut text)?;
+        }
+        Ok(text)
+    }
+
+    fn check_of(&self, service: &Service, server: &Server) -> Result<String, Fault> {
+        let mut text = String::new();
+        if let Some(check) = &service.check {
+            let template = match check.kind {
+                CheckKind::Http => Template::BackendServerHttpHealthcheckOptions,
+                CheckKind::Tcp => Template::BackendServerTcpHealthcheckOptions,
+            };
+            self.write(service, template, &OfCheck::new(check, server.check_port), &mut text)?;
+        }
+        Ok(text)
+    }
+
+    fn text(
+        &self,
+        service: &Service,
+        template: Template,
+        values: &[(&str, Value<'_>)],
+    ) -> Result<String, Fault> {
+        let mut text = String::new();
+        self.write(service, template, &Plain(values), &mut text)?;
+        Ok(text)
+    }
+
+    fn write(
+        &self,
+        service: &Service,
+        template: Template,
+        values: &impl super::format::Values,
+        out: &mut String,
+    ) -> Result<(), Fault> {
+        let options: &ServiceOptions = &service.options;
+        self.fragments.write(template, template, Some(options), values, out)
+    }
+}
+
+/// `crt A crt B`, in the order given: the first is what clients get that ask for no known host.
+fn crt(certificates: &[Box<str>]) -> String {
+    let each: Vec<String> = certificates.iter().map(|path| format!("crt {path}")).collect();
+    each.join(" ")
+}
+
+fn prefixed(prefix: &str, text: Option<&str>) -> String {
+    match text {
+        None | Some("") => String::new(),
+        Some(text) => format!("{prefix}{text}"),
+    }
+}
