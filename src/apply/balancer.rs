@@ -88,7 +88,7 @@ impl<'a> LocalHaproxy<'a> {
         debug!(?facts, "observed");
         choose(
             self.reload.method,
-            self.reload.command.as_deref(),
+            self.reload.command.as_ref(),
             SERVICE,
             &facts,
         )

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use super::{Entry, Invocation, PROGRAM, Shell, Usage, pages, redact_words};
-use crate::config::option::{self, Definition, Form, TABLE, Takes};
+use crate::config::option::{self, Definition, Form, Takes};
 use crate::config::{CommandLine, Layer, Origin, Policy, Request};
 
 /// The commands, in the order of the help.
@@ -211,9 +211,7 @@ pub(super) fn command() -> Command {
 }
 
 fn options(command: option::Command) -> impl Iterator<Item = &'static Definition> {
-    TABLE
-        .iter()
-        .filter(move |option| option.commands.contains(&command))
+    option::all().filter(move |option| option.commands.contains(&command))
 }
 
 fn with_options(clap: Command, command: option::Command) -> Command {
@@ -222,7 +220,7 @@ fn with_options(clap: Command, command: option::Command) -> Command {
         !other.commands.contains(&command)
             && options(command).any(|option| option.name.starts_with(other.name))
     };
-    clap.infer_long_args(!TABLE.iter().any(is_misleading))
+    clap.infer_long_args(!option::all().any(is_misleading))
         .args_override_self(true)
         .args(options(command).map(argument))
         .after_help(
@@ -278,7 +276,7 @@ pub(super) fn argument(option: &'static Definition) -> Arg {
 
 fn form(argument: Arg, form: Form) -> Arg {
     match form {
-        Form::Text => argument.value_hint(ValueHint::Other),
+        Form::Text | Form::Secret | Form::Integer => argument.value_hint(ValueHint::Other),
         Form::Url => argument.value_hint(ValueHint::Url),
         Form::File => argument.value_hint(ValueHint::FilePath),
         Form::Folder => argument.value_hint(ValueHint::DirPath),

@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::native::{self, COMMANDS};
 use super::{Entry, PROGRAM, bridge};
-use crate::config::option::{Definition, TABLE};
+use crate::config::option::{self, Definition};
 use crate::config::{DEFAULT_FILE, MARATHONS};
 
 /// What HOST:PORT... alone does.
@@ -102,7 +102,7 @@ pub fn man() -> io::Result<String> {
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args(TABLE.iter().enumerate().map(|(place, option)| {
+        .args(option::all().enumerate().map(|(place, option)| {
             native::argument(option)
                 .long_help(explanation(option))
                 .display_order(place)

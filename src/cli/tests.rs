@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::option::{TABLE, Takes};
+use crate::config::option::{self, Takes};
 use crate::config::{CommandLine, Policy};
 
 fn read(words: &[&str]) -> Result<Invocation, Usage> {
@@ -254,7 +254,7 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
 
 #[test]
 fn every_option_is_taken_by_its_commands_and_no_others() {
-    for option in TABLE {
+    for option in option::all() {
         let value = match &option.takes {
             Takes::Nothing(_) => "false",
             Takes::One(value, _) | Takes::Many(value, _) => match value.form {
@@ -344,7 +344,7 @@ fn help_and_man_page_tell_of_every_option_with_its_default() {
             .replace("\\fR", "")
             .replace("\\fB", ""),
     );
-    for option in TABLE {
+    for option in option::all() {
         let long = format!("--{}", option.name);
         let default = option.default_text();
         assert!(man.contains(&long), "{long} is not in the man page");

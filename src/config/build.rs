@@ -12,8 +12,9 @@ use std::time::Duration;
 use super::layers::{Layer, Mistake, Mistakes, Origin};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Config, Haproxy, Log, LogDestination, LogFormat, LogLevel, Marathon, Policy, Reload,
-    ReloadMethod, State, Templates, environment, file,
+    Apps, AutoPorts, CommandLine, Config, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
+    Reload, ReloadCommand, ReloadMethod, State, Templates, Validation, credentials, environment,
+    file,
 };
 
 /// The file that is read when none is named.
@@ -24,6 +25,10 @@ pub const MARATHONS: &str = "/etc/haproxy-marathon-bridge/marathons";
 const DEFAULT_STATE_DIR: &str = "/var/lib/haproxy-marathon-bridge";
 /// Set by systemd for a unit with `StateDirectory=`; several are parted by colons.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+/// Under DC/OS, the name of marathon-lb's own app.
+const FRAMEWORK_NAME: &str = "FRAMEWORK_NAME";
+/// What the variables begin with that replace templates.
+const TEMPLATE_PREFIX: &str = "HAPROXY_";
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +77,11 @@ impl System {
             marathons: MARATHONS.into(),
         }
     }
+
+    /// A variable, if it is text.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(&OsString::from(name))?.to_str()
+    }
 }
 
 /// What was decided.
@@ -115,21 +125,26 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     }
     decide_reload(&mut config, &layers, &mut mistakes);
     decide_trust(&mut config, &layers);
-    if request.policy.serves_every_group {
+    if request.policy.groups == GroupRule::Everything {
         config.groups = vec!["*".to_owned()];
     }
+    mistakes.extend(wrong_auto_ports(config.apps.auto_ports));
+    match credentials::decide(&layers, request.policy, system) {
+        Ok(credentials) => config.marathon.credentials = credentials,
+        Err(mistake) => mistakes.push(mistake),
+    }
+    take_variables(&mut config, system);
 
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    Ok(Built {
-        config,
-        warnings: environment.warnings,
-    })
+    let mut warnings = environment.warnings;
+    warnings.extend(unverified(&config));
+    Ok(Built { config, warnings })
 }
 
 /// A later layer wins over an earlier one.
-struct Layers<'a> {
+pub(super) struct Layers<'a> {
     weakest_first: [&'a Layer; 3],
 }
 
@@ -139,6 +154,10 @@ impl Layers<'_> {
         self.weakest_first
             .iter()
             .rposition(|layer| layer.has(option))
+    }
+
+    pub(super) fn strongest_first(&self) -> impl Iterator<Item = &Layer> {
+        self.weakest_first.iter().rev().copied()
     }
 
     fn have(&self, option: &str) -> bool {
@@ -166,8 +185,23 @@ fn defaults(policy: &'static Policy) -> Config {
             read_timeout: Duration::ZERO,
             fetch_timeout: Duration::ZERO,
             max_body: 0,
+            credentials: None,
+            max_backoff: Duration::from_secs(300),
         },
         groups: Vec::new(),
+        apps: Apps {
+            health_check: false,
+            strict_mode: false,
+            settings_from: policy.settings_from,
+            auto_ports: AutoPorts { low: 0, high: 0 },
+            own_app: None,
+        },
+        frontends: Frontends {
+            maps: policy.maps,
+            ssl_certs: Vec::new(),
+            bind_http_https: true,
+            group_https_by_vhost: false,
+        },
         haproxy: Haproxy {
             program: PathBuf::new(),
             version: None,
@@ -179,16 +213,28 @@ fn defaults(policy: &'static Policy) -> Config {
         templates: Templates {
             set: policy.template_set,
             dir: None,
+            files: policy.template_files.map(PathBuf::from),
+            variables: BTreeMap::new(),
+            labels: policy.template_labels,
+        },
+        validation: Validation {
+            skip: false,
+            skip_cleanup: false,
         },
         out_dir: None,
+        dry: false,
         reload: Reload {
             method: ReloadMethod::None,
             command: None,
             timeout: Duration::ZERO,
+            max_retries: None,
+            interval: Duration::ZERO,
+            runtime_api: policy.runtime_api,
         },
         state: State {
             dir: DEFAULT_STATE_DIR.into(),
             lock_file: None,
+            archive_versions: 0,
         },
         allow_removal: false,
         json: false,
@@ -196,17 +242,24 @@ fn defaults(policy: &'static Policy) -> Config {
         in_place: false,
         no_pause: false,
         log: Log {
-            destination: LogDestination::Stderr,
+            destination: policy.log,
             syslog_socket: PathBuf::new(),
-            level: LogLevel::Info,
-            format: LogFormat::Text,
+            level: policy.log_level,
+            format: policy.log_format,
+            pattern: String::new(),
+            logger: policy.logger,
         },
     };
-    for option in option::TABLE {
+    let of_predecessor = option::of_predecessor(policy.command_line);
+    for option in option::all().chain(of_predecessor) {
+        let is_overruled = of_predecessor.iter().any(|its| its.name == option.name);
+        if is_overruled && !of_predecessor.contains(option) {
+            continue;
+        }
         if let Fallback::Value(text) = option.fallback {
             option
                 .set(&mut config, text)
-                .expect("a test reads every default of the table");
+                .expect("a test reads every default of the tables");
         }
     }
     config
@@ -214,11 +267,8 @@ fn defaults(policy: &'static Policy) -> Config {
 
 /// The first folder that systemd names.
 fn state_directory(system: &System) -> Option<PathBuf> {
-    let folders = system
-        .environment
-        .get(&OsString::from(STATE_DIRECTORY))?
-        .to_str()?;
-    folders
+    system
+        .variable(STATE_DIRECTORY)?
         .split(':')
         .find(|folder| !folder.is_empty())
         .map(PathBuf::from)
@@ -309,6 +359,11 @@ fn no_marathon(system: &System, state_of_list: &str) -> Mistake {
 
 /// A command means that it shall be run, unless a stronger place names a method.
 fn decide_reload(config: &mut Config, layers: &Layers<'_>, mistakes: &mut Vec<Mistake>) {
+    // What a predecessor's command line says always counts.
+    if matches!(config.reload.command, Some(ReloadCommand::Words(_))) {
+        config.reload.method = ReloadMethod::Command;
+        return;
+    }
     let method = layers.strength(option::RELOAD);
     let command = layers.strength(option::RELOAD_COMMAND);
     if method < command {
@@ -343,6 +398,54 @@ fn decide_trust(config: &mut Config, layers: &Layers<'_>) {
     if layers.have(option::MARATHON_CA_CERT) && !layers.have(option::INSECURE) {
         config.marathon.insecure = false;
     }
+}
+
+/// Both or none: half of a range is a typing error.
+fn wrong_auto_ports(ports: AutoPorts) -> Option<Mistake> {
+    let AutoPorts { low, high } = ports;
+    let is_right = (low == 0) == (high == 0) && low <= high;
+    (!is_right).then(|| {
+        Mistake::general(format!(
+            "`{}` is {low} and `{}` is {high}, expected the first not to be above the second, and \
+             both of them or none to be 0",
+            option::MIN_AUTO_PORT,
+            option::MAX_AUTO_PORT,
+        ))
+    })
+}
+
+/// What stands in the environment under other names than ours.
+fn take_variables(config: &mut Config, system: &System) {
+    if !config.policy.template_variables {
+        return;
+    }
+    config.templates.variables = system
+        .environment
+        .iter()
+        .filter_map(|(name, text)| Some((name.to_str()?, text.to_str()?)))
+        .filter(|(name, _)| name.starts_with(TEMPLATE_PREFIX))
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .collect();
+    config.apps.own_app = system
+        .variable(FRAMEWORK_NAME)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned);
+}
+
+/// What marathon-lb did silently.
+fn unverified(config: &Config) -> Option<String> {
+    let is_https = |url: &String| {
+        url.get(..8)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    };
+    let is_unsaid = config.policy.command_line == CommandLine::MarathonLb
+        && config.marathon.insecure
+        && config.marathon.urls.iter().any(is_https);
+    is_unsaid.then(|| {
+        "Marathon's certificate is not verified, as in marathon-lb; give --marathon-ca-cert to \
+         have it verified"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]

@@ -34,10 +34,7 @@ pub(super) fn read(variables: &BTreeMap<OsString, OsString>) -> Read {
         else {
             continue;
         };
-        let Some(option) = option::TABLE
-            .iter()
-            .find(|option| option.variable() == variable)
-        else {
+        let Some(option) = option::all().find(|option| option.variable() == variable) else {
             read.warnings.push(unknown(variable));
             continue;
         };
@@ -60,10 +57,7 @@ pub(super) fn read(variables: &BTreeMap<OsString, OsString>) -> Read {
 }
 
 fn unknown(variable: &str) -> String {
-    let known: Vec<String> = option::TABLE
-        .iter()
-        .map(option::Definition::variable)
-        .collect();
+    let known: Vec<String> = option::all().map(option::Definition::variable).collect();
     match nearest(variable, known.iter().map(String::as_str)) {
         Some(meant) => {
             format!("environment variable `{variable}`: unknown, did you mean `{meant}`? ignored")

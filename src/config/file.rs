@@ -70,7 +70,7 @@ pub(super) fn read(text: &str, path: &Path) -> Read {
 
 /// Why a key is none.
 fn unknown(name: &str) -> String {
-    let known = option::TABLE.iter().map(|option| option.name);
+    let known = option::all().map(|option| option.name);
     match nearest(name, known.filter(|&known| known != option::CONFIG)) {
         Some(meant) => format!("unknown, did you mean `{meant}`?"),
         None => "unknown, expected the name of an option without its dashes".to_owned(),

@@ -3,12 +3,13 @@
 //! A layer holds text, not values: what is wrong with a text is found when it is read into its
 //! field, with its origin at hand.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::option::{self, Definition};
-use super::secret::redact_value;
+use super::option::Definition;
+use super::secret::{HIDDEN, redact_value};
 use super::value::Expected;
 use super::{Config, option::VARIABLE_PREFIX};
 
@@ -19,6 +20,8 @@ pub enum Origin {
     Flag,
     /// As a bare word behind a call of the bash bridge.
     Host,
+    /// As an option of a predecessor's command line, whose own words tell what is wrong.
+    Predecessor,
     /// In the variable of its option.
     Environment,
     /// As a key of the TOML file.
@@ -42,14 +45,14 @@ impl Origin {
     const fn line(&self) -> usize {
         match self {
             Self::File { line, .. } | Self::List { line, .. } => *line,
-            Self::Flag | Self::Host | Self::Environment => 0,
+            Self::Flag | Self::Host | Self::Predecessor | Self::Environment => 0,
         }
     }
 
     /// How people find it.
     fn describe(&self, option: &str) -> String {
         match self {
-            Self::Flag => format!("option `--{option}`"),
+            Self::Flag | Self::Predecessor => format!("option `--{option}`"),
             Self::Host => "host".to_owned(),
             Self::Environment => {
                 let name = option.to_ascii_uppercase().replace('-', "_");
@@ -68,33 +71,61 @@ pub struct Written {
     pub text: String,
     /// Where.
     pub origin: Origin,
+    is_secret: bool,
+}
+
+impl Written {
+    /// As it may be shown.
+    fn shown(&self) -> Cow<'_, str> {
+        if self.is_secret {
+            return HIDDEN.into();
+        }
+        redact_value(&self.text)
+    }
 }
 
 impl fmt::Debug for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} ({:?})", redact_value(&self.text), self.origin)
+        write!(f, "{:?} ({:?})", self.shown(), self.origin)
     }
 }
 
 /// What one place gave: for each option at least one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
-    given: BTreeMap<&'static str, Vec<Written>>,
+    given: BTreeMap<&'static str, Given>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Given {
+    option: &'static Definition,
+    written: Vec<Written>,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.written.fmt(f)
+    }
 }
 
 impl Layer {
     /// Adds `text` to what was given for `option`.
     pub fn add(&mut self, option: &'static Definition, text: String, origin: Origin) {
-        self.given
-            .entry(option.name)
-            .or_default()
-            .push(Written { text, origin });
+        let given = self.given.entry(option.name).or_insert(Given {
+            option,
+            written: Vec::new(),
+        });
+        given.written.push(Written {
+            text,
+            origin,
+            is_secret: option.is_secret(),
+        });
     }
 
     /// What was given for `option`; the last one counts unless they add up.
     #[must_use]
     pub fn of(&self, option: &str) -> &[Written] {
-        self.given.get(option).map_or(&[], Vec::as_slice)
+        self.given.get(option).map_or(&[], |given| &given.written)
     }
 
     /// Whether `option` was given.
@@ -106,24 +137,28 @@ impl Layer {
     /// Reads all into `config`, over what is there.
     pub(super) fn apply(&self, config: &mut Config) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        for (name, written) in &self.given {
-            let option = option::named(name).expect("layers are filled from the table");
+        for Given { option, written } in self.given.values() {
             option.clear(config);
             let has_secret = written.iter().any(|written| written.text.contains('@'));
-            for Written { text, origin } in written {
-                if let Err(Expected(expected)) = option.set(config, text) {
-                    let place = origin.describe(name);
-                    // A password with a separator in it is cut in two before we see it: then the
-                    // part before the cut does not look like a secret, but is one.
-                    let is_part_of_secret = option.is_repeatable() && has_secret;
-                    let found = if is_part_of_secret && !text.contains('@') {
-                        "***".into()
-                    } else {
-                        redact_value(text)
-                    };
-                    let text = format!("{place}: found {found:?}, expected {expected}");
-                    mistakes.push(Mistake::at(origin.line(), text));
+            for one in written {
+                let Err(Expected(expected)) = option.set(config, &one.text) else {
+                    continue;
+                };
+                if one.origin == Origin::Predecessor {
+                    mistakes.push(Mistake::general(expected.into_owned()));
+                    continue;
                 }
+                let place = one.origin.describe(option.name);
+                // A password with a separator in it is cut in two before we see it: then the part
+                // before the cut does not look like a secret, but is one.
+                let is_part_of_secret = option.is_repeatable() && has_secret;
+                let found = if is_part_of_secret && !one.text.contains('@') {
+                    HIDDEN.into()
+                } else {
+                    one.shown()
+                };
+                let text = format!("{place}: found {found:?}, expected {expected}");
+                mistakes.push(Mistake::at(one.origin.line(), text));
             }
         }
         mistakes

@@ -1,31 +1,39 @@
 //! Decisions: what the program shall do, once flags, environment, file and defaults are merged.
 //!
 //! Nothing after this module looks at a flag. Everything here is checked and complete.
-
 //!
 //! The flow: `option` defines what can be said; `file` and `environment` (and `cli`, outside) put
 //! what was said into `layers`; `build` reads them into a [`Config`], the strongest last.
 
 pub mod option;
 
+mod apps;
 mod build;
+mod credentials;
 mod environment;
 mod file;
+mod frontends;
 mod layers;
 mod nearest;
 mod policy;
 mod secret;
 mod value;
+mod words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use apps::{Apps, AutoPorts, GroupRule, PortRule, SettingsFrom, Values};
 pub use build::{Built, DEFAULT_FILE, MARATHONS, ReadFile, Request, System, build};
+pub use credentials::{Credentials, Secret};
+pub use frontends::Frontends;
 pub use layers::{Layer, Mistake, Mistakes, Origin, Written};
 pub use nearest::nearest;
-pub use policy::{CommandLine, Names, Policy};
+pub use policy::{CommandLine, Names, Policy, Repeats};
 pub use secret::{redact, redact_value};
+pub use value::integer;
 
 /// All that one run needs to know.
 #[derive(Clone, Debug)]
@@ -35,14 +43,23 @@ pub struct Config {
     pub policy: &'static Policy,
     /// Where the cluster is asked.
     pub marathon: Marathon,
-    /// `--group`: groups served; `*` is everything.
+    /// `--group`: groups served; `*` is everything. What an empty list stands for is said by
+    /// [`Policy::groups`].
     pub groups: Vec<String>,
+    /// What of an app counts.
+    pub apps: Apps,
+    /// How the frontends that all apps share are laid out.
+    pub frontends: Frontends,
     /// HAProxy on this host.
     pub haproxy: Haproxy,
     /// What is rendered.
     pub templates: Templates,
+    /// How far a file that HAProxy refuses may go.
+    pub validation: Validation,
     /// `--out-dir`: where `generate` writes instead of standard output.
     pub out_dir: Option<PathBuf>,
+    /// `--dry` of the marathon-lb command line: what would be installed is printed instead.
+    pub dry: bool,
     /// How the running HAProxy is brought to a new file.
     pub reload: Reload,
     /// What is remembered between runs.
@@ -80,6 +97,12 @@ pub struct Marathon {
     pub fetch_timeout: Duration,
     /// `--max-body`: bytes of one answer after decompression, default 256 MiB.
     pub max_body: u64,
+    /// `--auth-credentials-file`, `--auth-credentials`, `--dcos-auth-credentials`. A user in an
+    /// address counts for that address instead.
+    pub credentials: Option<Credentials>,
+    /// `--max-backoff` of the marathon-lb command line: the longest pause between two connections
+    /// to the stream of events.
+    pub max_backoff: Duration,
 }
 
 impl fmt::Debug for Marathon {
@@ -94,6 +117,8 @@ impl fmt::Debug for Marathon {
             .field("read_timeout", &self.read_timeout)
             .field("fetch_timeout", &self.fetch_timeout)
             .field("max_body", &self.max_body)
+            .field("credentials", &self.credentials)
+            .field("max_backoff", &self.max_backoff)
             .finish()
     }
 }
@@ -121,15 +146,59 @@ pub struct Haproxy {
 pub enum TemplateSet {
     /// One TCP `listen` per app and service port, as the bash bridge wrote them.
     Bridge,
+    /// Shared frontends, and a frontend and a backend per service port, as marathon-lb wrote them.
+    MarathonLb,
+    /// The same in the simpler form of servicerouter.py.
+    Servicerouter,
+}
+
+/// Which labels of apps may replace templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateLabels {
+    /// All that there are.
+    All,
+    /// None: an app owner has no say in the text of the file.
+    None,
 }
 
 /// What is rendered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Templates {
     /// `--template-set`.
     pub set: TemplateSet,
     /// `--template-dir`: files here replace those of the set, one by one.
     pub dir: Option<PathBuf>,
+    /// Files `HAPROXY_<NAME>` here replace templates too, in the language of the predecessor.
+    pub files: Option<PathBuf>,
+    /// All variables of the environment that begin with `HAPROXY_`, by their whole name and
+    /// unread, where [`Policy::template_variables`] lets them count. Others than templates are
+    /// among them, and may be secret.
+    pub variables: BTreeMap<String, String>,
+    /// `--template-labels`.
+    pub labels: TemplateLabels,
+}
+
+impl fmt::Debug for Templates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<_> = self.variables.keys().collect();
+        f.debug_struct("Templates")
+            .field("set", &self.set)
+            .field("dir", &self.dir)
+            .field("files", &self.files)
+            .field("variables", &variables)
+            .field("labels", &self.labels)
+            .finish()
+    }
+}
+
+/// How far a file that HAProxy refuses may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validation {
+    /// `--skip-validation`: every file counts as good, and `haproxy -c` is not asked.
+    pub skip: bool,
+    /// `--skip-config-cleanup`: the last good files stay as they are, and no app is left out to
+    /// make the new ones good.
+    pub skip_cleanup: bool,
 }
 
 /// How the running HAProxy is brought to a new file.
@@ -149,15 +218,32 @@ pub enum ReloadMethod {
     None,
 }
 
+/// What is run to reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadCommand {
+    /// `--reload-command`: a line for `sh -c`.
+    Shell(String),
+    /// `--command` of the marathon-lb command line: a program and its arguments, at least one
+    /// word, run without a shell.
+    Words(Vec<String>),
+}
+
 /// How and for how long.
 #[derive(Clone, Debug)]
 pub struct Reload {
     /// `--reload`.
     pub method: ReloadMethod,
-    /// `--reload-command`, run by `sh -c`.
-    pub command: Option<String>,
+    /// `--reload-command`, or marathon-lb's `--command`.
+    pub command: Option<ReloadCommand>,
     /// `--reload-timeout`: until a reload without proof of success counts as failed, default 30 s.
     pub timeout: Duration,
+    /// `--max-reload-retries`: how often a reload that failed is tried again within one turn;
+    /// `None` for as often as it takes.
+    pub max_retries: Option<u32>,
+    /// `--reload-interval`: how long each of those tries is given.
+    pub interval: Duration,
+    /// Whether a running HAProxy is told of servers without a reload where that will do.
+    pub runtime_api: bool,
 }
 
 /// Where the program remembers.
@@ -167,6 +253,8 @@ pub struct State {
     pub dir: PathBuf,
     /// `--lock-file`, default `lock` in the folder of the config file inside `dir`.
     pub lock_file: Option<PathBuf>,
+    /// `--archive-versions`: how many good sets of files are kept, at least 1.
+    pub archive_versions: usize,
 }
 
 /// How much is said.
@@ -187,6 +275,8 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line, for machines.
     Json,
+    /// A line by [`Log::pattern`], as the loggers of the predecessors wrote.
+    Python,
 }
 
 /// Where it is said.
@@ -194,6 +284,8 @@ pub enum LogFormat {
 pub enum LogDestination {
     /// Standard error.
     Stderr,
+    /// Standard error and syslog, of which the latter may be missing.
+    StderrAndSyslog,
     /// syslog, as lines.
     Syslog,
     /// journald, as entries with fields.
@@ -205,10 +297,16 @@ pub enum LogDestination {
 pub struct Log {
     /// `--log`, default `stderr`.
     pub destination: LogDestination,
-    /// `--syslog-socket`, default `/dev/log`: also of `logged`.
+    /// `--syslog-socket`, default `/dev/log`: also of `logged`. In `StderrAndSyslog` the literal
+    /// `/dev/null` stands for no syslog.
     pub syslog_socket: PathBuf,
     /// `--log-level`, default `info`.
     pub level: LogLevel,
     /// `--log-format`, default `text`.
     pub format: LogFormat,
+    /// `--log-format` of the marathon-lb and servicerouter command lines, in the language of
+    /// Python's `logging`.
+    pub pattern: String,
+    /// Its `%(name)s`.
+    pub logger: &'static str,
 }

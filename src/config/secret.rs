@@ -9,8 +9,8 @@
 
 use std::borrow::Cow;
 
-/// Put in place of user and password.
-const HIDDEN: &str = "***";
+/// Put in place of what is secret.
+pub(super) const HIDDEN: &str = "***";
 
 /// Hides `user:password@` in each word of `text`.
 ///

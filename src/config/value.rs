@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// What would have been right, as in "expected …".
@@ -12,6 +13,11 @@ use std::time::Duration;
 pub(super) struct Expected(pub(super) Cow<'static, str>);
 
 impl Expected {
+    /// What a predecessor said instead, as a whole.
+    pub(super) const fn said(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+
     const fn to_be(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))
     }
@@ -68,6 +74,79 @@ pub(super) fn command(text: &str) -> Result<String, Expected> {
         return Err(Expected::to_be("a command"));
     }
     Ok(text.to_owned())
+}
+
+/// A number of things, of which there may be none.
+pub(super) fn number(text: &str) -> Result<u32, Expected> {
+    digits(text).ok_or(Expected::to_be("a whole number"))
+}
+
+/// A number of things, of which there is at least one.
+pub(super) fn count(text: &str) -> Result<usize, Expected> {
+    digits(text)
+        .filter(|&number| 0 < number)
+        .ok_or(Expected::to_be("a whole number above zero"))
+}
+
+/// A port, or 0 for none.
+pub(super) fn port_or_none(text: &str) -> Result<u16, Expected> {
+    digits(text).ok_or(Expected::to_be("a port, or 0"))
+}
+
+fn digits<T: FromStr>(text: &str) -> Option<T> {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+/// What Python's `int()` makes of a text: blanks around it, a sign, and underscores between digits
+/// are fine. What is too large for us is cut to the largest number that is not.
+#[must_use]
+pub fn integer(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let parts_are_digits = digits
+        .split('_')
+        .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if !parts_are_digits {
+        return None;
+    }
+    let number = digits
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .fold(0_i64, |number, digit| {
+            number
+                .saturating_mul(10)
+                .saturating_add(i64::from(digit - b'0'))
+        });
+    Some(if is_negative { -number } else { number })
+}
+
+/// Paths, parted by commas.
+pub(super) fn paths(text: &str) -> Result<Vec<String>, Expected> {
+    if text.contains(char::is_control) || text.split(',').any(|path| path.trim().is_empty()) {
+        return Err(Expected::to_be("paths parted by commas"));
+    }
+    Ok(text.split(',').map(str::to_owned).collect())
+}
+
+/// A user and a password.
+pub(super) fn credentials(text: &str) -> Result<(), Expected> {
+    if text.contains(char::is_control) || !text.contains(':') {
+        return Err(Expected::to_be("USER:PASSWORD"));
+    }
+    Ok(())
+}
+
+/// Something like a JSON object; what is in it is read by whom it is for.
+pub(super) fn json(text: &str) -> Result<(), Expected> {
+    let text = text.trim();
+    if text.starts_with('{') && text.ends_with('}') {
+        return Ok(());
+    }
+    Err(Expected::to_be("a JSON object"))
 }
 
 /// One line of text for people.
@@ -239,6 +318,31 @@ mod tests {
             ("70000.1", None),
         ] {
             assert_eq!(version(text).ok(), parsed, "{text}");
+        }
+    }
+
+    /// What `int()` of Python 3.11 says, as far as numbers go that matter.
+    #[test]
+    fn an_integer_is_what_python_takes_for_one() {
+        for (text, number) in [
+            ("10", Some(10)),
+            ("-1", Some(-1)),
+            ("+7", Some(7)),
+            (" 8\n", Some(8)),
+            ("007", Some(7)),
+            ("1_000", Some(1000)),
+            ("99999999999999999999", Some(i64::MAX)),
+            ("", None),
+            ("-", None),
+            ("1__0", None),
+            ("_1", None),
+            ("1_", None),
+            ("1.5", None),
+            ("0x10", None),
+            ("1 0", None),
+            ("ten", None),
+        ] {
+            assert_eq!(integer(text), number, "{text:?}");
         }
     }
 

@@ -38,11 +38,14 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 /// When it was set up before, or no socket can be made.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     match (log.destination, log.format) {
-        (LogDestination::Stderr, LogFormat::Text) => {
+        (_, LogFormat::Python)
+        | (LogDestination::Stderr | LogDestination::StderrAndSyslog, LogFormat::Text) => {
             let surroundings = Surroundings::of_standard_error();
             set(text(log.level, surroundings, io::stderr))
         }
-        (LogDestination::Stderr, LogFormat::Json) => set(json(log.level, io::stderr)),
+        (LogDestination::Stderr | LogDestination::StderrAndSyslog, LogFormat::Json) => {
+            set(json(log.level, io::stderr))
+        }
         (LogDestination::Syslog, LogFormat::Text) => {
             let syslog = Syslog::at(&log.syslog_socket).context("no socket for syslog")?;
             set(text(log.level, Surroundings::Syslog, syslog))

@@ -33,6 +33,7 @@ const BRIDGE: &[(&str, &str)] = &[
 const fn built_in(set: TemplateSet) -> &'static [(&'static str, &'static str)] {
     match set {
         TemplateSet::Bridge => BRIDGE,
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter => &[],
     }
 }
 
@@ -43,6 +44,9 @@ pub fn template_names(set: TemplateSet) -> impl Iterator<Item = &'static str> {
 }
 
 pub(super) fn templates(set: TemplateSet, overrides: &[Override]) -> Result<Vec<(&str, &str)>> {
+    if built_in(set).is_empty() {
+        bail!("this template set comes with a later version");
+    }
     for file in overrides {
         if !template_names(set).any(|name| name == file.name) {
             let names: Vec<_> = template_names(set)

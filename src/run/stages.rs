@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::config::{Config, Names};
+use crate::config::{Config, GroupRule, Names};
 use crate::cycle::{Marathon, Stages};
 use crate::disk::Digest;
 use crate::marathon::Client;
@@ -46,7 +46,7 @@ fn decisions(config: &Config, groups: &[String], renderer: &Renderer) -> Digest 
 }
 
 fn groups(config: &Config) -> Vec<String> {
-    if config.policy.serves_every_group {
+    if config.policy.groups == GroupRule::Everything {
         return vec!["*".to_owned()];
     }
     config.groups.clone()

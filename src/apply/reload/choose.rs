@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::service::Unit;
 use super::workers::{EXECUTES_ANEW, answers};
 use super::{Context, Method};
-use crate::config::ReloadMethod;
+use crate::config::{ReloadCommand, ReloadMethod};
 use crate::haproxy::{Process, Role};
 
 /// For each question of the probe.
@@ -48,12 +48,15 @@ pub struct Choice {
 #[must_use]
 pub fn choose(
     configured: ReloadMethod,
-    command: Option<&str>,
+    command: Option<&ReloadCommand>,
     unit: &str,
     facts: &Facts,
 ) -> Option<Choice> {
     let choice = |method, because| Some(Choice { method, because });
-    let command = command.map(|command| Method::Command(command.to_owned()));
+    let command = command.map(|command| match command {
+        ReloadCommand::Shell(line) => Method::Command(line.clone()),
+        ReloadCommand::Words(words) => Method::Program(words.clone()),
+    });
     match configured {
         ReloadMethod::None => choice(Method::None, "configured"),
         ReloadMethod::Sf => choice(Method::Sf, "configured"),
@@ -236,9 +239,22 @@ mod tests {
 
     #[test]
     fn what_is_configured_wins_over_what_is_observed() {
-        let choose = |configured, command| choose(configured, command, "haproxy", &all());
-        let method = |configured, command| choose(configured, command).map(|choice| choice.method);
+        let method = |configured, command: Option<&str>| {
+            let line = command.map(|line| ReloadCommand::Shell(line.to_owned()));
+            choose(configured, line.as_ref(), "haproxy", &all()).map(|choice| choice.method)
+        };
         let command = || Some(Method::Command("x".to_owned()));
+        let words = vec!["x".to_owned(), "y z".to_owned()];
+        assert_eq!(
+            choose(
+                ReloadMethod::Command,
+                Some(&ReloadCommand::Words(words.clone())),
+                "haproxy",
+                &all()
+            )
+            .map(|choice| choice.method),
+            Some(Method::Program(words))
+        );
         assert_eq!(method(ReloadMethod::Auto, Some("x")), command());
         assert_eq!(method(ReloadMethod::Command, Some("x")), command());
         assert_eq!(method(ReloadMethod::None, Some("x")), Some(Method::None));

@@ -11,7 +11,7 @@ mod service;
 mod takeover;
 mod workers;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub enum Method {
     Systemd { unit: String },
     /// `sh -c COMMAND`.
     Command(String),
+    /// A program with its arguments, at least one word, without a shell.
+    Program(Vec<String>),
     /// `SCRIPT reload`.
     InitScript(PathBuf),
     /// `reload JOB`, on hosts with Upstart.
@@ -57,6 +59,7 @@ impl fmt::Display for Method {
             Self::MasterSignal { pid } => write!(f, "SIGUSR2 to the master {pid}"),
             Self::Systemd { unit } => write!(f, "`systemctl reload {unit}`"),
             Self::Command(command) => write!(f, "`{command}`"),
+            Self::Program(words) => write!(f, "`{}`", words.join(" ")),
             Self::InitScript(script) => write!(f, "`{} reload`", script.display()),
             Self::Upstart(job) => write!(f, "`reload {job}`"),
             Self::None => f.write_str("no reload"),
@@ -263,7 +266,14 @@ pub async fn reload(method: &Method, context: &Context) -> Result<Reloaded, Relo
         Method::Master { socket } => workers::by_socket(context, socket).await,
         Method::MasterSignal { pid } => workers::by_signal(context, *pid).await,
         Method::Systemd { unit } => service::by_systemd(context, unit).await,
-        Method::Command(command) => service::by_command(context, command).await,
+        Method::Command(command) => {
+            let words = ["sh", "-c", command].map(OsStr::new);
+            service::by_command(context, method, &words).await
+        }
+        Method::Program(words) => {
+            let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+            service::by_command(context, method, &words).await
+        }
         Method::InitScript(script) => {
             service::by_program(context, method, &[script.as_os_str(), "reload".as_ref()]).await
         }

@@ -78,17 +78,22 @@ pub(super) async fn by_systemd(context: &Context, unit: &str) -> Result<Reloaded
     proven(context, &how, &before, main.or(found.main), deadline).await
 }
 
-pub(super) async fn by_command(context: &Context, command: &str) -> Result<Reloaded, ReloadError> {
+/// Runs what the operator wants to be run, whether HAProxy runs or not.
+pub(super) async fn by_command(
+    context: &Context,
+    how: &Method,
+    words: &[&OsStr],
+) -> Result<Reloaded, ReloadError> {
+    let [program, args @ ..] = words else {
+        return Ok(Reloaded::NotAsked);
+    };
     let deadline = Instant::now() + context.limit;
     let before = Before::look(context, None).await;
-    let how = Method::Command(command.to_owned());
     let left = deadline.saturating_duration_since(Instant::now());
-    let mut child = child(context, OsStr::new("sh"), left)
-        .arg("-c")
-        .arg(command);
+    let mut child = args.iter().fold(child(context, program, left), Child::arg);
     child.environment = Environment::Inherited;
-    run(&how, &child).await?;
-    proven(context, &how, &before, None, deadline).await
+    run(how, &child).await?;
+    proven(context, how, &before, None, deadline).await
 }
 
 /// Runs an init script or the like, which would fail without a HAProxy that runs.

@@ -1,9 +1,9 @@
 use super::*;
-use crate::config::option::TABLE;
+use crate::config::option;
 
 #[test]
 fn every_option_says_where_it_is_wrong() {
-    for option in TABLE {
+    for option in option::all() {
         let (_, wrong) = examples(option.name);
         let name = option.name;
         let variable = option.variable();
@@ -13,7 +13,8 @@ fn every_option_says_where_it_is_wrong() {
             ..Given::default()
         };
         let found = flags.mistakes();
-        let place = format!("option `--{name}`: found {wrong:?}, expected ");
+        let shown = if option.is_secret() { "***" } else { wrong };
+        let place = format!("option `--{name}`: found {shown:?}, expected ");
         assert!(found.iter().any(|m| m.starts_with(&place)), "{found:#?}");
 
         let environment = Given {
@@ -22,7 +23,7 @@ fn every_option_says_where_it_is_wrong() {
             ..Given::default()
         };
         // Blanks part the values of those that add up.
-        let shown = if option.is_repeatable() { "" } else { wrong };
+        let shown = if option.is_repeatable() { "" } else { shown };
         let place = format!("environment variable `{variable}`: found {shown:?}, expected ");
         match (option.name, environment.build()) {
             ("group", built) => assert_eq!(built.unwrap().config.groups, ["a", "b"]),
@@ -204,11 +205,11 @@ fn no_password_is_shown_whatever_is_wrong_with_its_address() {
 
 #[test]
 fn the_table_is_sound() {
-    let mut names: Vec<&str> = TABLE.iter().map(|option| option.name).collect();
+    let mut names: Vec<&str> = option::all().map(|option| option.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), TABLE.len(), "a name is taken twice");
-    for option in TABLE {
+    assert_eq!(names.len(), option::all().count(), "a name is taken twice");
+    for option in option::all() {
         assert!(
             !option.commands.is_empty(),
             "{}: no command takes it",

@@ -1,5 +1,7 @@
+mod credentials;
 mod mistakes;
 mod precedence;
+mod predecessors;
 
 use std::io;
 
@@ -17,6 +19,8 @@ struct Given<'a> {
     list: Option<&'a str>,
     command_line: Option<CommandLine>,
     needs_no_marathon: bool,
+    /// Read for whatever else is read.
+    credentials: Option<&'a str>,
 }
 
 impl Given<'_> {
@@ -32,6 +36,10 @@ impl Given<'_> {
         let files: BTreeMap<PathBuf, String> = [
             (self.file_path.unwrap_or(DEFAULT_FILE), self.file),
             (MARATHONS, self.list),
+            (
+                "/some/credentials",
+                self.credentials.or(Some("joe:s3cret\n")),
+            ),
         ]
         .into_iter()
         .filter_map(|(path, text)| Some((path.into(), text?.to_owned())))
@@ -84,11 +92,29 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "allow-removal"
         | "json"
         | "no-pause"
+        | "health-check"
+        | "strict-mode"
+        | "no-maps"
+        | "dont-bind-http-https"
+        | "group-https-by-vhost"
+        | "skip-validation"
+        | "skip-config-cleanup"
         | "in-place" => ("true", "maybe"),
-        "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout" => ("7s", "7"),
+        "settings-from" => ("env,labels", "labels,env"),
+        "min-serv-port-ip-per-task" => ("10060", "-1"),
+        "max-serv-port-ip-per-task" => ("10090", "70000"),
+        "ssl-certs" => ("/a.pem,/b.pem", "/a.pem,"),
+        "auth-credentials-file" => ("/some/credentials", " "),
+        "auth-credentials" => ("joe:s3cret", "joe"),
+        "dcos-auth-credentials" => ("{\"uid\": \"s3cret\"}", "s3cret"),
+        "template-labels" => ("all", "some"),
+        "max-reload-retries" => ("3", "-1"),
+        "archive-versions" => ("9", "0"),
+        "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"
+        | "reload-interval" => ("7s", "7"),
         "max-body" => ("5MiB", "5MB"),
         "haproxy-version" => ("2.10", "two"),
-        "template-set" => ("bridge", "bridges"),
+        "template-set" => ("marathon-lb", "bridges"),
         "reload" => ("none", "fast"),
         "log" => ("syslog", "paper"),
         "reason" => ("a bad deployment", " "),

@@ -5,13 +5,17 @@
 //! same functions as what people write, so that what is shown is what counts.
 
 mod command;
+mod marathon_lb;
+mod servicerouter;
 mod table;
 
-use super::Config;
 use super::value::{self, Expected};
+use super::{CommandLine, Config};
 
 pub use command::Command;
-pub use table::TABLE;
+pub use marathon_lb::MARATHON_LB;
+pub use servicerouter::SERVICEROUTER;
+pub use table::all;
 pub(super) use table::is_reload_method;
 
 /// Under which heading an option is shown.
@@ -19,7 +23,9 @@ pub(super) use table::is_reload_method;
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Heading {
     Marathon,
+    Apps,
     Haproxy,
+    Frontends,
     Templates,
     Reload,
     State,
@@ -32,7 +38,9 @@ impl Heading {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Marathon => "Marathon",
+            Self::Apps => "Apps",
             Self::Haproxy => "HAProxy",
+            Self::Frontends => "Shared frontends",
             Self::Templates => "Templates and output",
             Self::Reload => "Reload",
             Self::State => "State",
@@ -56,6 +64,10 @@ pub enum Form {
     Program,
     /// A line for the shell.
     CommandLine,
+    /// Text that nobody is shown.
+    Secret,
+    /// A whole number, as Python's `int` takes it.
+    Integer,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -82,7 +94,7 @@ pub enum Takes {
 
 /// Where a switch goes.
 #[derive(Debug)]
-pub struct Switch(fn(&mut Config) -> &mut bool);
+pub struct Switch(fn(&mut Config, bool));
 
 /// Reads one value into its field.
 #[derive(Debug)]
@@ -146,6 +158,15 @@ impl Definition {
         }
     }
 
+    /// Whether its value is shown to nobody.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        let (Takes::One(value, _) | Takes::Many(value, _)) = &self.takes else {
+            return false;
+        };
+        matches!(value.form, Form::Secret)
+    }
+
     /// Whether values add up.
     #[must_use]
     pub const fn is_repeatable(&self) -> bool {
@@ -162,7 +183,7 @@ impl Definition {
     /// Reads `text` into its field.
     pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), Expected> {
         match &self.takes {
-            Takes::Nothing(Switch(field)) => *field(config) = value::switch(text)?,
+            Takes::Nothing(Switch(set)) => set(config, value::switch(text)?),
             Takes::One(_, One(set)) => set(config, text)?,
             Takes::Many(_, many) => {
                 (many.check)(text)?;
@@ -173,16 +194,69 @@ impl Definition {
     }
 }
 
+/// Each is defined once, so that it is known by its place.
+impl PartialEq for Definition {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Definition {}
+
 /// What all our variables begin with.
 pub(super) const VARIABLE_PREFIX: &str = "HMB_";
 
 /// The option of that name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Definition> {
-    TABLE.iter().find(|option| option.name == name)
+    all().find(|option| option.name == name)
 }
 
-pub(super) const MARATHON: &str = "marathon";
+/// The options of a predecessor's command line, which have names and defaults of their own; none
+/// for the others.
+#[must_use]
+pub const fn of_predecessor(command_line: CommandLine) -> &'static [Definition] {
+    match command_line {
+        CommandLine::Native | CommandLine::Bridge => &[],
+        CommandLine::MarathonLb => MARATHON_LB,
+        CommandLine::Servicerouter => SERVICEROUTER,
+    }
+}
+
+/// An option of a predecessor; it belongs to no command and stands under no heading of ours.
+const fn foreign(
+    name: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    fallback: Fallback,
+    summary: &'static str,
+) -> Definition {
+    Definition {
+        name,
+        short,
+        takes,
+        fallback,
+        summary,
+        details: "",
+        heading: Heading::Settings,
+        commands: &[],
+    }
+}
+
+/// Also of the predecessors.
+pub const MARATHON: &str = "marathon";
+/// Also of the predecessors.
+pub const GROUP: &str = "group";
+/// Of marathon-lb, and native.
+pub const MIN_AUTO_PORT: &str = "min-serv-port-ip-per-task";
+/// Of marathon-lb, and native.
+pub const MAX_AUTO_PORT: &str = "max-serv-port-ip-per-task";
+/// Of marathon-lb.
+pub(super) const COMMAND: &str = "command";
+pub(super) const AUTH_CREDENTIALS_FILE: &str = "auth-credentials-file";
+pub(super) const MARATHON_AUTH_CREDENTIAL_FILE: &str = "marathon-auth-credential-file";
+pub(super) const AUTH_CREDENTIALS: &str = "auth-credentials";
+pub(super) const DCOS_AUTH_CREDENTIALS: &str = "dcos-auth-credentials";
 pub(super) const MARATHON_CA_CERT: &str = "marathon-ca-cert";
 pub(super) const INSECURE: &str = "insecure";
 pub(super) const RELOAD: &str = "reload";

@@ -136,6 +136,8 @@ pub(super) fn config<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> conf
         read_timeout: Duration::from_secs(20),
         fetch_timeout: Duration::from_secs(40),
         max_body: 1000,
+        credentials: None,
+        max_backoff: Duration::from_secs(300),
     }
 }
 

@@ -1,0 +1,17 @@
+//! The frontends that all apps share: by host name and by app id.
+
+/// How they are laid out.
+#[derive(Clone, Debug)]
+pub struct Frontends {
+    /// `--no-maps` turns it off, marathon-lb's `--haproxy-map` on: host names and app ids are
+    /// looked up in map files instead of rules.
+    pub maps: bool,
+    /// `--ssl-certs`: certificates of the frontend on port 443, as they are written. Native: none
+    /// unless given.
+    pub ssl_certs: Vec<String>,
+    /// `--dont-bind-http-https` turns it off: whether there are frontends on ports 80 and 443 at
+    /// all.
+    pub bind_http_https: bool,
+    /// `--group-https-by-vhost`: a frontend for each host name behind the one on port 443.
+    pub group_https_by_vhost: bool,
+}

@@ -1,0 +1,51 @@
+//! The frontends that all apps share.
+
+use super::super::command::ASKING;
+use super::super::{Definition, Fallback, Form, Heading, One, Switch, Takes};
+use super::{put, value};
+
+pub(super) static FRONTENDS: &[Definition] = &[
+    Definition {
+        name: "ssl-certs",
+        short: None,
+        takes: Takes::One(
+            value("FILES", Form::Text),
+            One(|c, text| put(&mut c.frontends.ssl_certs, value::paths(text))),
+        ),
+        fallback: Fallback::Rule("none, and nothing listens on port 443"),
+        summary: "Certificates for port 443",
+        details: "Files or folders with certificates and keys, parted by commas.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
+        name: "no-maps",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.frontends.maps = !on)),
+        fallback: Fallback::Rule("false; true for the calls of the bash bridge"),
+        summary: "Write a rule for each host name and app, instead of lines in map files",
+        details: "",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
+        name: "dont-bind-http-https",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.frontends.bind_http_https = !on)),
+        fallback: Fallback::Value("false"),
+        summary: "Leave ports 80 and 443 to others, and with them all host names",
+        details: "",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
+        name: "group-https-by-vhost",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.frontends.group_https_by_vhost = on)),
+        fallback: Fallback::Value("false"),
+        summary: "Give each host name a frontend of its own behind port 443",
+        details: "By the name that TLS clients ask for. It is needed where host names want client certificates of different authorities.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+];

@@ -1,0 +1,95 @@
+//! How the running HAProxy is brought to new files.
+
+use super::super::command::APPLYING;
+use super::super::{Definition, Fallback, Form, Heading, One, RELOAD, RELOAD_COMMAND, Takes};
+use super::{one_of, put, value};
+use crate::config::{ReloadCommand, ReloadMethod};
+
+const RELOAD_METHODS: [(&str, ReloadMethod); 6] = [
+    ("auto", ReloadMethod::Auto),
+    ("sf", ReloadMethod::Sf),
+    ("master", ReloadMethod::Master),
+    ("systemd", ReloadMethod::Systemd),
+    ("command", ReloadMethod::Command),
+    ("none", ReloadMethod::None),
+];
+
+/// Whether `text` names a method of reloading.
+pub(in crate::config) fn is_reload_method(text: &str) -> bool {
+    RELOAD_METHODS.iter().any(|&(word, _)| word == text)
+}
+
+pub(super) static RELOADING: &[Definition] = &[
+    Definition {
+        name: RELOAD,
+        short: None,
+        takes: Takes::One(
+            value("METHOD", one_of(&const { value::words(&RELOAD_METHODS) })),
+            One(|c, text| put(&mut c.reload.method, value::choice(text, &RELOAD_METHODS))),
+        ),
+        fallback: Fallback::Value("auto"),
+        summary: "How the running HAProxy is brought to a new file",
+        details: "auto: found out on this host. sf: a new process takes over the sockets of the \
+                  old one. master: the master process is told. systemd: `systemctl reload \
+                  haproxy`. command: --reload-command. none: files are installed, nothing is told.",
+        heading: Heading::Reload,
+        commands: APPLYING,
+    },
+    Definition {
+        name: RELOAD_COMMAND,
+        short: None,
+        takes: Takes::One(
+            value("COMMAND", Form::CommandLine),
+            One(|c, text| {
+                put(
+                    &mut c.reload.command,
+                    value::command(text).map(|line| Some(ReloadCommand::Shell(line))),
+                )
+            }),
+        ),
+        fallback: Fallback::Nothing,
+        summary: "Run this by `sh -c` to reload; implies --reload command",
+        details: "",
+        heading: Heading::Reload,
+        commands: APPLYING,
+    },
+    Definition {
+        name: "reload-timeout",
+        short: None,
+        takes: Takes::One(
+            value("TIME", Form::Text),
+            One(|c, text| put(&mut c.reload.timeout, value::wait(text))),
+        ),
+        fallback: Fallback::Value("30s"),
+        summary: "After this time a reload without proof of success has failed",
+        details: "",
+        heading: Heading::Reload,
+        commands: APPLYING,
+    },
+    Definition {
+        name: "max-reload-retries",
+        short: None,
+        takes: Takes::One(
+            value("NUMBER", Form::Text),
+            One(|c, text| put(&mut c.reload.max_retries, value::number(text).map(Some))),
+        ),
+        fallback: Fallback::Value("0"),
+        summary: "How often a reload that failed is tried again at once",
+        details: "It is tried again in later turns whatever is said here.",
+        heading: Heading::Reload,
+        commands: APPLYING,
+    },
+    Definition {
+        name: "reload-interval",
+        short: None,
+        takes: Takes::One(
+            value("TIME", Form::Text),
+            One(|c, text| put(&mut c.reload.interval, value::wait(text))),
+        ),
+        fallback: Fallback::Value("10s"),
+        summary: "How long each of these tries is given",
+        details: "",
+        heading: Heading::Reload,
+        commands: APPLYING,
+    },
+];

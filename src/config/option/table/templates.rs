@@ -1,0 +1,76 @@
+//! What is rendered, and where it goes.
+
+use super::super::command::{Command, RENDERING};
+use super::super::{Definition, Fallback, Form, Heading, One, Takes};
+use super::{one_of, put, value};
+use crate::config::{TemplateLabels, TemplateSet};
+
+const TEMPLATE_SETS: [(&str, TemplateSet); 2] = [
+    ("bridge", TemplateSet::Bridge),
+    ("marathon-lb", TemplateSet::MarathonLb),
+];
+
+const TEMPLATE_LABELS: [(&str, TemplateLabels); 2] =
+    [("none", TemplateLabels::None), ("all", TemplateLabels::All)];
+
+pub(super) static TEMPLATES: &[Definition] = &[
+    Definition {
+        name: "template-set",
+        short: None,
+        takes: Takes::One(
+            value("SET", one_of(&const { value::words(&TEMPLATE_SETS) })),
+            One(|c, text| put(&mut c.templates.set, value::choice(text, &TEMPLATE_SETS))),
+        ),
+        fallback: Fallback::Rule("bridge"),
+        summary: "What is rendered",
+        details: "bridge: a header, and a TCP `listen` for each app and service port. marathon-lb: \
+                  shared frontends by host name, and a frontend and a backend for each app and \
+                  service port.",
+        heading: Heading::Templates,
+        commands: RENDERING,
+    },
+    Definition {
+        name: "template-dir",
+        short: None,
+        takes: Takes::One(
+            value("DIR", Form::Folder),
+            One(|c, text| put(&mut c.templates.dir, value::path(text).map(Some))),
+        ),
+        fallback: Fallback::Nothing,
+        summary: "Templates in this folder replace those of the set, file by file",
+        details: "",
+        heading: Heading::Templates,
+        commands: RENDERING,
+    },
+    Definition {
+        name: "template-labels",
+        short: None,
+        takes: Takes::One(
+            value("WHICH", one_of(&const { value::words(&TEMPLATE_LABELS) })),
+            One(|c, text| {
+                put(
+                    &mut c.templates.labels,
+                    value::choice(text, &TEMPLATE_LABELS),
+                )
+            }),
+        ),
+        fallback: Fallback::Rule("none"),
+        summary: "Which labels of apps may replace templates",
+        details: "all: HAPROXY_{n}_ and the name of a template, in the language of marathon-lb. Who may deploy an app has a say in the text of the file then.",
+        heading: Heading::Templates,
+        commands: RENDERING,
+    },
+    Definition {
+        name: "out-dir",
+        short: None,
+        takes: Takes::One(
+            value("DIR", Form::Folder),
+            One(|c, text| put(&mut c.out_dir, value::path(text).map(Some))),
+        ),
+        fallback: Fallback::Rule("standard output"),
+        summary: "Write haproxy.cfg and the maps into this folder",
+        details: "",
+        heading: Heading::Templates,
+        commands: &[Command::Generate],
+    },
+];
