@@ -79,7 +79,7 @@ impl<L: Lookup> Resolver<L> {
         let asked: BTreeSet<Box<str>> = hosts(ports)
             .filter_map(|(_, host)| match host {
                 Host::Name(name) => Some(name.clone()),
-                Host::Ip(_) => None,
+                Host::Ip(_) | Host::Resolved { .. } => None,
             })
             .collect();
         self.known.retain(|name, _| asked.contains(name));
@@ -103,8 +103,13 @@ impl<L: Lookup> Resolver<L> {
                 let Some(&address) = self.known.get(name) else {
                     return false;
                 };
-                if names == Names::Numeric {
-                    endpoint.host = Host::Ip(address);
+                match names {
+                    Names::Keep => (),
+                    Names::Numeric => endpoint.host = Host::Ip(address),
+                    Names::Beside => {
+                        let name = name.clone();
+                        endpoint.host = Host::Resolved { name, address };
+                    }
                 }
                 true
             });
@@ -262,6 +267,7 @@ mod tests {
                 host: Host::new(host),
                 port: 1,
                 task: "t".into(),
+                draining: false,
             })
             .collect();
         vec![ServicePort {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Field;
+
 /// The path of an app in Marathon, always with its leading slash: `/product/frontend`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppId(Arc<str>);
@@ -78,8 +80,8 @@ impl Protocol {
 /// A port of a container and what stands for it outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortMapping {
-    /// What clients dial; absent where Marathon assigned none.
-    pub service_port: Option<u16>,
+    /// What clients dial; absent where Marathon assigned none. Not yet known to be a port number.
+    pub service_port: Option<u32>,
     /// On the container's own address; 0 means "the same as the host port".
     pub container_port: Option<u16>,
     /// As asked for, 0 for "any"; absent where no port of the agent is wanted.
@@ -97,8 +99,8 @@ pub struct PortMapping {
 /// A port of an app in host networking (`portDefinitions`, or the older `ports`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortDefinition {
-    /// The service port; absent where Marathon wrote none.
-    pub port: Option<u16>,
+    /// The service port; absent where Marathon wrote none. Not yet known to be a port number.
+    pub port: Option<u32>,
     /// Transport.
     pub protocol: Protocol,
     /// Marathon's name of the port.
@@ -165,6 +167,8 @@ pub struct HealthCheck {
     pub timeout_seconds: u64,
     /// Failures in a row until Marathon kills the task; 0 means never.
     pub max_consecutive_failures: u64,
+    /// All of it as its owner wrote it, for templates that look into it.
+    pub fields: Arc<Field>,
 }
 
 /// What Marathon last saw of one health check of a task.
@@ -217,6 +221,8 @@ pub struct Task {
     pub version: Option<Box<str>>,
     /// `None` where Marathon wrote no list at all, as a fresh leader does.
     pub health: Option<Vec<HealthResult>>,
+    /// Marked by the merge of a deployment: it gets no new clients. Nothing that Marathon writes.
+    pub draining: bool,
 }
 
 /// An app and its tasks.
@@ -237,7 +243,7 @@ pub struct App {
     /// `portDefinitions`, or `ports` in the same shape; `None` where neither was written.
     pub port_definitions: Option<Vec<PortDefinition>>,
     /// `ports` as written. Marathon up to 1.4 has here the assigned service ports of mappings too.
-    pub ports: Option<Vec<u16>>,
+    pub ports: Option<Vec<u32>>,
     /// `ipAddress.discovery.ports`.
     pub discovery_ports: Vec<DiscoveryPort>,
     /// Checks in Marathon's order.

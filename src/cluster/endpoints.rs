@@ -16,6 +16,13 @@ pub enum Host {
     Ip(IpAddr),
     /// A name that somebody has to resolve.
     Name(Box<str>),
+    /// A name, and the address that it has now.
+    Resolved {
+        /// As Marathon has it.
+        name: Box<str>,
+        /// What servers are dialled by.
+        address: IpAddr,
+    },
 }
 
 impl Host {
@@ -29,13 +36,39 @@ impl Host {
         bare.parse()
             .map_or_else(|_| Self::Name(text.into()), Self::Ip)
     }
+
+    /// The numeric address, where it is known.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) | Self::Resolved { address, .. } => Some(*address),
+            Self::Name(_) => None,
+        }
+    }
+
+    /// The name, where there is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) | Self::Resolved { name, .. } => Some(name),
+            Self::Ip(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ip(IpAddr::V6(address)) => write_v6(f, address),
-            Self::Ip(IpAddr::V4(address)) => address.fmt(f),
+            Self::Ip(IpAddr::V6(address))
+            | Self::Resolved {
+                address: IpAddr::V6(address),
+                ..
+            } => write_v6(f, address),
+            Self::Ip(IpAddr::V4(address))
+            | Self::Resolved {
+                address: IpAddr::V4(address),
+                ..
+            } => address.fmt(f),
             Self::Name(name) => f.write_str(name),
         }
     }
@@ -55,6 +88,8 @@ pub struct Endpoint {
     pub port: u16,
     /// The task behind it; empty where the source does not tell.
     pub task: Box<str>,
+    /// It gets no new clients: a deployment is about to end it.
+    pub draining: bool,
 }
 
 /// A port that clients dial, and who serves it.
@@ -64,8 +99,8 @@ pub struct ServicePort {
     pub app: AppId,
     /// Position in the app's ports, the `{n}` of labels.
     pub index: usize,
-    /// What clients dial.
-    pub service_port: u16,
+    /// What clients dial. Not yet known to be a port number: what is none is for `proxy` to refuse.
+    pub service_port: u32,
     /// When the app was last changed, for the question who was first.
     pub last_config_change_at: Option<Box<str>>,
     /// In the order of the tasks.
@@ -140,7 +175,7 @@ pub fn service_ports(app: &App, serving: ServingTasks) -> (Vec<ServicePort>, Vec
 
 /// What an app says of one of its ports, whichever of Marathon's forms it used.
 struct Slot<'a> {
-    service_port: Option<u16>,
+    service_port: Option<u32>,
     protocol: Protocol,
     /// Whether a port of the agent was asked for.
     on_agent: bool,
@@ -206,7 +241,7 @@ enum Missing {
 }
 
 impl Missing {
-    fn warning(self, app: &App, task: &Task, service_port: u16) -> Warning {
+    fn warning(self, app: &App, task: &Task, service_port: u32) -> Warning {
         let (found, expected) = match self {
             Self::Host => ("no host", "the name or address of its agent".to_owned()),
             Self::Port => (
@@ -249,6 +284,7 @@ fn endpoint(app: &App, slots: &[Slot<'_>], index: usize, task: &Task) -> Result<
         host,
         port,
         task: task.id.clone(),
+        draining: task.draining,
     })
 }
 

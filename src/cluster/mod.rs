@@ -5,14 +5,21 @@
 //! Nothing here knows JSON or HTTP.
 
 mod app;
+mod auto_ports;
+mod deployment_group;
 mod endpoints;
+mod field;
 mod snapshot;
 mod warning;
+mod zipped;
 
 pub use app::{
     App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, HealthCheck, HealthResult, Network,
     PortDefinition, PortMapping, Protocol, Task, TaskState,
 };
 pub use endpoints::{Endpoint, Host, ServicePort, ServingTasks, service_ports};
+pub use deployment_group::merge as merge_deployments;
+pub use field::Field;
 pub use snapshot::Snapshot;
 pub use warning::Warning;
+pub use zipped::{HealthMemory, Selection, zipped_service_ports};

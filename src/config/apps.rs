@@ -16,9 +16,9 @@ pub enum SettingsFrom {
 /// How service ports and task ports find each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortRule {
-    /// By the networking mode of the app, with ports for tasks that have addresses of their own.
+    /// By Marathon's own rules of port discovery.
     Discovery,
-    /// One by one up to the shorter list, as servicerouter.py had it.
+    /// One by one up to the shorter list, as marathon-lb and servicerouter.py had it.
     Zipped,
 }
 

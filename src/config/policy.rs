@@ -26,6 +26,8 @@ pub enum Names {
     Keep,
     /// Their addresses stand in their place.
     Numeric,
+    /// Their addresses stand in their place, and they themselves in the names of servers.
+    Beside,
 }
 
 /// What an option of a command line means that is given again.
@@ -126,9 +128,11 @@ const BRIDGE: Policy = Policy {
 
 const MARATHON_LB: Policy = Policy {
     command_line: CommandLine::MarathonLb,
+    names: Names::Beside,
     verifies_tls: false,
     groups: GroupRule::Exact,
     repeated_marathon: Repeats::Last,
+    ports: PortRule::Zipped,
     values: Values::Verbatim,
     template_labels: TemplateLabels::All,
     template_set: TemplateSet::MarathonLb,
@@ -149,7 +153,6 @@ const SERVICEROUTER: Policy = Policy {
     verifies_tls: true,
     groups: GroupRule::ExactOrUngrouped,
     repeated_marathon: Repeats::Append,
-    ports: PortRule::Zipped,
     settings_from: SettingsFrom::Env,
     template_labels: TemplateLabels::None,
     template_set: TemplateSet::Servicerouter,

@@ -6,23 +6,24 @@ use std::collections::BTreeSet;
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
 
-/// The service ports of a file in the form of the bash bridge; sections of any other form, like
+/// The service ports of a file in the form of the bash bridge or of marathon-lb; sections of any other form, like
 /// the statistics page, are none, nor are those of the `header` that every file has.
 #[must_use]
 pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
     let outline = Outline::of(text);
     let header = Outline::of(header);
     let own: BTreeSet<&str> = header.sections().iter().map(|s| s.title).collect();
+    let frontends: BTreeSet<&str> = outline
+        .sections()
+        .iter()
+        .filter_map(|section| Some(section.title.strip_prefix("frontend ")?.trim()))
+        .collect();
     outline
         .sections()
         .iter()
         .filter(|section| !own.contains(section.title))
         .filter_map(|section| {
-            let (name, service_port) = section
-                .title
-                .strip_prefix("listen ")?
-                .trim()
-                .rsplit_once('-')?;
+            let (name, service_port) = name_and_port(section.title, &frontends)?;
             Some(ServicePort {
                 app: AppId::new(&format!("/{}", name.replace('_', "/"))),
                 index: 0,
@@ -38,12 +39,22 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
         .collect()
 }
 
+/// `listen app-80`, or `backend app_80` beside a frontend of that name.
+fn name_and_port<'a>(title: &'a str, frontends: &BTreeSet<&str>) -> Option<(&'a str, &'a str)> {
+    if let Some(name) = title.strip_prefix("listen ") {
+        return name.trim().rsplit_once('-');
+    }
+    let name = title.strip_prefix("backend ")?.trim();
+    frontends.contains(name).then(|| name.rsplit_once('_'))?
+}
+
 fn endpoint(line: &str) -> Option<Endpoint> {
     let (host, port) = line.split_ascii_whitespace().nth(2)?.rsplit_once(':')?;
     Some(Endpoint {
         host: Host::new(host),
         port: port.parse().ok()?,
         task: "".into(),
+        draining: false,
     })
 }
 
@@ -68,6 +79,12 @@ listen admin-9000
   bind :9000
 frontend x-1
   bind :1
+frontend web_80
+  bind *:80
+backend web_80
+  server h_10_0_0_1_31000 10.0.0.1:31000 id 7 check
+backend other_81
+  server x 10.0.0.1:31001
 ";
         let ports: Vec<_> = served(text, "listen admin-9000\n  bind :9000\n")
             .into_iter()
@@ -80,6 +97,13 @@ frontend x-1
                 format!("{} {} {}", port.app, port.service_port, servers.join(" "))
             })
             .collect();
-        assert_eq!(ports, ["/a/b-c 80 h1:31000 [::1]:31001", "/idle 81 "]);
+        assert_eq!(
+            ports,
+            [
+                "/a/b-c 80 h1:31000 [::1]:31001",
+                "/idle 81 ",
+                "/web 80 10.0.0.1:31000"
+            ]
+        );
     }
 }

@@ -5,12 +5,14 @@
 //! them, or until somebody allows them; all other changes of the same answer go through.
 
 mod installed;
+mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 pub use installed::served;
+pub use lost::with_lost_apps;
 
 use crate::cluster::{Endpoint, Host, ServicePort};
 use crate::disk::Digest;
@@ -74,7 +76,7 @@ impl fmt::Display for Held {
 
 /// The app's name as sections carry it, and its service port: an installed file does not tell `/`
 /// from `_`.
-type Key = (String, u16);
+type Key = (String, u32);
 type Address<'a> = (&'a Host, u16);
 
 /// Puts back into `fresh` what it lacks of `served`, when that is most of it and too few fetches
@@ -307,6 +309,7 @@ mod tests {
             host: Host::new(host),
             port: number,
             task: "".into(),
+            draining: false,
         };
         ServicePort {
             app: AppId::new(app),

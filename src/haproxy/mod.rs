@@ -5,6 +5,7 @@
 //! nothing here changes a file or signals a process.
 
 pub mod child;
+mod dialect;
 pub mod global;
 pub mod master;
 pub mod process;
@@ -13,6 +14,7 @@ pub mod socket;
 pub mod structure;
 pub mod version;
 
+pub use dialect::Dialect;
 pub use process::{Proc, Process, Role};
 pub use socket::{AskError, Info};
 pub use structure::structure_hash;

@@ -121,7 +121,7 @@ templates! {
         "opens the TLS frontend of a vhost, with --group-https-by-vhost";
     UserlistHead "USERLIST_HEAD" Service Formatted &["backend", "user", "passwd"],
         "a service with AUTH";
-    FrontendHead "FRONTEND_HEAD" Service Formatted &["bindAddr", "backend", "servicePort", "mode", "sslCert", "bindOptions"],
+    FrontendHead "FRONTEND_HEAD" Service Formatted &["bindAddr", "backend", "servicePort", "mode", "sslCert", "sslCertOptions", "bindOptions"],
         "opens the frontend of a service";
     FrontendBackendGlue "FRONTEND_BACKEND_GLUE" Service Formatted &["backend"],
         "ends the frontend of a service";

@@ -5,6 +5,7 @@
 //! added to the warnings.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{is_app_path, is_host, wire};
 use crate::cluster::{
@@ -236,7 +237,7 @@ fn discovery_port(
 }
 
 /// `ports` in the shape that replaced it in Marathon 1.0.
-fn definitions(ports: &[u16]) -> Vec<PortDefinition> {
+fn definitions(ports: &[u32]) -> Vec<PortDefinition> {
     ports
         .iter()
         .map(|&port| PortDefinition {
@@ -267,7 +268,8 @@ fn protocol(word: Option<&str>, place: fmt::Arguments<'_>, faults: &mut Faults<'
 }
 
 /// Marathon's own defaults fill the gaps.
-fn health_check(wire: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<HealthCheck> {
+fn health_check(check: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<HealthCheck> {
+    let wire::HealthCheck { said: wire, fields } = check;
     let protocol = match wire.protocol.as_deref() {
         None | Some("HTTP") => CheckProtocol::Http,
         Some("HTTPS") => CheckProtocol::Https,
@@ -289,7 +291,8 @@ fn health_check(wire: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<Heal
     Some(HealthCheck {
         protocol,
         path: wire.path,
-        target: match (wire.port, wire.port_index) {
+        // 0 is no port.
+        target: match (wire.port.filter(|&port| port != 0), wire.port_index) {
             (Some(port), _) => CheckTarget::Port(port),
             (None, Some(index)) => CheckTarget::Index(index),
             (None, None) => CheckTarget::Unsaid,
@@ -298,6 +301,7 @@ fn health_check(wire: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<Heal
         interval_seconds: wire.interval_seconds.unwrap_or(60),
         timeout_seconds: wire.timeout_seconds.unwrap_or(20),
         max_consecutive_failures: wire.max_consecutive_failures.unwrap_or(3),
+        fields: Arc::new(fields),
     })
 }
 
@@ -337,6 +341,7 @@ fn task(wire: wire::Task, faults: &mut Faults<'_>) -> Option<Task> {
         health: wire
             .health_check_results
             .map(|results| said(Some(results)).filter_map(health_result).collect()),
+        draining: false,
         id,
     })
 }

@@ -77,6 +77,7 @@ fn endpoint(address: &str) -> Result<Endpoint, &'static str> {
         // Marathon up to 1.8 wrote 0 for mappings without a port of the agent.
         port: port_number(port).ok_or(PORT)?,
         task: "".into(),
+        draining: false,
     })
 }
 
@@ -84,8 +85,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn port_number(digits: &str) -> Option<u16> {
-    digits.parse().ok().filter(|&port| port != 0)
+fn port_number<T: std::str::FromStr + PartialEq + From<u16>>(digits: &str) -> Option<T> {
+    digits.parse().ok().filter(|port| *port != T::from(0))
 }
 
 fn warning(

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
+
+use crate::cluster::Field;
 
 /// Labels and environment.
 pub(super) type Texts = BTreeMap<Box<str>, Box<str>>;
@@ -27,7 +29,7 @@ pub(super) struct App {
     pub(super) networks: Option<Vec<Option<Network>>>,
     pub(super) container: Option<Container>,
     pub(super) port_definitions: Option<Vec<Option<PortDefinition>>>,
-    pub(super) ports: Option<Vec<u16>>,
+    pub(super) ports: Option<Vec<u32>>,
     pub(super) health_checks: Option<Vec<Option<HealthCheck>>>,
     pub(super) instances: Option<u64>,
     pub(super) version: Option<Box<str>>,
@@ -86,7 +88,7 @@ pub(super) struct Docker {
 pub(super) struct PortMapping {
     pub(super) container_port: Option<u16>,
     pub(super) host_port: Option<u16>,
-    pub(super) service_port: Option<u16>,
+    pub(super) service_port: Option<u32>,
     pub(super) protocol: Option<Box<str>>,
     pub(super) name: Option<Box<str>>,
     #[serde(deserialize_with = "texts::<_, Option<Box<str>>>")]
@@ -97,16 +99,35 @@ pub(super) struct PortMapping {
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "an object")]
 pub(super) struct PortDefinition {
-    pub(super) port: Option<u16>,
+    pub(super) port: Option<u32>,
     pub(super) protocol: Option<Box<str>>,
     pub(super) name: Option<Box<str>>,
     #[serde(deserialize_with = "texts::<_, Option<Box<str>>>")]
     pub(super) labels: Texts,
 }
 
+/// A check, and all of it as it was written.
+pub(super) struct HealthCheck {
+    pub(super) said: SaidOfCheck,
+    pub(super) fields: Field,
+}
+
+impl<'de> Deserialize<'de> for HealthCheck {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let read = || {
+            Ok(Self {
+                said: serde_json::from_str(raw)?,
+                fields: serde_json::from_str::<Any>(raw)?.0,
+            })
+        };
+        read().map_err(|error: serde_json::Error| de::Error::custom(fault_of(&error)))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
-pub(super) struct HealthCheck {
+pub(super) struct SaidOfCheck {
     pub(super) protocol: Option<Box<str>>,
     pub(super) path: Option<Box<str>>,
     pub(super) port: Option<u16>,
@@ -201,4 +222,72 @@ where
     }
 
     deserializer.deserialize_any(Entries(PhantomData::<V>))
+}
+
+/// The place in a part of the answer would mislead those who look for it in the whole.
+fn fault_of(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = text.rfind(" at line ").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+/// Any JSON, without the members of objects that are null.
+struct Any(Field);
+
+impl<'de> Deserialize<'de> for Any {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyVisitor;
+
+        impl<'de> Visitor<'de> for AnyVisitor {
+            type Value = Field;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Field, E> {
+                Ok(Field::Null)
+            }
+
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Field, E> {
+                Ok(Field::Bool(value))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Field, E> {
+                Ok(Field::Int(value))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Field, E> {
+                Ok(i64::try_from(value).map_or(Field::Float(value as f64), Field::Int))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Field, E> {
+                Ok(Field::Float(value))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Field, E> {
+                Ok(Field::Text(value.into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(Any(field)) = list.next_element()? {
+                    fields.push(field);
+                }
+                Ok(Field::List(fields))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((name, Any(field))) = map.next_entry::<Box<str>, Any>()? {
+                    if field != Field::Null {
+                        fields.push((name, field));
+                    }
+                }
+                Ok(Field::Object(fields))
+            }
+        }
+
+        deserializer.deserialize_any(AnyVisitor).map(Self)
+    }
 }

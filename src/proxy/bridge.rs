@@ -14,15 +14,16 @@ use crate::cluster::{AppId, Endpoint, Host, ServicePort, Warning};
 /// and every shuffle cost a reload.
 #[must_use]
 pub fn listen(port: &ServicePort) -> (Option<Listen>, Vec<Warning>) {
-    if port.service_port == 0 {
+    let number = u16::try_from(port.service_port).ok();
+    let Some(number) = number.filter(|&number| number != 0) else {
         let warning = fault(
             port,
-            "0".to_owned(),
+            port.service_port.to_string(),
             "a port number from 1 to 65535",
             "service port left out",
         );
         return (None, vec![warning]);
-    }
+    };
     let section = port.app.safe_path();
     let name = format!("{section}-{}", port.service_port);
     if !is_proxy_name(&name) {
@@ -63,7 +64,7 @@ pub fn listen(port: &ServicePort) -> (Option<Listen>, Vec<Warning>) {
         name,
         bind: Bind {
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            port: port.service_port,
+            port: number,
         },
         servers,
         last_config_change_at: port.last_config_change_at.clone(),
@@ -107,12 +108,12 @@ fn fault(port: &ServicePort, found: String, expected: &str, effect: &str) -> War
 #[must_use]
 pub fn arrange(
     listens: impl IntoIterator<Item = Arc<Listen>>,
-    incumbents: &BTreeMap<u16, AppId>,
+    incumbents: &BTreeMap<u32, AppId>,
 ) -> (Proxies, Vec<Warning>) {
-    let mut by_port: BTreeMap<u16, Arc<Listen>> = BTreeMap::new();
+    let mut by_port: BTreeMap<u32, Arc<Listen>> = BTreeMap::new();
     let mut losers = Vec::new();
     for listen in listens {
-        let port = listen.bind.port;
+        let port = listen.owner.service_port;
         let Some(other) = by_port.remove(&port) else {
             by_port.insert(port, listen);
             continue;
@@ -128,7 +129,7 @@ pub fn arrange(
     }
     let warnings = losers
         .iter()
-        .map(|loser| clash(loser, &by_port[&loser.bind.port]))
+        .map(|loser| clash(loser, &by_port[&loser.owner.service_port]))
         .collect();
     let mut listens: Vec<_> = by_port.into_values().collect();
     listens.sort_by_cached_key(|listen| (listen.owner.app.safe_path(), listen.owner.service_port));
@@ -166,7 +167,7 @@ fn clash(loser: &Listen, winner: &Listen) -> Warning {
 mod tests {
     use super::*;
 
-    fn port(app: &str, service_port: u16, addresses: &[&str]) -> ServicePort {
+    fn port(app: &str, service_port: u32, addresses: &[&str]) -> ServicePort {
         ServicePort {
             app: AppId::new(app),
             index: 0,
@@ -180,6 +181,7 @@ mod tests {
                         host: Host::new(host),
                         port: port.parse().unwrap(),
                         task: "t".into(),
+                        draining: false,
                     }
                 })
                 .collect(),
@@ -213,13 +215,20 @@ mod tests {
 
     #[test]
     fn what_haproxy_could_not_serve_is_left_out_and_named() {
-        let cases: [(&str, u16, &[&str], bool, &str); 5] = [
+        let cases: [(&str, u32, &[&str], bool, &str); 6] = [
             (
                 "/a",
                 0,
                 &["h:1"],
                 false,
                 "app `/a`: service port 0 (index 0): found 0,",
+            ),
+            (
+                "/a",
+                70000,
+                &["h:1"],
+                false,
+                "app `/a`: service port 70000 (index 0): found 70000,",
             ),
             (
                 "/a b",

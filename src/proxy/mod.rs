@@ -19,7 +19,7 @@ pub struct Owner {
     /// The app.
     pub app: AppId,
     /// The service port of that app.
-    pub service_port: u16,
+    pub service_port: u32,
 }
 
 /// Where a section accepts connections.
@@ -75,6 +75,16 @@ impl Proxies {
         let listens = self.listens.iter().map(|listen| listen.servers.len());
         let services = self.layout.services.iter().map(|service| service.servers.len());
         listens.chain(services).sum()
+    }
+
+    /// Who answers for the section of this name.
+    #[must_use]
+    pub fn owner_of(&self, section: &str) -> Option<&Owner> {
+        let listens = self.listens.iter().map(|listen| (&listen.name, &listen.owner));
+        let services = self.layout.services.iter();
+        let services = services.map(|service| (&service.name, &service.owner));
+        let mut all = listens.chain(services);
+        all.find(|(name, _)| *name == section).map(|(_, owner)| owner)
     }
 
     /// Whoever answers for a section of their own, in the order of the file.

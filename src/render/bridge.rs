@@ -49,6 +49,7 @@ impl Bridge {
                 Err(error) if sections.is_empty() && is_last(listen, proxies) => return Err(error),
                 Err(error) => failed.push(Failed {
                     owner: listen.owner.clone(),
+                    part: None,
                     found: format!("template `listen.cfg` fails: {error}"),
                     expected: "a section that can be rendered".to_owned(),
                 }),

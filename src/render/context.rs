@@ -4,7 +4,8 @@
 
 use serde::Serialize;
 
-use super::{Dialect, Site};
+use super::Site;
+use crate::haproxy::Dialect;
 use crate::proxy::marathon_lb::{self, Service};
 use crate::proxy::{Bind, Listen, Server};
 
@@ -54,7 +55,7 @@ pub(super) struct ServiceContext<'a> {
     context_version: u32,
     name: &'a str,
     app: &'a str,
-    service_port: u16,
+    service_port: u32,
     mode: &'a str,
     vhosts: Vec<&'a str>,
     path: Option<&'a str>,
@@ -111,7 +112,7 @@ pub(super) struct Section<'a> {
 struct ListenContext<'a> {
     name: &'a str,
     app: &'a str,
-    service_port: u16,
+    service_port: u32,
     bind: BindContext,
     servers: Vec<ServerContext<'a>>,
 }

@@ -12,7 +12,9 @@ use tera::Context;
 use super::context::DialectContext;
 use super::engine::Engine;
 use super::format::{Format, FormatError, Values};
+use super::Failed;
 use crate::labels::{Reading, ServiceOptions, Template};
+use crate::proxy::marathon_lb::Service;
 
 /// Where a text came from, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,11 +132,11 @@ impl Fragments {
         let own = options.and_then(|options| options.overrides.get(&label));
         let Some(own) = own else {
             let written = self.texts[template as usize].write(values, out);
-            return written.map_err(|error| Fault { template, is_label: false, error });
+            return written.map_err(|error| Fault::Text { template, error });
         };
         Text::parse(template, own)
             .and_then(|text| text.write(values, out))
-            .map_err(|error| Fault { template: label, is_label: true, error })
+            .map_err(|error| Fault::Label { template: label, error })
     }
 
     /// Whether the text for the service says nothing at all.
@@ -151,10 +153,61 @@ impl Fragments {
 
 /// A text that cannot be written for a service.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) template: Template,
-    pub(super) is_label: bool,
-    pub(super) error: FormatError,
+pub(super) enum Fault {
+    /// One that stands for all services.
+    Text {
+        template: Template,
+        error: FormatError,
+    },
+    /// One that its owner gave.
+    Label {
+        template: Template,
+        error: FormatError,
+    },
+    /// The shape of a section.
+    Shape {
+        template: &'static str,
+        error: anyhow::Error,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text { template, error } => write!(f, "{template}: {error}"),
+            Self::Label { error, .. } => error.fmt(f),
+            Self::Shape { template, error } => write!(f, "template `{template}`: {error}"),
+        }
+    }
+}
+
+impl Fault {
+    pub(super) fn of(&self, service: &Service) -> Failed {
+        let (part, expected) = match self {
+            Self::Text { template, .. } => (None, usable(*template)),
+            Self::Label { template, .. } => (
+                Some(format!("label `HAPROXY_{}_{}`", service.index, template.name())),
+                usable(*template),
+            ),
+            Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),
+        };
+        Failed {
+            owner: service.owner.clone(),
+            part,
+            found: self.to_string(),
+            expected,
+        }
+    }
+}
+
+fn usable(template: Template) -> String {
+    match template.definition().placeholders {
+        [] => "text".to_owned(),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| format!("{{{name}}}")).collect();
+            format!("a text of Python's str.format with {}", names.join(" "))
+        }
+    }
 }
 
 /// What a template says when nobody replaced it, in the syntax of replacements: `{name}` for

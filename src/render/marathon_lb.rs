@@ -14,6 +14,7 @@ use super::fragments::{Fault, Fragments};
 use super::values::{OfCheck, OfRule, OfServer, Plain, said};
 use super::{Failed, Output, Site};
 use crate::cluster::Warning;
+use crate::config::TemplateSet;
 use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::{CheckKind, Https, Layout, Route, Rule, Server, Service, Vhost};
 
@@ -38,6 +39,7 @@ pub(super) struct MarathonLb {
     engine: Engine,
     fragments: Fragments,
     haproxy_dir: String,
+    redirects_in_frontend: bool,
     services: HashMap<String, (Arc<Service>, Arc<Sections>)>,
 }
 
@@ -64,9 +66,12 @@ impl MarathonLb {
             engine,
             fragments,
             haproxy_dir: site.haproxy_dir.clone(),
+            redirects_in_frontend: site.set == TemplateSet::Servicerouter,
             services: HashMap::new(),
         };
-        set.guard_head()?;
+        if site.set == TemplateSet::MarathonLb {
+            set.guard_head()?;
+        }
         Ok(set)
     }
 
@@ -116,7 +121,7 @@ impl MarathonLb {
             }
         }
         if failed.len() == layout.services.len()
-            && let Some(first) = failed.iter().find(|failed| !failed.found.starts_with("label"))
+            && let Some(first) = failed.iter().find(|failed| failed.part.is_none())
         {
             bail!("{}, expected {}", first.found, first.expected);
         }
@@ -151,7 +156,7 @@ impl MarathonLb {
         let mut text = String::new();
         self.fragments
             .write(template, template, None, &Plain(values), &mut text)
-            .map_err(|fault| anyhow!("{}: {}", fault.template, fault.error))?;
+            .map_err(|fault| anyhow!("{fault}"))?;
         Ok(text)
     }
 
@@ -270,7 +275,7 @@ impl MarathonLb {
     /// Puts ready texts into the shape of their section.
     fn shape(
         &self,
-        template: &str,
+        template: &'static str,
         service: &Service,
         texts: &[(&'static str, String)],
     ) -> Result<Arc<str>, Fault> {
@@ -284,7 +289,7 @@ impl MarathonLb {
             context.insert("service", &ServiceContext::new(service));
         }
         let text = self.engine.render(template, &context);
-        Ok(text.map_err(|error| Fault::of_shape(template, &error))?.into())
+        Ok(text.map_err(|error| Fault::Shape { template, error })?.into())
     }
 
     fn userlist(&self, service: &Service) -> Result<Option<Arc<str>>, Fault> {
@@ -312,11 +317,19 @@ impl MarathonLb {
             ("servicePort", Value::Int(service.owner.service_port.into())),
             ("mode", Value::Text(&service.mode)),
             ("sslCert", Value::Text(&certificate)),
+            ("sslCertOptions", Value::Text(&certificate)),
             ("bindOptions", Value::Text(&bind_options)),
         ];
+        // marathon-lb leads clients to https in the frontend of port 80, its predecessor here.
+        let redirect = if self.redirects_in_frontend && options.redirect_to_https {
+            let bind_addr = ("bindAddr", Value::Text(service.bind_addr()));
+            self.text(service, Template::BackendRedirectHttpToHttps, &[bind_addr])?
+        } else {
+            String::new()
+        };
         Ok([
             ("head", self.text(service, Template::FrontendHead, &values)?),
-            ("redirect", String::new()),
+            ("redirect", redirect),
             ("glue", self.text(service, Template::FrontendBackendGlue, &[backend])?),
         ])
     }
@@ -337,16 +350,10 @@ impl MarathonLb {
             }
         };
         let hostname = ("hostname", said(options.vhost.as_deref()));
-        let path = |name, path: &'_ Option<Box<str>>| {
-            let path = path.as_deref().filter(|path| !path.is_empty());
-            (path.is_some(), (name, path))
+        let of_path = |template, name: &'static str, path: Option<&str>| {
+            let wanted = path.is_some_and(|path| !path.is_empty());
+            of_http(template, wanted, &[hostname.clone(), (name, said(path))])
         };
-        let (has_proxypass, (name, text)) = path("proxypath", &options.proxypass_path);
-        let proxypass = [hostname.clone(), (name, said(text))];
-        let (has_revproxy, (name, text)) = path("rootpath", &options.revproxy_path);
-        let revproxy = [hostname.clone(), (name, said(text))];
-        let (has_redir, (name, text)) = path("redirpath", &options.redir);
-        let redir = [hostname, (name, said(text))];
         let sticky = if options.sticky {
             self.text(service, Template::BackendStickyOptions, &[])?
         } else {
@@ -358,10 +365,24 @@ impl MarathonLb {
             ("http_options", of_http(Template::BackendHttpOptions, true, &[])?),
             (
                 "proxypass",
-                of_http(Template::HttpBackendProxypassGlue, has_proxypass, &proxypass)?,
+                of_path(
+                    Template::HttpBackendProxypassGlue,
+                    "proxypath",
+                    options.proxypass_path.as_deref(),
+                )?,
             ),
-            ("revproxy", of_http(Template::HttpBackendRevproxyGlue, has_revproxy, &revproxy)?),
-            ("redir", of_http(Template::HttpBackendRedir, has_redir, &redir)?),
+            (
+                "revproxy",
+                of_path(
+                    Template::HttpBackendRevproxyGlue,
+                    "rootpath",
+                    options.revproxy_path.as_deref(),
+                )?,
+            ),
+            (
+                "redir",
+                of_path(Template::HttpBackendRedir, "redirpath", options.redir.as_deref())?,
+            ),
             ("networks_allowed", self.networks_allowed(service)?),
             ("sticky", sticky),
             ("health_check", self.health_check(service)?),

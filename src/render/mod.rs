@@ -25,27 +25,8 @@ pub use sets::{Override, template_names};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::disk::Digest;
-use crate::haproxy::Version;
+use crate::haproxy::Dialect;
 use crate::proxy::{Owner, Proxies};
-
-/// What the host's HAProxy understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dialect {
-    /// Its version.
-    pub version: Version,
-    /// Whether it can answer `/metrics`.
-    pub prometheus_exporter: bool,
-    /// Whether its regular expressions are those of Perl.
-    pub pcre: bool,
-}
-
-impl Dialect {
-    /// What a HAProxy of this version understands as distributions build it.
-    #[must_use]
-    pub const fn of(version: Version) -> Self {
-        Self { version, prometheus_exporter: true, pcre: true }
-    }
-}
 
 /// All that reaches the text beside the cluster.
 #[derive(Clone, Debug)]
@@ -95,6 +76,8 @@ pub struct Output {
 pub struct Failed {
     /// Whose it is.
     pub owner: Owner,
+    /// What of it: a label. `None` where the fault is not its owner's.
+    pub part: Option<String>,
     /// What stands there.
     pub found: String,
     /// What should.
@@ -107,7 +90,9 @@ impl Failed {
     pub fn warning(self) -> Warning {
         Warning {
             app: Some(self.owner.app),
-            subject: format!("service port {}", self.owner.service_port),
+            subject: self
+                .part
+                .unwrap_or_else(|| format!("service port {}", self.owner.service_port)),
             found: self.found,
             expected: self.expected,
             effect: "service port left out".to_owned(),

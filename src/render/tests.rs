@@ -16,6 +16,7 @@ fn listen(app: &str, service_port: u16, hosts: &[&str]) -> Arc<Listen> {
                 host: Host::new(host),
                 port: 31000,
                 task: "t".into(),
+                draining: false,
             })
             .collect(),
     };

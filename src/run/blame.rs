@@ -19,15 +19,8 @@ pub(super) struct Blamed<'a> {
 impl<'a> Blamed<'a> {
     /// The owner is known by the line, else by the section that the message names.
     pub(super) fn of(plan: &'a Plan, message: &'a CheckMessage) -> Self {
-        let by_line = || plan.rendered.owner_of_line(message.line?);
-        let by_name = || {
-            let name = message.proxy.as_ref()?;
-            let listens = &plan.proxies.listens;
-            let listen = listens.iter().find(|listen| listen.name == *name)?;
-            Some(&listen.owner)
-        };
         Self {
-            owner: by_line().or_else(by_name),
+            owner: plan.blamed(message),
             message,
         }
     }
@@ -60,7 +53,7 @@ impl<'a> Blamed<'a> {
         self.owner.map(|owner| owner.app.as_str())
     }
 
-    fn service_port(&self) -> Option<u16> {
+    fn service_port(&self) -> Option<u32> {
         self.owner.map(|owner| owner.service_port)
     }
 }

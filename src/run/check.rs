@@ -49,7 +49,7 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
 }
 
 fn extent(plan: &Plan) -> String {
-    let sections = plan.proxies.listens.len();
+    let sections = plan.proxies.owners().count();
     let servers = plan.proxies.servers();
     format!("the new file: {sections} service ports, {servers} servers")
 }

@@ -42,10 +42,10 @@ pub(super) async fn generate(config: &Config) -> Result<ExitCode> {
 pub(super) async fn print_part(config: &Config, part: Part) -> Result<ExitCode> {
     let text = match part {
         Part::Whole => plan(config).await?.files.cfg,
-        Part::Header => renderer(config)?.header()?,
+        Part::Header => renderer(config).await?.header()?,
         Part::Apps => {
             let cfg = plan(config).await?.files.cfg;
-            let header = renderer(config)?.header()?;
+            let header = renderer(config).await?.header()?;
             cfg.strip_prefix(&header).map(str::to_owned).unwrap_or(cfg)
         }
     };
@@ -55,7 +55,8 @@ pub(super) async fn print_part(config: &Config, part: Part) -> Result<ExitCode> 
 
 async fn plan(config: &Config) -> Result<Plan> {
     let now = Time::at(SystemTime::now());
-    let plan = stages(config, None)?
+    let plan = stages(config, None)
+        .await?
         .plan(None, &mut State::default(), now)
         .await?;
     for warning in &plan.warnings {

@@ -34,7 +34,7 @@ pub(super) async fn look(config: &Config) -> Result<Look> {
     }
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let resolver = Resolver::new(System, memory.addresses.clone());
-    let mut stages = stages(config, Some((resolver, config.policy.names)))?;
+    let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
     if let Some(address) = &memory.last_good_marathon {
         stages.source.client.prefer(address);
     }

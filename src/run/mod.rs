@@ -15,6 +15,7 @@ mod look;
 mod pause;
 mod refresh;
 mod rollback;
+mod site;
 mod stages;
 mod status;
 

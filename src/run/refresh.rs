@@ -71,7 +71,7 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         at: &at,
     };
     let resolver = Resolver::new(System, memory.addresses.clone());
-    let mut stages = stages(config, Some((resolver, config.policy.names)))?;
+    let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
     if let Some(address) = &memory.last_good_marathon {
         stages.source.client.prefer(address);
     }
@@ -89,7 +89,12 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     let last = memory.last_turn.take();
     memory.last_turn = Some(summary(&result, now, last.as_ref()));
     remember(&memory);
-    let report = result?;
+    let mut report = result?;
+    if let Some(answer) = report.good_answer.take()
+        && let Some(warning) = store.save_snapshot(&OsDisk, answer.as_bytes())
+    {
+        warn!("{warning}");
+    }
     Ok(Some(Turn {
         report,
         last,

@@ -1,48 +1,93 @@
 //! The stages of a turn, as the configuration wants them.
 
-use std::fs;
-use std::path::Path;
+use anyhow::Result;
 
-use anyhow::{Context as _, Result};
-
-use crate::config::{Config, GroupRule, Names};
-use crate::cycle::{Marathon, Stages};
-use crate::disk::Digest;
+use super::site::site;
+use crate::cluster::{HealthMemory, Selection};
+use crate::config::{Config, GroupRule, Names, TemplateLabels, TemplateSet};
+use crate::cycle::{Labelled, LastAnswer, Marathon, Recipe, Stages};
+use crate::disk::{Digest, OsDisk};
 use crate::marathon::Client;
-use crate::render::{Override, Renderer};
+use crate::proxy::marathon_lb::{Flavour, Shape};
+use crate::render::Renderer;
 use crate::resolve::{Resolver, System};
+use crate::state::Folder;
+
+/// Of so many tasks the health is remembered while a program runs.
+const REMEMBERED_TASKS: usize = 100_000;
 
 /// With `names`, host names have to resolve; without, nobody asks.
-pub(super) fn stages(
+pub(super) async fn stages(
     config: &Config,
     names: Option<(Resolver<System>, Names)>,
 ) -> Result<Stages<Marathon, System>> {
-    let renderer = renderer(config)?;
-    let groups = groups(config);
+    let renderer = renderer(config).await?;
+    let recipe = recipe(config);
     Ok(Stages {
-        decisions: decisions(config, &groups, &renderer),
+        decisions: decisions(config, &recipe, &renderer),
         source: Marathon {
             client: Client::new(&config.marathon)?,
-            text_first: config.policy.asks_text_first,
+            text_first: config.policy.asks_text_first && matches!(recipe, Recipe::Bridge { .. }),
         },
-        serving: config.policy.serving_tasks,
-        groups,
+        recipe,
         resolver: names,
         renderer,
+        last_answer: Some(last_answer(config)),
+        takes_out_what_is_refused: !config.validation.skip_cleanup,
         allow_removal: config.allow_removal,
     })
 }
 
+/// The templates of the set, with whatever replaces them.
+pub(super) async fn renderer(config: &Config) -> Result<Renderer> {
+    Renderer::new(&site(config).await?)
+}
+
 /// Two runs that differ in none of this make the same files of the same answer.
-fn decisions(config: &Config, groups: &[String], renderer: &Renderer) -> Digest {
+fn decisions(config: &Config, recipe: &Recipe, renderer: &Renderer) -> Digest {
     let all = (
         env!("CARGO_PKG_VERSION"),
         config.policy,
-        groups,
+        recipe,
         config.haproxy.version,
         renderer.fingerprint(),
     );
     Digest::of(format!("{all:?}").as_bytes())
+}
+
+fn recipe(config: &Config) -> Recipe {
+    let flavour = match config.templates.set {
+        TemplateSet::Bridge => {
+            return Recipe::Bridge {
+                serving: config.policy.serving_tasks,
+                groups: groups(config),
+            };
+        }
+        TemplateSet::MarathonLb => Flavour::MarathonLb,
+        TemplateSet::Servicerouter => Flavour::Servicerouter,
+    };
+    let frontends = &config.frontends;
+    Recipe::Labelled(Box::new(Labelled {
+        selection: Selection {
+            health_check: config.apps.health_check,
+            auto_ports: config.apps.auto_ports.range(),
+        },
+        health: HealthMemory::new(REMEMBERED_TASKS),
+        groups: groups(config),
+        ungrouped: config.policy.groups == GroupRule::ExactOrUngrouped,
+        strict: config.apps.strict_mode,
+        settings_from: config.apps.settings_from,
+        own_app: config.apps.own_app.clone(),
+        template_labels: config.templates.labels == TemplateLabels::All,
+        shape: Shape {
+            maps: frontends.maps,
+            binds_http_https: frontends.bind_http_https,
+            https_by_vhost: frontends.group_https_by_vhost,
+            ssl_certs: frontends.ssl_certs.iter().map(|path| path.as_str().into()).collect(),
+            settles_clashes: !config.validation.skip,
+            flavour,
+        },
+    }))
 }
 
 fn groups(config: &Config) -> Vec<String> {
@@ -52,34 +97,8 @@ fn groups(config: &Config) -> Vec<String> {
     config.groups.clone()
 }
 
-/// The templates of the set, with those of `--template-dir` in their place.
-pub(super) fn renderer(config: &Config) -> Result<Renderer> {
-    let overrides = match &config.templates.dir {
-        Some(dir) => overrides(dir)?,
-        None => Vec::new(),
-    };
-    Renderer::new(config.templates.set, &overrides)
-}
-
-fn overrides(dir: &Path) -> Result<Vec<Override>> {
-    let unreadable = || format!("--template-dir `{}` cannot be read", dir.display());
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            continue;
-        };
-        let Some(name) = name.strip_suffix(".tera") else {
-            continue;
-        };
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("template `{}` cannot be read", path.display()))?;
-        files.push(Override {
-            name: name.to_owned(),
-            file: path.display().to_string(),
-            text,
-        });
-    }
-    files.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+/// The answer that HAProxy was last brought to as a whole.
+fn last_answer(config: &Config) -> LastAnswer {
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    Box::new(move || Some(folder.load_snapshot(&OsDisk)?.bytes))
 }

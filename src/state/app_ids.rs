@@ -9,17 +9,17 @@ pub(super) mod values {
     use crate::cluster::AppId;
 
     pub(crate) fn serialize<S: Serializer>(
-        map: &BTreeMap<u16, AppId>,
+        map: &BTreeMap<u32, AppId>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let text: BTreeMap<u16, &str> = map.iter().map(|(key, id)| (*key, id.as_str())).collect();
+        let text: BTreeMap<u32, &str> = map.iter().map(|(key, id)| (*key, id.as_str())).collect();
         text.serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<u16, AppId>, D::Error> {
-        let text = BTreeMap::<u16, String>::deserialize(deserializer)?;
+    ) -> Result<BTreeMap<u32, AppId>, D::Error> {
+        let text = BTreeMap::<u32, String>::deserialize(deserializer)?;
         Ok(text
             .into_iter()
             .map(|(key, id)| (key, AppId::new(&id)))
@@ -35,7 +35,7 @@ pub(super) mod keys {
 
     use crate::cluster::AppId;
 
-    type Ports = BTreeMap<u16, u32>;
+    type Ports = BTreeMap<u32, u32>;
 
     pub(crate) fn serialize<S: Serializer>(
         map: &BTreeMap<AppId, Ports>,

@@ -39,10 +39,10 @@ pub struct State {
     pub guard: GuardMemory,
     /// Who serves a service port that several apps ask for.
     #[serde(with = "app_ids::values")]
-    pub incumbents: BTreeMap<u16, AppId>,
+    pub incumbents: BTreeMap<u32, AppId>,
     /// What the last turn served, as the removal guard counts it: servers by app and service port.
     #[serde(with = "app_ids::keys")]
-    pub service_ports: BTreeMap<AppId, BTreeMap<u16, u32>>,
+    pub service_ports: BTreeMap<AppId, BTreeMap<u32, u32>>,
     /// Addresses of the host names in use, for the time when DNS gives no answer.
     pub addresses: BTreeMap<Box<str>, IpAddr>,
     /// The answer that HAProxy was last brought to as a whole, so that it is recognised.

@@ -33,6 +33,7 @@ fn task(ports: &[u16]) -> Task {
         started: true,
         version: None,
         health: None,
+        draining: false,
     }
 }
 

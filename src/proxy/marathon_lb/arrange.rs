@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::clash::{self, Incumbents};
 use super::{
-    APP_MAP, DOMAIN_MAP, Flavour, Https, Layout, Route, Rows, Rule, Service, Shape, Vhost, cleaned,
+    APP_MAP, DOMAIN_MAP, Https, Layout, Route, Rows, Rule, Service, Shape, Vhost, cleaned,
     routes,
 };
 use crate::cluster::{AppId, Warning};
@@ -57,7 +57,7 @@ pub fn arrange(
     (layout, warnings)
 }
 
-fn key(service: &Service) -> (&AppId, u16) {
+fn key(service: &Service) -> (&AppId, u32) {
     (&service.owner.app, service.owner.service_port)
 }
 

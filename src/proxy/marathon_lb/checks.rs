@@ -1,7 +1,7 @@
 //! Which health check of an app is meant for which of its service ports, what mode follows from
 //! it, and which port it dials.
 
-use super::{Check, CheckKind};
+use super::{Check, CheckKind, Flavour};
 use crate::cluster::{App, CheckProtocol, CheckTarget, Endpoint, HealthCheck, ServicePort};
 use crate::labels::ServiceOptions;
 
@@ -20,6 +20,7 @@ pub(super) fn mode_and_check(
     app: &App,
     index: usize,
     options: &ServiceOptions,
+    flavour: Flavour,
 ) -> (Box<str>, Option<Check>) {
     let own = check_at(app, i64::try_from(index).unwrap_or(i64::MAX));
     let mut mode = match own {
@@ -36,10 +37,11 @@ pub(super) fn mode_and_check(
     if lent.is_some_and(|check| speaks_http(check.protocol)) {
         mode = Some("http".into());
     }
-    let mode = mode.unwrap_or_else(|| {
-        let is_routed = options.vhost.as_deref().is_some_and(|vhost| !vhost.is_empty());
-        if is_routed { "http" } else { "tcp" }.into()
-    });
+    let is_routed = options.vhost.as_deref().is_some_and(|vhost| !vhost.is_empty());
+    if is_routed && flavour == Flavour::Servicerouter {
+        mode = Some("http".into());
+    }
+    let mode = mode.unwrap_or_else(|| if is_routed { "http" } else { "tcp" }.into());
     let check = own.or(lent).and_then(|health_check| {
         Some(Check {
             kind: kind(health_check.protocol, &mode)?,

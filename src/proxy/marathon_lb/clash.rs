@@ -9,14 +9,14 @@ use crate::cluster::{AppId, Warning};
 use crate::proxy::precedence;
 
 /// Who holds a port.
-pub type Incumbents = BTreeMap<u16, AppId>;
+pub type Incumbents = BTreeMap<u32, AppId>;
 
 /// Takes out the weaker of services that cannot both be in the file.
 pub(super) fn settle(
     services: Vec<Arc<Service>>,
     incumbents: &Incumbents,
 ) -> (Vec<Arc<Service>>, Vec<Warning>) {
-    let mut by_port: BTreeMap<u16, Vec<Arc<Service>>> = BTreeMap::new();
+    let mut by_port: BTreeMap<u32, Vec<Arc<Service>>> = BTreeMap::new();
     for service in services {
         by_port.entry(service.owner.service_port).or_default().push(service);
     }

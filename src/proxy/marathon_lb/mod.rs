@@ -27,6 +27,8 @@ use crate::labels::{ServiceOptions, Template};
 pub struct Service {
     /// Whose it is. Its port is the one that clients dial.
     pub owner: Owner,
+    /// Position among the service ports of its app, the `{n}` of labels.
+    pub index: usize,
     /// Of its frontend and its backend.
     pub name: String,
     /// Stands in the names of the rules for its hosts.

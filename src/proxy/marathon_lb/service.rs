@@ -28,7 +28,7 @@ pub struct Asked<'a> {
 pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
     let Asked { app, port, options, siblings } = asked;
     let path = app.id.safe_path();
-    let (mode, check) = mode_and_check(app, port.index, options);
+    let (mode, check) = mode_and_check(app, port.index, options, flavour);
     let endpoints = in_order(&port.endpoints);
     let check_ports = match &check {
         None => vec![None; endpoints.len()],
@@ -49,10 +49,15 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
         .map(|(endpoint, check_port)| server(endpoint, check_port, flavour, &mut ids))
         .collect();
     let first_host = options.vhosts().first().map(|host| cleaned(host)).unwrap_or_default();
+    let acl = match flavour {
+        Flavour::MarathonLb => format!("{first_host}_{path}"),
+        Flavour::Servicerouter => first_host,
+    };
     Service {
         owner: Owner { app: app.id.clone(), service_port: port.service_port },
+        index: port.index,
         name: format!("{path}_{}", port.service_port),
-        acl: format!("{first_host}_{path}"),
+        acl,
         mode,
         check,
         servers,

@@ -1,7 +1,10 @@
 //! The template sets that are compiled in, and what may replace their parts.
 
+mod marathon_lb;
+
 use anyhow::{Result, bail};
 
+use self::marathon_lb::{MARATHON_LB, SERVICEROUTER};
 use crate::config::TemplateSet;
 
 /// A file that replaces a template of the set.
@@ -18,35 +21,38 @@ pub struct Override {
 const BRIDGE: &[(&str, &str)] = &[
     (
         "haproxy.cfg",
-        include_str!("../../templates/bridge/haproxy.cfg.tera"),
+        include_str!("../../../templates/bridge/haproxy.cfg.tera"),
     ),
     (
         "header.cfg",
-        include_str!("../../templates/bridge/header.cfg.tera"),
+        include_str!("../../../templates/bridge/header.cfg.tera"),
     ),
     (
         "listen.cfg",
-        include_str!("../../templates/bridge/listen.cfg.tera"),
+        include_str!("../../../templates/bridge/listen.cfg.tera"),
     ),
 ];
 
-const fn built_in(set: TemplateSet) -> &'static [(&'static str, &'static str)] {
+/// Later ones replace earlier ones of the same name.
+const fn built_in(set: TemplateSet) -> &'static [&'static [(&'static str, &'static str)]] {
     match set {
-        TemplateSet::Bridge => BRIDGE,
-        TemplateSet::MarathonLb | TemplateSet::Servicerouter => &[],
+        TemplateSet::Bridge => &[BRIDGE],
+        TemplateSet::MarathonLb => &[MARATHON_LB],
+        TemplateSet::Servicerouter => &[MARATHON_LB, SERVICEROUTER],
     }
 }
 
 /// Names of the templates of `set`; a file in `--template-dir` replaces one when it bears its name
 /// and `.tera`.
 pub fn template_names(set: TemplateSet) -> impl Iterator<Item = &'static str> {
-    built_in(set).iter().map(|(name, _)| *name)
+    // The first part names them all.
+    built_in(set)[0].iter().map(|(name, _)| *name)
 }
 
-pub(super) fn templates(set: TemplateSet, overrides: &[Override]) -> Result<Vec<(&str, &str)>> {
-    if built_in(set).is_empty() {
-        bail!("this template set comes with a later version");
-    }
+pub(super) fn templates(
+    set: TemplateSet,
+    overrides: &[Override],
+) -> Result<Vec<(&'static str, &str)>> {
     for file in overrides {
         if !template_names(set).any(|name| name == file.name) {
             let names: Vec<_> = template_names(set)
@@ -59,12 +65,16 @@ pub(super) fn templates(set: TemplateSet, overrides: &[Override]) -> Result<Vec<
             );
         }
     }
-    Ok(built_in(set)
-        .iter()
-        .map(|&(name, text)| {
-            let own = overrides.iter().find(|file| file.name == name);
-            (name, own.map_or(text, |file| &file.text))
-        })
+    let text = |name: &str| {
+        let own = overrides.iter().find(|file| file.name == name);
+        let given = || {
+            let parts = built_in(set).iter().rev().copied().flatten();
+            parts.clone().find(|(own, _)| *own == name).map(|(_, text)| *text)
+        };
+        own.map(|file| file.text.as_str()).or_else(given)
+    };
+    Ok(template_names(set)
+        .filter_map(|name| Some((name, text(name)?)))
         .collect())
 }
 

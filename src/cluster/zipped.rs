@@ -1,0 +1,265 @@
+//! Which service ports an app has and who serves them, by the rules of marathon-lb 1.15 ("Apps →
+//! services → backends"): service ports and task ports are paired position by position.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::auto_ports::AutoPorts;
+use super::{App, Endpoint, Host, Network, ServicePort, Task, TaskState, Warning};
+
+/// What of a cluster counts.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Tasks count only while Marathon reports them alive, in apps that have health checks.
+    pub health_check: bool,
+    /// Service ports for apps that name none, whose tasks have addresses of their own.
+    pub auto_ports: Option<RangeInclusive<u16>>,
+}
+
+/// What was last known of the health of tasks: a fresh leader has no results for a while.
+#[derive(Debug)]
+pub struct HealthMemory {
+    capacity: usize,
+    alive: BTreeMap<Box<str>, bool>,
+    oldest_first: VecDeque<Box<str>>,
+}
+
+impl HealthMemory {
+    /// Of `capacity` tasks at most; the oldest are forgotten.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            alive: BTreeMap::new(),
+            oldest_first: VecDeque::new(),
+        }
+    }
+
+    fn learn(&mut self, task: &str, alive: bool) {
+        if self.alive.insert(task.into(), alive).is_none() {
+            self.oldest_first.push_back(task.into());
+        }
+        while self.alive.len() > self.capacity {
+            let Some(oldest) = self.oldest_first.pop_front() else { return };
+            self.alive.remove(&oldest);
+        }
+    }
+
+    fn was_alive(&self, task: &str) -> bool {
+        self.alive.get(task).copied().unwrap_or(false)
+    }
+}
+
+/// The service ports of all apps, in Marathon's order, with whoever serves them, which may be
+/// nobody. Of two positions with one number, the later gives its labels, and both their servers.
+#[must_use]
+pub fn zipped_service_ports(
+    apps: &[Arc<App>],
+    selection: &Selection,
+    memory: &mut HealthMemory,
+) -> (Vec<ServicePort>, Vec<Warning>) {
+    let mut auto_ports = selection.auto_ports.clone().map(AutoPorts::new);
+    let mut all = Vec::with_capacity(apps.len());
+    let mut warnings = Vec::new();
+    for app in apps {
+        let numbers = numbers(app, auto_ports.as_mut(), &mut warnings);
+        let mut ports = service_ports(app, &numbers);
+        for task in &app.tasks {
+            if !counts(app, task, selection, memory) {
+                continue;
+            }
+            match reach(app, task) {
+                Ok((host, task_ports)) => {
+                    for (number, task_port) in numbers.iter().zip(task_ports) {
+                        let port = ports.iter_mut().find(|port| Some(port.service_port) == *number);
+                        let Some(port) = port else { continue };
+                        port.endpoints.push(Endpoint {
+                            host: host.clone(),
+                            port: task_port,
+                            task: task.id.clone(),
+                            draining: task.draining,
+                        });
+                    }
+                }
+                // An app without service ports misses nothing.
+                Err(_) if ports.is_empty() => (),
+                Err(missing) => warnings.push(unreachable_task(app, task, missing)),
+            }
+        }
+        all.append(&mut ports);
+    }
+    (all, warnings)
+}
+
+/// Each number once, with its last position.
+fn service_ports(app: &App, numbers: &[Option<u32>]) -> Vec<ServicePort> {
+    let mut ports: Vec<ServicePort> = Vec::with_capacity(numbers.len());
+    for (index, number) in numbers.iter().enumerate() {
+        let Some(service_port) = *number else { continue };
+        match ports.iter_mut().find(|port| port.service_port == service_port) {
+            Some(port) => port.index = index,
+            None => ports.push(ServicePort {
+                app: app.id.clone(),
+                index,
+                service_port,
+                last_config_change_at: app.last_config_change_at.clone(),
+                endpoints: Vec::new(),
+            }),
+        }
+    }
+    ports
+}
+
+/// Service ports by position; `None` where none could be given.
+fn numbers(
+    app: &App,
+    auto_ports: Option<&mut AutoPorts>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Option<u32>> {
+    if app.network != Network::Host {
+        let of_mappings: Vec<_> = app
+            .port_mappings
+            .iter()
+            .filter_map(|mapping| mapping.service_port)
+            .map(Some)
+            .collect();
+        if !of_mappings.is_empty() {
+            return of_mappings;
+        }
+    }
+    let defined: Vec<_> = app
+        .port_definitions
+        .iter()
+        .flatten()
+        .filter_map(|definition| definition.port)
+        .map(Some)
+        .collect();
+    if !defined.is_empty() || app.network != Network::Container {
+        return defined;
+    }
+    let (Some(auto_ports), Some(first)) = (auto_ports, app.tasks.first()) else {
+        return Vec::new();
+    };
+    let mut assign = |task_port| {
+        let port = auto_ports.assign(&app.id, task_port);
+        if port.is_none() {
+            warnings.push(no_port_left(app, task_port));
+        }
+        port.map(u32::from)
+    };
+    task_ports(app, first).into_iter().map(&mut assign).collect()
+}
+
+/// The ports of a task, by position.
+fn task_ports(app: &App, task: &Task) -> Vec<u16> {
+    let of_mappings = || {
+        let ports = app.port_mappings.iter().filter_map(|mapping| mapping.container_port);
+        ports.collect::<Vec<u16>>()
+    };
+    if app.network == Network::Container {
+        let discovered: Vec<u16> = app.discovery_ports.iter().map(|port| port.number).collect();
+        return if discovered.is_empty() { of_mappings() } else { discovered };
+    }
+    if !task.ports.is_empty() {
+        return task.ports.clone();
+    }
+    let definitions = app.port_definitions.iter().flatten();
+    let defined: Vec<u16> = definitions
+        .filter_map(|definition| u16::try_from(definition.port?).ok())
+        .collect();
+    if defined.is_empty() && app.network == Network::Bridge {
+        return of_mappings();
+    }
+    defined
+}
+
+/// What a task lacks.
+#[derive(Clone, Copy)]
+enum Missing {
+    Host,
+    Address,
+    Ports,
+}
+
+/// Where a task is dialled, and on which ports. The agent's name stands beside a container's own
+/// address, since it is a part of the server's name.
+fn reach(app: &App, task: &Task) -> Result<(Host, Vec<u16>), Missing> {
+    let agent = task.host.as_deref().filter(|host| !host.is_empty()).ok_or(Missing::Host)?;
+    let host = if app.network == Network::Container {
+        let address = *task.ip_addresses.first().ok_or(Missing::Address)?;
+        Host::Resolved { name: agent.into(), address }
+    } else {
+        Host::new(agent)
+    };
+    let ports = task_ports(app, task);
+    if ports.is_empty() {
+        return Err(Missing::Ports);
+    }
+    Ok((host, ports))
+}
+
+/// Whether clients may be sent to a task.
+fn counts(app: &App, task: &Task, selection: &Selection, memory: &mut HealthMemory) -> bool {
+    let may_serve = match task.state {
+        None
+        | Some(
+            TaskState::Running | TaskState::Lost | TaskState::Unreachable | TaskState::Unheard,
+        ) => true,
+        Some(
+            TaskState::Staging
+            | TaskState::Starting
+            | TaskState::Killing
+            | TaskState::Finished
+            | TaskState::Failed
+            | TaskState::Killed
+            | TaskState::Error
+            | TaskState::Gone
+            | TaskState::GoneByOperator
+            | TaskState::Dropped
+            | TaskState::Unknown,
+        ) => false,
+    };
+    if !may_serve {
+        return false;
+    }
+    if !selection.health_check || app.health_checks.is_empty() {
+        return true;
+    }
+    match &task.health {
+        None => memory.was_alive(&task.id),
+        Some(results) => {
+            let alive = results.iter().any(|result| result.alive);
+            memory.learn(&task.id, alive);
+            alive
+        }
+    }
+}
+
+fn unreachable_task(app: &App, task: &Task, missing: Missing) -> Warning {
+    let (found, expected) = match missing {
+        Missing::Host => ("no host", "the name or address of its agent"),
+        Missing::Address => ("no address of its own", "one, since the app is in a container network"),
+        Missing::Ports => ("no ports", "one for each service port of the app"),
+    };
+    Warning {
+        app: Some(app.id.clone()),
+        subject: format!("task `{}`", task.id),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+        effect: "task left out".to_owned(),
+    }
+}
+
+fn no_port_left(app: &App, task_port: u16) -> Warning {
+    Warning {
+        app: Some(app.id.clone()),
+        subject: format!("container port {task_port}"),
+        found: "no service port, and none is left to be given".to_owned(),
+        expected: "a servicePort, or a larger range (--max-serv-port-ip-per-task)".to_owned(),
+        effect: "port not served".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! What reaches the text beside the cluster: templates and what replaces them, and what the host's
+//! HAProxy understands.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tracing::info;
+
+use crate::config::{Config, TemplateSet};
+use crate::haproxy::{Dialect, Version, program};
+use crate::labels::Template;
+use crate::render::{Origin, Override, Replacement, Site};
+
+/// For `haproxy -vv`.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Where a watcher answers for the pages of the default HEAD, beside HAProxy's own socket there.
+const SIDECAR_SOCKET: &str = "/var/run/haproxy/marathon-bridge.sock";
+
+/// `option` lines of the default HEAD.
+const DEFAULT_OPTIONS: &str = "redispatch,http-server-close,dontlognull";
+
+pub(super) async fn site(config: &Config) -> Result<Site> {
+    Ok(Site {
+        set: config.templates.set,
+        overrides: match &config.templates.dir {
+            Some(dir) => overrides(dir)?,
+            None => Vec::new(),
+        },
+        replacements: replacements(config)?,
+        dialect: match config.templates.set {
+            // Its text is the same for all versions.
+            TemplateSet::Bridge => Dialect::of(Version::NEWEST),
+            TemplateSet::MarathonLb | TemplateSet::Servicerouter => dialect(config).await?,
+        },
+        default_options: default_options(config),
+        sidecar_socket: SIDECAR_SOCKET.to_owned(),
+        haproxy_dir: haproxy_dir(&config.haproxy.config),
+    })
+}
+
+async fn dialect(config: &Config) -> Result<Dialect> {
+    if let Some((major, minor)) = config.haproxy.version {
+        return Ok(Dialect::of(Version::new(major, minor)));
+    }
+    match program::find(&config.haproxy.program) {
+        Ok(program) => Ok(Dialect::ask(&program, LIMIT).await?),
+        Err(missing) => {
+            let version = Version::NEWEST;
+            info!("{missing}; the file is written for HAProxy {version}");
+            Ok(Dialect::of(version))
+        }
+    }
+}
+
+/// As the file names the folder of its maps.
+fn haproxy_dir(config: &Path) -> String {
+    let folder = config.parent().unwrap_or(Path::new(""));
+    folder.display().to_string()
+}
+
+/// marathon-lb sorted them and kept each once; one without a name would make a line that HAProxy
+/// refuses.
+fn default_options(config: &Config) -> Vec<String> {
+    let given = config.templates.variables.get("HAPROXY_GLOBAL_DEFAULT_OPTIONS");
+    let text = given.map_or(DEFAULT_OPTIONS, String::as_str);
+    let mut options: Vec<String> = text
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    options.sort();
+    options.dedup();
+    options
+}
+
+/// Texts in the language of the predecessors: a file, or a variable that is not empty, which
+/// counts more.
+fn replacements(config: &Config) -> Result<Vec<Replacement>> {
+    let mut all = Vec::new();
+    for &template in Template::ALL {
+        if let Some(folder) = &config.templates.files {
+            let path = folder.join(template.to_string());
+            match fs::read_to_string(&path) {
+                Ok(text) => all.push(Replacement {
+                    template,
+                    text,
+                    origin: Origin::File(path.display().to_string()),
+                }),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+                Err(error) => {
+                    let path = path.display();
+                    return Err(error).with_context(|| format!("template `{path}` cannot be read"));
+                }
+            }
+        }
+        let name = template.to_string();
+        let given = config.templates.variables.get(&name);
+        if let Some(text) = given.filter(|text| !text.is_empty()) {
+            all.push(Replacement {
+                template,
+                text: text.replace("\\n", "\n"),
+                origin: Origin::Variable(name),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Files `NAME.tera` of `--template-dir`, and of the folder `fragments` in it.
+fn overrides(dir: &Path) -> Result<Vec<Override>> {
+    let mut files = Vec::new();
+    read_overrides(dir, "", &mut files)?;
+    let fragments = dir.join("fragments");
+    if fragments.is_dir() {
+        read_overrides(&fragments, "fragments/", &mut files)?;
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
+}
+
+fn read_overrides(dir: &Path, prefix: &str, files: &mut Vec<Override>) -> Result<()> {
+    let unreadable = || format!("--template-dir `{}` cannot be read", dir.display());
+    for entry in fs::read_dir(dir).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let Some(name) = name.strip_suffix(".tera") else {
+            continue;
+        };
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("template `{}` cannot be read", path.display()))?;
+        files.push(Override {
+            name: format!("{prefix}{name}"),
+            file: path.display().to_string(),
+            text,
+        });
+    }
+    Ok(())
+}
