@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use haproxy_marathon_bridge::cluster::{App, ServingTasks, Snapshot, service_ports};
 use haproxy_marathon_bridge::config::TemplateSet;
+use haproxy_marathon_bridge::haproxy::{Dialect, Version};
 use haproxy_marathon_bridge::marathon;
 use haproxy_marathon_bridge::proxy::{Proxies, bridge};
-use haproxy_marathon_bridge::render::Renderer;
+use haproxy_marathon_bridge::render::{Renderer, Site};
 
 use super::{TASKS, cluster};
 
@@ -21,18 +22,19 @@ pub(crate) fn measure(sizes: &[usize]) {
         "{:>7} {:>9} {:>8} {:>8} {:>8} {:>9} {:>9}",
         "apps", "json MB", "parse", "build", "render", "re-render", "cfg MB"
     );
+    let site = Site::new(TemplateSet::Bridge, Dialect::of(Version::NEWEST));
     for &apps in sizes {
         let body = cluster::answer(apps, TASKS);
         let (parse, parsed) = best(|| marathon::apps(&body).expect("the answer is well formed").0);
         let snapshot = Snapshot::new(parsed);
         let (build, proxies) = best(|| build(&snapshot));
         let (render, text) = best(|| {
-            let mut renderer = Renderer::new(TemplateSet::Bridge, &[]).expect("own templates");
-            renderer.render(&proxies).expect("own templates").0.text()
+            let mut renderer = Renderer::new(&site).expect("own templates");
+            renderer.render(&proxies).expect("own templates").rendered.text()
         });
-        let mut renderer = Renderer::new(TemplateSet::Bridge, &[]).expect("own templates");
+        let mut renderer = Renderer::new(&site).expect("own templates");
         renderer.render(&proxies).expect("own templates");
-        let (again, _) = best(|| renderer.render(&proxies).expect("own templates").0.text());
+        let (again, _) = best(|| renderer.render(&proxies).expect("own templates").rendered.text());
         println!(
             "{apps:>7} {:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>9.2}",
             megabytes(body.len()),

@@ -35,7 +35,7 @@ pub fn tasks(body: &str) -> (Vec<ServicePort>, Vec<Warning>) {
         let index = next_index.entry(app.clone()).or_default();
         let this_index = *index;
         *index += 1;
-        let Some(service_port) = port_number(port) else {
+        let Some(service_port) = port_number(port).map(u32::from) else {
             let subject = format!("line {number} of the text: service port");
             let effect = "port not served";
             warnings.push(warning(Some(&app), subject, port, PORT, effect));
@@ -85,8 +85,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn port_number<T: std::str::FromStr + PartialEq + From<u16>>(digits: &str) -> Option<T> {
-    digits.parse().ok().filter(|port| *port != T::from(0))
+fn port_number(digits: &str) -> Option<u16> {
+    digits.parse().ok().filter(|&port| port != 0)
 }
 
 fn warning(
@@ -251,7 +251,7 @@ mod tests {
             prop_assert_eq!(ports.len(), lines.len());
             for (port, (name, number, addresses)) in ports.iter().zip(&lines) {
                 prop_assert_eq!(&port.app.safe_path(), name);
-                prop_assert_eq!(port.service_port, *number);
+                prop_assert_eq!(port.service_port, u32::from(*number));
                 prop_assert_eq!(port.endpoints.len(), addresses.len());
             }
         }

@@ -40,12 +40,30 @@ pub struct Site {
     pub replacements: Vec<Replacement>,
     /// What the host's HAProxy understands.
     pub dialect: Dialect,
-    /// `option` lines of the default HEAD.
+    /// `option` lines of the default HEAD, sorted, each once.
     pub default_options: Vec<String>,
-    /// Where a watcher answers for the pages of the default HEAD.
+    /// Where a watcher answers for the pages of the default HEAD: beside HAProxy's own socket.
     pub sidecar_socket: String,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
+}
+
+impl Site {
+    /// A set as it is, where nobody says anything.
+    #[must_use]
+    pub fn new(set: TemplateSet, dialect: Dialect) -> Self {
+        Self {
+            set,
+            overrides: Vec::new(),
+            replacements: Vec::new(),
+            dialect,
+            default_options: ["dontlognull", "http-server-close", "redispatch"]
+                .map(str::to_owned)
+                .into(),
+            sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
+            haproxy_dir: "/etc/haproxy".to_owned(),
+        }
+    }
 }
 
 /// The templates of one set, compiled, and what they last made.

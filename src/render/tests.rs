@@ -1,10 +1,14 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tera::Context;
 
 use super::*;
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
-use crate::proxy::bridge;
+use crate::haproxy::Version;
+use crate::proxy::{Listen, bridge};
 
-fn listen(app: &str, service_port: u16, hosts: &[&str]) -> Arc<Listen> {
+fn listen(app: &str, service_port: u32, hosts: &[&str]) -> Arc<Listen> {
     let port = ServicePort {
         app: AppId::new(app),
         index: 0,
@@ -35,8 +39,21 @@ fn own(name: &str, text: &str) -> Override {
     }
 }
 
+fn site(overrides: &[Override]) -> Site {
+    Site {
+        overrides: overrides.to_vec(),
+        ..Site::new(TemplateSet::Bridge, Dialect::of(Version::NEWEST))
+    }
+}
+
 fn bridge_renderer(overrides: &[Override]) -> Renderer {
-    Renderer::new(TemplateSet::Bridge, overrides).unwrap()
+    Renderer::new(&site(overrides)).unwrap()
+}
+
+fn render(renderer: &mut Renderer, proxies: &Proxies) -> (Rendered, Vec<Warning>) {
+    let output = renderer.render(proxies).unwrap();
+    assert_eq!(output.warnings, []);
+    (output.rendered, output.failed.into_iter().map(Failed::warning).collect())
 }
 
 #[test]
@@ -45,7 +62,7 @@ fn the_bridge_set_writes_what_the_script_wrote() {
         listen("/web", 10_001, &["a", "10.0.0.1"]),
         listen("/idle", 80, &[]),
     ]);
-    let (rendered, warnings) = bridge_renderer(&[]).render(&cluster).unwrap();
+    let (rendered, warnings) = render(&mut bridge_renderer(&[]), &cluster);
     assert_eq!(warnings, []);
     let expected = "\
 global
@@ -89,7 +106,7 @@ listen web-10001
 #[test]
 fn a_line_leads_back_to_its_owner() {
     let cluster = proxies(vec![listen("/b", 2, &["h"]), listen("/a", 1, &["h"])]);
-    let (rendered, _) = bridge_renderer(&[]).render(&cluster).unwrap();
+    let (rendered, _) = render(&mut bridge_renderer(&[]), &cluster);
     let text = rendered.text();
     for (position, line) in text.lines().enumerate() {
         let owner = rendered
@@ -112,9 +129,7 @@ fn a_file_replaces_one_template_and_sees_the_public_names() {
 {%- for server in listen.servers %}
   server {{ server.name }} {{ server.host }} {{ server.port }} {{ server.address }}{% endfor %}";
     let cluster = proxies(vec![listen("/a/b", 80, &["h"]), listen("/c", 81, &[])]);
-    let (rendered, _) = bridge_renderer(&[own("listen.cfg", text)])
-        .render(&cluster)
-        .unwrap();
+    let (rendered, _) = render(&mut bridge_renderer(&[own("listen.cfg", text)]), &cluster);
     let text = rendered.text();
     let sections = &text[text.find("\nlisten a_b").unwrap()..];
     assert_eq!(
@@ -126,7 +141,7 @@ fn a_file_replaces_one_template_and_sees_the_public_names() {
 
 #[test]
 fn templates_that_cannot_be_used_are_named() {
-    let unknown = Renderer::new(TemplateSet::Bridge, &[own("liste.cfg", "")])
+    let unknown = Renderer::new(&site(&[own("liste.cfg", "")]))
         .err()
         .unwrap();
     let text = format!("{unknown:#}");
@@ -135,7 +150,7 @@ fn templates_that_cannot_be_used_are_named() {
         "{text}"
     );
 
-    let broken = Renderer::new(TemplateSet::Bridge, &[own("listen.cfg", "a\n{% if %}")]);
+    let broken = Renderer::new(&site(&[own("listen.cfg", "a\n{% if %}")]));
     let text = format!("{:#}", broken.err().unwrap());
     assert!(text.contains("/t/listen.cfg.tera:2"), "{text}");
 }
@@ -145,9 +160,7 @@ fn a_section_whose_template_fails_is_left_out_and_the_others_stand() {
     let text =
         "\nlisten {{ listen.name }}\n{% if listen.service_port == 80 %}{{ nobody }}{% endif %}";
     let cluster = proxies(vec![listen("/a", 80, &[]), listen("/b", 81, &[])]);
-    let (rendered, warnings) = bridge_renderer(&[own("listen.cfg", text)])
-        .render(&cluster)
-        .unwrap();
+    let (rendered, warnings) = render(&mut bridge_renderer(&[own("listen.cfg", text)]), &cluster);
     assert!(rendered.text().contains("listen b-81"));
     assert!(!rendered.text().contains("listen a-80"));
     assert_eq!(warnings.len(), 1);
@@ -180,16 +193,16 @@ fn a_frame_that_fails_fails_the_whole_and_nothing_is_made_up() {
 
 #[test]
 fn no_template_lets_a_control_character_through() {
-    for name in template_names(TemplateSet::Bridge) {
-        let renderer = bridge_renderer(&[]);
-        let template = format!("{{{{ evil }}}} in {name}");
-        let mut tera = renderer.tera.clone();
-        tera.add_raw_template(name, &template).unwrap();
-        for evil in ["a\nb", "a\rb", "\u{0}", "\u{7f}", "a\tb"] {
-            let mut context = Context::new();
-            context.insert("evil", &evil);
-            let error = reason(&tera.render(name, &context).err().unwrap());
-            assert!(error.contains("control character"), "{name}: {error}");
+    for set in [TemplateSet::Bridge, TemplateSet::MarathonLb, TemplateSet::Servicerouter] {
+        for name in template_names(set) {
+            let evil_template = own(name, "{{ evil }}");
+            let engine = engine::Engine::new(set, &[evil_template]).unwrap();
+            for evil in ["a\nb", "a\rb", "\u{0}", "\u{7f}", "a\tb"] {
+                let mut context = Context::new();
+                context.insert("evil", &evil);
+                let error = engine.render(name, &context).err().unwrap().to_string();
+                assert!(error.contains("control character"), "{name}: {error}");
+            }
         }
     }
 }
@@ -198,12 +211,12 @@ fn no_template_lets_a_control_character_through() {
 fn an_unchanged_section_is_not_rendered_again() {
     let mut renderer = bridge_renderer(&[]);
     let cluster = proxies(vec![listen("/a", 80, &["h"]), listen("/b", 81, &["h"])]);
-    let (first, _) = renderer.render(&cluster).unwrap();
+    let (first, _) = render(&mut renderer, &cluster);
     let changed = proxies(vec![
         listen("/a", 80, &["h"]),
         listen("/b", 81, &["h", "i"]),
     ]);
-    let (second, _) = renderer.render(&changed).unwrap();
+    let (second, _) = render(&mut renderer, &changed);
     assert!(Arc::ptr_eq(
         &first.chunks()[1].text,
         &second.chunks()[1].text

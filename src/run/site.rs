@@ -16,29 +16,27 @@ use crate::render::{Origin, Override, Replacement, Site};
 /// For `haproxy -vv`.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Where a watcher answers for the pages of the default HEAD, beside HAProxy's own socket there.
-const SIDECAR_SOCKET: &str = "/var/run/haproxy/marathon-bridge.sock";
-
-/// `option` lines of the default HEAD.
-const DEFAULT_OPTIONS: &str = "redispatch,http-server-close,dontlognull";
-
 pub(super) async fn site(config: &Config) -> Result<Site> {
-    Ok(Site {
-        set: config.templates.set,
+    let set = config.templates.set;
+    let dialect = match set {
+        // Its text is the same for all versions.
+        TemplateSet::Bridge => Dialect::of(Version::NEWEST),
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter => dialect(config).await?,
+    };
+    let mut site = Site {
         overrides: match &config.templates.dir {
             Some(dir) => overrides(dir)?,
             None => Vec::new(),
         },
         replacements: replacements(config)?,
-        dialect: match config.templates.set {
-            // Its text is the same for all versions.
-            TemplateSet::Bridge => Dialect::of(Version::NEWEST),
-            TemplateSet::MarathonLb | TemplateSet::Servicerouter => dialect(config).await?,
-        },
-        default_options: default_options(config),
-        sidecar_socket: SIDECAR_SOCKET.to_owned(),
         haproxy_dir: haproxy_dir(&config.haproxy.config),
-    })
+        ..Site::new(set, dialect)
+    };
+    let options = config.templates.variables.get("HAPROXY_GLOBAL_DEFAULT_OPTIONS");
+    if let Some(options) = options {
+        site.default_options = default_options(options);
+    }
+    Ok(site)
 }
 
 async fn dialect(config: &Config) -> Result<Dialect> {
@@ -63,9 +61,7 @@ fn haproxy_dir(config: &Path) -> String {
 
 /// marathon-lb sorted them and kept each once; one without a name would make a line that HAProxy
 /// refuses.
-fn default_options(config: &Config) -> Vec<String> {
-    let given = config.templates.variables.get("HAPROXY_GLOBAL_DEFAULT_OPTIONS");
-    let text = given.map_or(DEFAULT_OPTIONS, String::as_str);
+fn default_options(text: &str) -> Vec<String> {
     let mut options: Vec<String> = text
         .split(',')
         .map(|name| name.trim().to_owned())

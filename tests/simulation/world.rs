@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime};
 use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome, load_last_good};
 use haproxy_marathon_bridge::cluster::ServingTasks;
 use haproxy_marathon_bridge::config::{Names as NamesWanted, TemplateSet};
-use haproxy_marathon_bridge::cycle::Stages;
+use haproxy_marathon_bridge::cycle::{Recipe, Stages};
+use haproxy_marathon_bridge::haproxy::{Dialect, Version};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, Fault, FaultyDisk, MemoryDisk, PowerCut};
-use haproxy_marathon_bridge::render::Renderer;
+use haproxy_marathon_bridge::render::{Renderer, Site};
 use haproxy_marathon_bridge::resolve::Resolver;
 use haproxy_marathon_bridge::state::{Folder, Time, Writable};
 use tokio::runtime::Runtime;
@@ -335,14 +336,18 @@ impl<'a> World<'a> {
         };
         let dns = SimulatedDns(Rc::clone(&self.outside));
         let renderer = self.renderer.take().unwrap_or_else(|| {
-            Renderer::new(TemplateSet::Bridge, &[])
+            Renderer::new(&Site::new(TemplateSet::Bridge, Dialect::of(Version::NEWEST)))
                 .expect("templates that are compiled in are right")
         });
         Program {
             stages: Stages {
                 source: SimulatedMarathon::new(&self.outside),
-                serving: ServingTasks::Running,
-                groups: vec!["*".to_owned()],
+                recipe: Recipe::Bridge {
+                    serving: ServingTasks::Running,
+                    groups: vec!["*".to_owned()],
+                },
+                last_answer: None,
+                takes_out_what_is_refused: true,
                 resolver: Some((Resolver::new(dns, memory.addresses.clone()), names)),
                 renderer,
                 decisions: Digest::of(b"the same in every run"),

@@ -38,7 +38,7 @@ fn task(ports: &[u16]) -> Task {
 }
 
 /// Service port (0 is none), container port, host port.
-fn mapping((service, container, host): (u16, u16, Option<u16>)) -> PortMapping {
+fn mapping((service, container, host): (u32, u16, Option<u16>)) -> PortMapping {
     PortMapping {
         service_port: Some(service).filter(|&port| port != 0),
         container_port: Some(container),
@@ -50,7 +50,7 @@ fn mapping((service, container, host): (u16, u16, Option<u16>)) -> PortMapping {
     }
 }
 
-fn definition(port: u16) -> PortDefinition {
+fn definition(port: u32) -> PortDefinition {
     PortDefinition {
         port: Some(port),
         protocol: Protocol::Tcp,
@@ -106,7 +106,7 @@ fn host_networking_ignores_mappings() {
 
 #[test]
 fn mappings_are_served_on_the_agent_or_on_the_tasks_own_address() {
-    type Mapping = (u16, u16, Option<u16>);
+    type Mapping = (u32, u16, Option<u16>);
     type Case<'a> = (&'a str, Network, &'a [Mapping], &'a [u16], &'a str);
     let bridge = Network::Bridge;
     let container = Network::Container;

@@ -8,9 +8,9 @@ use crate::cluster::{ServingTasks, service_ports};
 fn a_wrong_type_costs_that_app_and_says_where_it_stood() {
     for (fields, field, found, expected) in [
         (
-            r#""ports":[1,70000]"#,
+            r#""ports":[1,-7]"#,
             "ports[1]",
-            "integer `70000`",
+            "integer `-7`",
             "a port from 0 to 65535",
         ),
         (

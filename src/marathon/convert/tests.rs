@@ -207,7 +207,7 @@ fn the_way_of_networking_follows_the_newest_word() {
 
 #[test]
 fn ports_are_taken_from_where_the_version_has_them() {
-    type Ports = (usize, Option<Vec<Option<u16>>>, Option<Vec<u16>>);
+    type Ports = (usize, Option<Vec<Option<u32>>>, Option<Vec<u32>>);
     let cases: [(&str, Ports); 10] = [
         (r#""x":1"#, (0, None, None)),
         (r#""ports":null,"portDefinitions":null"#, (0, None, None)),
