@@ -113,7 +113,9 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
                         .iter()
                         .map(|word| word.to_string_lossy().into_owned())
                         .collect();
-                    Err(Usage(redact_words(text.trim_end(), &words).into_owned()))
+                    Err(Usage::of(
+                        redact_words(text.trim_end(), &words).into_owned(),
+                    ))
                 }
             };
         }
