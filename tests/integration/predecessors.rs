@@ -1,6 +1,6 @@
 //! The command lines of `marathon_lb.py` and `servicerouter.py`, as scripts call them.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
@@ -257,4 +257,31 @@ fn the_runtime_api_is_a_promise_and_no_mistake() {
     test.call([&DRY[..], &["--runtime-api"]].concat())
         .expect(0)
         .says(&["--runtime-api comes with a later version"]);
+}
+
+#[test]
+fn a_command_runs_without_a_shell_on_each_change_and_on_nothing_else() {
+    let test = with_apps()
+        .file("note", "#!/bin/sh\nprintf '<%s>' \"$@\" >> \"$0.txt\"\n")
+        .env("HMB_PID_FILE", "/nonexistent/haproxy.pid");
+    let program = test.path().join("note");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let command = format!("{} 'a b' $HOME \"c;d\"", program.display());
+    let words = [
+        "marathon-lb",
+        "--group=external",
+        "-m",
+        "file:apps.json",
+        "--haproxy-config=haproxy.cfg",
+        "--syslog-socket=/dev/null",
+        "-c",
+        &command,
+    ];
+    for turn in 0..2 {
+        test.call(words).expect(0);
+        let noted = std::fs::read_to_string(test.path().join("note.txt")).unwrap();
+        assert_eq!(noted, "<a b><$HOME><c;d>", "turn {turn}");
+    }
+    let cfg = std::fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    assert!(cfg.contains("10.0.0.1:31001"), "{cfg}");
 }
