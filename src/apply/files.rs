@@ -33,6 +33,8 @@ pub struct Installation {
     /// `--in-place`: content is written over the files, as bind-mounted ones demand. A HAProxy that
     /// reads in that moment finds a part of it.
     pub in_place: bool,
+    /// `--archive-versions`: how many good sets are kept at most.
+    pub archive_versions: usize,
     /// Of files that do not exist yet, default 0644; those that do keep theirs.
     pub new_file_mode: u32,
     /// Marks our temporary files.
@@ -48,6 +50,7 @@ impl Installation {
             cfg: std::path::absolute(cfg).unwrap_or_else(|_| cfg.to_owned()),
             state: state.map(Path::to_owned),
             in_place: false,
+            archive_versions: 5,
             new_file_mode: 0o644,
             id: Digest::of(canonical.as_os_str().as_encoded_bytes()).short(8),
         }

@@ -19,9 +19,6 @@ const FORMAT: u32 = 2;
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 
-/// How many sets are kept at most.
-const KEPT: usize = 5;
-
 /// The list, `last-good/files.json`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct List {
@@ -216,12 +213,13 @@ pub fn keep_last_good(
     }
     // A list that outlived a power cut without what it lists would be worth nothing.
     disk.sync_folder(&folder)?;
-    List::write(disk, &folder, chosen(new, kept))
+    List::write(disk, &folder, chosen(new, kept, at.archive_versions))
 }
 
 /// The newest set and the one before it, and of those further back the last of each structure: so
-/// that a history of a few sets is not filled by an hour in which tasks came and went.
-fn chosen(new: GoodSet, before: Vec<GoodSet>) -> Vec<GoodSet> {
+/// that a history of a few sets is not filled by an hour in which tasks came and went. At most
+/// `most`, and at least the newest.
+fn chosen(new: GoodSet, before: Vec<GoodSet>, most: usize) -> Vec<GoodSet> {
     let mut sets = vec![new];
     for set in before {
         let again = set.has_files_of(&sets[0]);
@@ -230,7 +228,7 @@ fn chosen(new: GoodSet, before: Vec<GoodSet>) -> Vec<GoodSet> {
             sets.push(set);
         }
     }
-    sets.truncate(KEPT);
+    sets.truncate(most.max(1));
     sets
 }
 
@@ -337,9 +335,9 @@ mod tests {
     }
 
     /// Sets kept one after the other, as structure and servers.
-    fn history(kept: &[(&str, u64)]) -> Vec<(String, u64)> {
+    fn history(kept: &[(&str, u64)], most: usize) -> Vec<(String, u64)> {
         let sets = kept.iter().fold(Vec::new(), |sets, &(structure, servers)| {
-            chosen(set(structure, servers), sets)
+            chosen(set(structure, servers), sets, most)
         });
         let name = |kept: &GoodSet| {
             let found = ["a", "b", "c", "d", "e", "f", "g"]
@@ -371,7 +369,10 @@ mod tests {
                 "f1 e1 d1 c1 b1",
             ),
         ] {
-            assert_eq!(short(history(kept)), want, "{kept:?}");
+            assert_eq!(short(history(kept, 5)), want, "{kept:?}");
         }
+        let kept = [("a", 1), ("b", 1), ("c", 1)];
+        assert_eq!(short(history(&kept, 2)), "c1 b1");
+        assert_eq!(short(history(&kept, 0)), "c1");
     }
 }

@@ -4,19 +4,26 @@
 //! Nothing here reads a file, the environment or the network: what a word means as a value is for
 //! `config` to say, together with all that stands elsewhere.
 
+mod argparse;
 mod bridge;
+mod marathon_lb;
 mod native;
 mod pages;
+mod predecessor;
+mod servicerouter;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
 
 pub use bridge::BridgeCall;
 pub use clap_complete::Shell;
+pub use marathon_lb::MarathonLbCall;
 pub use pages::{completions, man};
+pub use servicerouter::ServicerouterCall;
 
-use crate::config::{Request, nearest, redact, redact_value};
+use crate::config::{CommandLine, Request, nearest, redact, redact_value};
 
 /// The name people type.
 pub const PROGRAM: &str = "haproxy-marathon-bridge";
@@ -60,15 +67,26 @@ pub enum Invocation {
     Man,
     /// A call of the bash script.
     Bridge(BridgeCall),
+    /// A call of `marathon_lb.py`.
+    MarathonLb(MarathonLbCall),
+    /// A call of `servicerouter.py`.
+    Servicerouter(ServicerouterCall),
 }
 
 /// Wrong usage: the text, free of secrets, goes to standard error; exit 2.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Usage(String);
+pub struct Usage {
+    text: String,
+    /// Whether the text begins with the name of the program, where it belongs.
+    is_whole: bool,
+}
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        if !self.is_whole {
+            write!(f, "{PROGRAM}: ")?;
+        }
+        f.write_str(&self.text)
     }
 }
 
@@ -76,7 +94,22 @@ impl std::error::Error for Usage {}
 
 impl Usage {
     fn new(problem: &str) -> Self {
-        Self(format!("{problem}; see `{PROGRAM} --help`"))
+        Self::of(format!("{problem}; see `{PROGRAM} --help`"))
+    }
+
+    const fn of(text: String) -> Self {
+        Self {
+            text,
+            is_whole: false,
+        }
+    }
+
+    /// As a predecessor says it.
+    fn whole(text: &str) -> Self {
+        Self {
+            text: redact(text).into_owned(),
+            is_whole: true,
+        }
     }
 }
 
@@ -86,8 +119,16 @@ impl Usage {
 ///
 /// Wrong usage. What is wrong with the value of an option comes later, from `config::build`.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
-    // Command lines that are chosen by the name of the program are told apart here.
-    let mut args = args.into_iter().skip(1);
+    let mut args = args.into_iter();
+    let program = args.next().unwrap_or_default();
+    let name = Path::new(&program)
+        .file_name()
+        .and_then(|name| name.to_str());
+    if let Some(name) = name
+        && let Some(command_line) = predecessor::started_as(name)
+    {
+        return parse_predecessor(command_line, name, args.collect());
+    }
     let Some(first) = args.next() else {
         // The script did so: nothing was asked for, so nothing was done.
         return Ok(Invocation::Print {
@@ -105,6 +146,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
             exit: 0,
         });
     }
+    if let Some(command_line) = predecessor::called(word) {
+        return parse_predecessor(command_line, &format!("{PROGRAM} {word}"), rest);
+    }
     if bridge::is_call(word) {
         return bridge::parse(word, rest);
     }
@@ -115,6 +159,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         return bridge::parse_hosts(first, rest);
     }
     Err(unknown(word))
+}
+
+/// Reads a command line of a predecessor in Python, which was started as `program`.
+fn parse_predecessor(
+    command_line: CommandLine,
+    program: &str,
+    rest: Vec<OsString>,
+) -> Result<Invocation, Usage> {
+    match command_line {
+        CommandLine::Servicerouter => servicerouter::parse(program, rest),
+        _ => marathon_lb::parse(program, rest),
+    }
 }
 
 /// Whether a bare first word can be meant as a Marathon. A command with a typing error must not
@@ -129,6 +185,7 @@ fn commands() -> impl Iterator<Item = &'static str> {
     native::COMMANDS
         .iter()
         .chain(bridge::CALLS)
+        .chain(predecessor::NAMES)
         .map(|command| command.name)
 }
 

@@ -50,7 +50,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         name: "rollback",
         takes: "",
         about: "Go back to the good files before those that are installed, and pause",
-        details: "The files of up to five earlier states that HAProxy was seen to run are kept. Rollback checks, installs and reloads the last one before the one that is installed; called again, it goes one further back. What was gone back from is no longer kept as good. Since the next refresh would install the same again, turns are paused until `resume`, unless --no-pause is given. Tasks that moved meanwhile are not followed: it is a way to win time.",
+        details: "The files of a few earlier states that HAProxy was seen to run are kept (--archive-versions). Rollback checks, installs and reloads the last one before the one that is installed; called again, it goes one further back. What was gone back from is no longer kept as good. Since the next refresh would install the same again, turns are paused until `resume`, unless --no-pause is given. Tasks that moved meanwhile are not followed: it is a way to win time.",
     },
     Entry {
         name: "pause",
@@ -113,7 +113,9 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
                         .iter()
                         .map(|word| word.to_string_lossy().into_owned())
                         .collect();
-                    Err(Usage(redact_words(text.trim_end(), &words).into_owned()))
+                    Err(Usage::of(
+                        redact_words(text.trim_end(), &words).into_owned(),
+                    ))
                 }
             };
         }

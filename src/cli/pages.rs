@@ -9,7 +9,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::native::{self, COMMANDS};
-use super::{Entry, PROGRAM, bridge};
+use super::{Entry, PROGRAM, bridge, predecessor};
 use crate::config::option::{self, Definition};
 use crate::config::{DEFAULT_FILE, MARATHONS};
 
@@ -43,14 +43,8 @@ pub(super) fn help() -> String {
 /// The part of the help that clap does not know of.
 pub(super) fn after_help() -> String {
     let calls = std::iter::once(&HOSTS_ALONE).chain(bridge::CALLS);
-    let calls = calls.map(
-        |Entry {
-             name, takes, about, ..
-         }| {
-            let call = format!("{name} {takes}");
-            format!("  {call:<37}{about}")
-        },
-    );
+    let calls = calls.map(line);
+    let predecessors = predecessor::NAMES.iter().map(line);
     let examples = EXAMPLES
         .iter()
         .map(|(words, purpose)| format!("  {PROGRAM} {words}\n      {purpose}"));
@@ -61,12 +55,23 @@ pub(super) fn after_help() -> String {
             "  Options reach them as variables HMB_<OPTION> and in the TOML file. Without hosts they"
                 .to_owned(),
             format!("  read {MARATHONS}."),
-            "\nExamples:".to_owned(),
+            "\nCommand lines of predecessors, with options of their own:".to_owned(),
         ])
+        .chain(predecessors)
+        .chain(["  Their own --help tells of them.".to_owned()])
+        .chain(["\nExamples:".to_owned()])
         .chain(examples)
         .chain(["\nExit status: 0 done, 1 something could not be done, 2 wrong usage".to_owned()])
         .collect();
     lines.join("\n")
+}
+
+fn line(entry: &Entry) -> String {
+    let Entry {
+        name, takes, about, ..
+    } = entry;
+    let call = format!("{name} {takes}");
+    format!("  {call:<37}{about}")
 }
 
 /// The completions for `shell`: to be installed where it looks for them.
@@ -85,7 +90,14 @@ pub fn completions(shell: Shell) -> String {
             command.arg(hosts())
         }
     });
-    let mut command = native::command().subcommands(calls);
+    let predecessors = predecessor::NAMES.iter().map(|its| {
+        let command = Command::new(its.name).about(its.about);
+        let options = predecessor::called(its.name).map(option::of_predecessor);
+        command.args(options.into_iter().flatten().map(native::argument))
+    });
+    let mut command = native::command()
+        .subcommands(calls)
+        .subcommands(predecessors);
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, PROGRAM, &mut script);
     String::from_utf8_lossy(&script).into_owned()
@@ -171,6 +183,14 @@ fn before_options() -> Roff {
     ))]);
     entries(&mut roff, std::slice::from_ref(&HOSTS_ALONE));
     entries(&mut roff, bridge::CALLS);
+    roff.control("SH", ["COMMAND LINES OF PREDECESSORS"]);
+    roff.text([roman(
+        "They have the options and defaults that marathon_lb.py and servicerouter.py had, and are \
+         read as Python read them: a long option may be shortened while it is clear which one is \
+         meant. Their --help tells of them. Variables and the TOML file count for what these \
+         options do not say, such as the state folder.",
+    )]);
+    entries(&mut roff, predecessor::NAMES);
     roff
 }
 

@@ -11,7 +11,10 @@ fn read(words: &[&str]) -> Result<Invocation, Usage> {
 }
 
 fn usage(words: &[&str]) -> String {
-    read(words).unwrap_err().to_string()
+    let told = read(words).unwrap_err().to_string();
+    told.strip_prefix("haproxy-marathon-bridge: ")
+        .unwrap()
+        .to_owned()
 }
 
 /// The call, with what it was given for `marathon`.
@@ -321,6 +324,16 @@ fn no_password_is_shown_in_wrong_usage() {
         &["logged", "http://joe:s3cret@m1"],
         &["apps", "-http://joe:s3cret@m1"],
         &["man", "joe:s3cret@m1"],
+        &["marathon-lb", "--auth-credentals", "joe:s3cret"],
+        &["marathon-lb", "http://joe:s3cret@m1"],
+        &[
+            "marathon-lb",
+            "-m",
+            "x",
+            "--max-backoff",
+            "http://joe:s3cret@m1",
+        ],
+        &["servicerouter", "--auth-credentials=joe:s3cret"],
     ] {
         let error = read(words).unwrap_err();
         assert!(
@@ -330,6 +343,25 @@ fn no_password_is_shown_in_wrong_usage() {
     }
     let right = read(&["generate", "-m", "http://joe:s3cret@m1"]);
     assert!(!format!("{right:?}").contains("s3cret"), "{right:?}");
+    for words in [
+        &["marathon-lb", "--group=*", "-m", "http://joe:s3cret@m1"][..],
+        &[
+            "marathon-lb",
+            "--group=*",
+            "--auth-credentials",
+            "joe:s3cret",
+        ],
+        &[
+            "marathon-lb",
+            "--group=*",
+            "--dcos-auth-credentials",
+            "s3cret",
+        ],
+        &["refresh", "--auth-credentials", "joe:s3cret"],
+    ] {
+        let right = read(words).unwrap();
+        assert!(!format!("{right:?}").contains("s3cret"), "{right:?}");
+    }
     let right = read(&["install_cronjob", "http://joe:s3cret@m1"]);
     assert!(!format!("{right:?}").contains("s3cret"), "{right:?}");
 }
@@ -442,6 +474,11 @@ fn the_help_reads_well() {
       logged CALL...                       Make one of these calls with output to syslog
       Options reach them as variables HMB_<OPTION> and in the TOML file. Without hosts they
       read /etc/haproxy-marathon-bridge/marathons.
+
+    Command lines of predecessors, with options of their own:
+      marathon-lb OPTIONS                  As marathon_lb.py of marathon-lb 1.15
+      servicerouter OPTIONS                As servicerouter.py
+      Their own --help tells of them.
 
     Examples:
       haproxy-marathon-bridge generate -m http://leader.mesos:8080

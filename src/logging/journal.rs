@@ -103,7 +103,7 @@ impl Visit for Entry {
 mod tests {
     use super::*;
     use crate::config::LogLevel;
-    use crate::logging::entries;
+    use crate::logging::subscriber;
 
     #[test]
     fn an_entry_has_priority_sentence_and_fields_and_values_of_several_lines() {
@@ -113,7 +113,8 @@ mod tests {
         socket
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        let subscriber = entries(LogLevel::Info, Journal::at(&place).unwrap());
+        let journal = Box::new(Journal::at(&place).unwrap());
+        let subscriber = subscriber(LogLevel::Info, vec![journal]);
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!("not asked for");
             tracing::warn!(app = "/a", service.port = 80, "one\ntwo");

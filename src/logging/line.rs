@@ -121,7 +121,7 @@ fn colour(level: Level) -> Option<u8> {
 }
 
 /// Writes the sentence of an event and leaves its fields out.
-struct Sentence<'a, 'w>(&'a mut Writer<'w>);
+pub(super) struct Sentence<'a, 'w>(pub(super) &'a mut Writer<'w>);
 
 impl Visit for Sentence<'_, '_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -6,6 +6,7 @@
 
 mod journal;
 mod line;
+mod python;
 mod syslog;
 mod told;
 
@@ -16,12 +17,14 @@ use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
 
 use crate::config::{Log, LogDestination, LogFormat, LogLevel};
 use journal::Journal;
 use line::{Line, Surroundings};
+use python::Python;
 
 pub use crate::config::{redact, redact_value};
 pub use line::paints;
@@ -30,6 +33,8 @@ pub use told::{TOLD, warning};
 
 /// Where journald takes entries with fields.
 const JOURNAL: &str = "/run/systemd/journal/socket";
+/// A predecessor that was told to log there did not log to syslog.
+const NOWHERE: &str = "/dev/null";
 
 /// Sets up the log of this process.
 ///
@@ -37,28 +42,32 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 ///
 /// When it was set up before, or no socket can be made.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    match (log.destination, log.format) {
-        (_, LogFormat::Python)
-        | (LogDestination::Stderr | LogDestination::StderrAndSyslog, LogFormat::Text) => {
-            let surroundings = Surroundings::of_standard_error();
-            set(text(log.level, surroundings, io::stderr))
+    let mut lines = Vec::new();
+    match log.destination {
+        LogDestination::Stderr => lines.push(to_stderr(log)),
+        LogDestination::StderrAndSyslog => {
+            lines.push(to_stderr(log));
+            // A syslog that cannot be had is not missed: the same lines are on standard error.
+            if log.syslog_socket != Path::new(NOWHERE)
+                && let Ok(syslog) = Syslog::beside(&log.syslog_socket)
+            {
+                lines.push(layer(log, Surroundings::Syslog, syslog));
+            }
         }
-        (LogDestination::Stderr | LogDestination::StderrAndSyslog, LogFormat::Json) => {
-            set(json(log.level, io::stderr))
-        }
-        (LogDestination::Syslog, LogFormat::Text) => {
+        LogDestination::Syslog => {
             let syslog = Syslog::at(&log.syslog_socket).context("no socket for syslog")?;
-            set(text(log.level, Surroundings::Syslog, syslog))
+            lines.push(layer(log, Surroundings::Syslog, syslog));
         }
-        (LogDestination::Syslog, LogFormat::Json) => {
-            let syslog = Syslog::at(&log.syslog_socket).context("no socket for syslog")?;
-            set(json(log.level, syslog))
-        }
-        (LogDestination::Journald, _) => {
+        LogDestination::Journald => {
             let journal = Journal::at(Path::new(JOURNAL)).context("no socket for journald")?;
-            set(entries(log.level, journal))
+            lines.push(Box::new(journal));
         }
     }
+    set(subscriber(log.level, lines))
+}
+
+fn to_stderr(log: &Log) -> Lines {
+    layer(log, Surroundings::of_standard_error(), io::stderr)
 }
 
 fn set(subscriber: impl Subscriber + Send + Sync + 'static) -> anyhow::Result<()> {
@@ -81,40 +90,50 @@ fn filter(level: LogLevel) -> Targets {
         .with_default(ours.min(LevelFilter::WARN))
 }
 
-fn text<W>(
-    level: LogLevel,
-    surroundings: Surroundings,
-    writer: W,
-) -> impl Subscriber + Send + Sync + 'static
+fn subscriber(level: LogLevel, lines: Vec<Lines>) -> impl Subscriber + Send + Sync + 'static {
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter(level))
+}
+
+/// What writes an event somewhere.
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn layer<W>(log: &Log, surroundings: Surroundings, writer: W) -> Lines
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
+    match log.format {
+        LogFormat::Text => text(surroundings, writer),
+        LogFormat::Json => json(writer),
+        LogFormat::Python => {
+            let python = Python::new(&log.pattern, log.logger);
+            Box::new(
+                fmt::layer()
+                    .event_format(python)
+                    .with_ansi(false)
+                    .with_writer(writer),
+            )
+        }
+    }
+}
+
+fn text<W>(surroundings: Surroundings, writer: W) -> Lines
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = fmt::layer()
         .with_ansi(surroundings == Surroundings::Terminal { colours: true })
         .event_format(Line { surroundings })
-        .with_writer(writer)
-        .finish()
-        .with(filter(level))
+        .with_writer(writer);
+    Box::new(layer)
 }
 
-fn json<W>(level: LogLevel, writer: W) -> impl Subscriber + Send + Sync + 'static
+fn json<W>(writer: W) -> Lines
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .json()
-        .flatten_event(true)
-        .with_writer(writer)
-        .finish()
-        .with(filter(level))
-}
-
-fn entries(level: LogLevel, journal: Journal) -> impl Subscriber + Send + Sync + 'static {
-    tracing_subscriber::registry()
-        .with(journal)
-        .with(filter(level))
+    Box::new(fmt::layer().json().flatten_event(true).with_writer(writer))
 }
 
 /// The severity of syslog(3), sd-daemon(3) and the journal.
@@ -136,7 +155,7 @@ mod tests {
 
     /// What was written.
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Paper(Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Paper {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -150,7 +169,7 @@ mod tests {
     }
 
     impl Paper {
-        fn text(&self) -> String {
+        pub(super) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
@@ -170,7 +189,8 @@ mod tests {
     fn lines(level: LogLevel, surroundings: Surroundings) -> String {
         let paper = Paper::default();
         let writer = paper.clone();
-        say(text(level, surroundings, move || writer.clone()));
+        let lines = text(surroundings, move || writer.clone());
+        say(subscriber(level, vec![lines]));
         paper.text()
     }
 
@@ -199,16 +219,16 @@ mod tests {
     fn people_read_a_warning_as_one_sentence_and_machines_by_its_parts() {
         let paper = Paper::default();
         let writer = paper.clone();
-        warned(text(LogLevel::Info, Surroundings::Syslog, move || {
-            writer.clone()
-        }));
+        let lines = text(Surroundings::Syslog, move || writer.clone());
+        warned(subscriber(LogLevel::Info, vec![lines]));
         assert_eq!(
             paper.text(),
             "warn: app `/a`: service port 0: found 0, expected 1 to 65535; left out\n"
         );
         let paper = Paper::default();
         let writer = paper.clone();
-        warned(json(LogLevel::Info, move || writer.clone()));
+        let lines = json(move || writer.clone());
+        warned(subscriber(LogLevel::Info, vec![lines]));
         let line: serde_json::Value = serde_json::from_str(&paper.text()).unwrap();
         for (field, want) in [
             ("app", "/a"),
@@ -274,7 +294,8 @@ mod tests {
     fn machines_read_an_object_a_line() {
         let paper = Paper::default();
         let writer = paper.clone();
-        say(json(LogLevel::Warn, move || writer.clone()));
+        let lines = json(move || writer.clone());
+        say(subscriber(LogLevel::Warn, vec![lines]));
         let lines: Vec<serde_json::Value> = paper
             .text()
             .lines()

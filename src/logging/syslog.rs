@@ -30,19 +30,22 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const USUAL_PLACE: &str = "/dev/log";
 const OTHER_PLACE: &str = "/var/run/syslog";
 
+/// Facilities.
+const USER: u8 = 1;
+const DAEMON: u8 = 3;
+
 /// What a message is about and how bad it is, as the number before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Priority(u8);
 
 impl Priority {
     /// `user.notice`.
-    pub const USER_NOTICE: Self = Self(1 << 3 | 5);
+    pub const USER_NOTICE: Self = Self(USER << 3 | 5);
     /// `user.info`.
-    pub const USER_INFO: Self = Self(1 << 3 | 6);
+    pub const USER_INFO: Self = Self(USER << 3 | 6);
 
-    /// Facility `daemon`, for our own log.
-    fn daemon(level: Level) -> Self {
-        Self(3 << 3 | severity(level))
+    fn of(facility: u8, level: Level) -> Self {
+        Self(facility << 3 | severity(level))
     }
 }
 
@@ -51,8 +54,12 @@ impl Priority {
 pub struct Syslog {
     socket: UnixDatagram,
     places: Vec<PathBuf>,
-    /// `haproxy-marathon-bridge[17]`.
+    /// Stands before each message: `haproxy-marathon-bridge[17]: `.
     tag: String,
+    /// Of what the log says; `say` is told a priority.
+    facility: u8,
+    /// Whether the same lines go elsewhere too, so that none is lost with it.
+    is_second: bool,
     /// Whether it was said that lines go to standard error instead.
     complained: AtomicBool,
     /// Whether it kept us waiting once.
@@ -75,9 +82,27 @@ impl Syslog {
         Ok(Self {
             socket,
             places,
-            tag: format!("{}[{}]", env!("CARGO_PKG_NAME"), process::id()),
+            tag: format!("{}[{}]: ", env!("CARGO_PKG_NAME"), process::id()),
+            facility: DAEMON,
+            is_second: false,
             complained: AtomicBool::new(false),
             too_slow: AtomicBool::new(false),
+        })
+    }
+
+    /// To the socket at `place`, as Python's `SysLogHandler` wrote there: the facility is `user`,
+    /// and nothing stands before the message, which names its logger. Whoever logs so logs elsewhere
+    /// too.
+    ///
+    /// # Errors
+    ///
+    /// When this process can have no socket.
+    pub(super) fn beside(place: &Path) -> io::Result<Self> {
+        Ok(Self {
+            tag: String::new(),
+            facility: USER,
+            is_second: true,
+            ..Self::at(place)?
         })
     }
 
@@ -87,7 +112,9 @@ impl Syslog {
         for line in text.split(|byte| *byte == b'\n') {
             let line = line.trim_ascii_end();
             for piece in pieces(line) {
-                if let Err(error) = self.send(priority, piece) {
+                if let Err(error) = self.send(priority, piece)
+                    && !self.is_second
+                {
                     self.fall_back(&error, piece);
                 }
             }
@@ -98,7 +125,7 @@ impl Syslog {
         if self.too_slow.load(Ordering::Relaxed) {
             return Err(ErrorKind::TimedOut.into());
         }
-        let mut message = format!("<{}>{}: ", priority.0, self.tag).into_bytes();
+        let mut message = format!("<{}>{}", priority.0, self.tag).into_bytes();
         message.extend_from_slice(text);
         let mut sent = Err(ErrorKind::NotFound.into());
         for place in &self.places {
@@ -150,11 +177,11 @@ impl<'a> MakeWriter<'a> for Syslog {
     type Writer = Message<'a>;
 
     fn make_writer(&'a self) -> Message<'a> {
-        Message(self, Priority::daemon(Level::INFO))
+        Message(self, Priority::of(self.facility, Level::INFO))
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Message<'a> {
-        Message(self, Priority::daemon(*event.level()))
+        Message(self, Priority::of(self.facility, *event.level()))
     }
 }
 
@@ -235,6 +262,26 @@ mod tests {
             let message = receiver.message();
             assert!(message.starts_with(priority), "{message}");
         }
+    }
+
+    #[test]
+    fn beside_another_log_it_writes_as_python_did_and_is_not_missed() {
+        let receiver = Receiver::new();
+        let place = receiver.folder.path().join("log");
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(super::super::python::Python::new(
+                "%(name)s: %(message)s",
+                "x",
+            ))
+            .with_writer(Syslog::beside(&place).unwrap())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!("a");
+            assert_eq!(receiver.message(), "<12>x: a");
+            let Receiver { socket, folder } = receiver;
+            drop((socket, folder));
+            tracing::warn!("nobody listens");
+        });
     }
 
     #[test]

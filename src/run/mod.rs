@@ -12,9 +12,11 @@ mod generate;
 mod lock;
 mod logged;
 mod look;
+mod marathon_lb;
 mod pause;
 mod refresh;
 mod rollback;
+mod servicerouter;
 mod site;
 mod stages;
 mod status;
@@ -28,7 +30,7 @@ use anyhow::{Context as _, Result};
 use tracing::{error, warn};
 
 use crate::cli::{self, Invocation};
-use crate::config::{self, Config, Request, System};
+use crate::config::{self, CommandLine, Config, Mistakes, Policy, Request, System};
 use crate::logging;
 
 /// Carries out a command line; its first word is the name that the program was started under.
@@ -36,7 +38,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = args.into_iter().collect();
     let invocation = match cli::parse(words.clone()) {
         Ok(invocation) => invocation,
-        Err(usage) => return wrong_usage(&usage),
+        Err(usage) => {
+            eprintln!("{}", usage.to_string().trim_end());
+            return ExitCode::from(2);
+        }
     };
     match invocation {
         Invocation::Print { text, exit } => {
@@ -74,6 +79,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             |config| block_on(demo::demo(config, stay)),
         ),
         Invocation::Bridge(call) => bridge::call(call, &words),
+        Invocation::MarathonLb(call) => marathon_lb::call(call),
+        Invocation::Servicerouter(call) => servicerouter::call(call),
     }
 }
 
@@ -90,7 +97,7 @@ fn adjusted(
 ) -> ExitCode {
     let mut built = match config::build(request, &System::host()) {
         Ok(built) => built,
-        Err(mistakes) => return wrong_usage(&mistakes),
+        Err(mistakes) => return wrong_values(request.policy, &mistakes),
     };
     adjust(&mut built.config);
     if let Err(error) = logging::init(&built.config.log) {
@@ -141,9 +148,13 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn wrong_usage(problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{}: {problem}", cli::PROGRAM);
-    ExitCode::from(2)
+/// In the words of a predecessor where it had some, which began with no name.
+fn wrong_values(policy: &Policy, mistakes: &Mistakes) -> ExitCode {
+    match policy.command_line {
+        CommandLine::Native | CommandLine::Bridge => eprintln!("{}: {mistakes}", cli::PROGRAM),
+        CommandLine::MarathonLb | CommandLine::Servicerouter => eprintln!("{mistakes}"),
+    }
+    ExitCode::from(policy.wrong_value)
 }
 
 /// A reader that has seen enough, like `head`, is no failure.

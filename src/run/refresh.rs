@@ -65,6 +65,7 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     let local = LocalHaproxy::new(program, version, config, &OsDisk);
     let mut at = Installation::new(&config.haproxy.config, store.path());
     at.in_place = config.in_place;
+    at.archive_versions = config.state.archive_versions;
     let host = Host {
         disk: &OsDisk,
         balancer: &local,

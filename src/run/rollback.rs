@@ -35,6 +35,7 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
     let (mut store, mut memory) = open(folder)?;
     let mut at = Installation::new(&config.haproxy.config, store.path());
     at.in_place = config.in_place;
+    at.archive_versions = config.state.archive_versions;
     recover(&OsDisk, &at).context("an earlier installation cannot be finished")?;
     let way = Way::find(&at, &memory)?;
 

@@ -15,6 +15,7 @@ mod faults;
 mod generate;
 mod host;
 mod operate;
+mod predecessors;
 mod refresh;
 mod reload;
 mod script_failures;

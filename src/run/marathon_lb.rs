@@ -1,0 +1,52 @@
+//! The command line of marathon-lb: one turn, or what it would install.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use tracing::warn;
+
+use super::look::look;
+use super::refresh::refresh;
+use super::{block_on, configured, finish, print};
+use crate::cli::MarathonLbCall;
+use crate::config::Config;
+
+pub(super) fn call(call: MarathonLbCall) -> ExitCode {
+    match call {
+        MarathonLbCall::LongHelp { help } => finish(print(&help)),
+        MarathonLbCall::Run { follow: true, .. } => comes_with_watch("--sse"),
+        MarathonLbCall::Run { request, .. } => configured(&request, |config| {
+            if config.reload.runtime_api {
+                warn!("--runtime-api comes with a later version; changes are brought by a reload");
+            }
+            block_on(async {
+                if config.dry {
+                    dry(&config).await
+                } else {
+                    refresh(&config).await
+                }
+            })
+        }),
+    }
+}
+
+/// Prints what a turn would install, if it differs from what is installed.
+async fn dry(config: &Config) -> Result<ExitCode> {
+    let look = look(config).await?;
+    let wanted = &look.plan.files.cfg;
+    if look
+        .installed
+        .is_none_or(|installed| installed.cfg != *wanted)
+    {
+        print(&format!("{wanted}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Follows nobody, and does not pretend to.
+pub(super) fn comes_with_watch(option: &str) -> ExitCode {
+    finish(Err(anyhow!(
+        "`{option}`: this version cannot follow Marathon, that comes with watch; nothing was done. \
+         Without it, it takes one turn, which cron or a supervisor can repeat"
+    )))
+}
