@@ -30,11 +30,21 @@ pub(crate) fn measure(sizes: &[usize]) {
         let (build, proxies) = best(|| build(&snapshot));
         let (render, text) = best(|| {
             let mut renderer = Renderer::new(&site).expect("own templates");
-            renderer.render(&proxies).expect("own templates").rendered.text()
+            renderer
+                .render(&proxies)
+                .expect("own templates")
+                .rendered
+                .text()
         });
         let mut renderer = Renderer::new(&site).expect("own templates");
         renderer.render(&proxies).expect("own templates");
-        let (again, _) = best(|| renderer.render(&proxies).expect("own templates").rendered.text());
+        let (again, _) = best(|| {
+            renderer
+                .render(&proxies)
+                .expect("own templates")
+                .rendered
+                .text()
+        });
         println!(
             "{apps:>7} {:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>9.2}",
             megabytes(body.len()),

@@ -75,7 +75,11 @@ mod tests {
             ("/a", 82, 10073),
             ("/a", 80, 10065),
         ] {
-            assert_eq!(ports.assign(&AppId::new(app), task_port), Some(want), "{app} {task_port}");
+            assert_eq!(
+                ports.assign(&AppId::new(app), task_port),
+                Some(want),
+                "{app} {task_port}"
+            );
         }
     }
 
@@ -89,7 +93,9 @@ mod tests {
     #[test]
     fn every_port_of_the_range_is_given_once() {
         let mut ports = AutoPorts::new(10050..=10100);
-        let given: BTreeSet<_> = (1..=51).filter_map(|port| ports.assign(&AppId::new("/a"), port)).collect();
+        let given: BTreeSet<_> = (1..=51)
+            .filter_map(|port| ports.assign(&AppId::new("/a"), port))
+            .collect();
         assert_eq!(given, (10050..=10100).collect());
     }
 }

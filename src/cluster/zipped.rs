@@ -41,7 +41,9 @@ impl HealthMemory {
             self.oldest_first.push_back(task.into());
         }
         while self.alive.len() > self.capacity {
-            let Some(oldest) = self.oldest_first.pop_front() else { return };
+            let Some(oldest) = self.oldest_first.pop_front() else {
+                return;
+            };
             self.alive.remove(&oldest);
         }
     }
@@ -72,7 +74,9 @@ pub fn zipped_service_ports(
             match reach(app, task) {
                 Ok((host, task_ports)) => {
                     for (number, task_port) in numbers.iter().zip(task_ports) {
-                        let port = ports.iter_mut().find(|port| Some(port.service_port) == *number);
+                        let port = ports
+                            .iter_mut()
+                            .find(|port| Some(port.service_port) == *number);
                         let Some(port) = port else { continue };
                         port.endpoints.push(Endpoint {
                             host: host.clone(),
@@ -96,8 +100,13 @@ pub fn zipped_service_ports(
 fn service_ports(app: &App, numbers: &[Option<u32>]) -> Vec<ServicePort> {
     let mut ports: Vec<ServicePort> = Vec::with_capacity(numbers.len());
     for (index, number) in numbers.iter().enumerate() {
-        let Some(service_port) = *number else { continue };
-        match ports.iter_mut().find(|port| port.service_port == service_port) {
+        let Some(service_port) = *number else {
+            continue;
+        };
+        match ports
+            .iter_mut()
+            .find(|port| port.service_port == service_port)
+        {
             Some(port) => port.index = index,
             None => ports.push(ServicePort {
                 app: app.id.clone(),
@@ -148,18 +157,28 @@ fn numbers(
         }
         port.map(u32::from)
     };
-    task_ports(app, first).into_iter().map(&mut assign).collect()
+    task_ports(app, first)
+        .into_iter()
+        .map(&mut assign)
+        .collect()
 }
 
 /// The ports of a task, by position.
 fn task_ports(app: &App, task: &Task) -> Vec<u16> {
     let of_mappings = || {
-        let ports = app.port_mappings.iter().filter_map(|mapping| mapping.container_port);
+        let ports = app
+            .port_mappings
+            .iter()
+            .filter_map(|mapping| mapping.container_port);
         ports.collect::<Vec<u16>>()
     };
     if app.network == Network::Container {
         let discovered: Vec<u16> = app.discovery_ports.iter().map(|port| port.number).collect();
-        return if discovered.is_empty() { of_mappings() } else { discovered };
+        return if discovered.is_empty() {
+            of_mappings()
+        } else {
+            discovered
+        };
     }
     if !task.ports.is_empty() {
         return task.ports.clone();
@@ -185,10 +204,17 @@ enum Missing {
 /// Where a task is dialled, and on which ports. The agent's name stands beside a container's own
 /// address, since it is a part of the server's name.
 fn reach(app: &App, task: &Task) -> Result<(Host, Vec<u16>), Missing> {
-    let agent = task.host.as_deref().filter(|host| !host.is_empty()).ok_or(Missing::Host)?;
+    let agent = task
+        .host
+        .as_deref()
+        .filter(|host| !host.is_empty())
+        .ok_or(Missing::Host)?;
     let host = if app.network == Network::Container {
         let address = *task.ip_addresses.first().ok_or(Missing::Address)?;
-        Host::Resolved { name: agent.into(), address }
+        Host::Resolved {
+            name: agent.into(),
+            address,
+        }
     } else {
         Host::new(agent)
     };
@@ -239,7 +265,10 @@ fn counts(app: &App, task: &Task, selection: &Selection, memory: &mut HealthMemo
 fn unreachable_task(app: &App, task: &Task, missing: Missing) -> Warning {
     let (found, expected) = match missing {
         Missing::Host => ("no host", "the name or address of its agent"),
-        Missing::Address => ("no address of its own", "one, since the app is in a container network"),
+        Missing::Address => (
+            "no address of its own",
+            "one, since the app is in a container network",
+        ),
         Missing::Ports => ("no ports", "one for each service port of the app"),
     };
     Warning {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-pub use recipe::{Labelled, Recipe};
 use recipe::{Built, Wanted};
+pub use recipe::{Labelled, Recipe};
 
 use crate::apply::validate::Severity;
 use crate::apply::{Balancer, CheckMessage, FileSet, Host, Outcome};
@@ -278,20 +278,18 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 
     /// The files of a draft, but for those `without`.
-    fn draw(
-        &mut self,
-        draft: Draft,
-        installed: Option<&str>,
-        refused: Vec<Owner>,
-    ) -> Result<Plan> {
+    fn draw(&mut self, draft: Draft, installed: Option<&str>, refused: Vec<Owner>) -> Result<Plan> {
         let Built {
             files,
             rendered,
             proxies,
             warnings: faults,
-        } = self
-            .recipe
-            .build(&draft.wanted, &refused, &draft.incumbents, &mut self.renderer)?;
+        } = self.recipe.build(
+            &draft.wanted,
+            &refused,
+            &draft.incumbents,
+            &mut self.renderer,
+        )?;
         let mut warnings = draft.warnings.clone();
         warnings.extend(faults);
         Ok(Plan {

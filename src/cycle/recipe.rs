@@ -65,7 +65,11 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn of_ports(ports: Vec<ServicePort>) -> Self {
-        Self { ports, apps: Vec::new(), said: None }
+        Self {
+            ports,
+            apps: Vec::new(),
+            said: None,
+        }
     }
 
     /// Whether labels count.
@@ -114,12 +118,14 @@ impl Recipe {
     ///
     /// # Errors
     /// When labels are needed and the answer has none.
-    pub(super) fn select(&mut self, cluster: Cluster, warnings: &mut Vec<Warning>) -> Result<Wanted> {
+    pub(super) fn select(
+        &mut self,
+        cluster: Cluster,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Wanted> {
         match (self, cluster) {
             (_, Cluster::AsBefore) => Ok(Wanted::default()),
-            (Self::Bridge { .. }, Cluster::Endpoints(ports)) => {
-                Ok(Wanted::of_ports(ports))
-            }
+            (Self::Bridge { .. }, Cluster::Endpoints(ports)) => Ok(Wanted::of_ports(ports)),
             (Self::Bridge { serving, groups }, Cluster::Apps(snapshot)) => {
                 let ports = of_bridge(&snapshot, *serving, groups, warnings);
                 Ok(Wanted::of_ports(ports))
@@ -154,9 +160,8 @@ impl Recipe {
         renderer: &mut Renderer,
     ) -> Result<Built> {
         let ports = wanted.ports.iter().filter(|port| {
-            let is_out = |owner: &Owner| {
-                owner.app == port.app && owner.service_port == port.service_port
-            };
+            let is_out =
+                |owner: &Owner| owner.app == port.app && owner.service_port == port.service_port;
             !without.iter().any(is_out)
         });
         match self {
@@ -165,8 +170,16 @@ impl Recipe {
                 let services = ports.filter_map(|port| {
                     let Said { options, siblings } = wanted.said.as_ref()?;
                     let (app, options) = options.get(&(port.app.clone(), port.index))?;
-                    let asked = Asked { app, port, options, siblings };
-                    Some(Arc::new(marathon_lb::service(asked, labelled.shape.flavour)))
+                    let asked = Asked {
+                        app,
+                        port,
+                        options,
+                        siblings,
+                    };
+                    Some(Arc::new(marathon_lb::service(
+                        asked,
+                        labelled.shape.flavour,
+                    )))
                 });
                 labelled.build(services.collect(), incumbents, renderer)
             }
@@ -183,7 +196,11 @@ fn of_bridge(
     let mut all = Vec::with_capacity(snapshot.apps().len());
     for app in snapshot.apps() {
         let (ports, faults) = service_ports(app, serving);
-        all.extend(ports.into_iter().filter(|port| is_served(app, port.index, groups)));
+        all.extend(
+            ports
+                .into_iter()
+                .filter(|port| is_served(app, port.index, groups)),
+        );
         warnings.extend(faults);
     }
     all
@@ -197,7 +214,11 @@ fn is_served(app: &App, index: usize, groups: &[String]) -> bool {
     }
     let own = app.labels.get(format!("HAPROXY_{index}_GROUP").as_str());
     let named = own.or_else(|| app.labels.get("HAPROXY_GROUP"));
-    named.is_some_and(|named| named.split(',').any(|name| groups.iter().any(|g| g == name)))
+    named.is_some_and(|named| {
+        named
+            .split(',')
+            .any(|name| groups.iter().any(|g| g == name))
+    })
 }
 
 fn build_bridge<'p>(
@@ -214,10 +235,15 @@ fn build_bridge<'p>(
     }
     let (proxies, clashes) = bridge::arrange(listens, incumbents);
     warnings.extend(clashes);
-    let output = renderer.render(&proxies).context("the templates cannot be rendered")?;
+    let output = renderer
+        .render(&proxies)
+        .context("the templates cannot be rendered")?;
     warnings.extend(output.failed.into_iter().map(|failed| failed.warning()));
     Ok(Built {
-        files: FileSet { cfg: output.rendered.text(), maps: BTreeMap::new() },
+        files: FileSet {
+            cfg: output.rendered.text(),
+            maps: BTreeMap::new(),
+        },
         rendered: output.rendered,
         proxies,
         warnings,
@@ -233,7 +259,11 @@ impl Labelled {
         let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
         let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health);
         warnings.extend(faults);
-        let mut wanted = Wanted { ports: Vec::with_capacity(ports.len()), apps: all, said: None };
+        let mut wanted = Wanted {
+            ports: Vec::with_capacity(ports.len()),
+            apps: all,
+            said: None,
+        };
         let mut said = Said::default();
         let mut ports = ports.into_iter().peekable();
         for app in &apps {
@@ -289,7 +319,10 @@ impl Labelled {
                 ..fault
             }));
         }
-        if served.iter().any(|(_, options)| options.healthcheck_port_index.is_some()) {
+        if served
+            .iter()
+            .any(|(_, options)| options.healthcheck_port_index.is_some())
+        {
             said.siblings.insert(app.id.clone(), ports);
         }
         for (port, options) in served {
@@ -323,8 +356,13 @@ impl Labelled {
         let mut faults = Vec::new();
         loop {
             let (layout, clashes) = marathon_lb::arrange(services.clone(), &self.shape, incumbents);
-            let proxies = Proxies { layout, ..Proxies::default() };
-            let output = renderer.render(&proxies).context("the templates cannot be rendered")?;
+            let proxies = Proxies {
+                layout,
+                ..Proxies::default()
+            };
+            let output = renderer
+                .render(&proxies)
+                .context("the templates cannot be rendered")?;
             if output.failed.is_empty() {
                 faults.extend(clashes);
                 faults.extend(output.warnings);
@@ -366,5 +404,7 @@ fn maps(proxies: &Proxies, wanted: bool) -> BTreeMap<String, String> {
         }
         (name.to_owned(), text)
     };
-    [marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP].map(text).into()
+    [marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP]
+        .map(text)
+        .into()
 }

@@ -22,11 +22,19 @@ pub fn with_lost_apps(fresh: Vec<Arc<App>>, last: &[Arc<App>]) -> Vec<Arc<App>> 
         let is_free = |place: &Place<'_>| !taken.contains(place);
         let lost = app.tasks.iter().filter(|task| {
             let host = task.host.as_deref().unwrap_or_default();
-            !has(&task.id) && task.ports.iter().map(|&port| (host, port)).all(|p| is_free(&p))
+            !has(&task.id)
+                && task
+                    .ports
+                    .iter()
+                    .map(|&port| (host, port))
+                    .all(|p| is_free(&p))
         });
         let lost: Vec<_> = lost.cloned().collect();
         match at {
-            None => all.push(Arc::new(App { tasks: lost, ..App::clone(app) })),
+            None => all.push(Arc::new(App {
+                tasks: lost,
+                ..App::clone(app)
+            })),
             Some(_) if lost.is_empty() => (),
             Some(at) => {
                 let mut whole = App::clone(&fresh[at]);

@@ -25,7 +25,13 @@ pub struct Label {
 }
 
 const fn app(name: &'static str, example: &'static str, meaning: &'static str) -> Label {
-    Label { name, reach: Reach::App, default: "", meaning, example }
+    Label {
+        name,
+        reach: Reach::App,
+        default: "",
+        meaning,
+        example,
+    }
 }
 
 const fn service(
@@ -34,7 +40,13 @@ const fn service(
     example: &'static str,
     meaning: &'static str,
 ) -> Label {
-    Label { name, reach: Reach::Service, default, meaning, example }
+    Label {
+        name,
+        reach: Reach::Service,
+        default,
+        meaning,
+        example,
+    }
 }
 
 /// All labels that hold values.
@@ -67,7 +79,11 @@ pub static LABELS: &[Label] = &[
         "0",
         "Written by the deployer: how many tasks of the new app shall stay beside the old one.",
     ),
-    app("DEPLOYMENT_ALT_PORT", "10005", "Used by the deployer alone."),
+    app(
+        "DEPLOYMENT_ALT_PORT",
+        "10005",
+        "Used by the deployer alone.",
+    ),
     app("DEPLOYMENT_COLOUR", "blue", "Used by the deployer alone."),
     app("APP_ID", "shop", "Written by the deployer, used by nobody."),
     service(
@@ -108,14 +124,24 @@ pub static LABELS: &[Label] = &[
         "http",
         "What HAProxy speaks on this service port.",
     ),
-    service("BALANCE", "roundrobin", "leastconn", "How servers are chosen."),
+    service(
+        "BALANCE",
+        "roundrobin",
+        "leastconn",
+        "How servers are chosen.",
+    ),
     service(
         "PORT",
         "the service port",
         "8080",
         "Clients dial this port instead of the service port.",
     ),
-    service("BIND_ADDR", "*", "10.0.0.42", "The address on which the service port is opened."),
+    service(
+        "BIND_ADDR",
+        "*",
+        "10.0.0.42",
+        "The address on which the service port is opened.",
+    ),
     service(
         "BIND_OPTIONS",
         "none",

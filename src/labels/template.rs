@@ -224,9 +224,7 @@ impl Template {
         let mut with_label = Self::ALL
             .iter()
             .filter(|template| template.definition().scope == Scope::Service);
-        with_label
-            .find(|template| template.name() == name)
-            .copied()
+        with_label.find(|template| template.name() == name).copied()
     }
 }
 

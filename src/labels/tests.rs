@@ -17,7 +17,10 @@ fn options(labels: &[(&str, &str)]) -> ServiceOptions {
 #[test]
 fn nothing_said_is_nothing_wanted() {
     assert_eq!(options(&[]), ServiceOptions::default());
-    assert_eq!(options(&[("HAPROXY_1_VHOST", "x"), ("OTHER", "y")]), options(&[]));
+    assert_eq!(
+        options(&[("HAPROXY_1_VHOST", "x"), ("OTHER", "y")]),
+        options(&[])
+    );
 }
 
 #[test]
@@ -36,23 +39,52 @@ fn positions_do_not_mix() {
 #[test]
 fn only_four_words_are_true() {
     for (text, want) in [
-        ("true", true), ("T", true), ("Yes", true), ("y", true),
-        ("1", false), ("on", false), (" true", false), ("", false), ("false", false),
+        ("true", true),
+        ("T", true),
+        ("Yes", true),
+        ("y", true),
+        ("1", false),
+        ("on", false),
+        (" true", false),
+        ("", false),
+        ("false", false),
     ] {
-        assert_eq!(options(&[("HAPROXY_0_STICKY", text)]).sticky, want, "{text}");
-        assert_eq!(options(&[("HAPROXY_0_ENABLED", text)]).enabled, Some(want), "{text}");
+        assert_eq!(
+            options(&[("HAPROXY_0_STICKY", text)]).sticky,
+            want,
+            "{text}"
+        );
+        assert_eq!(
+            options(&[("HAPROXY_0_ENABLED", text)]).enabled,
+            Some(want),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn integers_are_read_as_python_read_them() {
     for (text, want) in [
-        ("7", Some(7)), (" -7\n", Some(-7)), ("+7", Some(7)), ("1_000", Some(1000)), ("007", Some(7)),
-        ("", None), ("7.0", None), ("1__0", None), ("_1", None), ("1_", None), ("0x10", None), ("- 7", None),
+        ("7", Some(7)),
+        (" -7\n", Some(-7)),
+        ("+7", Some(7)),
+        ("1_000", Some(1000)),
+        ("007", Some(7)),
+        ("", None),
+        ("7.0", None),
+        ("1__0", None),
+        ("_1", None),
+        ("1_", None),
+        ("0x10", None),
+        ("- 7", None),
         ("99999999999999999999", None),
     ] {
         let (options, warnings) = read(&[("HAPROXY_0_BACKEND_WEIGHT", text)], 0);
-        assert_eq!((warnings.is_empty(), options.weight), (want.is_some(), want.unwrap_or(0)), "{text}");
+        assert_eq!(
+            (warnings.is_empty(), options.weight),
+            (want.is_some(), want.unwrap_or(0)),
+            "{text}"
+        );
     }
 }
 
@@ -60,16 +92,29 @@ fn integers_are_read_as_python_read_them() {
 fn a_path_lifts_a_weight_of_zero() {
     let weight = |labels: &[_]| options(labels).weight;
     assert_eq!(weight(&[("HAPROXY_0_PATH", "/a")]), 1);
-    assert_eq!(weight(&[("HAPROXY_0_PATH", "/a"), ("HAPROXY_0_BACKEND_WEIGHT", "0")]), 1);
-    assert_eq!(weight(&[("HAPROXY_0_PATH", "/a"), ("HAPROXY_0_BACKEND_WEIGHT", "-1")]), -1);
-    assert_eq!(weight(&[("HAPROXY_0_PATH", "/a"), ("HAPROXY_0_BACKEND_WEIGHT", "5")]), 5);
+    assert_eq!(
+        weight(&[("HAPROXY_0_PATH", "/a"), ("HAPROXY_0_BACKEND_WEIGHT", "0")]),
+        1
+    );
+    assert_eq!(
+        weight(&[("HAPROXY_0_PATH", "/a"), ("HAPROXY_0_BACKEND_WEIGHT", "-1")]),
+        -1
+    );
+    assert_eq!(
+        weight(&[("HAPROXY_0_PATH", "/a"), ("HAPROXY_0_BACKEND_WEIGHT", "5")]),
+        5
+    );
 }
 
 #[test]
 fn vhosts_are_lower_cased_and_not_trimmed() {
     let of = |text| {
         let options = options(&[("HAPROXY_0_VHOST", text)]);
-        options.vhosts().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        options
+            .vhosts()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     assert_eq!(of("Web.Example.COM, www"), ["web.example.com", " www"]);
     assert_eq!(of("a,"), ["a", ""]);
@@ -84,23 +129,48 @@ fn the_group_of_a_service_replaces_that_of_the_app() {
         options(labels).is_in(&asked)
     };
     assert!(is_in(&[app], &["external"]));
-    assert!(!is_in(&[app], &["internal"]), "a blank is a part of the name");
+    assert!(
+        !is_in(&[app], &["internal"]),
+        "a blank is a part of the name"
+    );
     assert!(!is_in(&[app, ("HAPROXY_0_GROUP", "")], &["external"]));
     assert!(is_in(&[app, ("HAPROXY_0_GROUP", "x,y")], &["z", "y"]));
     assert!(is_in(&[], &["*"]));
     assert!(!is_in(&[], &["external"]));
-    assert!(!is_in(&[("HAPROXY_GROUP", "*")], &["external"]), "an app cannot ask for everything");
+    assert!(
+        !is_in(&[("HAPROXY_GROUP", "*")], &["external"]),
+        "an app cannot ask for everything"
+    );
 }
 
 #[test]
 fn templates_keep_their_lines_and_lose_carriage_returns() {
-    let got = options(&[("HAPROXY_0_BACKEND_HEAD", "\r\nbackend {backend}\\n\r\n  x\n")]);
-    assert_eq!(&*got.overrides[&Template::BackendHead], "\nbackend {backend}\\n\n  x\n");
-    for inert in ["HEAD", "MAP_HTTP_FRONTEND_ACL", "HTTPS_FRONTEND_AUTH_ACL_ONLY"] {
+    let got = options(&[(
+        "HAPROXY_0_BACKEND_HEAD",
+        "\r\nbackend {backend}\\n\r\n  x\n",
+    )]);
+    assert_eq!(
+        &*got.overrides[&Template::BackendHead],
+        "\nbackend {backend}\\n\n  x\n"
+    );
+    for inert in [
+        "HEAD",
+        "MAP_HTTP_FRONTEND_ACL",
+        "HTTPS_FRONTEND_AUTH_ACL_ONLY",
+    ] {
         let label = format!("HAPROXY_0_{inert}");
-        assert_eq!(options(&[(&label, "x")]), ServiceOptions::default(), "{inert}");
+        assert_eq!(
+            options(&[(&label, "x")]),
+            ServiceOptions::default(),
+            "{inert}"
+        );
     }
-    assert_eq!(options(&[("HAPROXY_0_HTTP_BACKEND_REDIR", "/x")]).redir.as_deref(), Some("/x"));
+    assert_eq!(
+        options(&[("HAPROXY_0_HTTP_BACKEND_REDIR", "/x")])
+            .redir
+            .as_deref(),
+        Some("/x")
+    );
 }
 
 #[test]
@@ -118,10 +188,22 @@ fn each_label_that_cannot_be_read_is_named_and_the_rest_stands() {
     assert_eq!(options.path.as_deref(), Some("/ok"));
     let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 4);
-    assert!(told[0].contains("label `HAPROXY_0_AUTH`: found 4 parts"), "{}", told[0]);
+    assert!(
+        told[0].contains("label `HAPROXY_0_AUTH`: found 4 parts"),
+        "{}",
+        told[0]
+    );
     assert!(!told[0].contains("secret"), "{}", told[0]);
-    assert!(told[1].contains("`HAPROXY_0_BACKEND_HEALTHCHECK_PORT_INDEX`: found `one`, expected an integer"));
-    assert!(told[2].contains("without control characters"), "{}", told[2]);
+    assert!(
+        told[1].contains(
+            "`HAPROXY_0_BACKEND_HEALTHCHECK_PORT_INDEX`: found `one`, expected an integer"
+        )
+    );
+    assert!(
+        told[2].contains("without control characters"),
+        "{}",
+        told[2]
+    );
     assert!(told[3].contains("expected a port number"), "{}", told[3]);
 }
 
@@ -130,11 +212,15 @@ fn the_table_has_every_label_that_is_read() {
     let documented = |reach: Reach| LABELS.iter().filter(move |label| label.reach == reach);
     for label in documented(Reach::Service) {
         let mut options = ServiceOptions::default();
-        options.set(label.name, label.example).unwrap_or_else(|expected| panic!("{}: {expected}", label.name));
+        options
+            .set(label.name, label.example)
+            .unwrap_or_else(|expected| panic!("{}: {expected}", label.name));
         assert_ne!(options, ServiceOptions::default(), "{} is read", label.name);
     }
     assert_eq!(documented(Reach::Service).count(), 20);
     assert_eq!(documented(Reach::App).count(), 8);
-    let of_templates = Template::ALL.iter().filter(|t| t.definition().scope == Scope::Service);
+    let of_templates = Template::ALL
+        .iter()
+        .filter(|t| t.definition().scope == Scope::Service);
     assert_eq!((Template::ALL.len(), of_templates.count()), (53, 35));
 }

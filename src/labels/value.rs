@@ -4,10 +4,7 @@ use super::Auth;
 
 /// True is `true`, `t`, `yes` or `y`, in any case; everything else is false, `1` and `on` too.
 pub(super) fn is_true(text: &str) -> bool {
-    matches!(
-        text.to_lowercase().as_str(),
-        "true" | "t" | "yes" | "y"
-    )
+    matches!(text.to_lowercase().as_str(), "true" | "t" | "yes" | "y")
 }
 
 /// A list that commas part, untrimmed: an empty text is one empty name.

@@ -133,7 +133,10 @@ pub fn arrange(
         .collect();
     let mut listens: Vec<_> = by_port.into_values().collect();
     listens.sort_by_cached_key(|listen| (listen.owner.app.safe_path(), listen.owner.service_port));
-    let proxies = Proxies { listens, ..Proxies::default() };
+    let proxies = Proxies {
+        listens,
+        ..Proxies::default()
+    };
     (proxies, warnings)
 }
 

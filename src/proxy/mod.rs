@@ -73,18 +73,26 @@ impl Proxies {
     #[must_use]
     pub fn servers(&self) -> usize {
         let listens = self.listens.iter().map(|listen| listen.servers.len());
-        let services = self.layout.services.iter().map(|service| service.servers.len());
+        let services = self
+            .layout
+            .services
+            .iter()
+            .map(|service| service.servers.len());
         listens.chain(services).sum()
     }
 
     /// Who answers for the section of this name.
     #[must_use]
     pub fn owner_of(&self, section: &str) -> Option<&Owner> {
-        let listens = self.listens.iter().map(|listen| (&listen.name, &listen.owner));
+        let listens = self
+            .listens
+            .iter()
+            .map(|listen| (&listen.name, &listen.owner));
         let services = self.layout.services.iter();
         let services = services.map(|service| (&service.name, &service.owner));
         let mut all = listens.chain(services);
-        all.find(|(name, _)| *name == section).map(|(_, owner)| owner)
+        all.find(|(name, _)| *name == section)
+            .map(|(_, owner)| owner)
     }
 
     /// Whoever answers for a section of their own, in the order of the file.
@@ -103,7 +111,12 @@ fn precedence<'a>(
 ) -> (bool, bool, Option<&'a str>, &'a AppId) {
     // An installed file tells the name of the section, from which `/` and `_` cannot be told apart.
     let is_incumbent = incumbent.is_some_and(|holder| holder.safe_path() == app.safe_path());
-    (!is_incumbent, last_config_change_at.is_none(), last_config_change_at, app)
+    (
+        !is_incumbent,
+        last_config_change_at.is_none(),
+        last_config_change_at,
+        app,
+    )
 }
 
 /// Whether HAProxy takes `name` for a section or a server: letters, digits and `-_.:`

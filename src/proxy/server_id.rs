@@ -122,7 +122,10 @@ mod tests {
     #[test]
     fn names_and_cookies_are_those_of_marathon_lb() {
         assert_eq!(server_name("10.0.0.1", "10.0.0.1", 31000), "10_0_0_1_31000");
-        assert_eq!(server_name("agent-2.dc", "10.9.9.9", 31001), "agent-2_dc_10_9_9_9_31001");
+        assert_eq!(
+            server_name("agent-2.dc", "10.9.9.9", 31001),
+            "agent-2_dc_10_9_9_9_31001"
+        );
         for (name, want) in [
             ("agent1_1_1_1_1_1024", "d6ad48c81f"),
             ("10_0_0_1_31000", "13d473d85a"),

@@ -35,7 +35,10 @@ pub struct Rendered {
 
 impl Rendered {
     /// `frame` is the file with marks where chunks belong.
-    pub(super) fn new<'c>(frame: &str, parts: impl IntoIterator<Item = (&'c str, Vec<Chunk>)>) -> Self {
+    pub(super) fn new<'c>(
+        frame: &str,
+        parts: impl IntoIterator<Item = (&'c str, Vec<Chunk>)>,
+    ) -> Self {
         let mut parts: Vec<(&str, Vec<Chunk>)> = parts.into_iter().collect();
         let mut chunks = Vec::new();
         let mut rest = frame;

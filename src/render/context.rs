@@ -35,7 +35,11 @@ pub(super) struct DialectContext {
 
 impl DialectContext {
     pub(super) fn new(site: &Site) -> Self {
-        let Dialect { version, prometheus_exporter, pcre } = site.dialect;
+        let Dialect {
+            version,
+            prometheus_exporter,
+            pcre,
+        } = site.dialect;
         Self {
             version: version.to_string(),
             rspadd: version.has_rspadd(),

@@ -9,10 +9,10 @@ use std::fmt;
 use anyhow::{Context as _, Result, anyhow};
 use tera::Context;
 
+use super::Failed;
 use super::context::DialectContext;
 use super::engine::Engine;
 use super::format::{Format, FormatError, Values};
-use super::Failed;
 use crate::labels::{Reading, ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 
@@ -136,7 +136,10 @@ impl Fragments {
         };
         Text::parse(template, own)
             .and_then(|text| text.write(values, out))
-            .map_err(|error| Fault::Label { template: label, error })
+            .map_err(|error| Fault::Label {
+                template: label,
+                error,
+            })
     }
 
     /// Whether the text for the service says nothing at all.
@@ -186,7 +189,11 @@ impl Fault {
         let (part, expected) = match self {
             Self::Text { template, .. } => (None, usable(*template)),
             Self::Label { template, .. } => (
-                Some(format!("label `HAPROXY_{}_{}`", service.index, template.name())),
+                Some(format!(
+                    "label `HAPROXY_{}_{}`",
+                    service.index,
+                    template.name()
+                )),
                 usable(*template),
             ),
             Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),

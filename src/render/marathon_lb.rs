@@ -139,7 +139,11 @@ impl MarathonLb {
         ];
         let marks = PARTS.map(mark);
         let parts = marks.iter().map(String::as_str).zip(parts);
-        Ok(Output { rendered: Rendered::new(&frame, parts), failed, warnings })
+        Ok(Output {
+            rendered: Rendered::new(&frame, parts),
+            failed,
+            warnings,
+        })
     }
 
     fn frame(&self) -> Result<String> {
@@ -184,7 +188,10 @@ impl MarathonLb {
         add(&mut shared.app_ids, head, &layout.app_ids);
         match &layout.https {
             Https::Closed => (),
-            Https::Together { certificates, routes } => {
+            Https::Together {
+                certificates,
+                routes,
+            } => {
                 let certificates = crt(certificates);
                 let values = [("sslCerts", Value::Text(&certificates))];
                 let head = self.global(Template::HttpsFrontendHead, &values)?;
@@ -204,7 +211,10 @@ impl MarathonLb {
     fn by_name(&self, vhosts: &[Vhost]) -> Result<String> {
         let mut text = self.global(Template::HttpsGroupedFrontendHead, &[])?;
         for vhost in vhosts {
-            let values = [("backend", Value::Text(&vhost.name)), ("host", Value::Text(&vhost.host))];
+            let values = [
+                ("backend", Value::Text(&vhost.name)),
+                ("host", Value::Text(&vhost.host)),
+            ];
             text += &self.global(Template::HttpsGroupedVhostFrontendAcl, &values)?;
         }
         Ok(text)
@@ -246,7 +256,9 @@ impl MarathonLb {
         let values = OfRule::new(service, rule, &self.haproxy_dir);
         let options = &service.options;
         let before = out.len();
-        let written = self.fragments.write(rule.template, rule.label, Some(options), &values, out);
+        let written = self
+            .fragments
+            .write(rule.template, rule.label, Some(options), &values, out);
         let Err(fault) = written else { return Ok(()) };
         if rule.template == rule.label {
             return Err(fault);
@@ -256,7 +268,8 @@ impl MarathonLb {
             effect: "not used: with maps one rule stands for all services".to_owned(),
             ..fault.of(service).warning()
         });
-        self.fragments.write(rule.template, rule.template, None, &values, out)
+        self.fragments
+            .write(rule.template, rule.template, None, &values, out)
     }
 
     fn sections(&self, service: &Arc<Service>) -> Result<Arc<Sections>, Fault> {
@@ -282,18 +295,30 @@ impl MarathonLb {
         let mut context = Context::new();
         let texts: tera::Map = texts
             .iter()
-            .map(|(name, text)| (tera::value::Key::from(*name), tera::Value::safe_string(text)))
+            .map(|(name, text)| {
+                (
+                    tera::value::Key::from(*name),
+                    tera::Value::safe_string(text),
+                )
+            })
             .collect();
         context.insert_value("text", tera::Value::from(texts));
         if self.engine.is_replaced(template) {
             context.insert("service", &ServiceContext::new(service));
         }
         let text = self.engine.render(template, &context);
-        Ok(text.map_err(|error| Fault::Shape { template, error })?.into())
+        Ok(text
+            .map_err(|error| Fault::Shape { template, error })?
+            .into())
     }
 
     fn userlist(&self, service: &Service) -> Result<Option<Arc<str>>, Fault> {
-        let Some(auth) = service.options.auth.as_ref().filter(|auth| !auth.user.is_empty()) else {
+        let Some(auth) = service
+            .options
+            .auth
+            .as_ref()
+            .filter(|auth| !auth.user.is_empty())
+        else {
             return Ok(None);
         };
         let values = [
@@ -330,7 +355,10 @@ impl MarathonLb {
         Ok([
             ("head", self.text(service, Template::FrontendHead, &values)?),
             ("redirect", redirect),
-            ("glue", self.text(service, Template::FrontendBackendGlue, &[backend])?),
+            (
+                "glue",
+                self.text(service, Template::FrontendBackendGlue, &[backend])?,
+            ),
         ])
     }
 
@@ -361,8 +389,14 @@ impl MarathonLb {
         };
         Ok(vec![
             ("head", self.text(service, Template::BackendHead, &values)?),
-            ("hsts", of_http(Template::BackendHstsOptions, options.use_hsts, &[])?),
-            ("http_options", of_http(Template::BackendHttpOptions, true, &[])?),
+            (
+                "hsts",
+                of_http(Template::BackendHstsOptions, options.use_hsts, &[])?,
+            ),
+            (
+                "http_options",
+                of_http(Template::BackendHttpOptions, true, &[])?,
+            ),
             (
                 "proxypass",
                 of_path(
@@ -381,7 +415,11 @@ impl MarathonLb {
             ),
             (
                 "redir",
-                of_path(Template::HttpBackendRedir, "redirpath", options.redir.as_deref())?,
+                of_path(
+                    Template::HttpBackendRedir,
+                    "redirpath",
+                    options.redir.as_deref(),
+                )?,
             ),
             ("networks_allowed", self.networks_allowed(service)?),
             ("sticky", sticky),
@@ -453,7 +491,12 @@ impl MarathonLb {
                 CheckKind::Http => Template::BackendServerHttpHealthcheckOptions,
                 CheckKind::Tcp => Template::BackendServerTcpHealthcheckOptions,
             };
-            self.write(service, template, &OfCheck::new(check, server.check_port), &mut text)?;
+            self.write(
+                service,
+                template,
+                &OfCheck::new(check, server.check_port),
+                &mut text,
+            )?;
         }
         Ok(text)
     }
@@ -477,13 +520,17 @@ impl MarathonLb {
         out: &mut String,
     ) -> Result<(), Fault> {
         let options: &ServiceOptions = &service.options;
-        self.fragments.write(template, template, Some(options), values, out)
+        self.fragments
+            .write(template, template, Some(options), values, out)
     }
 }
 
 /// `crt A crt B`, in the order given: the first is what clients get that ask for no known host.
 fn crt(certificates: &[Box<str>]) -> String {
-    let each: Vec<String> = certificates.iter().map(|path| format!("crt {path}")).collect();
+    let each: Vec<String> = certificates
+        .iter()
+        .map(|path| format!("crt {path}"))
+        .collect();
     each.join(" ")
 }
 

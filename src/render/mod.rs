@@ -165,13 +165,24 @@ impl Renderer {
 }
 
 fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
-    let Site { dialect, replacements, default_options, sidecar_socket, haproxy_dir, .. } = site;
+    let Site {
+        dialect,
+        replacements,
+        default_options,
+        sidecar_socket,
+        haproxy_dir,
+        ..
+    } = site;
     let beside = match site.set {
         // Nothing of it reaches this set.
         TemplateSet::Bridge => None,
-        TemplateSet::MarathonLb | TemplateSet::Servicerouter => {
-            Some((dialect, replacements, default_options, sidecar_socket, haproxy_dir))
-        }
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter => Some((
+            dialect,
+            replacements,
+            default_options,
+            sidecar_socket,
+            haproxy_dir,
+        )),
     };
     Digest::of(format!("{:?} {beside:?}", engine.fingerprint()).as_bytes())
 }

@@ -53,7 +53,10 @@ fn bridge_renderer(overrides: &[Override]) -> Renderer {
 fn render(renderer: &mut Renderer, proxies: &Proxies) -> (Rendered, Vec<Warning>) {
     let output = renderer.render(proxies).unwrap();
     assert_eq!(output.warnings, []);
-    (output.rendered, output.failed.into_iter().map(Failed::warning).collect())
+    (
+        output.rendered,
+        output.failed.into_iter().map(Failed::warning).collect(),
+    )
 }
 
 #[test]
@@ -141,9 +144,7 @@ fn a_file_replaces_one_template_and_sees_the_public_names() {
 
 #[test]
 fn templates_that_cannot_be_used_are_named() {
-    let unknown = Renderer::new(&site(&[own("liste.cfg", "")]))
-        .err()
-        .unwrap();
+    let unknown = Renderer::new(&site(&[own("liste.cfg", "")])).err().unwrap();
     let text = format!("{unknown:#}");
     assert!(
         text.contains("/t/liste.cfg.tera") && text.contains("listen.cfg.tera"),
@@ -193,7 +194,11 @@ fn a_frame_that_fails_fails_the_whole_and_nothing_is_made_up() {
 
 #[test]
 fn no_template_lets_a_control_character_through() {
-    for set in [TemplateSet::Bridge, TemplateSet::MarathonLb, TemplateSet::Servicerouter] {
+    for set in [
+        TemplateSet::Bridge,
+        TemplateSet::MarathonLb,
+        TemplateSet::Servicerouter,
+    ] {
         for name in template_names(set) {
             let evil_template = own(name, "{{ evil }}");
             let engine = engine::Engine::new(set, &[evil_template]).unwrap();

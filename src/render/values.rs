@@ -75,7 +75,11 @@ impl<'a> OfCheck<'a> {
     /// `port` is the one that is dialled, where it is known.
     pub(super) fn new(check: &'a Check, port: Option<u16>) -> Self {
         let port_options = port.map(|port| format!(" port {port}")).unwrap_or_default();
-        Self { check, port, port_options }
+        Self {
+            check,
+            port,
+            port_options,
+        }
     }
 }
 
@@ -88,7 +92,9 @@ impl Values for OfCheck<'_> {
                 CheckTarget::Index(index) => number(index as u64),
                 _ => Value::None,
             },
-            "healthCheckPort" => self.port.map_or(Value::None, |port| Value::Int(port.into())),
+            "healthCheckPort" => self
+                .port
+                .map_or(Value::None, |port| Value::Int(port.into())),
             "healthCheckProtocol" => Value::Text(protocol(check.protocol)),
             "healthCheckPath" => Value::Text(check.path.as_deref().unwrap_or("/")),
             "healthCheckTimeoutSeconds" => number(check.timeout_seconds),

@@ -1,7 +1,7 @@
 //! `refresh`, and the bash bridge's `refresh_system_haproxy`: one turn.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -43,8 +43,7 @@ pub(super) struct Turn {
 /// Everything that a turn needs, the turn, and what is to be remembered of it. `None` where a
 /// watcher does the work.
 pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
-    let program = program::find(&config.haproxy.program)?;
-    let version = version(config, &program).await?;
+    let (program, version) = haproxy(config).await?;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let _lock = match lock(config, &folder).await? {
         Ok(lock) => lock,
@@ -101,6 +100,25 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         last,
         paused: memory.paused,
     }))
+}
+
+/// Its program and version. Where nothing is to be checked, a host without it is no fault: the file
+/// may be for another.
+async fn haproxy(config: &Config) -> Result<(PathBuf, Version)> {
+    match program::find(&config.haproxy.program) {
+        Err(_) if config.validation.skip => {
+            let version = config
+                .haproxy
+                .version
+                .map_or(Version::NEWEST, Version::from);
+            Ok((config.haproxy.program.clone(), version))
+        }
+        found => {
+            let program = found?;
+            let version = version(config, &program).await?;
+            Ok((program, version))
+        }
+    }
 }
 
 pub(super) async fn version(config: &Config, program: &Path) -> Result<Version> {

@@ -32,7 +32,10 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         haproxy_dir: haproxy_dir(&config.haproxy.config),
         ..Site::new(set, dialect)
     };
-    let options = config.templates.variables.get("HAPROXY_GLOBAL_DEFAULT_OPTIONS");
+    let options = config
+        .templates
+        .variables
+        .get("HAPROXY_GLOBAL_DEFAULT_OPTIONS");
     if let Some(options) = options {
         site.default_options = default_options(options);
     }

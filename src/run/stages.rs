@@ -83,7 +83,11 @@ fn recipe(config: &Config) -> Recipe {
             maps: frontends.maps,
             binds_http_https: frontends.bind_http_https,
             https_by_vhost: frontends.group_https_by_vhost,
-            ssl_certs: frontends.ssl_certs.iter().map(|path| path.as_str().into()).collect(),
+            ssl_certs: frontends
+                .ssl_certs
+                .iter()
+                .map(|path| path.as_str().into())
+                .collect(),
             settles_clashes: !config.validation.skip,
             flavour,
         },

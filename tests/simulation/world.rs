@@ -12,8 +12,8 @@ use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome, load_
 use haproxy_marathon_bridge::cluster::ServingTasks;
 use haproxy_marathon_bridge::config::{Names as NamesWanted, TemplateSet};
 use haproxy_marathon_bridge::cycle::{Recipe, Stages};
-use haproxy_marathon_bridge::haproxy::{Dialect, Version};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, Fault, FaultyDisk, MemoryDisk, PowerCut};
+use haproxy_marathon_bridge::haproxy::{Dialect, Version};
 use haproxy_marathon_bridge::render::{Renderer, Site};
 use haproxy_marathon_bridge::resolve::Resolver;
 use haproxy_marathon_bridge::state::{Folder, Time, Writable};
@@ -336,8 +336,11 @@ impl<'a> World<'a> {
         };
         let dns = SimulatedDns(Rc::clone(&self.outside));
         let renderer = self.renderer.take().unwrap_or_else(|| {
-            Renderer::new(&Site::new(TemplateSet::Bridge, Dialect::of(Version::NEWEST)))
-                .expect("templates that are compiled in are right")
+            Renderer::new(&Site::new(
+                TemplateSet::Bridge,
+                Dialect::of(Version::NEWEST),
+            ))
+            .expect("templates that are compiled in are right")
         });
         Program {
             stages: Stages {

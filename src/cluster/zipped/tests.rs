@@ -61,12 +61,19 @@ fn definitions(ports: &[u32]) -> Option<Vec<PortDefinition>> {
 }
 
 fn discovery(numbers: &[u16]) -> Vec<DiscoveryPort> {
-    let port = |&number: &u16| DiscoveryPort { number, protocol: Protocol::Tcp, name: None };
+    let port = |&number: &u16| DiscoveryPort {
+        number,
+        protocol: Protocol::Tcp,
+        name: None,
+    };
     numbers.iter().map(port).collect()
 }
 
 fn selection(health_check: bool) -> Selection {
-    Selection { health_check, auto_ports: Some(10050..=10100) }
+    Selection {
+        health_check,
+        auto_ports: Some(10050..=10100),
+    }
 }
 
 fn select(app: App, selection: &Selection) -> (String, Vec<Warning>) {
@@ -78,7 +85,12 @@ fn select(app: App, selection: &Selection) -> (String, Vec<Warning>) {
             .iter()
             .map(|e| format!("{}:{}", e.host, e.port))
             .collect();
-        format!("{}:{}={}", port.index, port.service_port, addresses.join(","))
+        format!(
+            "{}:{}={}",
+            port.index,
+            port.service_port,
+            addresses.join(",")
+        )
     };
     let words: Vec<String> = ports.iter().map(word).collect();
     (words.join(" "), warnings)
@@ -92,10 +104,18 @@ fn served(app: App) -> String {
 #[test]
 fn agent_ports_are_paired_by_position_up_to_the_shorter_list() {
     for (service_ports, task_ports, want) in [
-        (&[80, 81][..], &[31000, 31001][..], "0:80=agent:31000 1:81=agent:31001"),
+        (
+            &[80, 81][..],
+            &[31000, 31001][..],
+            "0:80=agent:31000 1:81=agent:31001",
+        ),
         (&[80, 81], &[31000], "0:80=agent:31000 1:81="),
         (&[80], &[31000, 31001], "0:80=agent:31000"),
-        (&[80, 70_000], &[31000, 31001], "0:80=agent:31000 1:70000=agent:31001"),
+        (
+            &[80, 70_000],
+            &[31000, 31001],
+            "0:80=agent:31000 1:70000=agent:31001",
+        ),
     ] {
         let mut app = app(Network::Host);
         app.port_definitions = definitions(service_ports);
@@ -134,8 +154,11 @@ fn a_container_is_dialled_on_its_first_address_and_keeps_the_name_of_its_agent()
     let mut app = app(Network::Container);
     app.port_mappings = vec![mapping(Some(10001), 8080)];
     app.tasks[0].ip_addresses = vec!["fd00::1".parse().unwrap(), "10.0.0.1".parse().unwrap()];
-    let (ports, _) =
-        zipped_service_ports(&[Arc::new(app.clone())], &selection(false), &mut HealthMemory::new(1));
+    let (ports, _) = zipped_service_ports(
+        &[Arc::new(app.clone())],
+        &selection(false),
+        &mut HealthMemory::new(1),
+    );
     assert_eq!(ports[0].endpoints[0].host.name(), Some("agent"));
     assert_eq!(served(app.clone()), "0:10001=[fd00::1]:8080");
     app.discovery_ports = discovery(&[9090]);
@@ -148,14 +171,24 @@ fn containers_without_service_ports_are_given_some() {
     app.discovery_ports = discovery(&[80]);
     app.tasks[0].ip_addresses = vec!["10.0.0.1".parse().unwrap()];
     assert_eq!(served(app.clone()), "0:10065=10.0.0.1:80");
-    let without = Selection { health_check: false, auto_ports: None };
+    let without = Selection {
+        health_check: false,
+        auto_ports: None,
+    };
     assert_eq!(select(app.clone(), &without).0, "");
-    let few = Selection { health_check: false, auto_ports: Some(10..=10) };
+    let few = Selection {
+        health_check: false,
+        auto_ports: Some(10..=10),
+    };
     app.discovery_ports = discovery(&[80, 81]);
     let (served, warnings) = select(app, &few);
     assert_eq!(served, "0:10=10.0.0.1:80");
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].to_string().contains("container port 81"), "{}", warnings[0]);
+    assert!(
+        warnings[0].to_string().contains("container port 81"),
+        "{}",
+        warnings[0]
+    );
 }
 
 #[test]
@@ -164,16 +197,34 @@ fn only_tasks_that_may_serve_count() {
         Dropped, Error, Failed, Finished, Gone, GoneByOperator, Killed, Killing, Lost, Running,
         Staging, Starting, Unheard, Unknown, Unreachable,
     };
-    let may_serve = [None, Some(Running), Some(Lost), Some(Unreachable), Some(Unheard)];
+    let may_serve = [
+        None,
+        Some(Running),
+        Some(Lost),
+        Some(Unreachable),
+        Some(Unheard),
+    ];
     let others = [
-        Staging, Starting, Killing, Finished, Failed, Killed, Error, Dropped, Gone, GoneByOperator,
+        Staging,
+        Starting,
+        Killing,
+        Finished,
+        Failed,
+        Killed,
+        Error,
+        Dropped,
+        Gone,
+        GoneByOperator,
         Unknown,
     ];
     let states = may_serve.map(|state| (state, true)).into_iter();
     for (state, want) in states.chain(others.map(|state| (Some(state), false))) {
         let mut app = app(Network::Host);
         app.port_definitions = definitions(&[80]);
-        app.tasks = vec![Task { state, ..task("t", &[31000]) }];
+        app.tasks = vec![Task {
+            state,
+            ..task("t", &[31000])
+        }];
         assert_eq!(served(app) == "0:80=agent:31000", want, "{state:?}");
     }
 }
@@ -181,7 +232,14 @@ fn only_tasks_that_may_serve_count() {
 #[test]
 fn what_cannot_be_reached_is_left_out_and_named() {
     let lame = [
-        (Network::Host, Task { host: None, ..task("t", &[1]) }, "no host"),
+        (
+            Network::Host,
+            Task {
+                host: None,
+                ..task("t", &[1])
+            },
+            "no host",
+        ),
         (Network::Container, task("t", &[1]), "no address of its own"),
     ];
     for (network, task, found) in lame {
@@ -209,10 +267,16 @@ fn checked(health: Option<&[bool]>) -> App {
         fields: Arc::new(Field::Null),
     }];
     let results = |alive: &[bool]| {
-        let result = |&alive: &bool| HealthResult { alive, consecutive_failures: 0 };
+        let result = |&alive: &bool| HealthResult {
+            alive,
+            consecutive_failures: 0,
+        };
         alive.iter().map(result).collect()
     };
-    app.tasks = vec![Task { health: health.map(results), ..task("t", &[31000]) }];
+    app.tasks = vec![Task {
+        health: health.map(results),
+        ..task("t", &[31000])
+    }];
     app
 }
 

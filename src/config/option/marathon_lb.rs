@@ -157,7 +157,10 @@ pub static MARATHON_LB: &[Definition] = &[
         Takes::One(
             value("SSL_CERTS", Form::Text),
             One(|c, text| {
-                c.frontends.ssl_certs = text.split(',').map(str::to_owned).collect();
+                // An empty list was as good as none.
+                if !text.is_empty() {
+                    c.frontends.ssl_certs = text.split(',').map(str::to_owned).collect();
+                }
                 Ok(())
             }),
         ),

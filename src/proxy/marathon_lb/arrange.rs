@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::clash::{self, Incumbents};
 use super::{
-    APP_MAP, DOMAIN_MAP, Https, Layout, Route, Rows, Rule, Service, Shape, Vhost, cleaned,
-    routes,
+    APP_MAP, DOMAIN_MAP, Https, Layout, Route, Rows, Rule, Service, Shape, Vhost, cleaned, routes,
 };
 use crate::cluster::{AppId, Warning};
 
@@ -39,10 +38,13 @@ pub fn arrange(
     https.sort_by_key(|(weight, ..)| std::cmp::Reverse(*weight));
     let app_ids = app_ids(&services, shape, &mut maps);
     let layout = Layout {
-        http: shape
-            .binds_http_https
-            .then(|| http.into_iter().map(|(_, route)| route).filter(has_rules).collect()),
-        https: match (shape.binds_http_https, shape.https_by_vhost) {
+        http: shape.binds_http_https.then(|| {
+            http.into_iter()
+                .map(|(_, route)| route)
+                .filter(has_rules)
+                .collect()
+        }),
+        https: match (shape.opens_https(), shape.https_by_vhost) {
             (false, _) => Https::Closed,
             (true, false) => Https::Together {
                 certificates: shape.ssl_certs.clone(),
@@ -124,7 +126,10 @@ fn rules(service: &Service, shape: &Shape, lookups: &mut Lookups, maps: &mut Map
     } else {
         routes::http(service)
     };
-    let mut https = HttpsRules { path: routes::https_path(service), hosts: Vec::new() };
+    let mut https = HttpsRules {
+        path: routes::https_path(service),
+        hosts: Vec::new(),
+    };
     for host in &hosts {
         let own = if shape.maps && routes::is_in_map_of_https(service) {
             maps.add(DOMAIN_MAP, host, &service.name);
@@ -143,11 +148,18 @@ fn rules(service: &Service, shape: &Shape, lookups: &mut Lookups, maps: &mut Map
             https.hosts.push(((*host).into(), own));
         }
     }
-    Rules { http, https, weight }
+    Rules {
+        http,
+        https,
+        weight,
+    }
 }
 
 fn route(service: &Arc<Service>, rules: Vec<Rule>) -> Route {
-    Route { service: Arc::clone(service), rules }
+    Route {
+        service: Arc::clone(service),
+        rules,
+    }
 }
 
 fn has_rules(route: &Route) -> bool {
@@ -175,7 +187,9 @@ fn by_vhost(all: &[(i64, &Arc<Service>, HttpsRules)], shape: &Shape) -> Vec<Vhos
         for (host, of_host) in &rules.hosts {
             let vhost = vhosts.entry(host.clone()).or_insert_with(|| open(host));
             let rules: Vec<Rule> = rules.path.iter().chain(of_host).cloned().collect();
-            vhost.routes.extend(Some(route(service, rules)).filter(has_rules));
+            vhost
+                .routes
+                .extend(Some(route(service, rules)).filter(has_rules));
         }
     }
     // In the order of the services, whatever their weight: the first certificate is the default.
@@ -199,7 +213,11 @@ fn by_vhost(all: &[(i64, &Arc<Service>, HttpsRules)], shape: &Shape) -> Vec<Vhos
             vhost.certificates.clone_from(&shape.ssl_certs);
         }
     }
-    vhosts.into_values().collect()
+    // Without any certificate there is nothing that it could be opened with.
+    vhosts
+        .into_values()
+        .filter(|vhost| !vhost.certificates.is_empty())
+        .collect()
 }
 
 fn add_once(list: &mut Vec<Box<str>>, text: Option<&Box<str>>) {

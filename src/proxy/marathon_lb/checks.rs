@@ -37,7 +37,10 @@ pub(super) fn mode_and_check(
     if lent.is_some_and(|check| speaks_http(check.protocol)) {
         mode = Some("http".into());
     }
-    let is_routed = options.vhost.as_deref().is_some_and(|vhost| !vhost.is_empty());
+    let is_routed = options
+        .vhost
+        .as_deref()
+        .is_some_and(|vhost| !vhost.is_empty());
     if is_routed && flavour == Flavour::Servicerouter {
         mode = Some("http".into());
     }
@@ -106,7 +109,9 @@ pub(super) fn check_ports(
 /// As Python indexes a list.
 fn at<'a>(siblings: &[&'a ServicePort], index: i64) -> Option<&'a ServicePort> {
     let index = if index < 0 {
-        siblings.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+        siblings
+            .len()
+            .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
     } else {
         usize::try_from(index).ok()?
     };

@@ -18,7 +18,10 @@ pub(super) fn settle(
 ) -> (Vec<Arc<Service>>, Vec<Warning>) {
     let mut by_port: BTreeMap<u32, Vec<Arc<Service>>> = BTreeMap::new();
     for service in services {
-        by_port.entry(service.owner.service_port).or_default().push(service);
+        by_port
+            .entry(service.owner.service_port)
+            .or_default()
+            .push(service);
     }
     let mut kept = Vec::new();
     let mut warnings = Vec::new();
@@ -49,7 +52,10 @@ fn collide(one: &Service, other: &Service) -> bool {
 }
 
 fn is_any(address: &str) -> bool {
-    matches!(address, "*" | "" | "0.0.0.0" | "::" | "[::]" | "ipv4@" | "ipv6@")
+    matches!(
+        address,
+        "*" | "" | "0.0.0.0" | "::" | "[::]" | "ipv4@" | "ipv6@"
+    )
 }
 
 fn clash(loser: &Service, winner: &Service) -> Warning {

@@ -191,6 +191,15 @@ pub struct Shape {
     pub flavour: Flavour,
 }
 
+impl Shape {
+    /// Whether port 443 is ours. marathon-lb had a certificate in all cases, its predecessor names
+    /// one in a template.
+    fn opens_https(&self) -> bool {
+        let has_certificates = !self.ssl_certs.is_empty() || self.https_by_vhost;
+        self.binds_http_https && (has_certificates || self.flavour == Flavour::Servicerouter)
+    }
+}
+
 /// marathon-lb and its predecessor, where they differ in more than templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
@@ -208,6 +217,12 @@ pub const APP_MAP: &str = "app2backend.map";
 /// As marathon-lb cleans names of rules and servers: letters, digits and `-` stay.
 #[must_use]
 pub fn cleaned(text: &str) -> String {
-    let keep = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let keep = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
     text.chars().map(keep).collect()
 }

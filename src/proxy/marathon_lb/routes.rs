@@ -18,7 +18,10 @@ impl Wish {
         Self {
             path: options.path.as_deref().is_some_and(|path| !path.is_empty()),
             redirect: options.redirect_to_https,
-            auth: options.auth.as_ref().is_some_and(|auth| !auth.realm.is_empty()),
+            auth: options
+                .auth
+                .as_ref()
+                .is_some_and(|auth| !auth.realm.is_empty()),
         }
     }
 }
@@ -50,7 +53,11 @@ pub(super) fn http(service: &Service) -> Vec<Rule> {
             } else if wish.path {
                 all.push(rule(HttpFrontendAclOnlyWithPath, Some(first)));
             }
-            all.extend(hosts.iter().map(|host| rule(HttpFrontendAclOnly, Some(host))));
+            all.extend(
+                hosts
+                    .iter()
+                    .map(|host| rule(HttpFrontendAclOnly, Some(host))),
+            );
             all.push(rule(http_of_several(wish), Some(first)));
             all
         }
@@ -59,12 +66,36 @@ pub(super) fn http(service: &Service) -> Vec<Rule> {
 
 fn http_of_one(wish: Wish) -> &'static [Template] {
     match wish {
-        Wish { path: false, redirect: false, auth: false } => &[HttpFrontendAcl],
-        Wish { path: false, redirect: false, auth: true } => &[HttpFrontendAclWithAuth],
-        Wish { path: false, redirect: true, .. } => &[HttpFrontendAcl, BackendRedirectHttpToHttps],
-        Wish { path: true, redirect: false, auth: false } => &[HttpFrontendAclWithPath],
-        Wish { path: true, redirect: false, auth: true } => &[HttpFrontendAclWithAuthAndPath],
-        Wish { path: true, redirect: true, .. } => &[
+        Wish {
+            path: false,
+            redirect: false,
+            auth: false,
+        } => &[HttpFrontendAcl],
+        Wish {
+            path: false,
+            redirect: false,
+            auth: true,
+        } => &[HttpFrontendAclWithAuth],
+        Wish {
+            path: false,
+            redirect: true,
+            ..
+        } => &[HttpFrontendAcl, BackendRedirectHttpToHttps],
+        Wish {
+            path: true,
+            redirect: false,
+            auth: false,
+        } => &[HttpFrontendAclWithPath],
+        Wish {
+            path: true,
+            redirect: false,
+            auth: true,
+        } => &[HttpFrontendAclWithAuthAndPath],
+        Wish {
+            path: true,
+            redirect: true,
+            ..
+        } => &[
             HttpFrontendAclOnly,
             HttpFrontendAclOnlyWithPath,
             BackendRedirectHttpToHttpsWithPath,
@@ -74,12 +105,36 @@ fn http_of_one(wish: Wish) -> &'static [Template] {
 
 fn http_of_several(wish: Wish) -> Template {
     match wish {
-        Wish { path: true, redirect: true, .. } => BackendRedirectHttpToHttpsWithPath,
-        Wish { path: false, redirect: true, .. } => BackendRedirectHttpToHttps,
-        Wish { path: true, auth: true, .. } => HttpFrontendRoutingOnlyWithPathAndAuth,
-        Wish { path: true, auth: false, .. } => HttpFrontendRoutingOnlyWithPath,
-        Wish { path: false, auth: true, .. } => HttpFrontendRoutingOnlyWithAuth,
-        Wish { path: false, auth: false, .. } => HttpFrontendRoutingOnly,
+        Wish {
+            path: true,
+            redirect: true,
+            ..
+        } => BackendRedirectHttpToHttpsWithPath,
+        Wish {
+            path: false,
+            redirect: true,
+            ..
+        } => BackendRedirectHttpToHttps,
+        Wish {
+            path: true,
+            auth: true,
+            ..
+        } => HttpFrontendRoutingOnlyWithPathAndAuth,
+        Wish {
+            path: true,
+            auth: false,
+            ..
+        } => HttpFrontendRoutingOnlyWithPath,
+        Wish {
+            path: false,
+            auth: true,
+            ..
+        } => HttpFrontendRoutingOnlyWithAuth,
+        Wish {
+            path: false,
+            auth: false,
+            ..
+        } => HttpFrontendRoutingOnly,
     }
 }
 
@@ -94,10 +149,26 @@ pub(super) fn https_path(service: &Service) -> Option<Rule> {
 /// Port 443, what leads to one host.
 pub(super) fn https_host(service: &Service, host: &str) -> Rule {
     let template = match Wish::of(service) {
-        Wish { path: false, auth: false, .. } => HttpsFrontendAcl,
-        Wish { path: false, auth: true, .. } => HttpsFrontendAclWithAuth,
-        Wish { path: true, auth: false, .. } => HttpsFrontendAclWithPath,
-        Wish { path: true, auth: true, .. } => HttpsFrontendAclWithAuthAndPath,
+        Wish {
+            path: false,
+            auth: false,
+            ..
+        } => HttpsFrontendAcl,
+        Wish {
+            path: false,
+            auth: true,
+            ..
+        } => HttpsFrontendAclWithAuth,
+        Wish {
+            path: true,
+            auth: false,
+            ..
+        } => HttpsFrontendAclWithPath,
+        Wish {
+            path: true,
+            auth: true,
+            ..
+        } => HttpsFrontendAclWithAuthAndPath,
     };
     rule(template, Some(host))
 }
@@ -110,24 +181,47 @@ pub(super) fn map_http(service: &Service) -> Rule {
     } else {
         (MapHttpFrontendAcl, HttpFrontendAcl)
     };
-    Rule { template, label, host: None }
+    Rule {
+        template,
+        label,
+        host: None,
+    }
 }
 
 /// The same on port 443.
 pub(super) fn map_https(host: &str) -> Rule {
-    Rule { template: MapHttpsFrontendAcl, label: HttpsFrontendAcl, host: Some(host.into()) }
+    Rule {
+        template: MapHttpsFrontendAcl,
+        label: HttpsFrontendAcl,
+        host: Some(host.into()),
+    }
 }
 
 /// Routing by app id.
 pub(super) fn app_id(maps: bool) -> Rule {
-    let template = if maps { MapHttpFrontendAppidAcl } else { HttpFrontendAppidAcl };
-    Rule { template, label: HttpFrontendAppidAcl, host: None }
+    let template = if maps {
+        MapHttpFrontendAppidAcl
+    } else {
+        HttpFrontendAppidAcl
+    };
+    Rule {
+        template,
+        label: HttpFrontendAppidAcl,
+        host: None,
+    }
 }
 
 fn rules(templates: &[Template], host: &str) -> Vec<Rule> {
-    templates.iter().map(|&template| rule(template, Some(host))).collect()
+    templates
+        .iter()
+        .map(|&template| rule(template, Some(host)))
+        .collect()
 }
 
 fn rule(template: Template, host: Option<&str>) -> Rule {
-    Rule { template, label: template, host: host.map(Into::into) }
+    Rule {
+        template,
+        label: template,
+        host: host.map(Into::into),
+    }
 }

@@ -26,7 +26,12 @@ pub struct Asked<'a> {
 /// The sections of a service port.
 #[must_use]
 pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
-    let Asked { app, port, options, siblings } = asked;
+    let Asked {
+        app,
+        port,
+        options,
+        siblings,
+    } = asked;
     let path = app.id.safe_path();
     let (mode, check) = mode_and_check(app, port.index, options, flavour);
     let endpoints = in_order(&port.endpoints);
@@ -48,13 +53,20 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
         .zip(check_ports)
         .map(|(endpoint, check_port)| server(endpoint, check_port, flavour, &mut ids))
         .collect();
-    let first_host = options.vhosts().first().map(|host| cleaned(host)).unwrap_or_default();
+    let first_host = options
+        .vhosts()
+        .first()
+        .map(|host| cleaned(host))
+        .unwrap_or_default();
     let acl = match flavour {
         Flavour::MarathonLb => format!("{first_host}_{path}"),
         Flavour::Servicerouter => first_host,
     };
     Service {
-        owner: Owner { app: app.id.clone(), service_port: port.service_port },
+        owner: Owner {
+            app: app.id.clone(),
+            service_port: port.service_port,
+        },
         index: port.index,
         name: format!("{path}_{}", port.service_port),
         acl,
@@ -71,13 +83,21 @@ fn in_order(endpoints: &[Endpoint]) -> Vec<&Endpoint> {
     let mut endpoints: Vec<&Endpoint> = endpoints.iter().collect();
     endpoints.sort_by_cached_key(|endpoint| {
         let address = endpoint.host.address();
-        (host_text(endpoint), endpoint.port, address, endpoint.task.clone())
+        (
+            host_text(endpoint),
+            endpoint.port,
+            address,
+            endpoint.task.clone(),
+        )
     });
     endpoints
 }
 
 fn by_number(siblings: &[ServicePort]) -> Vec<&ServicePort> {
-    let mut siblings: Vec<_> = siblings.iter().filter(|s| !s.endpoints.is_empty()).collect();
+    let mut siblings: Vec<_> = siblings
+        .iter()
+        .filter(|s| !s.endpoints.is_empty())
+        .collect();
     siblings.sort_by_key(|sibling| sibling.service_port);
     siblings
 }
@@ -115,5 +135,14 @@ fn server(
             (name.clone(), 0, name)
         }
     };
-    Server { name, host, address, port, id, cookie, check_port, draining: endpoint.draining }
+    Server {
+        name,
+        host,
+        address,
+        port,
+        id,
+        cookie,
+        check_port,
+        draining: endpoint.draining,
+    }
 }

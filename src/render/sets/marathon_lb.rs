@@ -4,7 +4,13 @@ macro_rules! template {
     ($set:literal, $name:literal) => {
         (
             concat!($name, ".cfg"),
-            include_str!(concat!("../../../templates/", $set, "/", $name, ".cfg.tera")),
+            include_str!(concat!(
+                "../../../templates/",
+                $set,
+                "/",
+                $name,
+                ".cfg.tera"
+            )),
         )
     };
 }

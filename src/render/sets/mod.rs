@@ -69,7 +69,10 @@ pub(super) fn templates(
         let own = overrides.iter().find(|file| file.name == name);
         let given = || {
             let parts = built_in(set).iter().rev().copied().flatten();
-            parts.clone().find(|(own, _)| *own == name).map(|(_, text)| *text)
+            parts
+                .clone()
+                .find(|(own, _)| *own == name)
+                .map(|(_, text)| *text)
         };
         own.map(|file| file.text.as_str()).or_else(given)
     };

@@ -1,0 +1,245 @@
+use super::*;
+use crate::cluster::{
+    CheckProtocol, CheckTarget, Field, HealthCheck, HealthResult, Network, TaskState,
+};
+
+fn task(id: &str, alive: Option<bool>) -> Task {
+    let result = |alive| {
+        vec![HealthResult {
+            alive,
+            consecutive_failures: 0,
+        }]
+    };
+    Task {
+        id: id.into(),
+        host: Some("h".into()),
+        ports: vec![1],
+        ip_addresses: Vec::new(),
+        state: Some(TaskState::Running),
+        started: true,
+        version: None,
+        health: alive.map(result),
+        draining: false,
+    }
+}
+
+/// An app of the group `g` with tasks `<id>1`, `<id>2` ….
+fn app(id: &str, count: usize, labels: &[(&str, &str)]) -> App {
+    let mut labels: BTreeMap<Box<str>, Box<str>> = labels
+        .iter()
+        .map(|(name, text)| ((*name).into(), (*text).into()))
+        .collect();
+    labels.insert(GROUP.into(), "g".into());
+    App {
+        id: AppId::new(id),
+        labels,
+        env: BTreeMap::new(),
+        network: Network::Host,
+        network_names: Vec::new(),
+        port_mappings: Vec::new(),
+        port_definitions: None,
+        ports: None,
+        discovery_ports: Vec::new(),
+        health_checks: Vec::new(),
+        instances: count as u64,
+        version: None,
+        last_config_change_at: None,
+        last_scaling_at: None,
+        tasks: (1..=count)
+            .rev()
+            .map(|n| task(&format!("{id}{n}"), None))
+            .collect(),
+    }
+}
+
+fn checked(mut app: App) -> App {
+    app.health_checks = vec![HealthCheck {
+        protocol: CheckProtocol::Http,
+        path: None,
+        target: CheckTarget::Index(0),
+        grace_period_seconds: 0,
+        interval_seconds: 1,
+        timeout_seconds: 1,
+        max_consecutive_failures: 1,
+        fields: Arc::new(Field::Null),
+    }];
+    app
+}
+
+/// `id: tasks`, with a `-` behind those that drain.
+fn merged(apps: Vec<App>) -> (Vec<String>, Vec<Warning>) {
+    let apps: Vec<Arc<App>> = apps.into_iter().map(Arc::new).collect();
+    let (apps, warnings) = merge(&apps);
+    let shown = |app: &Arc<App>| {
+        let task = |t: &Task| format!(" {}{}", t.id, if t.draining { "-" } else { "" });
+        let tasks: String = app.tasks.iter().map(task).collect();
+        format!("{}:{tasks}", app.id)
+    };
+    (apps.iter().map(shown).collect(), warnings)
+}
+
+fn of(apps: Vec<App>) -> String {
+    let (apps, warnings) = merged(apps);
+    assert_eq!(warnings, []);
+    apps.join("; ")
+}
+
+const EARLY: (&str, &str) = (STARTED_AT, "2017-01-01T00:00:00");
+const LATE: (&str, &str) = (STARTED_AT, "2017-01-02T00:00:00.5");
+
+#[test]
+fn apps_alone_stand_first_and_a_group_where_it_first_appeared() {
+    let alone = |id| {
+        let mut app = app(id, 0, &[]);
+        app.labels.clear();
+        app
+    };
+    let mut nameless = app("/n", 0, &[]);
+    nameless.labels.insert(GROUP.into(), "".into());
+    let mut pathed = app("/p", 0, &[]);
+    pathed.labels.insert(GROUP.into(), "/a/g".into());
+    assert_eq!(
+        of(vec![app("/b", 0, &[]), alone("/z"), pathed, nameless]),
+        "/z:; /n:; /g:; /a/g:"
+    );
+}
+
+#[test]
+fn the_earlier_one_is_drained_as_far_as_the_later_one_is_ready() {
+    for apps in [
+        vec![app("b", 2, &[EARLY]), app("g", 2, &[LATE])],
+        vec![app("g", 2, &[LATE]), app("b", 2, &[EARLY])],
+    ] {
+        assert_eq!(of(apps), "/g: b1- b2- g2 g1");
+    }
+    assert_eq!(
+        of(vec![app("b", 3, &[EARLY]), app("g", 1, &[LATE])]),
+        "/g: b1- b2 b3 g1"
+    );
+}
+
+#[test]
+fn without_a_date_an_app_is_old_and_of_equals_the_later_listed_is() {
+    assert_eq!(
+        of(vec![app("b", 1, &[]), app("g", 1, &[LATE])]),
+        "/g: b1- g1"
+    );
+    assert_eq!(
+        of(vec![app("b", 1, &[EARLY]), app("g", 1, &[EARLY])]),
+        "/g: g1- b1"
+    );
+}
+
+#[test]
+fn only_what_exceeds_the_target_is_drained() {
+    let new = |count, target| {
+        app(
+            "g",
+            count,
+            &[LATE, (NEW_INSTANCES, "0"), (TARGET_INSTANCES, target)],
+        )
+    };
+    assert_eq!(
+        of(vec![app("b", 3, &[EARLY]), new(1, "3")]),
+        "/g: b1- b2 b3 g1"
+    );
+    assert_eq!(
+        of(vec![app("b", 4, &[EARLY]), new(2, "6")]),
+        "/g: b1 b2 b3 b4 g2 g1"
+    );
+    assert_eq!(
+        of(vec![app("b", 2, &[EARLY]), new(2, "9")]),
+        "/g: b1 b2 g2 g1"
+    );
+}
+
+#[test]
+fn an_old_app_that_was_scaled_later_is_the_new_one() {
+    let scaled = |mut app: App, at: &str| {
+        app.last_scaling_at = Some(at.into());
+        app
+    };
+    let labels = [(NEW_INSTANCES, "0"), (TARGET_INSTANCES, "2")];
+    let old = app("b", 2, &[EARLY, labels[0], labels[1]]);
+    let new = app("g", 2, &[LATE, labels[0], labels[1]]);
+    let got = of(vec![scaled(old, "2017-08-02"), scaled(new, "2017-08-01")]);
+    assert_eq!(got, "/g: g1- g2- b2 b1");
+}
+
+#[test]
+fn where_health_is_checked_only_living_tasks_are_ready() {
+    let new = |alive: [Option<bool>; 2]| {
+        let mut app = checked(app("g", 2, &[LATE]));
+        app.tasks = vec![task("g1", alive[0]), task("g2", alive[1])];
+        app
+    };
+    let pair = |alive| of(vec![app("b", 2, &[EARLY]), new(alive)]);
+    assert_eq!(pair([Some(true), Some(false)]), "/g: b1- b2 g1 g2");
+    assert_eq!(pair([None, None]), "/g: b1 b2 g1 g2");
+}
+
+#[test]
+fn a_third_app_meets_the_first_two_as_one() {
+    let third = (STARTED_AT, "2017-01-03T00:00:00Z");
+    let apps = vec![
+        app("b", 1, &[EARLY]),
+        app("g", 1, &[LATE]),
+        app("r", 1, &[third]),
+    ];
+    assert_eq!(of(apps), "/g: b1- g1 r1");
+}
+
+#[test]
+fn merging_again_adds_nobody() {
+    let apps = [app("b", 2, &[EARLY]), app("g", 2, &[LATE])].map(Arc::new);
+    let (once, _) = merge(&apps);
+    let (twice, _) = merge(&once);
+    assert_eq!(once, twice);
+}
+
+#[test]
+fn a_label_that_cannot_be_read_drains_nobody_and_is_named() {
+    let bad_date = app("g", 1, &[(STARTED_AT, "yesterday")]);
+    let no_target = app("g", 1, &[LATE, (NEW_INSTANCES, "0")]);
+    let bad_target = app(
+        "g",
+        1,
+        &[LATE, (NEW_INSTANCES, "0"), (TARGET_INSTANCES, "x")],
+    );
+    for (new, told) in [
+        (
+            bad_date,
+            "label `HAPROXY_DEPLOYMENT_STARTED_AT`: found `yesterday`",
+        ),
+        (
+            no_target,
+            "label `HAPROXY_DEPLOYMENT_TARGET_INSTANCES`: found none",
+        ),
+        (
+            bad_target,
+            "label `HAPROXY_DEPLOYMENT_TARGET_INSTANCES`: found `x`",
+        ),
+    ] {
+        let (apps, warnings) = merged(vec![app("b", 2, &[EARLY]), new]);
+        assert_eq!(apps, ["/g: b1 b2 g1"]);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].to_string().contains(told), "{}", warnings[0]);
+    }
+}
+
+#[test]
+fn dates_are_rfc_3339_or_iso_in_utc_and_nothing_else() {
+    let utc = date("2015-10-06T10:08:28.123456").unwrap();
+    assert_eq!(date("2015-10-06T10:08:28.123456Z"), Some(utc));
+    assert_eq!(date("2015-10-06T12:08:28.123456+02:00"), Some(utc));
+    assert_eq!(date("2015-10-06 10:08:28.123456"), Some(utc));
+    for text in [
+        "",
+        "2015-10-06",
+        "Oct 6 2015",
+        "20151006T100828",
+        "2015-13-06T10:08:28",
+    ] {
+        assert_eq!(date(text), None, "{text}");
+    }
+}
