@@ -169,7 +169,16 @@ pub struct Report {
     /// empty, and the warnings are those of the turn before.
     pub as_before: bool,
     /// The answer, where HAProxy was brought to all of it: worth keeping for bad times.
-    pub good_answer: Option<Box<str>>,
+    pub good_answer: Option<GoodAnswer>,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct GoodAnswer {
+    /// All of it.
+    pub text: String,
+    /// Stands for it; to make another of a large answer costs milliseconds.
+    pub digest: Digest,
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -373,18 +382,25 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let resolver = self.resolver.as_ref();
         let uses_names = resolver.is_some_and(|(resolver, _)| resolver.uses_names());
         let is_whole = plan.held.is_none() && plan.refused.is_empty();
-        memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
-            answer: Digest::of(body.as_bytes()),
-            decisions: self.decisions,
-            cfg_hash: Digest::of(plan.files.cfg.as_bytes()),
-        });
+        let is_known = outcome.is_settled() && is_whole && !uses_names;
         let is_news = is_in_place && outcome != Outcome::Unchanged;
         let keep = is_news && is_whole && plan.draft.wanted.is_labelled();
+        let digest = (is_known || keep).then(|| Digest::of(body.as_bytes()));
+        memory.seen = digest.filter(|_| is_known).map(|answer| Seen {
+            answer,
+            decisions: self.decisions,
+            cfg_hash: match &memory.applied {
+                Some(applied) => applied.cfg_hash,
+                None => Digest::of(plan.files.cfg.as_bytes()),
+            },
+        });
         Ok(Report {
             plan,
             outcome,
             as_before: false,
-            good_answer: keep.then(|| body.into()),
+            good_answer: digest
+                .filter(|_| keep)
+                .map(|digest| GoodAnswer { text: body, digest }),
         })
     }
 

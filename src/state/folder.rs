@@ -233,8 +233,14 @@ impl Writable {
 
     /// Saves Marathon's answer if it differs from the one that this run saved before. Returns a
     /// warning as [`Writable::save`] does.
-    pub fn save_snapshot(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Option<String> {
-        let digest = Digest::of(bytes);
+    ///
+    /// `digest` is that of `bytes`.
+    pub fn save_snapshot(
+        &mut self,
+        disk: &dyn Disk,
+        bytes: &[u8],
+        digest: Digest,
+    ) -> Option<String> {
         if self.snapshot == Some(digest) {
             return None;
         }
