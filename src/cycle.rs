@@ -25,7 +25,7 @@ pub trait Source {
     /// The whole cluster as it is now.
     fn fetch(&mut self) -> impl Future<Output = Result<Answer>>;
 
-    /// From now on an answer with this digest, and no other, may be [`Cluster::AsBefore`].
+    /// From now on an answer with this essence, and no other, may be [`Cluster::AsBefore`].
     fn recognise(&mut self, known: Option<Digest>);
 }
 
@@ -111,9 +111,33 @@ pub struct Report {
     pub plan: Plan,
     /// What came of it.
     pub outcome: Outcome,
-    /// Whether the answer was that of the turn before, so that nothing was built: the plan is
-    /// empty, and the warnings are those of the turn before.
+    /// Whether the answer asked for the same as the turn before, so that nothing was built: the
+    /// plan is empty, and the warnings are those of the turn before.
     pub as_before: bool,
+}
+
+impl Report {
+    fn as_before(from: String) -> Self {
+        Self {
+            plan: Plan::as_before(from),
+            outcome: Outcome::Unchanged,
+            as_before: true,
+        }
+    }
+}
+
+/// What an answer asks for, and what was left out of it.
+struct Asked {
+    ports: Vec<ServicePort>,
+    warnings: Vec<Warning>,
+    from: String,
+}
+
+impl Asked {
+    /// Equal where the same files would be made beside the same memory.
+    fn digest(&self) -> Digest {
+        Digest::of_value(&(&self.ports, &self.warnings))
+    }
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -143,22 +167,37 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
     ) -> Result<Plan> {
         let answer = self.source.fetch().await?;
-        self.plan_for(answer, installed, behind, memory, now).await
+        let asked = self.asked(answer).await;
+        self.plan_for(asked, installed, behind, memory, now)
     }
 
-    async fn plan_for(
-        &mut self,
-        answer: Answer,
-        installed: Option<&str>,
-        behind: Option<&str>,
-        memory: &mut State,
-        now: Time,
-    ) -> Result<Plan> {
+    /// What of an answer can reach the files.
+    async fn asked(&mut self, answer: Answer) -> Asked {
         let mut warnings = answer.warnings;
         let mut ports = self.ports_of(answer.cluster, &mut warnings);
         if let Some((resolver, names)) = &mut self.resolver {
             warnings.extend(resolver.resolve(&mut ports, *names).await);
         }
+        Asked {
+            ports,
+            warnings,
+            from: answer.from,
+        }
+    }
+
+    fn plan_for(
+        &mut self,
+        asked: Asked,
+        installed: Option<&str>,
+        behind: Option<&str>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
+        let Asked {
+            ports,
+            mut warnings,
+            from,
+        } = asked;
         let own = self.renderer.header()?;
         let served = |text| guard::served(text, &own);
         let served = guard::with_those_behind(
@@ -189,7 +228,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             change,
             warnings,
             held,
-            from: answer.from,
+            from,
         })
     }
 
@@ -259,23 +298,25 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
         let known = self.recognisable(host, memory)?;
-        self.source.recognise(known);
+        self.source.recognise(known.map(|seen| seen.answer));
         let answer = self.source.fetch().await?;
         memory.last_good_marathon = Some(answer.from.clone());
         if let Cluster::AsBefore = answer.cluster {
-            let (plan, outcome) = (Plan::as_before(answer.from), Outcome::Unchanged);
-            return Ok(Report {
-                plan,
-                outcome,
-                as_before: true,
-            });
+            return Ok(Report::as_before(answer.from));
         }
-        let read = Digest::of(answer.body.as_bytes());
+        let essence = answer.essence;
+        let asked = self.asked(answer).await;
+        let digest = asked.digest();
+        if let Some(seen) = known.filter(|seen| seen.asked == Some(digest)) {
+            memory.seen = Some(Seen {
+                answer: essence,
+                ..seen
+            });
+            return Ok(Report::as_before(asked.from));
+        }
         let installed = host.installed_cfg()?;
         let behind = host.cfg_behind(installed.as_deref(), memory);
-        let plan = self
-            .plan_for(answer, installed.as_deref(), behind.as_deref(), memory, now)
-            .await?;
+        let plan = self.plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)?;
         let outcome = match memory.paused {
             Some(_) => host.leave(&plan.files, memory)?,
             None => host.bring_to(&plan.files, memory, now, remember).await?,
@@ -293,7 +334,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let uses_names = resolver.is_some_and(|(resolver, _)| resolver.uses_names());
         let settled = outcome.is_settled() && plan.held.is_none() && !uses_names;
         memory.seen = settled.then(|| Seen {
-            answer: read,
+            answer: essence,
+            asked: Some(digest),
             decisions: self.decisions,
             cfg_hash: Digest::of(plan.files.cfg.as_bytes()),
         });
@@ -304,12 +346,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         })
     }
 
-    /// The answer that would leave everything as it is. There is none while anything is open.
+    /// What would leave everything as it is. There is nothing while anything is open.
     fn recognisable<B: Balancer>(
         &self,
         host: &Host<'_, B>,
         memory: &State,
-    ) -> Result<Option<Digest>> {
+    ) -> Result<Option<Seen>> {
         let Some(seen) = memory.seen.filter(|seen| seen.decisions == self.decisions) else {
             return Ok(None);
         };
@@ -317,7 +359,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let open = applied != Some(seen.cfg_hash)
             || memory.paused.is_some()
             || memory.guard != GuardMemory::default();
-        Ok((!open && host.is_settled(memory)?).then_some(seen.answer))
+        Ok((!open && host.is_settled(memory)?).then_some(seen))
     }
 }
 
