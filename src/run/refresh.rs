@@ -97,7 +97,7 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     remember(&memory);
     let mut report = result?;
     if let Some(answer) = report.good_answer.take()
-        && let Some(warning) = store.save_snapshot(&OsDisk, answer.text.as_bytes(), answer.digest)
+        && let Some(warning) = store.save_snapshot(&OsDisk, answer.text.as_bytes(), answer.essence)
     {
         warn!("{warning}");
     }

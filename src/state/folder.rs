@@ -234,20 +234,20 @@ impl Writable {
     /// Saves Marathon's answer if it differs from the one that this run saved before. Returns a
     /// warning as [`Writable::save`] does.
     ///
-    /// `digest` is that of `bytes`.
+    /// Answers with one `essence` need not both be saved.
     pub fn save_snapshot(
         &mut self,
         disk: &dyn Disk,
         bytes: &[u8],
-        digest: Digest,
+        essence: Digest,
     ) -> Option<String> {
-        if self.snapshot == Some(digest) {
+        if self.snapshot == Some(essence) {
             return None;
         }
         let replaced = self
             .make(disk)
             .and_then(|()| disk::replace(disk, &self.folder.snapshot_path(), bytes, FILE_MODE));
-        self.snapshot = replaced.is_ok().then_some(digest);
+        self.snapshot = replaced.is_ok().then_some(essence);
         self.complain(replaced)
     }
 

@@ -49,6 +49,7 @@ fn full() -> State {
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
         seen: Some(Seen {
             answer: digest,
+            asked: Some(digest),
             decisions: digest,
             cfg_hash: digest,
         }),
