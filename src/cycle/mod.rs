@@ -59,7 +59,16 @@ pub struct Report {
     /// plan is empty, and the warnings are those of the turn before.
     pub as_before: bool,
     /// The answer, where HAProxy was brought to all of it: worth keeping for bad times.
-    pub good_answer: Option<Box<str>>,
+    pub good_answer: Option<GoodAnswer>,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct GoodAnswer {
+    /// All of it.
+    pub text: String,
+    /// As in [`Answer`](crate::marathon::Answer).
+    pub essence: Digest,
 }
 
 impl Report {
@@ -126,7 +135,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             answer: essence,
             asked: digest,
             decisions: self.decisions,
-            cfg_hash: Digest::of(plan.files.cfg.as_bytes()),
+            cfg_hash: match &memory.applied {
+                Some(applied) => applied.cfg_hash,
+                None => Digest::of(plan.files.cfg.as_bytes()),
+            },
         });
         let is_news = is_in_place && outcome != Outcome::Unchanged;
         let keep = is_news && is_whole && plan.draft.wanted.is_labelled();
@@ -134,7 +146,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan,
             outcome,
             as_before: false,
-            good_answer: keep.then(|| body.into()),
+            good_answer: keep.then_some(GoodAnswer {
+                text: body,
+                essence,
+            }),
         })
     }
 

@@ -13,6 +13,7 @@ mod fragments;
 pub mod format;
 mod marathon_lb;
 mod sets;
+mod shape;
 mod values;
 
 use anyhow::Result;
