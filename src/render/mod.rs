@@ -74,7 +74,7 @@ pub struct Renderer {
 }
 
 enum Set {
-    Bridge(bridge::Bridge),
+    Bridge(Box<bridge::Bridge>),
     MarathonLb(Box<marathon_lb::MarathonLb>),
 }
 
@@ -128,7 +128,7 @@ impl Renderer {
         let engine = engine::Engine::new(site.set, &site.overrides)?;
         let fingerprint = fingerprint(&engine, site);
         let set = match site.set {
-            TemplateSet::Bridge => Set::Bridge(bridge::Bridge::new(engine)),
+            TemplateSet::Bridge => Set::Bridge(Box::new(bridge::Bridge::new(engine))),
             TemplateSet::MarathonLb | TemplateSet::Servicerouter => {
                 Set::MarathonLb(Box::new(marathon_lb::MarathonLb::new(engine, site)?))
             }
