@@ -27,6 +27,7 @@ use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::disk::Digest;
 use crate::haproxy::Dialect;
+use crate::labels::Template;
 use crate::proxy::{Owner, Proxies};
 
 /// All that reaches the text beside the cluster.
@@ -65,6 +66,23 @@ impl Site {
             haproxy_dir: "/etc/haproxy".to_owned(),
         }
     }
+}
+
+/// What each of marathon-lb's templates says when nobody replaced it, in the language of
+/// replacements.
+///
+/// # Errors
+/// A template that cannot be rendered.
+pub fn default_texts(site: &Site) -> Result<Vec<(Template, String)>> {
+    let engine = engine::Engine::new(site.set, &site.overrides)?;
+    let dialect = context::DialectContext::new(site);
+    let text = |&template: &Template| {
+        Ok((
+            template,
+            fragments::default_text(&engine, &dialect, template)?,
+        ))
+    };
+    Template::ALL.iter().map(text).collect()
 }
 
 /// The templates of one set, compiled, and what they last made.
