@@ -186,7 +186,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 match self.last_good_apps() {
                     None => keeps_all = true,
                     Some(last) => {
-                        let apps = guard::with_lost_apps(wanted.apps, &last);
+                        let apps = guard::with_lost_apps(&wanted.apps, &last);
                         warnings.clear();
                         wanted = self.recipe.select_apps(&apps, &mut warnings);
                         self.resolve(&mut wanted, &mut warnings).await;

@@ -15,7 +15,7 @@ use crate::labels::{self, ServiceOptions, Settings};
 use crate::marathon::Cluster;
 use crate::proxy::marathon_lb::{self, Asked, Service, Shape};
 use crate::proxy::{Owner, Proxies, bridge};
-use crate::render::{Rendered, Renderer};
+use crate::render::{Failed, Rendered, Renderer};
 
 /// Which rules lead from apps to sections.
 #[derive(Debug)]
@@ -238,7 +238,7 @@ fn build_bridge<'p>(
     let output = renderer
         .render(&proxies)
         .context("the templates cannot be rendered")?;
-    warnings.extend(output.failed.into_iter().map(|failed| failed.warning()));
+    warnings.extend(output.failed.into_iter().map(Failed::warning));
     Ok(Built {
         files: FileSet {
             cfg: output.rendered.text(),

@@ -34,7 +34,7 @@ pub(super) fn essence(body: &str) -> Digest {
             body,
             at: start + RESULTS.len(),
         };
-        while let Some((from, to)) = times.next() {
+        for (from, to) in times.by_ref() {
             digesting.add(&body[done..from]);
             done = to;
         }

@@ -49,7 +49,7 @@ impl ServerIds {
             if id > 0 && self.0.insert(id) {
                 return id;
             }
-            if self.0.len() + 1 >= IDS as usize {
+            if self.0.len() as u64 + 1 >= IDS {
                 // All are in use; HAProxy refuses the file, whatever is said here.
                 return id;
             }

@@ -228,7 +228,10 @@ impl MarathonLb {
 
     fn vhost(&self, vhost: &Vhost) -> Result<String> {
         let name = ("name", Value::Text(&vhost.name));
-        let mut text = self.global(Template::HttpsGroupedVhostBackendHead, &[name.clone()])?;
+        let mut text = self.global(
+            Template::HttpsGroupedVhostBackendHead,
+            std::slice::from_ref(&name),
+        )?;
         let certificates = crt(&vhost.certificates);
         // Each with a blank before it, and parted by another.
         let options: Vec<String> = vhost.bind_options.iter().map(|o| format!(" {o}")).collect();

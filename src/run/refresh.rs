@@ -168,7 +168,11 @@ fn tell_warnings(report: &Report, last: Option<&LastTurn>) {
 
 fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
     let file = config.haproxy.config.display();
-    let change = &report.plan.change;
+    let change = match &report.plan.change {
+        // Where something was installed.
+        Change::Nothing => "maps changed".to_owned(),
+        change => change.to_string(),
+    };
     let held = report.plan.held.as_ref();
     if let Some(held) = held {
         warn!("{held}");

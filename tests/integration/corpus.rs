@@ -80,8 +80,8 @@ fn is_kept(case: &Path, maps: bool) -> bool {
 
 fn compare(case: &Path, maps: bool) -> Result<(), String> {
     let about: Value = serde_json::from_slice(&fs::read(case.join("case.json")).unwrap()).unwrap();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let flags = about["args"].as_array().unwrap().iter().map(text);
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let flags = about["args"].as_array().unwrap().iter().map(word);
     let all = [
         "marathon-lb",
         "--skip-validation",
@@ -106,10 +106,10 @@ fn compare(case: &Path, maps: bool) -> Result<(), String> {
         .chain(flags);
     test = test.args(args.chain(maps.then(|| "--haproxy-map".to_owned())));
     for (name, value) in about["env"].as_object().into_iter().flatten() {
-        test = test.env(name, text(value));
+        test = test.env(name, word(value));
     }
     for (name, value) in about["templates"].as_object().into_iter().flatten() {
-        test = test.file(&format!("templates/{name}"), text(value));
+        test = test.file(&format!("templates/{name}"), word(value));
     }
     let done = test.run();
     if !done.status.success() {

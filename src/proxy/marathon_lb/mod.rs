@@ -176,6 +176,7 @@ pub struct Layout {
 
 /// What follows from options for the whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Shape {
     /// Whether hosts and app ids are looked up in map files.
     pub maps: bool,
