@@ -107,8 +107,8 @@ fn outputs(case: &Path) -> Vec<(String, String)> {
     for entry in fs::read_dir(case.join("templates")).into_iter().flatten() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let text = with_certificate(&fs::read_to_string(&path).unwrap());
-        test = test.file(&format!("templates/{name}"), text);
+        let template = with_certificate(&fs::read_to_string(&path).unwrap());
+        test = test.file(&format!("templates/{name}"), template);
     }
     installed(test, args)
 }

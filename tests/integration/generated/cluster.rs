@@ -90,7 +90,7 @@ impl Writer<'_> {
         }
         let checks = self.checks(ports.len());
         if self.random.percent(85) {
-            return vec![self.app(&id, form, &ports, labels, &checks)];
+            return vec![self.app(&id, form, &ports, &labels, &checks)];
         }
         labels.insert("HAPROXY_DEPLOYMENT_GROUP".into(), json!(id));
         let both_count = self.random.percent(60);
@@ -107,7 +107,7 @@ impl Writer<'_> {
                 label("NEW_INSTANCES", "0");
                 label("TARGET_INSTANCES", "4");
             }
-            self.app(&format!("{id}-{name}"), form, &ports, labels, &checks)
+            self.app(&format!("{id}-{name}"), form, &ports, &labels, &checks)
         };
         vec![colour("blue", started[0]), colour("green", started[1])]
     }
@@ -288,7 +288,7 @@ impl Writer<'_> {
         id: &str,
         form: Form,
         ports: &[u16],
-        labels: Map<String, Value>,
+        labels: &Map<String, Value>,
         checks: &[Value],
     ) -> Value {
         let count = self.random.pick(&[0, 1, 1, 2, 2, 3, 4]);

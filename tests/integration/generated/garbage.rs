@@ -93,7 +93,7 @@ pub(crate) fn generate(random: &mut Random, in_texts: bool) -> Vec<Value> {
                 json!(format!("good-{number}.example.com")),
             );
         } else {
-            for _ in 0..1 + random.below(5) {
+            for _ in 0..=random.below(5) {
                 let name = if in_texts && random.percent(30) {
                     random.pick(&TEMPLATES)
                 } else {

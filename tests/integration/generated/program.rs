@@ -26,6 +26,7 @@ pub(crate) const MAPS: &str = "/nonexistent/maps";
 
 /// Flags of the command line.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Flags {
     pub(crate) maps: bool,
     pub(crate) grouped: bool,
