@@ -6,6 +6,7 @@
 
 mod cluster;
 mod generate;
+mod labelled;
 mod stages;
 mod unchanged;
 
@@ -17,6 +18,7 @@ fn main() {
     stages::measure(&[100, 1_000, 5_000, 10_000]);
     let mut kept = generate::measure(5_000);
     kept &= unchanged::measure(5_000);
+    kept &= labelled::measure(10_000);
     if assert && !kept {
         eprintln!("a promise is broken");
         std::process::exit(1);

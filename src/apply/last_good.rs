@@ -44,9 +44,30 @@ struct Kept {
     digest: Digest,
 }
 
+/// What stands for the contents of a set; of large files it is made once.
+#[derive(Debug)]
+pub(super) struct Marks {
+    pub(super) cfg: Digest,
+    pub(super) maps: BTreeMap<String, Digest>,
+    /// As `haproxy::structure_hash` has it.
+    pub(super) structure: String,
+}
+
+impl Marks {
+    pub(super) fn of(files: &FileSet) -> Self {
+        let maps = files.maps.iter();
+        Self {
+            cfg: Digest::of(files.cfg.as_bytes()),
+            maps: maps
+                .map(|(name, text)| (name.clone(), Digest::of(text.as_bytes())))
+                .collect(),
+            structure: structure_hash(&files.cfg),
+        }
+    }
+}
+
 impl Kept {
-    fn of(name: &str, text: &str) -> Self {
-        let digest = Digest::of(text.as_bytes());
+    fn of(name: &str, digest: Digest) -> Self {
         Self {
             file: format!("{name}-{}", digest.short(16)),
             digest,
@@ -55,15 +76,15 @@ impl Kept {
 }
 
 impl GoodSet {
-    fn of(at: &Installation, files: &FileSet, proved_at: Time) -> Self {
+    fn of(at: &Installation, marks: &Marks, proved_at: Time) -> Self {
         let cfg = at.cfg.file_name().unwrap_or_default().to_string_lossy();
-        let maps = files.maps.iter();
+        let maps = marks.maps.iter();
         Self {
             proved_at,
-            structure: structure_hash(&files.cfg),
-            cfg: Kept::of(&cfg, &files.cfg),
+            structure: marks.structure.clone(),
+            cfg: Kept::of(&cfg, marks.cfg),
             maps: maps
-                .map(|(name, text)| (name.clone(), Kept::of(name, text)))
+                .map(|(name, &digest)| (name.clone(), Kept::of(name, digest)))
                 .collect(),
         }
     }
@@ -195,10 +216,21 @@ pub fn keep_last_good(
     files: &FileSet,
     now: Time,
 ) -> Result<(), DiskError> {
+    keep_marked(disk, at, files, &Marks::of(files), now)
+}
+
+/// The same for files whose `marks` are known.
+pub(super) fn keep_marked(
+    disk: &dyn Disk,
+    at: &Installation,
+    files: &FileSet,
+    marks: &Marks,
+    now: Time,
+) -> Result<(), DiskError> {
     let Some(folder) = folder(at) else {
         return Ok(());
     };
-    let new = GoodSet::of(at, files, now);
+    let new = GoodSet::of(at, marks, now);
     let kept = List::read(disk, &folder)?;
     if kept.first().is_some_and(|last| last.has_files_of(&new)) {
         return remove_others(disk, &folder, &kept);
@@ -331,7 +363,8 @@ mod tests {
             cfg,
             maps: BTreeMap::new(),
         };
-        GoodSet::of(&Installation::new(Path::new("/c"), None), &files, at(0))
+        let marks = Marks::of(&files);
+        GoodSet::of(&Installation::new(Path::new("/c"), None), &marks, at(0))
     }
 
     /// Sets kept one after the other, as structure and servers.

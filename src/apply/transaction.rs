@@ -11,15 +11,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tracing::warn;
 
-use super::last_good::is_kept;
+use super::last_good::{Marks, is_kept, keep_marked};
 use super::reload::{Reloaded, Verified};
 use super::validate::{CheckMessage, Verdict};
 use super::{
-    Balancer, FileSet, Installation, Recovered, good_sets, install, keep_last_good, load_last_good,
-    recover, restore_last_good,
+    Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, recover,
+    restore_last_good,
 };
 use crate::disk::{Digest, Disk};
-use crate::haproxy::structure_hash;
 use crate::state::{Applied, Pending, State, Time};
 
 /// How a transaction ended. The installed files are a set that HAProxy accepts in every case.
@@ -169,7 +168,7 @@ impl<B: Balancer> Host<'_, B> {
         let same = before.as_ref() == Some(wanted);
         if same && !finished && self.is_proved(wanted, memory) {
             // Nothing is done here unless the disk was full when they were proved.
-            self.keep(wanted, now);
+            self.keep(wanted, &wish.marks, now);
             if !self.is_gone(memory) {
                 return Ok(Outcome::Unchanged);
             }
@@ -192,7 +191,7 @@ impl<B: Balancer> Host<'_, B> {
             if let Some(before) = before.as_ref().filter(|_| memory.applied.is_none())
                 && good_sets(self.disk, self.at).is_ok_and(|sets| sets.is_empty())
             {
-                self.keep(before, now);
+                self.keep(before, &Marks::of(before), now);
             }
             // A kill between the installation and the reload must not look like a success.
             memory.pending = Some(wish.pending(memory, "it was not tried yet", Duration::ZERO));
@@ -206,12 +205,12 @@ impl<B: Balancer> Host<'_, B> {
         match self.balancer.reload(wanted, self.at).await {
             Ok(Reloaded::NotRunning) => {
                 wish.proved(memory, &Reloaded::NotRunning);
-                self.keep(wanted, now);
+                self.keep(wanted, &wish.marks, now);
                 Ok(Outcome::NotRunning)
             }
             Ok(reloaded) => {
                 wish.proved(memory, &reloaded);
-                self.keep(wanted, now);
+                self.keep(wanted, &wish.marks, now);
                 let (how, _) = described(&reloaded);
                 Ok(Outcome::Applied { how })
             }
@@ -254,8 +253,8 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// Keeps files that HAProxy runs, or will read when it starts.
-    fn keep(&self, good: &FileSet, now: Time) {
-        if let Err(error) = keep_last_good(self.disk, self.at, good, now) {
+    fn keep(&self, good: &FileSet, marks: &Marks, now: Time) {
+        if let Err(error) = keep_marked(self.disk, self.at, good, marks, now) {
             warn!("the good files cannot be kept for later: {error}");
         }
     }
@@ -388,7 +387,7 @@ fn pause(attempts: u32) -> Duration {
 /// What is wanted now, beside what is remembered.
 struct Wish<'a> {
     files: &'a FileSet,
-    cfg_hash: Digest,
+    marks: Marks,
     now: Time,
 }
 
@@ -396,7 +395,7 @@ impl<'a> Wish<'a> {
     fn new(files: &'a FileSet, now: Time) -> Self {
         Self {
             files,
-            cfg_hash: Digest::of(files.cfg.as_bytes()),
+            marks: Marks::of(files),
             now,
         }
     }
@@ -417,7 +416,7 @@ impl<'a> Wish<'a> {
         let same = memory
             .pending
             .as_ref()
-            .filter(|pending| pending.cfg_hash == self.cfg_hash);
+            .filter(|pending| pending.cfg_hash == self.marks.cfg);
         same.map_or(0, |pending| pending.attempts)
     }
 
@@ -426,7 +425,7 @@ impl<'a> Wish<'a> {
         let pending = memory
             .pending
             .as_ref()
-            .filter(|p| p.cfg_hash == self.cfg_hash)?;
+            .filter(|p| p.cfg_hash == self.marks.cfg)?;
         let too_soon =
             self.now < pending.next_try_at && pending.next_try_at <= self.now.after(LONGEST_PAUSE);
         too_soon.then(|| Outcome::Waiting {
@@ -438,7 +437,7 @@ impl<'a> Wish<'a> {
 
     fn pending(&self, memory: &State, error: &str, pause: Duration) -> Pending {
         Pending {
-            cfg_hash: self.cfg_hash,
+            cfg_hash: self.marks.cfg,
             attempts: self.attempts(memory),
             last_error: error.to_owned(),
             next_try_at: self.now.after(pause),
@@ -450,9 +449,9 @@ impl<'a> Wish<'a> {
         let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
         memory.pending = None;
         memory.applied = Some(Applied {
-            cfg_hash: self.cfg_hash,
-            map_hashes: map_hashes(self.files),
-            structure_hash: Some(structure_hash(&self.files.cfg)),
+            cfg_hash: self.marks.cfg,
+            map_hashes: self.marks.maps.clone(),
+            structure_hash: Some(self.marks.structure.clone()),
             at: self.now,
             how,
             unproved,

@@ -1,7 +1,7 @@
 //! Two apps of one deployment become one: the older is drained while the newer takes over
 //! (marathon-lb 1.15, "Blue/green merge").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,43 +19,60 @@ const TARGET_INSTANCES: &str = "HAPROXY_DEPLOYMENT_TARGET_INSTANCES";
 /// groups appear.
 ///
 /// Where a label of a pair cannot be read, nobody is drained: both serve, under the definition of
-/// the one that is listed first.
+/// the one that is listed first. A group that bears the id of an app is left out: their sections
+/// would have one name.
 #[must_use]
 pub fn merge(apps: &[Arc<App>]) -> (Vec<Arc<App>>, Vec<Warning>) {
-    let mut alone = Vec::with_capacity(apps.len());
+    let mut merged = Vec::with_capacity(apps.len());
     let mut groups: Vec<App> = Vec::new();
     let mut positions: BTreeMap<AppId, usize> = BTreeMap::new();
     let mut warnings = Vec::new();
     for app in apps {
-        let Some(group) = app.labels.get(GROUP).filter(|group| !group.is_empty()) else {
-            alone.push(Arc::clone(app));
+        let Some(group) = app.labels.get(GROUP) else {
+            merged.push(Arc::clone(app));
             continue;
         };
+        if group.is_empty() {
+            warnings.push(nameless(app));
+            merged.push(Arc::clone(app));
+            continue;
+        }
         let id = AppId::new(group);
-        let app = App {
-            id: id.clone(),
-            ..App::clone(app)
-        };
         match positions.get(&id) {
             None => {
-                positions.insert(id, groups.len());
-                groups.push(app);
+                positions.insert(id.clone(), groups.len());
+                groups.push(App {
+                    id,
+                    ..App::clone(app)
+                });
             }
-            Some(&at) => groups[at] = pair(&groups[at], &app, &mut warnings),
+            Some(&at) => groups[at] = pair(&groups[at], app, &mut warnings),
         }
     }
-    alone.extend(groups.into_iter().map(Arc::new));
-    (alone, warnings)
+    let alone: BTreeSet<AppId> = merged.iter().map(|app| app.id.clone()).collect();
+    for group in groups {
+        if alone.contains(&group.id) {
+            warnings.push(taken(&group));
+        } else {
+            merged.push(Arc::new(group));
+        }
+    }
+    (merged, warnings)
 }
 
-/// `first` is listed before `second`.
+/// `first` is listed before `second`, or is what came of earlier ones, and bears the id of the
+/// group.
 fn pair(first: &App, second: &App, warnings: &mut Vec<Warning>) -> App {
-    match roles(first, second) {
+    let merged = match roles(first, second) {
         Ok(roles) => drained(&roles, !second.health_checks.is_empty()),
         Err(warning) => {
             warnings.push(warning);
             joined(first, sorted(&first.tasks), second)
         }
+    };
+    App {
+        id: first.id.clone(),
+        ..merged
     }
 }
 
@@ -147,7 +164,8 @@ fn date(text: &str) -> Option<Timestamp> {
         .as_bytes()
         .get(10)
         .is_some_and(|byte| matches!(byte, b'T' | b't' | b' '));
-    if !is_iso {
+    // A zone by name is neither.
+    if !is_iso || text.contains('[') {
         return None;
     }
     let with_zone = text.parse::<Timestamp>().ok();
@@ -159,7 +177,8 @@ fn date(text: &str) -> Option<Timestamp> {
 
 fn target(app: &App) -> Result<i64, Warning> {
     let text = app.labels.get(TARGET_INSTANCES);
-    let number = text.and_then(|text| text.trim().parse().ok());
+    // As Python read it.
+    let number = text.and_then(|text| text.trim().replace('_', "").parse().ok());
     number.ok_or_else(|| {
         let found = match text {
             None => "none".to_owned(),
@@ -172,6 +191,29 @@ fn target(app: &App) -> Result<i64, Warning> {
             "how many tasks there shall be in the end",
         )
     })
+}
+
+fn nameless(app: &App) -> Warning {
+    Warning {
+        effect: "served as an app of its own".to_owned(),
+        ..unreadable(
+            app,
+            GROUP,
+            "no text",
+            "the name that the apps of a deployment share",
+        )
+    }
+}
+
+fn taken(group: &App) -> Warning {
+    let id = &group.id;
+    Warning {
+        app: Some(id.clone()),
+        subject: format!("label `{GROUP}`"),
+        found: format!("`{id}`, which is also the id of an app without that label"),
+        expected: "a name that no other app bears".to_owned(),
+        effect: "the apps of the deployment are not served".to_owned(),
+    }
 }
 
 fn unreadable(app: &App, label: &str, found: &str, expected: &str) -> Warning {

@@ -93,7 +93,7 @@ pub struct Endpoint {
 }
 
 /// A port that clients dial, and who serves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServicePort {
     /// Whose it is.
     pub app: AppId,

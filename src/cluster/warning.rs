@@ -6,7 +6,7 @@ use super::AppId;
 ///
 /// The five parts are what a person needs at night: whose it is, which part of it, what stood
 /// there, what should have stood there, and what the program did about it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Warning {
     /// The app that owns the fault; `None` where it cannot be told.
     pub app: Option<AppId>,

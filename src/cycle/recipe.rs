@@ -15,7 +15,7 @@ use crate::labels::{self, ServiceOptions, Settings};
 use crate::marathon::Cluster;
 use crate::proxy::marathon_lb::{self, Asked, Service, Shape};
 use crate::proxy::{Owner, Proxies, bridge};
-use crate::render::{Rendered, Renderer};
+use crate::render::{Failed, Rendered, Renderer};
 
 /// Which rules lead from apps to sections.
 #[derive(Debug)]
@@ -238,7 +238,7 @@ fn build_bridge<'p>(
     let output = renderer
         .render(&proxies)
         .context("the templates cannot be rendered")?;
-    warnings.extend(output.failed.into_iter().map(|failed| failed.warning()));
+    warnings.extend(output.failed.into_iter().map(Failed::warning));
     Ok(Built {
         files: FileSet {
             cfg: output.rendered.text(),
@@ -300,7 +300,7 @@ impl Labelled {
             }
         };
         let mut served = Vec::with_capacity(ports.len());
-        for port in &mut ports {
+        for (position, port) in ports.iter_mut().enumerate() {
             let (mut options, faults) = labels::parse(settings, &app.id, port.index);
             if !self.template_labels {
                 options.overrides.clear();
@@ -312,7 +312,7 @@ impl Labelled {
                 continue;
             }
             if faults.is_empty() {
-                served.push((port.clone(), Arc::new(options)));
+                served.push((position, Arc::new(options)));
             }
             warnings.extend(faults.into_iter().map(|fault| Warning {
                 effect: format!("service port {} left out", port.service_port),
@@ -323,12 +323,15 @@ impl Labelled {
             .iter()
             .any(|(_, options)| options.healthcheck_port_index.is_some())
         {
-            said.siblings.insert(app.id.clone(), ports);
+            said.siblings.insert(app.id.clone(), ports.clone());
         }
-        for (port, options) in served {
-            let key = (port.app.clone(), port.index);
-            said.options.insert(key, (Arc::clone(app), options));
-            wanted.push(port);
+        let mut served = served.into_iter().peekable();
+        for (position, port) in ports.into_iter().enumerate() {
+            if let Some((_, options)) = served.next_if(|(own, _)| *own == position) {
+                let key = (port.app.clone(), port.index);
+                said.options.insert(key, (Arc::clone(app), options));
+                wanted.push(port);
+            }
         }
     }
 

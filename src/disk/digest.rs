@@ -1,7 +1,8 @@
 use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
@@ -19,12 +20,80 @@ impl Digest {
         Self(bytes)
     }
 
+    /// Equal for equal values, as far as their `Hash` tells them apart. Another compiler may give
+    /// another one.
+    #[must_use]
+    pub fn of_value(value: &impl Hash) -> Self {
+        let mut pieces = Pieces {
+            digesting: Digesting::new(),
+            small: Vec::with_capacity(2 * Pieces::ENOUGH),
+        };
+        value.hash(&mut pieces);
+        pieces.digesting.add(&pieces.small);
+        pieces.digesting.end()
+    }
+
     /// The first `digits` hexadecimal digits, at most 64: enough for a name.
     #[must_use]
     pub fn short(&self, digits: usize) -> String {
         let mut text = self.to_string();
         text.truncate(digits);
         text
+    }
+}
+
+/// A digest of a content that comes in parts; where they were parted does not count.
+pub struct Digesting(Context);
+
+impl Digesting {
+    /// Of nothing so far.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    /// The content goes on.
+    pub fn add(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// The content is complete.
+    #[must_use]
+    pub fn end(self) -> Digest {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.finish().as_ref());
+        Digest(bytes)
+    }
+}
+
+impl Default for Digesting {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Collects what a value hashes, which comes in bits of a few bytes.
+struct Pieces {
+    digesting: Digesting,
+    small: Vec<u8>,
+}
+
+impl Pieces {
+    const ENOUGH: usize = 4096;
+}
+
+impl Hasher for Pieces {
+    fn write(&mut self, bytes: &[u8]) {
+        self.small.extend_from_slice(bytes);
+        if self.small.len() >= Self::ENOUGH {
+            self.digesting.add(&self.small);
+            self.small.clear();
+        }
+    }
+
+    /// Nobody asks; the digest is what counts.
+    fn finish(&self) -> u64 {
+        0
     }
 }
 
@@ -88,6 +157,10 @@ mod tests {
         assert_eq!(digest.to_string(), text);
         assert_eq!(text.parse::<Digest>().unwrap(), digest);
         assert_eq!(digest.short(8), "ba7816bf");
+        let mut parts = Digesting::new();
+        parts.add(b"a");
+        parts.add(b"bc");
+        assert_eq!(parts.end(), digest);
         for wrong in [
             "",
             "ba78",
@@ -96,5 +169,22 @@ mod tests {
         ] {
             assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn values_that_differ_anywhere_have_other_digests() {
+        let value = |parts: &[&str]| Digest::of_value(&(1, parts));
+        let long = "x".repeat(3 * Pieces::ENOUGH);
+        let values = [
+            value(&["ab", "c"]),
+            value(&["a", "bc"]),
+            value(&["abc"]),
+            value(&[&long, "a"]),
+            value(&[&long, "b"]),
+        ];
+        for (at, one) in values.iter().enumerate() {
+            assert!(!values[..at].contains(one));
+        }
+        assert_eq!(value(&["ab", "c"]), values[0]);
     }
 }

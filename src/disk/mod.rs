@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub use digest::Digest;
+pub use digest::{Digest, Digesting};
 #[doc(hidden)]
 pub use faulty::{Fault, FaultyDisk};
 #[doc(hidden)]

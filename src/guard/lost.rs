@@ -9,14 +9,14 @@ use crate::cluster::{App, AppId};
 /// An agent's name and a port on it.
 type Place<'a> = (&'a str, u16);
 
-/// `fresh`, with the apps and tasks of `last` that it lacks. A task whose place another has by now
+/// `fresh`, with the apps and tasks of an `earlier` answer that it lacks. A task whose place another has by now
 /// does not come back: it would send the clients of one app to the other.
 #[must_use]
-pub fn with_lost_apps(fresh: Vec<Arc<App>>, last: &[Arc<App>]) -> Vec<Arc<App>> {
+pub fn with_lost_apps(fresh: &[Arc<App>], earlier: &[Arc<App>]) -> Vec<Arc<App>> {
     let taken: HashSet<Place<'_>> = fresh.iter().flat_map(|app| places(app)).collect();
     let known: HashMap<&AppId, usize> = fresh.iter().map(|app| &app.id).zip(0..).collect();
-    let mut all: Vec<Arc<App>> = fresh.clone();
-    for app in last {
+    let mut all = fresh.to_vec();
+    for app in earlier {
         let at = known.get(&app.id).copied();
         let has = |id: &str| at.is_some_and(|at| fresh[at].tasks.iter().any(|own| *own.id == *id));
         let is_free = |place: &Place<'_>| !taken.contains(place);

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::convert::{self, LEFT_OUT, quoted};
@@ -40,7 +41,48 @@ impl std::error::Error for WrongBody {}
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "A: Deserialize<'de>"))]
 struct Apps<A> {
-    apps: Option<Vec<Option<A>>>,
+    apps: Option<A>,
+}
+
+/// A list of apps that is converted while it is read, so that the wire form of one app at a time is
+/// all that memory has to hold.
+struct Converted {
+    apps: Vec<App>,
+    warnings: Vec<Warning>,
+}
+
+impl<'de> Deserialize<'de> for Converted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Conversion)
+    }
+}
+
+struct Conversion;
+
+impl<'de> Visitor<'de> for Conversion {
+    type Value = Converted;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Converted, A::Error> {
+        let mut read = Converted {
+            apps: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let mut index = 0;
+        while let Some(entry) = list.next_element::<Option<wire::App>>()? {
+            if let Some(app) = entry {
+                match convert::app(app, &position(index), &mut read.warnings) {
+                    Ok(app) => read.apps.push(app),
+                    Err(warning) => read.warnings.push(warning),
+                }
+            }
+            index += 1;
+        }
+        Ok(read)
+    }
 }
 
 #[derive(Deserialize)]
@@ -56,18 +98,12 @@ struct OneApp<A> {
 /// of the cluster, not that it is empty.
 pub fn apps(body: &str) -> Result<(Vec<App>, Vec<Warning>), WrongBody> {
     const EXPECTED: &str = "an object with the list `apps`";
-    let mut warnings = Vec::new();
     // Nearly every answer is right as a whole, and then one pass is all it costs.
-    if let Ok(Apps { apps: Some(apps) }) = serde_json::from_str::<Apps<wire::App>>(body) {
-        let convert = |(index, app): (usize, Option<wire::App>)| {
-            convert::app(app?, &position(index), &mut warnings)
-                .map_err(|warning| warnings.push(warning))
-                .ok()
-        };
-        let apps = apps.into_iter().enumerate().filter_map(convert).collect();
-        return Ok((apps, warnings));
+    if let Ok(Apps { apps: Some(read) }) = serde_json::from_str::<Apps<Converted>>(body) {
+        return Ok((read.apps, read.warnings));
     }
-    let Apps { apps } = envelope::<Apps<&RawValue>>(body, EXPECTED)?;
+    let mut warnings = Vec::new();
+    let Apps { apps } = envelope::<Apps<Vec<Option<&RawValue>>>>(body, EXPECTED)?;
     let apps = apps
         .ok_or_else(|| WrongBody::WrongForm {
             found: "no `apps`".to_owned(),
@@ -179,7 +215,7 @@ fn found_and_expected(error: &serde_json::Error) -> (String, String) {
         _ => shortened(found),
     };
     let expected = match expected {
-        "u16" => "a port from 0 to 65535",
+        "u16" | "u32" => "a port from 0 to 65535",
         "u64" | "usize" => "a whole number from 0",
         "a sequence" => "a list",
         "a boolean" => "true or false",

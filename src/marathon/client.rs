@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use tokio::time::timeout;
 
+use super::essence::essence;
 use super::fetch::{Fetcher, Form};
 use super::{Address, Failure, Fault, FetchError, Node, WrongBody, body, fetch, text};
 use crate::cluster::{ServicePort, Snapshot, Warning};
@@ -23,7 +24,7 @@ pub enum Cluster {
     Apps(Snapshot),
     /// Only who serves which service port: all that the text form tells.
     Endpoints(Vec<ServicePort>),
-    /// What an earlier answer said, to the byte; see [`Client::recognise`].
+    /// What an earlier answer said; see [`Client::recognise`].
     AsBefore,
 }
 
@@ -36,8 +37,9 @@ pub struct Answer {
     pub warnings: Vec<Warning>,
     /// The address that gave it, as shown to people; [`Client::prefer`] takes it back.
     pub from: String,
-    /// The whole body, uncompressed: equal bodies mean equal clusters, and a file of it can stand
-    /// in for Marathon.
+    /// Equal for answers that differ in nothing that is read; [`Client::recognise`] takes it back.
+    pub essence: Digest,
+    /// The whole body, uncompressed: a file of it can stand in for Marathon.
     pub body: String,
 }
 
@@ -81,8 +83,8 @@ impl Client {
         })
     }
 
-    /// From now on a body with this digest, and no other, is [`Cluster::AsBefore`]: to
-    /// read a large answer costs several times what it costs to recognise it.
+    /// From now on an answer with this [`Answer::essence`], and no other, is [`Cluster::AsBefore`]:
+    /// to read a large answer costs several times what it costs to recognise it.
     pub fn recognise(&mut self, known: Option<Digest>) {
         self.known = known;
     }
@@ -148,17 +150,23 @@ impl Client {
                     .unwrap_or(Err(Fault::TooSlow(limit)))?
             }
         };
-        let (cluster, warnings, body) = said;
         Ok(Answer {
-            cluster,
-            warnings,
+            cluster: said.cluster,
+            warnings: said.warnings,
             from: address.to_string(),
-            body,
+            essence: said.essence,
+            body: said.body,
         })
     }
 }
 
-type Said = (Cluster, Vec<Warning>, String);
+/// An answer without the address that gave it.
+struct Said {
+    cluster: Cluster,
+    warnings: Vec<Warning>,
+    essence: Digest,
+    body: String,
+}
 
 fn nodes(addresses: &[Address]) -> impl Iterator<Item = &Node> + Clone {
     addresses.iter().filter_map(|address| match address {
@@ -234,25 +242,40 @@ fn is_text_form(body: &str) -> bool {
     !body.trim_ascii_start().starts_with(['{', '[', '"', '<'])
 }
 
-fn is(known: Option<Digest>, body: &str) -> bool {
-    known.is_some_and(|known| known == Digest::of(body.as_bytes()))
-}
-
 fn apps(body: String, known: Option<Digest>) -> Result<Said, Fault> {
-    if is(known, &body) {
-        return Ok((Cluster::AsBefore, Vec::new(), body));
-    }
-    let (apps, warnings) = body::apps(&body).map_err(Fault::WrongBody)?;
-    Ok((Cluster::Apps(Snapshot::new(apps)), warnings, body))
+    let essence = essence(&body);
+    let (cluster, warnings) = if known == Some(essence) {
+        (Cluster::AsBefore, Vec::new())
+    } else {
+        let (apps, warnings) = body::apps(&body).map_err(Fault::WrongBody)?;
+        (Cluster::Apps(Snapshot::new(apps)), warnings)
+    };
+    Ok(Said {
+        cluster,
+        warnings,
+        essence,
+        body,
+    })
 }
 
 /// A text in which no port is named may be any message, and is no proof that the cluster is empty.
 fn tasks(body: String, known: Option<Digest>) -> Option<Said> {
-    if is(known, &body) {
-        return Some((Cluster::AsBefore, Vec::new(), body));
-    }
-    let (ports, warnings) = text::tasks(&body);
-    (!ports.is_empty()).then_some((Cluster::Endpoints(ports), warnings, body))
+    let essence = Digest::of(body.as_bytes());
+    let (cluster, warnings) = if known == Some(essence) {
+        (Cluster::AsBefore, Vec::new())
+    } else {
+        let (ports, warnings) = text::tasks(&body);
+        if ports.is_empty() {
+            return None;
+        }
+        (Cluster::Endpoints(ports), warnings)
+    };
+    Some(Said {
+        cluster,
+        warnings,
+        essence,
+        body,
+    })
 }
 
 #[cfg(test)]

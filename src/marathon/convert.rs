@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::{is_app_path, is_host, wire};
 use crate::cluster::{
-    App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, HealthCheck, HealthResult, Network,
-    PortDefinition, PortMapping, Protocol, Task, TaskState, Warning,
+    App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, Field, HealthCheck, HealthResult,
+    Network, PortDefinition, PortMapping, Protocol, Task, TaskState, Warning,
 };
 
 /// Converts an app, or says why it cannot be one. `place` names it where it has no id.
@@ -268,8 +268,7 @@ fn protocol(word: Option<&str>, place: fmt::Arguments<'_>, faults: &mut Faults<'
 }
 
 /// Marathon's own defaults fill the gaps.
-fn health_check(check: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<HealthCheck> {
-    let wire::HealthCheck { said: wire, fields } = check;
+fn health_check(wire: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<HealthCheck> {
     let protocol = match wire.protocol.as_deref() {
         None | Some("HTTP") => CheckProtocol::Http,
         Some("HTTPS") => CheckProtocol::Https,
@@ -301,7 +300,7 @@ fn health_check(check: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<Hea
         interval_seconds: wire.interval_seconds.unwrap_or(60),
         timeout_seconds: wire.timeout_seconds.unwrap_or(20),
         max_consecutive_failures: wire.max_consecutive_failures.unwrap_or(3),
-        fields: Arc::new(fields),
+        fields: Arc::new(Field::Object(wire.fields)),
     })
 }
 

@@ -107,27 +107,8 @@ pub(super) struct PortDefinition {
 }
 
 /// A check, and all of it as it was written.
+#[derive(Default)]
 pub(super) struct HealthCheck {
-    pub(super) said: SaidOfCheck,
-    pub(super) fields: Field,
-}
-
-impl<'de> Deserialize<'de> for HealthCheck {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let read = || {
-            Ok(Self {
-                said: serde_json::from_str(raw)?,
-                fields: serde_json::from_str::<Any>(raw)?.0,
-            })
-        };
-        read().map_err(|error: serde_json::Error| de::Error::custom(fault_of(&error)))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
-pub(super) struct SaidOfCheck {
     pub(super) protocol: Option<Box<str>>,
     pub(super) path: Option<Box<str>>,
     pub(super) port: Option<u16>,
@@ -136,6 +117,76 @@ pub(super) struct SaidOfCheck {
     pub(super) interval_seconds: Option<u64>,
     pub(super) timeout_seconds: Option<u64>,
     pub(super) max_consecutive_failures: Option<u64>,
+    pub(super) fields: Vec<(Box<str>, Field)>,
+}
+
+impl<'de> Deserialize<'de> for HealthCheck {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = HealthCheck;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HealthCheck, A::Error> {
+                let mut check = HealthCheck::default();
+                while let Some(name) = map.next_key::<Box<str>>()? {
+                    let field = match &*name {
+                        "protocol" => both(&mut map, &mut check.protocol)?,
+                        "path" => both(&mut map, &mut check.path)?,
+                        "port" => both(&mut map, &mut check.port)?,
+                        "portIndex" => both(&mut map, &mut check.port_index)?,
+                        "gracePeriodSeconds" => both(&mut map, &mut check.grace_period_seconds)?,
+                        "intervalSeconds" => both(&mut map, &mut check.interval_seconds)?,
+                        "timeoutSeconds" => both(&mut map, &mut check.timeout_seconds)?,
+                        "maxConsecutiveFailures" => {
+                            both(&mut map, &mut check.max_consecutive_failures)?
+                        }
+                        _ => map.next_value::<Any>()?.0,
+                    };
+                    if field != Field::Null {
+                        check.fields.push((name, field));
+                    }
+                }
+                Ok(check)
+            }
+        }
+
+        deserializer.deserialize_any(Members)
+    }
+}
+
+/// Reads a member into its place and gives it as it was written.
+fn both<'de, A, T>(map: &mut A, place: &mut Option<T>) -> Result<Field, A::Error>
+where
+    A: MapAccess<'de>,
+    T: Deserialize<'de>,
+{
+    let Both { said, field } = map.next_value()?;
+    *place = said;
+    Ok(field)
+}
+
+/// A value, and the same as it was written.
+struct Both<T> {
+    said: Option<T>,
+    field: Field,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Both<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let read = || {
+            Ok(Self {
+                said: serde_json::from_str(raw)?,
+                field: serde_json::from_str::<Any>(raw)?.0,
+            })
+        };
+        read().map_err(|error: serde_json::Error| de::Error::custom(fault_of(&error)))
+    }
 }
 
 #[derive(Deserialize)]

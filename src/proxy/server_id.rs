@@ -1,26 +1,29 @@
 //! Names, ids and cookies of servers as marathon-lb 1.15 gave them ("Names"): the same place has the
 //! same ones on every host and after every restart.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use aws_lc_rs::digest::{Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
 use super::marathon_lb::cleaned;
 
 /// `host_address_port`, or `address_port` where the host is named by its address.
 pub(super) fn server_name(host: &str, address: &str, port: u16) -> String {
-    if host == address {
-        cleaned(&format!("{address}_{port}"))
-    } else {
-        cleaned(&format!("{host}_{address}_{port}"))
+    let mut name = cleaned(host);
+    if host != address {
+        name.push('_');
+        name.push_str(&cleaned(address));
     }
+    name.push('_');
+    name.push_str(&port.to_string());
+    name
 }
 
 /// The value that binds a client to a server of this name.
 pub(super) fn cookie(server_name: &str) -> String {
-    let mut hex = hex(&digest(&SHA1_FOR_LEGACY_USE_ONLY, server_name.as_bytes()));
-    hex.truncate(10);
-    hex
+    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, server_name.as_bytes());
+    hex(&hash.as_ref()[..5])
 }
 
 /// Ids are below this.
@@ -31,21 +34,26 @@ const IDS: u64 = 32767;
 pub(super) struct ServerIds(HashSet<u32>);
 
 impl ServerIds {
+    /// For so many servers.
+    pub(super) fn with_capacity(servers: usize) -> Self {
+        Self(HashSet::with_capacity(servers))
+    }
+
     /// An id for a server of this name, from 1 to 32766: the same one for the same names in the
     /// same order.
     pub(super) fn assign(&mut self, name: &str) -> u32 {
         let mut hash = digest(&SHA256, name.as_bytes());
-        let mut name = name.to_owned();
+        let mut name = Cow::Borrowed(name);
         loop {
             let id = remainder(hash.as_ref());
             if id > 0 && self.0.insert(id) {
                 return id;
             }
-            if self.0.len() + 1 >= IDS as usize {
+            if self.0.len() as u64 + 1 >= IDS {
                 // All are in use; HAProxy refuses the file, whatever is said here.
                 return id;
             }
-            name = format!("{name} {}", hex(&hash));
+            name = Cow::Owned(format!("{name} {}", hex(hash.as_ref())));
             hash = digest(&SHA256, name.as_bytes());
         }
     }
@@ -53,16 +61,18 @@ impl ServerIds {
 
 /// Of the hash as one large number.
 fn remainder(hash: &[u8]) -> u32 {
-    let rest = hash
-        .iter()
-        .fold(0, |rest, &byte| ((rest << 8) | u64::from(byte)) % IDS);
+    // Four digits of a number to the base of 256 at once, by which a division is saved on three.
+    let rest = hash.chunks(4).fold(0, |rest, digits| {
+        let shifted = |rest, &digit: &u8| (rest << 8) | u64::from(digit);
+        digits.iter().fold(rest, shifted) % IDS
+    });
     u32::try_from(rest).expect("it is below 32767")
 }
 
-fn hex(hash: &Digest) -> String {
+fn hex(hash: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(hash.as_ref().len() * 2);
-    for byte in hash.as_ref() {
+    let mut text = String::with_capacity(hash.len() * 2);
+    for byte in hash {
         text.push(char::from(DIGITS[usize::from(byte >> 4)]));
         text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }

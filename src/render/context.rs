@@ -14,6 +14,7 @@ pub const CONTEXT_VERSION: u32 = 1;
 
 /// What fragments know of the host: `dialect` in their context.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct DialectContext {
     /// `2.6`.
     version: String,

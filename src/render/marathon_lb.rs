@@ -1,5 +1,6 @@
 //! marathon-lb's set: what a service and its rules say, and where it stands in the file.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::context::{CONTEXT_VERSION, DialectContext, ServiceContext};
 use super::engine::Engine;
 use super::format::Value;
 use super::fragments::{Fault, Fragments};
+use super::shape::{self, Shape};
 use super::values::{OfCheck, OfRule, OfServer, Plain, said};
 use super::{Failed, Output, Site};
 use crate::cluster::Warning;
@@ -40,6 +42,8 @@ pub(super) struct MarathonLb {
     fragments: Fragments,
     haproxy_dir: String,
     redirects_in_frontend: bool,
+    frontend: OnceCell<Shape>,
+    backend: OnceCell<Shape>,
     services: HashMap<String, (Arc<Service>, Arc<Sections>)>,
 }
 
@@ -67,6 +71,8 @@ impl MarathonLb {
             fragments,
             haproxy_dir: site.haproxy_dir.clone(),
             redirects_in_frontend: site.set == TemplateSet::Servicerouter,
+            frontend: OnceCell::new(),
+            backend: OnceCell::new(),
             services: HashMap::new(),
         };
         if site.set == TemplateSet::MarathonLb {
@@ -222,7 +228,10 @@ impl MarathonLb {
 
     fn vhost(&self, vhost: &Vhost) -> Result<String> {
         let name = ("name", Value::Text(&vhost.name));
-        let mut text = self.global(Template::HttpsGroupedVhostBackendHead, &[name.clone()])?;
+        let mut text = self.global(
+            Template::HttpsGroupedVhostBackendHead,
+            std::slice::from_ref(&name),
+        )?;
         let certificates = crt(&vhost.certificates);
         // Each with a blank before it, and parted by another.
         let options: Vec<String> = vhost.bind_options.iter().map(|o| format!(" {o}")).collect();
@@ -280,36 +289,46 @@ impl MarathonLb {
         }
         Ok(Arc::new(Sections {
             userlist: self.userlist(service)?,
-            frontend: self.shape("frontend.cfg", service, &self.frontend(service)?)?,
-            backend: self.shape("backend.cfg", service, &self.backend(service)?)?,
+            frontend: self.shaped(
+                "frontend.cfg",
+                &self.frontend,
+                service,
+                &self.frontend(service)?,
+            )?,
+            backend: self.shaped(
+                "backend.cfg",
+                &self.backend,
+                service,
+                &self.backend(service)?,
+            )?,
         }))
     }
 
-    /// Puts ready texts into the shape of their section.
-    fn shape(
+    /// Puts ready texts into the shape of their section: as `template` says, or as `shape`
+    /// remembers what it says, where it is our own and thus the same for all services.
+    fn shaped(
         &self,
         template: &'static str,
+        shape: &OnceCell<Shape>,
         service: &Service,
         texts: &[(&'static str, String)],
     ) -> Result<Arc<str>, Fault> {
-        let mut context = Context::new();
-        let texts: tera::Map = texts
-            .iter()
-            .map(|(name, text)| {
-                (
-                    tera::value::Key::from(*name),
-                    tera::Value::safe_string(text),
-                )
-            })
-            .collect();
-        context.insert_value("text", tera::Value::from(texts));
+        let faulty = |error| Fault::Shape { template, error };
         if self.engine.is_replaced(template) {
-            context.insert("service", &ServiceContext::new(service));
+            let service = ServiceContext::new(service);
+            let given = texts.iter().map(|(name, text)| (*name, text.as_str()));
+            let text = shape::render(&self.engine, template, given, Some(&service));
+            return Ok(text.map_err(faulty)?.into());
         }
-        let text = self.engine.render(template, &context);
-        Ok(text
-            .map_err(|error| Fault::Shape { template, error })?
-            .into())
+        let shape = match shape.get() {
+            Some(shape) => shape,
+            None => {
+                let names = texts.iter().map(|(name, _)| *name);
+                let made = Shape::of(&self.engine, template, names).map_err(faulty)?;
+                shape.get_or_init(|| made)
+            }
+        };
+        Ok(shape.filled(texts).into())
     }
 
     fn userlist(&self, service: &Service) -> Result<Option<Arc<str>>, Fault> {

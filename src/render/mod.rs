@@ -13,6 +13,7 @@ mod fragments;
 pub mod format;
 mod marathon_lb;
 mod sets;
+mod shape;
 mod values;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::disk::Digest;
 use crate::haproxy::Dialect;
+use crate::labels::Template;
 use crate::proxy::{Owner, Proxies};
 
 /// All that reaches the text beside the cluster.
@@ -66,6 +68,23 @@ impl Site {
     }
 }
 
+/// What each of marathon-lb's templates says when nobody replaced it, in the language of
+/// replacements.
+///
+/// # Errors
+/// A template that cannot be rendered.
+pub fn default_texts(site: &Site) -> Result<Vec<(Template, String)>> {
+    let engine = engine::Engine::new(site.set, &site.overrides)?;
+    let dialect = context::DialectContext::new(site);
+    let text = |&template: &Template| {
+        Ok((
+            template,
+            fragments::default_text(&engine, &dialect, template)?,
+        ))
+    };
+    Template::ALL.iter().map(text).collect()
+}
+
 /// The templates of one set, compiled, and what they last made.
 pub struct Renderer {
     set: Set,
@@ -73,7 +92,7 @@ pub struct Renderer {
 }
 
 enum Set {
-    Bridge(bridge::Bridge),
+    Bridge(Box<bridge::Bridge>),
     MarathonLb(Box<marathon_lb::MarathonLb>),
 }
 
@@ -127,7 +146,7 @@ impl Renderer {
         let engine = engine::Engine::new(site.set, &site.overrides)?;
         let fingerprint = fingerprint(&engine, site);
         let set = match site.set {
-            TemplateSet::Bridge => Set::Bridge(bridge::Bridge::new(engine)),
+            TemplateSet::Bridge => Set::Bridge(Box::new(bridge::Bridge::new(engine))),
             TemplateSet::MarathonLb | TemplateSet::Servicerouter => {
                 Set::MarathonLb(Box::new(marathon_lb::MarathonLb::new(engine, site)?))
             }

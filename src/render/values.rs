@@ -1,5 +1,7 @@
 //! What stands for each `{name}` in a text that is written for a service.
 
+use std::cell::OnceCell;
+
 use super::format::{Value, Values};
 use crate::cluster::{CheckProtocol, CheckTarget};
 use crate::proxy::marathon_lb::{Check, Rule, Server, Service, cleaned};
@@ -24,8 +26,8 @@ pub(super) struct OfRule<'a> {
     pub(super) service: &'a Service,
     pub(super) rule: &'a Rule,
     pub(super) haproxy_dir: &'a str,
-    /// The app id, cleaned for the name of a rule.
-    cleaned_app_id: String,
+    /// The app id, cleaned for the name of a rule, where one asks for it.
+    cleaned_app_id: OnceCell<String>,
 }
 
 impl<'a> OfRule<'a> {
@@ -34,7 +36,7 @@ impl<'a> OfRule<'a> {
             service,
             rule,
             haproxy_dir,
-            cleaned_app_id: cleaned(service.owner.app.as_str()),
+            cleaned_app_id: OnceCell::new(),
         }
     }
 }
@@ -53,7 +55,10 @@ impl Values for OfRule<'_> {
                 None => said(options.vhost.as_deref()),
             },
             "appId" => Value::Text(self.service.owner.app.as_str()),
-            "cleanedUpAppId" => Value::Text(&self.cleaned_app_id),
+            "cleanedUpAppId" => {
+                let clean = || cleaned(self.service.owner.app.as_str());
+                Value::Text(self.cleaned_app_id.get_or_init(clean))
+            }
             "backend" => Value::Text(&self.service.name),
             "path" => said(options.path.as_deref()),
             "realm" => said(options.auth.as_ref().map(|auth| &*auth.realm)),

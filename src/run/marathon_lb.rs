@@ -5,15 +5,18 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use tracing::warn;
 
+use super::longhelp::long_help;
 use super::look::look;
 use super::refresh::refresh;
 use super::{block_on, configured, finish, print};
 use crate::cli::MarathonLbCall;
-use crate::config::Config;
+use crate::config::{Config, TemplateSet};
 
 pub(super) fn call(call: MarathonLbCall) -> ExitCode {
     match call {
-        MarathonLbCall::LongHelp { help } => finish(print(&help)),
+        MarathonLbCall::LongHelp { help } => {
+            finish(long_help(TemplateSet::MarathonLb, &help).and_then(|text| print(&text)))
+        }
         MarathonLbCall::Run { follow: true, .. } => comes_with_watch("--sse"),
         MarathonLbCall::Run { request, .. } => configured(&request, |config| {
             if config.reload.runtime_api {
@@ -23,11 +26,17 @@ pub(super) fn call(call: MarathonLbCall) -> ExitCode {
                 if config.dry {
                     dry(&config).await
                 } else {
-                    refresh(&config).await
+                    taken(refresh(&config).await)
                 }
             })
         }),
     }
+}
+
+/// A turn that came to its end was a good one for the predecessors, whatever became of it: what is
+/// wrong with a file or a reload stands in the log.
+pub(super) fn taken(turn: Result<ExitCode>) -> Result<ExitCode> {
+    turn.map(|_| ExitCode::SUCCESS)
 }
 
 /// Prints what a turn would install, if it differs from what is installed.

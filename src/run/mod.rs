@@ -11,6 +11,7 @@ mod diff;
 mod generate;
 mod lock;
 mod logged;
+mod longhelp;
 mod look;
 mod marathon_lb;
 mod pause;

@@ -233,15 +233,21 @@ impl Writable {
 
     /// Saves Marathon's answer if it differs from the one that this run saved before. Returns a
     /// warning as [`Writable::save`] does.
-    pub fn save_snapshot(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Option<String> {
-        let digest = Digest::of(bytes);
-        if self.snapshot == Some(digest) {
+    ///
+    /// Answers with one `essence` need not both be saved.
+    pub fn save_snapshot(
+        &mut self,
+        disk: &dyn Disk,
+        bytes: &[u8],
+        essence: Digest,
+    ) -> Option<String> {
+        if self.snapshot == Some(essence) {
             return None;
         }
         let replaced = self
             .make(disk)
             .and_then(|()| disk::replace(disk, &self.folder.snapshot_path(), bytes, FILE_MODE));
-        self.snapshot = replaced.is_ok().then_some(digest);
+        self.snapshot = replaced.is_ok().then_some(essence);
         self.complain(replaced)
     }
 

@@ -146,8 +146,12 @@ pub struct GuardMemory {
 /// An answer of Marathon that was read to its end, and all that it depends on what was made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Of the body.
+    /// Of the body, as far as it is read.
     pub answer: Digest,
+    /// Of the service ports that it asked for, and of what was left out of them: most of an answer
+    /// reaches no file.
+    #[serde(default)]
+    pub asked: Option<Digest>,
     /// Of this program's version, its templates and the options that reach the files.
     pub decisions: Digest,
     /// Of the `haproxy.cfg` that was made of it; a rollback leads to another one.

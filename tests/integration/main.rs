@@ -10,6 +10,7 @@ mod bad_input;
 mod bridge;
 mod cases;
 mod config;
+mod corpus;
 mod demo;
 mod faults;
 mod generate;

@@ -215,7 +215,8 @@ impl Cluster {
         sections
     }
 
-    fn json(&self) -> String {
+    /// `ticks` stand for all that changes in an answer by itself.
+    fn json(&self, ticks: u64) -> String {
         let mut text = "{\"apps\":[".to_owned();
         for (position, app) in self.apps.iter().enumerate() {
             let comma = if position > 0 { "," } else { "" };
@@ -230,7 +231,7 @@ impl Cluster {
             };
             write!(
                 text,
-                r#"{comma}{{"id":"{id}","ports":[{port}],"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
+                r#"{comma}{{"id":"{id}","ports":[{port}],"tasksHealthy":{ticks},"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
                 app.changed
             )
             .expect("a String takes all text");
@@ -364,6 +365,7 @@ pub(crate) struct Outside {
     pub(crate) cluster: RefCell<Cluster>,
     pub(crate) names: RefCell<Names>,
     pub(crate) source_fault: Cell<SourceFault>,
+    pub(crate) ticks: Cell<u64>,
     pub(crate) form: Form,
     pub(crate) numeric: bool,
     /// What the last answer asked for, until somebody takes it.
@@ -384,6 +386,8 @@ impl Outside {
 pub(crate) struct SimulatedMarathon {
     pub(crate) outside: Rc<Outside>,
     known: Option<Digest>,
+    /// Whether the last answer was recognised without being read.
+    pub(crate) recognised: bool,
 }
 
 impl SimulatedMarathon {
@@ -391,6 +395,7 @@ impl SimulatedMarathon {
         Self {
             outside: Rc::clone(outside),
             known: None,
+            recognised: false,
         }
     }
 }
@@ -424,7 +429,7 @@ impl Source for SimulatedMarathon {
             outside.form
         };
         let mut body = match form {
-            Form::Json => told.json(),
+            Form::Json => told.json(outside.ticks.get()),
             Form::Text => told.text(),
         };
         match fault {
@@ -432,10 +437,9 @@ impl Source for SimulatedMarathon {
             SourceFault::Cut => body.truncate(body.len() / 2),
             _ => (),
         }
+        self.recognised = self.known == Some(Digest::of(body.as_bytes()));
         let (cluster, warnings) = match form {
-            _ if self.known == Some(Digest::of(body.as_bytes())) => {
-                (marathon::Cluster::AsBefore, Vec::new())
-            }
+            _ if self.recognised => (marathon::Cluster::AsBefore, Vec::new()),
             Form::Text if matches!(fault, SourceFault::Html | SourceFault::Cut) => {
                 return Err(anyhow!("no text of tasks"));
             }
@@ -453,6 +457,7 @@ impl Source for SimulatedMarathon {
             cluster,
             warnings,
             from: "http://marathon:8080".to_owned(),
+            essence: Digest::of(body.as_bytes()),
             body,
         })
     }

@@ -30,7 +30,7 @@ use world::World;
 const SEEDS: u64 = 10_000;
 
 /// What has to come about in every thousand seeds, or the simulation has gone blind.
-const MUST_BE_SEEN: [(&str, usize); 9] = [
+const MUST_BE_SEEN: [(&str, usize); 10] = [
     ("applied", 1_000),
     ("unchanged", 1_000),
     ("killed", 1_000),
@@ -40,6 +40,7 @@ const MUST_BE_SEEN: [(&str, usize); 9] = [
     ("waiting", 50),
     ("not running", 50),
     ("power cut", 100),
+    ("asked for the same", 100),
 ];
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Program {
     pub(crate) stages: Stages<SimulatedMarathon, SimulatedDns>,
     pub(crate) store: Writable,
     pub(crate) memory: State,
+    /// Whether the last turn built nothing, although it had to read the answer.
+    pub(crate) asked_for_the_same: bool,
 }
 
 impl Program {
@@ -28,13 +30,18 @@ impl Program {
             stages,
             store,
             memory,
+            asked_for_the_same,
         } = self;
+        *asked_for_the_same = false;
         let mut remember = |memory: &State| drop(store.save(&host.disk, memory));
         let outcome = if with_maps {
             turn_with_maps(stages, host, memory, now, &mut remember).await
         } else {
             let report = stages.turn(host, memory, now, &mut remember).await;
-            report.map(|report| report.outcome)
+            report.map(|report| {
+                *asked_for_the_same = report.as_before && !stages.source.recognised;
+                report.outcome
+            })
         };
         if let Some((resolver, _)) = &stages.resolver {
             memory.addresses.clone_from(resolver.known());
@@ -74,7 +81,7 @@ async fn turn_with_maps<B: Balancer>(
     ) {
         let listens = plan.proxies.listens.iter();
         memory.incumbents = listens
-            .map(|listen| (listen.bind.port, listen.owner.app.clone()))
+            .map(|listen| (listen.owner.service_port, listen.owner.app.clone()))
             .collect();
     }
     Ok(outcome)

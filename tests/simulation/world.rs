@@ -128,6 +128,7 @@ impl<'a> World<'a> {
             cluster: RefCell::new(Cluster::of_size(setting.apps, random)),
             names: RefCell::new(Names::default()),
             source_fault: Cell::default(),
+            ticks: Cell::default(),
             form: setting.form,
             numeric: setting.numeric,
             answered: RefCell::default(),
@@ -254,6 +255,7 @@ impl<'a> World<'a> {
         self.haproxy.checks.set(0);
         self.haproxy.reloads.set(0);
         *self.outside.answered.borrow_mut() = None;
+        self.outside.ticks.set(self.now / 100);
 
         let disk = FaultyDisk::new(Arc::clone(&self.disk), fault);
         let dead = || matches!(fault, Fault::KilledAfter(after) if disk.steps() > after);
@@ -286,6 +288,9 @@ impl<'a> World<'a> {
         let steps = disk.steps();
         self.note_turn(fault, allow_removal, &ended, steps);
         self.count(ended.name());
+        if program.asked_for_the_same {
+            self.count("asked for the same");
+        }
 
         let is_killed = matches!(ended, Ended::Killed);
         // What was not saved because of the disk, nobody will remember.
@@ -358,6 +363,7 @@ impl<'a> World<'a> {
             },
             store,
             memory,
+            asked_for_the_same: false,
         }
     }
 

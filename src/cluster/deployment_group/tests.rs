@@ -94,8 +94,6 @@ fn apps_alone_stand_first_and_a_group_where_it_first_appeared() {
         app.labels.clear();
         app
     };
-    let mut nameless = app("/n", 0, &[]);
-    nameless.labels.insert(GROUP.into(), "".into());
     let mut pathed = app("/p", 0, &[]);
     pathed.labels.insert(GROUP.into(), "/a/g".into());
     assert_eq!(
@@ -224,6 +222,11 @@ fn a_label_that_cannot_be_read_drains_nobody_and_is_named() {
         assert_eq!(apps, ["/g: b1 b2 g1"]);
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].to_string().contains(told), "{}", warnings[0]);
+        assert_eq!(
+            warnings[0].app,
+            Some(AppId::new("g")),
+            "the app, not the group"
+        );
     }
 }
 

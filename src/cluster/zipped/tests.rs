@@ -50,14 +50,14 @@ fn mapping(service_port: Option<u32>, container_port: u16) -> PortMapping {
     }
 }
 
-fn definitions(ports: &[u32]) -> Option<Vec<PortDefinition>> {
+fn definitions(ports: &[u32]) -> Vec<PortDefinition> {
     let definition = |&port: &u32| PortDefinition {
         port: Some(port),
         protocol: Protocol::Tcp,
         name: None,
         labels: BTreeMap::new(),
     };
-    Some(ports.iter().map(definition).collect())
+    ports.iter().map(definition).collect()
 }
 
 fn discovery(numbers: &[u16]) -> Vec<DiscoveryPort> {
@@ -118,7 +118,7 @@ fn agent_ports_are_paired_by_position_up_to_the_shorter_list() {
         ),
     ] {
         let mut app = app(Network::Host);
-        app.port_definitions = definitions(service_ports);
+        app.port_definitions = Some(definitions(service_ports));
         app.tasks = vec![task("t", task_ports)];
         assert_eq!(served(app), want);
     }
@@ -136,7 +136,7 @@ fn a_mapping_without_a_service_port_shifts_those_behind_it() {
 fn mappings_without_any_service_port_give_way_to_definitions() {
     let mut app = app(Network::Bridge);
     app.port_mappings = vec![mapping(None, 80)];
-    app.port_definitions = definitions(&[10005]);
+    app.port_definitions = Some(definitions(&[10005]));
     app.tasks = vec![task("t", &[31080])];
     assert_eq!(served(app), "0:10005=agent:31080");
 }
@@ -144,7 +144,7 @@ fn mappings_without_any_service_port_give_way_to_definitions() {
 #[test]
 fn two_positions_with_one_number_are_one_service_with_both_servers() {
     let mut app = app(Network::Host);
-    app.port_definitions = definitions(&[80, 80]);
+    app.port_definitions = Some(definitions(&[80, 80]));
     app.tasks = vec![task("t", &[31000, 31001])];
     assert_eq!(served(app), "1:80=agent:31000,agent:31001");
 }
@@ -220,7 +220,7 @@ fn only_tasks_that_may_serve_count() {
     let states = may_serve.map(|state| (state, true)).into_iter();
     for (state, want) in states.chain(others.map(|state| (Some(state), false))) {
         let mut app = app(Network::Host);
-        app.port_definitions = definitions(&[80]);
+        app.port_definitions = Some(definitions(&[80]));
         app.tasks = vec![Task {
             state,
             ..task("t", &[31000])
@@ -245,7 +245,7 @@ fn what_cannot_be_reached_is_left_out_and_named() {
     for (network, task, found) in lame {
         let mut app = app(network);
         app.port_mappings = vec![mapping(Some(80), 80)];
-        app.port_definitions = definitions(&[80]);
+        app.port_definitions = Some(definitions(&[80]));
         app.tasks = vec![task];
         let (served, warnings) = select(app, &selection(false));
         assert_eq!(served, "0:80=");
@@ -255,7 +255,7 @@ fn what_cannot_be_reached_is_left_out_and_named() {
 
 fn checked(health: Option<&[bool]>) -> App {
     let mut app = app(Network::Host);
-    app.port_definitions = definitions(&[80]);
+    app.port_definitions = Some(definitions(&[80]));
     app.health_checks = vec![HealthCheck {
         protocol: CheckProtocol::Http,
         path: None,

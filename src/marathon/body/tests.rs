@@ -91,9 +91,9 @@ fn a_wrong_type_costs_that_app_and_says_where_it_stood() {
             "an object",
         ),
         (
-            r#""portDefinitions":[{"port":65536}]"#,
+            r#""portDefinitions":[{"port":-1}]"#,
             "portDefinitions[0].port",
-            "integer `65536`",
+            "integer `-1`",
             "a port from 0 to 65535",
         ),
         (

@@ -204,8 +204,8 @@ fn by_vhost(all: &[(i64, &Arc<Service>, HttpsRules)], shape: &Shape) -> Vec<Vhos
         }
         for host in options.vhosts() {
             let vhost = vhosts.entry(host.into()).or_insert_with(|| open(host));
-            add_once(&mut vhost.certificates, certificate.as_ref());
-            add_once(&mut vhost.bind_options, bind_options.as_ref());
+            add_once(&mut vhost.certificates, certificate.as_deref());
+            add_once(&mut vhost.bind_options, bind_options.as_deref());
         }
     }
     for vhost in vhosts.values_mut() {
@@ -220,8 +220,10 @@ fn by_vhost(all: &[(i64, &Arc<Service>, HttpsRules)], shape: &Shape) -> Vec<Vhos
         .collect()
 }
 
-fn add_once(list: &mut Vec<Box<str>>, text: Option<&Box<str>>) {
-    list.extend(text.filter(|text| !list.contains(text)).cloned());
+fn add_once(list: &mut Vec<Box<str>>, text: Option<&str>) {
+    if let Some(text) = text.filter(|text| !list.iter().any(|own| **own == **text)) {
+        list.push(text.into());
+    }
 }
 
 /// The first http service of each app.

@@ -176,6 +176,7 @@ pub struct Layout {
 
 /// What follows from options for the whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Shape {
     /// Whether hosts and app ids are looked up in map files.
     pub maps: bool,
@@ -217,12 +218,16 @@ pub const APP_MAP: &str = "app2backend.map";
 /// As marathon-lb cleans names of rules and servers: letters, digits and `-` stay.
 #[must_use]
 pub fn cleaned(text: &str) -> String {
-    let keep = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '-' {
-            c
+    let keep = |byte: u8| {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            char::from(byte)
         } else {
             '_'
         }
     };
-    text.chars().map(keep).collect()
+    let mut cleaned = String::with_capacity(text.len());
+    // The first byte of a character stands for all of it.
+    let is_first = |byte: &u8| byte & 0b1100_0000 != 0b1000_0000;
+    cleaned.extend(text.bytes().filter(is_first).map(keep));
+    cleaned
 }

@@ -2,7 +2,16 @@
 //! redirect and password.
 
 use super::{Rule, Service};
-use crate::labels::Template::{self, *};
+use crate::labels::Template::{
+    self, BackendRedirectHttpToHttps, BackendRedirectHttpToHttpsWithPath, HttpFrontendAcl,
+    HttpFrontendAclOnly, HttpFrontendAclOnlyWithPath, HttpFrontendAclOnlyWithPathAndAuth,
+    HttpFrontendAclWithAuth, HttpFrontendAclWithAuthAndPath, HttpFrontendAclWithPath,
+    HttpFrontendAppidAcl, HttpFrontendRoutingOnly, HttpFrontendRoutingOnlyWithAuth,
+    HttpFrontendRoutingOnlyWithPath, HttpFrontendRoutingOnlyWithPathAndAuth, HttpsFrontendAcl,
+    HttpsFrontendAclOnlyWithPath, HttpsFrontendAclWithAuth, HttpsFrontendAclWithAuthAndPath,
+    HttpsFrontendAclWithPath, MapHttpFrontendAcl, MapHttpFrontendAclOnly, MapHttpFrontendAppidAcl,
+    MapHttpsFrontendAcl,
+};
 
 /// What a service's owner wants of the shared frontends.
 #[derive(Clone, Copy)]

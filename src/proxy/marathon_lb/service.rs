@@ -39,6 +39,7 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
         None => vec![None; endpoints.len()],
         Some(check) => {
             let siblings = siblings.get(&app.id).map_or(&[][..], Vec::as_slice);
+            let endpoints: Vec<&Endpoint> = endpoints.iter().map(|(_, e)| *e).collect();
             check_ports(
                 &check.health_check,
                 options.healthcheck_port_index,
@@ -47,11 +48,11 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
             )
         }
     };
-    let mut ids = ServerIds::default();
+    let mut ids = ServerIds::with_capacity(endpoints.len());
     let servers = endpoints
-        .iter()
+        .into_iter()
         .zip(check_ports)
-        .map(|(endpoint, check_port)| server(endpoint, check_port, flavour, &mut ids))
+        .map(|((host, endpoint), check_port)| server(host, endpoint, check_port, flavour, &mut ids))
         .collect();
     let first_host = options
         .vhosts()
@@ -79,16 +80,14 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
 }
 
 /// By host as text, then port; marathon-lb left the order of the rest to chance.
-fn in_order(endpoints: &[Endpoint]) -> Vec<&Endpoint> {
-    let mut endpoints: Vec<&Endpoint> = endpoints.iter().collect();
-    endpoints.sort_by_cached_key(|endpoint| {
-        let address = endpoint.host.address();
-        (
-            host_text(endpoint),
-            endpoint.port,
-            address,
-            endpoint.task.clone(),
-        )
+fn in_order(endpoints: &[Endpoint]) -> Vec<(Box<str>, &Endpoint)> {
+    fn rest(endpoint: &Endpoint) -> impl Ord {
+        (endpoint.port, endpoint.host.address(), &endpoint.task)
+    }
+    let mut endpoints: Vec<_> = endpoints.iter().map(|e| (host_text(e), e)).collect();
+    endpoints.sort_by(|(host, one), (other_host, other)| {
+        let by_host = host.cmp(other_host);
+        by_host.then_with(|| rest(one).cmp(&rest(other)))
     });
     endpoints
 }
@@ -112,12 +111,12 @@ fn host_text(endpoint: &Endpoint) -> Box<str> {
 }
 
 fn server(
+    host: Box<str>,
     endpoint: &Endpoint,
     check_port: Option<u16>,
     flavour: Flavour,
     ids: &mut ServerIds,
 ) -> Server {
-    let host = host_text(endpoint);
     // A name without an address stands for itself: HAProxy resolves it.
     let address = endpoint
         .host

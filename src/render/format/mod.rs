@@ -341,7 +341,7 @@ fn look_up<'v>(
     place: Place,
 ) -> Result<Subject<'v>, FormatError> {
     match values.get(name) {
-        Some(value) => Ok(Subject::of_value(value)),
+        Some(value) => Ok(Subject::of_value(&value)),
         None => Err(FormatError {
             place,
             fault: Fault::UnknownName(name.into()),
@@ -383,8 +383,8 @@ impl Replacement {
 }
 
 impl<'a> Subject<'a> {
-    fn of_value(value: Value<'a>) -> Self {
-        match value {
+    fn of_value(value: &Value<'a>) -> Self {
+        match *value {
             Value::None => Self::None,
             Value::Bool(value) => Self::Bool(value),
             Value::Int(value) => Self::Int(value),

@@ -77,8 +77,8 @@ fn write_text(text: &str, beyond: Beyond, out: &mut String) {
 fn write_escape(code: u32, out: &mut String) {
     // Writing to a string cannot fail.
     _ = match code {
-        ..=0xff => write!(out, "\\x{code:02x}"),
-        ..=0xffff => write!(out, "\\u{code:04x}"),
+        0..=0xff => write!(out, "\\x{code:02x}"),
+        0x100..=0xffff => write!(out, "\\u{code:04x}"),
         _ => write!(out, "\\U{code:08x}"),
     };
 }

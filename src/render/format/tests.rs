@@ -133,7 +133,7 @@ fn errors_are_sentences_with_a_place() {
     let cases = [
         (
             "http-request deny if { ssl_fc }",
-            "line 1, column 24: no value is named ` ssl_fc `",
+            "line 1, column 22: no value is named ` ssl_fc `",
         ),
         (
             "é\n  use }\n",

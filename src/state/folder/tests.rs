@@ -49,6 +49,7 @@ fn full() -> State {
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
         seen: Some(Seen {
             answer: digest,
+            asked: Some(digest),
             decisions: digest,
             cfg_hash: digest,
         }),
@@ -73,7 +74,10 @@ fn what_was_saved_is_loaded_by_the_next_run() {
     let (mut writable, state, warning) = Writable::open(&disk, folder());
     assert_eq!((state, warning), (State::default(), None));
     assert_eq!(writable.save(&disk, &full()), None);
-    assert_eq!(writable.save_snapshot(&disk, b"apps"), None);
+    assert_eq!(
+        writable.save_snapshot(&disk, b"apps", Digest::of(b"apps")),
+        None
+    );
 
     assert_eq!(folder().load(&disk), (full(), None));
     let snapshot = folder().load_snapshot(&disk).unwrap();
@@ -103,10 +107,10 @@ fn an_unchanged_state_is_not_written_again_not_even_by_the_next_run() {
     let disk = FaultyDisk::new(MemoryDisk::new(), Fault::None);
     let (mut writable, _, _) = Writable::open(&disk, folder());
     writable.save(&disk, &full());
-    writable.save_snapshot(&disk, b"apps");
+    writable.save_snapshot(&disk, b"apps", Digest::of(b"apps"));
     let steps = disk.steps();
     writable.save(&disk, &full());
-    writable.save_snapshot(&disk, b"apps");
+    writable.save_snapshot(&disk, b"apps", Digest::of(b"apps"));
     assert_eq!(disk.steps(), steps);
 
     let before = disk.inner().look(&folder().state_path()).unwrap();
@@ -174,7 +178,10 @@ fn a_folder_that_cannot_be_made_costs_one_warning() {
     assert!(warning.unwrap().contains(&*dir.path().to_string_lossy()));
     assert_eq!(writable.path(), None);
     assert_eq!(writable.save(&OsDisk, &full()), None);
-    assert_eq!(writable.save_snapshot(&OsDisk, b"apps"), None);
+    assert_eq!(
+        writable.save_snapshot(&OsDisk, b"apps", Digest::of(b"apps")),
+        None
+    );
 }
 
 #[test]

@@ -1,0 +1,303 @@
+//! What should be installed: the first half of a turn, which decides and touches nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::Stages;
+use super::recipe::{Built, Wanted};
+use super::source::Source;
+use crate::apply::validate::Severity;
+use crate::apply::{CheckMessage, FileSet};
+use crate::cluster::{App, AppId, ServicePort, Warning};
+use crate::diff::{self, Change};
+use crate::disk::Digest;
+use crate::guard::{self, Held};
+use crate::marathon::{self, Answer};
+use crate::proxy::{Owner, Proxies};
+use crate::render::Rendered;
+use crate::resolve::Lookup;
+use crate::state::{GuardMemory, State, Time};
+
+/// What should be installed, and how it came about.
+#[derive(Debug)]
+pub struct Plan {
+    /// The files.
+    pub files: FileSet,
+    /// `haproxy.cfg` with the owners of its lines.
+    pub rendered: Rendered,
+    /// Their sections.
+    pub proxies: Proxies,
+    /// What differs from the installed file.
+    pub change: Change,
+    /// What was left out, and why.
+    pub warnings: Vec<Warning>,
+    /// What is held back, and until when.
+    pub held: Option<Held>,
+    /// Nothing may be changed at all: what is held back cannot be made anew.
+    pub keeps_all: bool,
+    /// The address that answered, as shown to people.
+    pub from: String,
+    /// Service ports that are out because HAProxy refused what they said.
+    pub refused: Vec<Owner>,
+    /// What it was made of.
+    pub(super) draft: Draft,
+}
+
+/// What the cluster asks for, before it is put into files.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) wanted: Wanted,
+    incumbents: BTreeMap<u32, AppId>,
+    warnings: Vec<Warning>,
+}
+
+impl Plan {
+    /// What is installed is wanted, as it was the last time.
+    pub(super) fn as_before(from: String) -> Self {
+        Self {
+            files: FileSet::default(),
+            rendered: Rendered::default(),
+            proxies: Proxies::default(),
+            change: Change::Nothing,
+            warnings: Vec::new(),
+            held: None,
+            keeps_all: false,
+            from,
+            refused: Vec::new(),
+            draft: Draft::default(),
+        }
+    }
+
+    /// Who answers for what HAProxy complains of: known by the line, else by the section that it
+    /// names.
+    #[must_use]
+    pub fn blamed(&self, message: &CheckMessage) -> Option<&Owner> {
+        let by_line = || self.rendered.owner_of_line(message.line?);
+        let by_name = || self.proxies.owner_of(message.proxy.as_deref()?);
+        by_line().or_else(by_name)
+    }
+
+    /// Everybody whom HAProxy's refusal is about, with its words.
+    pub(super) fn culprits(&self, messages: &[CheckMessage]) -> Vec<(Owner, Warning)> {
+        let mut culprits: Vec<(Owner, Warning)> = Vec::new();
+        for message in messages.iter().filter(|m| m.severity == Severity::Alert) {
+            if let Some(owner) = self.blamed(message)
+                && !culprits.iter().any(|(known, _)| known == owner)
+            {
+                culprits.push((owner.clone(), refused(owner, message)));
+            }
+        }
+        culprits
+    }
+}
+
+/// What an answer asks for, and what was left out of it.
+pub(super) struct Asked {
+    wanted: Wanted,
+    warnings: Vec<Warning>,
+    pub(super) from: String,
+}
+
+impl Asked {
+    /// Equal where the same files would be made beside the same memory. What labels ask for is not
+    /// digested: to build it costs little more.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        let ports = &self.wanted.ports;
+        (!self.wanted.is_labelled()).then(|| Digest::of_value(&(ports, &self.warnings)))
+    }
+}
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// What the cluster asks for, beside what is installed.
+    ///
+    /// # Errors
+    /// When Marathon gives no usable answer, or the frame of the file cannot be rendered.
+    pub async fn plan(
+        &mut self,
+        installed: Option<&str>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
+        self.plan_beside(installed, None, memory, now).await
+    }
+
+    /// As [`Stages::plan`], where HAProxy may run another file than the installed one: from
+    /// `behind`, too, nothing vanishes without agreement.
+    ///
+    /// # Errors
+    /// As [`Stages::plan`].
+    pub async fn plan_beside(
+        &mut self,
+        installed: Option<&str>,
+        behind: Option<&str>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
+        let answer = self.source.fetch().await?;
+        let asked = self.asked(answer).await?;
+        self.plan_for(asked, installed, behind, memory, now).await
+    }
+
+    /// What of an answer can reach the files.
+    pub(super) async fn asked(&mut self, answer: Answer) -> Result<Asked> {
+        let mut warnings = answer.warnings;
+        let mut wanted = self.recipe.select(answer.cluster, &mut warnings)?;
+        self.resolve(&mut wanted, &mut warnings).await;
+        Ok(Asked {
+            wanted,
+            warnings,
+            from: answer.from,
+        })
+    }
+
+    pub(super) async fn plan_for(
+        &mut self,
+        asked: Asked,
+        installed: Option<&str>,
+        behind: Option<&str>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
+        let Asked {
+            mut wanted,
+            mut warnings,
+            from,
+        } = asked;
+        let own = self.renderer.header()?;
+        let served = |text| guard::served(text, &own);
+        let served = guard::with_those_behind(
+            installed.map(served).unwrap_or_default(),
+            behind.map(served),
+        );
+        let incumbents = incumbents(memory, &served);
+        let mut held = None;
+        let mut keeps_all = false;
+        if self.allow_removal {
+            memory.guard = GuardMemory::default();
+        } else if wanted.is_labelled() {
+            // What labels ask for cannot be read from the installed file, only how much it serves.
+            held = guard::hold(&served, wanted.dialled(), &mut memory.guard, now).1;
+            if held.is_some() {
+                match self.last_good_apps() {
+                    None => keeps_all = true,
+                    Some(last) => {
+                        let apps = guard::with_lost_apps(&wanted.apps, &last);
+                        warnings.clear();
+                        wanted = self.recipe.select_apps(&apps, &mut warnings);
+                        self.resolve(&mut wanted, &mut warnings).await;
+                    }
+                }
+            }
+        } else {
+            let ports = std::mem::take(&mut wanted.ports);
+            (wanted.ports, held) = guard::hold(&served, ports, &mut memory.guard, now);
+        }
+        let draft = Draft {
+            wanted,
+            incumbents,
+            warnings,
+        };
+        let mut plan = self.draw(draft, installed, Vec::new())?;
+        if installed != Some(&*plan.files.cfg)
+            && let Some((resolver, _)) = &self.resolver
+            && resolver.replace_stale(&mut plan.draft.wanted.ports)
+        {
+            plan = self.draw(plan.draft, installed, Vec::new())?;
+        }
+        plan.held = held;
+        plan.from = from;
+        if keeps_all {
+            plan.keeps_all = true;
+            plan.change = Change::Nothing;
+        }
+        Ok(plan)
+    }
+
+    /// Host names to addresses, where they have to resolve.
+    async fn resolve(&mut self, wanted: &mut Wanted, warnings: &mut Vec<Warning>) {
+        if let Some((resolver, names)) = &mut self.resolver {
+            warnings.extend(resolver.resolve(&mut wanted.ports, *names).await);
+        }
+        wanted.drop_idle();
+    }
+
+    fn last_good_apps(&self) -> Option<Vec<Arc<App>>> {
+        let text = String::from_utf8((self.last_answer.as_ref()?)()?).ok()?;
+        let (apps, _) = marathon::apps(&text).ok()?;
+        Some(apps.into_iter().map(Arc::new).collect())
+    }
+
+    /// The files of a draft, but for those `without`.
+    fn draw(&mut self, draft: Draft, installed: Option<&str>, refused: Vec<Owner>) -> Result<Plan> {
+        let Built {
+            files,
+            rendered,
+            proxies,
+            warnings: faults,
+        } = self.recipe.build(
+            &draft.wanted,
+            &refused,
+            &draft.incumbents,
+            &mut self.renderer,
+        )?;
+        let mut warnings = draft.warnings.clone();
+        warnings.extend(faults);
+        Ok(Plan {
+            change: diff::compare(installed, &files.cfg),
+            files,
+            rendered,
+            proxies,
+            warnings,
+            held: None,
+            keeps_all: false,
+            from: String::new(),
+            refused,
+            draft,
+        })
+    }
+
+    /// The same without the service ports that HAProxy refuses.
+    pub(super) fn draw_without(
+        &mut self,
+        plan: Plan,
+        culprits: Vec<(Owner, Warning)>,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        let Plan {
+            mut draft,
+            mut refused,
+            held,
+            from,
+            ..
+        } = plan;
+        for (owner, warning) in culprits {
+            refused.push(owner);
+            draft.warnings.push(warning);
+        }
+        let plan = self.draw(draft, installed, refused)?;
+        Ok(Plan { held, from, ..plan })
+    }
+}
+
+/// Who holds a port is what the installed file says: a run that was killed had no time to remember
+/// it. Ports that the file lacks are held by whom we remember.
+fn incumbents(memory: &State, served: &[ServicePort]) -> BTreeMap<u32, AppId> {
+    let mut incumbents = memory.incumbents.clone();
+    let installed = served
+        .iter()
+        .map(|port| (port.service_port, port.app.clone()));
+    incumbents.extend(installed);
+    incumbents
+}
+
+fn refused(owner: &Owner, message: &CheckMessage) -> Warning {
+    Warning {
+        app: Some(owner.app.clone()),
+        subject: format!("service port {}", owner.service_port),
+        found: format!("what `haproxy -c` refuses: {message}"),
+        expected: "a section that it accepts".to_owned(),
+        effect: "service port left out".to_owned(),
+    }
+}
