@@ -21,4 +21,5 @@ mod predecessors;
 mod refresh;
 mod reload;
 mod script_failures;
+mod serve;
 mod support;
