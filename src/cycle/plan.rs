@@ -70,12 +70,15 @@ impl Plan {
         }
     }
 
-    /// Who answers for what HAProxy complains of: known by the line, else by the section that it
-    /// names.
+    /// Who answers for what HAProxy complains of: known by the line, else by the first section with
+    /// an owner that it names. A frontend that all share has none.
     #[must_use]
     pub fn blamed(&self, message: &CheckMessage) -> Option<&Owner> {
         let by_line = || self.rendered.owner_of_line(message.line?);
-        let by_name = || self.proxies.owner_of(message.proxy.as_deref()?);
+        let by_name = || {
+            let mut names = message.proxies.iter();
+            names.find_map(|name| self.proxies.owner_of(name))
+        };
         by_line().or_else(by_name)
     }
 
