@@ -70,14 +70,14 @@ impl Plan {
         }
     }
 
-    /// Who answers for what HAProxy complains of: known by the line, else by the first section with
-    /// an owner that it names. A frontend that all share has none.
+    /// Who answers for what HAProxy complains of: known by the line, else by the section that it
+    /// names.
     #[must_use]
     pub fn blamed(&self, message: &CheckMessage) -> Option<&Owner> {
         let by_line = || self.rendered.owner_of_line(message.line?);
         let by_name = || {
-            let mut names = message.proxies.iter();
-            names.find_map(|name| self.proxies.owner_of(name))
+            let mut named = message.proxies.iter();
+            named.find_map(|proxy| self.proxies.owner_of(proxy))
         };
         by_line().or_else(by_name)
     }

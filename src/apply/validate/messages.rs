@@ -28,7 +28,8 @@ pub struct CheckMessage {
     pub file: Option<String>,
     /// The line in `file`, from 1.
     pub line: Option<usize>,
-    /// The proxies that it names, in its order.
+    /// The proxies that the message names, in its order. It may be about any of them: a frontend
+    /// that all share is named before the backend that does not fit it.
     pub proxies: Vec<String>,
     /// The message without severity and pid; one that went over several lines keeps them.
     pub text: String,
@@ -64,7 +65,7 @@ pub fn parse(output: &str, files: &[&Path]) -> Vec<CheckMessage> {
             severity,
             file: place.map(|(file, _)| file.to_owned()),
             line: place.map(|(_, line)| line),
-            proxies: proxies(text),
+            proxies: proxies(text).into_iter().map(str::to_owned).collect(),
             text: text.to_owned(),
         });
     }
@@ -94,27 +95,25 @@ fn place<'a>(text: &str, files: &'a [String]) -> Option<(&'a str, usize)> {
 }
 
 /// All proxies that are named: `backend 'x'`, `Proxy 'x'`, `server 'x/s'`, `'server x/s'`.
-fn proxies(text: &str) -> Vec<String> {
+fn proxies(text: &str) -> Vec<&str> {
+    let mut proxies = Vec::new();
     let mut quoted = text.split('\'');
     let mut before = quoted.next().unwrap_or_default();
-    let mut found = Vec::new();
     // The pieces alternate: outside, inside, outside the quotes.
     while let Some(inside) = quoted.next() {
         let word = before.trim_end().rsplit(' ').next().unwrap_or_default();
-        let server = match word.to_ascii_lowercase().as_str() {
-            "proxy" | "frontend" | "backend" | "listen" | "listener" => {
-                found.push(inside.to_owned());
-                None
-            }
-            "server" => Some(inside),
-            _ => inside.strip_prefix("server "),
+        let proxy = match word.to_ascii_lowercase().as_str() {
+            "proxy" | "frontend" | "backend" | "listen" | "listener" => Some(inside),
+            "server" => inside.split_once('/').map(|(proxy, _server)| proxy),
+            _ => inside
+                .strip_prefix("server ")
+                .and_then(|name| name.split_once('/'))
+                .map(|(proxy, _server)| proxy),
         };
-        if let Some((proxy, _server)) = server.and_then(|name| name.split_once('/')) {
-            found.push(proxy.to_owned());
-        }
+        proxies.extend(proxy);
         before = quoted.next().unwrap_or_default();
     }
-    found
+    proxies
 }
 
 #[cfg(test)]
@@ -170,12 +169,6 @@ mod tests {
                 &["tt"],
             ),
             (
-                "[ALERT]    (1) : config : http frontend 'shared' (/etc/haproxy/haproxy.cfg:46) tries to use incompatible tcp backend 'b' (/etc/haproxy/haproxy.cfg:76) in a 'use_backend' rule (see 'mode').",
-                Severity::Alert,
-                None,
-                &["shared", "b"],
-            ),
-            (
                 "[WARNING] 001/000000 (1) : parsing [/etc/haproxy/haproxy.cfg:3] : 'option httplog' overrides previous 'option tcplog' in 'defaults' section.",
                 Severity::Warning,
                 Some(3),
@@ -192,6 +185,12 @@ mod tests {
                 Severity::Notice,
                 None,
                 &[],
+            ),
+            (
+                "[ALERT]    (1) : config : http frontend 'all' (/etc/haproxy/haproxy.cfg:9) tries to use incompatible tcp backend 'one_10001' (/etc/haproxy/haproxy.cfg:59) in a 'use_backend' rule (see 'mode').",
+                Severity::Alert,
+                None,
+                &["all", "one_10001"],
             ),
             (
                 "[ALERT]    (1) : config : userlist 'u': no such group 'x' specified in user 'c'",
