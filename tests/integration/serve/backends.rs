@@ -65,19 +65,19 @@ fn a_cookie_keeps_a_client_on_its_server() {
     let mut seen = BTreeSet::new();
     for _ in 0..6 {
         let first = served.http().get("web.test", "/");
-        let server = first.by().to_owned();
+        let name = first.by().to_owned();
         let set = first.header("Set-Cookie").unwrap();
         assert!(set.starts_with("mesosphere_server_id="), "{set}");
         let cookie = set.split(';').next().unwrap();
         let ask = served.http().header("Cookie", cookie);
         for _ in 0..20 {
             let answer = ask.get("web.test", "/");
-            assert_eq!(answer.by(), server);
+            assert_eq!(answer.by(), name);
             assert_eq!(answer.header("Set-Cookie"), None);
             // It is HAProxy's own.
             assert_eq!(answer.received("Cookie"), [""; 0]);
         }
-        seen.insert(server);
+        seen.insert(name);
     }
     assert_eq!(seen.len(), 3, "{seen:?}");
 }

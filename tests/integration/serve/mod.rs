@@ -11,6 +11,7 @@ mod documented;
 mod echo;
 mod grouped;
 mod https;
+mod isolated;
 mod maps;
 mod request;
 mod rewrites;
