@@ -1,7 +1,7 @@
 use super::*;
 use crate::cluster::fixtures::{self, task};
 use crate::cluster::{
-    AppId, CheckTarget, DiscoveryPort, HealthResult, PortDefinition, PortMapping, Protocol,
+    CheckTarget, DiscoveryPort, HealthResult, PortDefinition, PortMapping, Protocol,
 };
 
 fn app(network: Network) -> App {
