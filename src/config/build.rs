@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::layers::{Layer, Mistake, Mistakes, Origin};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Config, Haproxy, Log, LogDestination, LogFormat, LogLevel, Marathon, Policy, Reload,
-    ReloadMethod, State, Templates, environment, file,
+    Config, Credentials, Haproxy, Log, LogDestination, LogFormat, LogLevel, Marathon, Policy,
+    Reload, ReloadMethod, State, Templates, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -161,6 +161,9 @@ fn defaults(policy: &'static Policy) -> Config {
             urls: Vec::new(),
             ca_cert: None,
             insecure: !policy.verifies_tls,
+            client_cert: None,
+            client_key: None,
+            credentials: Credentials::None,
             proxy_from_environment: false,
             connect_timeout: Duration::ZERO,
             read_timeout: Duration::ZERO,

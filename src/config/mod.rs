@@ -9,6 +9,7 @@
 pub mod option;
 
 mod build;
+mod credentials;
 mod environment;
 mod file;
 mod layers;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use build::{Built, DEFAULT_FILE, MARATHONS, ReadFile, Request, System, build};
+pub use credentials::{Credentials, DcosAccount, Secret, WrongCredentials};
 pub use layers::{Layer, Mistake, Mistakes, Origin, Written};
 pub use nearest::nearest;
 pub use policy::{CommandLine, Names, Policy};
@@ -70,6 +72,12 @@ pub struct Marathon {
     pub ca_cert: Option<PathBuf>,
     /// `--insecure`: certificates are not verified.
     pub insecure: bool,
+    /// `--marathon-client-cert`: PEM file shown to servers that ask who calls.
+    pub client_cert: Option<PathBuf>,
+    /// `--marathon-client-key`: its key in PEM, where it does not stand in the same file.
+    pub client_key: Option<PathBuf>,
+    /// What proves who asks, sent to the hosts of `urls` only.
+    pub credentials: Credentials,
     /// `--proxy-from-environment`: honour `http_proxy` and its like.
     pub proxy_from_environment: bool,
     /// `--connect-timeout`, default 3 s.
@@ -89,6 +97,9 @@ impl fmt::Debug for Marathon {
             .field("urls", &urls)
             .field("ca_cert", &self.ca_cert)
             .field("insecure", &self.insecure)
+            .field("client_cert", &self.client_cert)
+            .field("client_key", &self.client_key)
+            .field("credentials", &self.credentials)
             .field("proxy_from_environment", &self.proxy_from_environment)
             .field("connect_timeout", &self.connect_timeout)
             .field("read_timeout", &self.read_timeout)
