@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::layers::{Layer, Mistake, Mistakes, Origin};
+use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
     Config, Credentials, Haproxy, Log, LogDestination, LogFormat, LogLevel, Marathon, Policy,
-    Reload, ReloadMethod, State, Templates, environment, file,
+    Reload, ReloadMethod, State, Templates, access, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -46,6 +47,9 @@ impl Request {
     }
 }
 
+/// The permissions of a file.
+pub type ModeOf = dyn Fn(&Path) -> Option<u32>;
+
 /// Reads a whole file.
 pub type ReadFile = dyn Fn(&Path) -> io::Result<String>;
 
@@ -55,6 +59,8 @@ pub struct System {
     pub environment: BTreeMap<OsString, OsString>,
     /// Reads a whole file.
     pub read: Box<ReadFile>,
+    /// The permissions of a file that can be looked at.
+    pub mode: Box<ModeOf>,
     /// [`DEFAULT_FILE`].
     pub default_file: PathBuf,
     /// [`MARATHONS`].
@@ -68,6 +74,7 @@ impl System {
         Self {
             environment: std::env::vars_os().collect(),
             read: Box::new(|path| std::fs::read_to_string(path)),
+            mode: Box::new(|path| Some(std::fs::metadata(path).ok()?.permissions().mode())),
             default_file: DEFAULT_FILE.into(),
             marathons: MARATHONS.into(),
         }
@@ -115,6 +122,10 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     }
     decide_reload(&mut config, &layers, &mut mistakes);
     decide_trust(&mut config, &layers);
+    let mut warnings = environment.warnings;
+    if request.needs_marathon {
+        mistakes.extend(access::decide(&mut config, &layers, system, &mut warnings));
+    }
     if request.policy.serves_every_group {
         config.groups = vec!["*".to_owned()];
     }
@@ -122,20 +133,17 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    Ok(Built {
-        config,
-        warnings: environment.warnings,
-    })
+    Ok(Built { config, warnings })
 }
 
 /// A later layer wins over an earlier one.
-struct Layers<'a> {
+pub(super) struct Layers<'a> {
     weakest_first: [&'a Layer; 3],
 }
 
 impl Layers<'_> {
     /// How strong the layer is that decides `option`.
-    fn strength(&self, option: &str) -> Option<usize> {
+    pub(super) fn strength(&self, option: &str) -> Option<usize> {
         self.weakest_first
             .iter()
             .rposition(|layer| layer.has(option))
@@ -145,10 +153,14 @@ impl Layers<'_> {
         self.strength(option).is_some()
     }
 
+    /// What the deciding layer says, and where.
+    pub(super) fn written(&self, option: &str) -> Option<&Written> {
+        self.weakest_first[self.strength(option)?].of(option).last()
+    }
+
     /// What the deciding layer says.
     fn text(&self, option: &str) -> Option<&str> {
-        let layer = self.weakest_first[self.strength(option)?];
-        layer.of(option).last().map(|written| written.text.as_str())
+        Some(self.written(option)?.text.as_str())
     }
 }
 

@@ -39,7 +39,7 @@ pub enum Origin {
 
 impl Origin {
     /// Counted from 1; 0 where there are no lines.
-    const fn line(&self) -> usize {
+    pub(super) const fn line(&self) -> usize {
         match self {
             Self::File { line, .. } | Self::List { line, .. } => *line,
             Self::Flag | Self::Host | Self::Environment => 0,
@@ -47,7 +47,7 @@ impl Origin {
     }
 
     /// How people find it.
-    fn describe(&self, option: &str) -> String {
+    pub(super) fn describe(&self, option: &str) -> String {
         match self {
             Self::Flag => format!("option `--{option}`"),
             Self::Host => "host".to_owned(),
@@ -76,10 +76,23 @@ impl fmt::Debug for Written {
     }
 }
 
-/// What one place gave: for each option at least one text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What one place gave: for each option at least one text. Its `Debug` form shows no secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Layer {
     given: BTreeMap<&'static str, Vec<Written>>,
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, written) in &self.given {
+            match option::named(name) {
+                Some(option) if option.is_secret() => map.entry(name, &"***"),
+                _ => map.entry(name, written),
+            };
+        }
+        map.finish()
+    }
 }
 
 impl Layer {
@@ -116,7 +129,8 @@ impl Layer {
                     // A password with a separator in it is cut in two before we see it: then the
                     // part before the cut does not look like a secret, but is one.
                     let is_part_of_secret = option.is_repeatable() && has_secret;
-                    let found = if is_part_of_secret && !text.contains('@') {
+                    let is_hidden = is_part_of_secret && !text.contains('@');
+                    let found = if is_hidden || option.is_secret() {
                         "***".into()
                     } else {
                         redact_value(text)

@@ -8,6 +8,7 @@
 
 pub mod option;
 
+mod access;
 mod build;
 mod credentials;
 mod environment;
@@ -22,7 +23,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use build::{Built, DEFAULT_FILE, MARATHONS, ReadFile, Request, System, build};
+pub use build::{Built, DEFAULT_FILE, MARATHONS, ModeOf, ReadFile, Request, System, build};
 pub use credentials::{Credentials, DcosAccount, Secret, WrongCredentials};
 pub use layers::{Layer, Mistake, Mistakes, Origin, Written};
 pub use nearest::nearest;

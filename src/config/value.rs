@@ -88,6 +88,14 @@ pub(super) fn wait(text: &str) -> Result<Duration, Expected> {
     }
 }
 
+/// User and password, which nobody is shown.
+pub(super) fn credentials(text: &str) -> Result<(), Expected> {
+    match super::Credentials::from_user_pass(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Expected::to_be("user:password")),
+    }
+}
+
 /// A number of bytes, above zero: `256MiB`, or plain bytes.
 pub(super) fn size(text: &str) -> Result<u64, Expected> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

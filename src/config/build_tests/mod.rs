@@ -1,3 +1,4 @@
+mod access;
 mod mistakes;
 mod precedence;
 
@@ -17,7 +18,20 @@ struct Given<'a> {
     list: Option<&'a str>,
     command_line: Option<CommandLine>,
     needs_no_marathon: bool,
+    /// Path, content and permissions.
+    secrets: &'a [(&'a str, &'a str, u32)],
 }
+
+/// Files that the examples name.
+const SECRETS: &[(&str, &str, u32)] = &[
+    ("/example/password", "joe:s3cret\n", 0o600),
+    ("/example/token", "s3cret\n", 0o600),
+    (
+        "/example/account",
+        r#"{"uid":"lb","private_key":"s3cret","login_endpoint":"https://m/login"}"#,
+        0o600,
+    ),
+];
 
 impl Given<'_> {
     fn build(&self) -> Result<Built, Mistakes> {
@@ -34,7 +48,14 @@ impl Given<'_> {
             (MARATHONS, self.list),
         ]
         .into_iter()
-        .filter_map(|(path, text)| Some((path.into(), text?.to_owned())))
+        .filter_map(|(path, text)| Some((path, text?)))
+        .chain(
+            SECRETS
+                .iter()
+                .chain(self.secrets)
+                .map(|&(path, text, _)| (path, text)),
+        )
+        .map(|(path, text)| (path.into(), text.to_owned()))
         .collect();
         let system = System {
             environment: self
@@ -47,6 +68,15 @@ impl Given<'_> {
                     .get(path)
                     .cloned()
                     .ok_or(io::ErrorKind::NotFound.into())
+            }),
+            mode: Box::new({
+                let secrets: Vec<(PathBuf, u32)> = (SECRETS.iter().chain(self.secrets))
+                    .map(|&(path, _, mode)| (path.into(), mode))
+                    .collect();
+                move |path| {
+                    let known = secrets.iter().find(|(known, _)| known == path);
+                    known.map(|&(_, mode)| mode)
+                }
             }),
             ..System::host()
         };
@@ -86,6 +116,10 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "no-pause"
         | "in-place" => ("true", "maybe"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout" => ("7s", "7"),
+        "auth-credentials" => ("joe:s3cret", "s3cret"),
+        "auth-credentials-file" => ("/example/password", " "),
+        "auth-token-file" => ("/example/token", " "),
+        "dcos-auth-credentials-file" => ("/example/account", " "),
         "max-body" => ("5MiB", "5MB"),
         "haproxy-version" => ("2.10", "two"),
         "template-set" => ("bridge", "bridges"),

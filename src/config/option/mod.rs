@@ -4,12 +4,16 @@
 //! of the environment, the help, the man page and the defaults themselves: they are read by the
 //! same functions as what people write, so that what is shown is what counts.
 
+mod access;
 mod command;
 mod table;
 
 use super::Config;
 use super::value::{self, Expected};
 
+pub(super) use access::{
+    AUTH_CREDENTIALS, AUTH_CREDENTIALS_FILE, AUTH_TOKEN_FILE, DCOS_AUTH_CREDENTIALS_FILE,
+};
 pub use command::Command;
 pub use table::TABLE;
 pub(super) use table::is_reload_method;
@@ -46,6 +50,8 @@ impl Heading {
 pub enum Form {
     /// Free text.
     Text,
+    /// Free text that nobody else may read.
+    Secret,
     /// An address.
     Url,
     /// The path of a file.
@@ -150,6 +156,21 @@ impl Definition {
     #[must_use]
     pub const fn is_repeatable(&self) -> bool {
         matches!(self.takes, Takes::Many(..))
+    }
+
+    /// Whether its value is never shown.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        matches!(
+            self.takes,
+            Takes::One(
+                Value {
+                    form: Form::Secret,
+                    ..
+                },
+                _
+            )
+        )
     }
 
     /// Makes room for a new source of this option: what a weaker source gave no longer counts.

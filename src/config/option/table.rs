@@ -1,5 +1,6 @@
 //! The table itself.
 
+use super::access;
 use super::command::{
     ALL, APPLYING, ASKING, Command, OF_A_FILE, RENDERING, USING_HAPROXY, WEIGHING, WRITING_STATE,
 };
@@ -178,6 +179,12 @@ pub static TABLE: &[Definition] = &[
         heading: Heading::Marathon,
         commands: ASKING,
     },
+    access::CREDENTIALS_FILE,
+    access::CREDENTIALS,
+    access::TOKEN_FILE,
+    access::DCOS_FILE,
+    access::CLIENT_CERT,
+    access::CLIENT_KEY,
     Definition {
         name: "haproxy-config",
         short: None,
