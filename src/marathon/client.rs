@@ -70,7 +70,7 @@ impl Client {
             .collect::<Result<_, _>>()?;
         let fetcher = Fetcher::new(config)?;
         if nodes(&addresses).any(Node::is_https) {
-            fetcher.tls().context("Marathon by https")?;
+            fetcher.prepare_tls().context("Marathon by https")?;
         }
         Ok(Self {
             addresses,

@@ -3,16 +3,14 @@
 //! Redirects are followed here and not by reqwest, because credentials go only to hosts that were
 //! configured with them. Nothing of an answer is used before all of it has come.
 
-use std::error::Error;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use reqwest::{Certificate, Response, StatusCode, Url, redirect};
+use reqwest::{Response, StatusCode, Url};
 
 use super::Fault;
 use super::address::{Node, without_credentials};
+use super::transport::Transport;
 use crate::config;
 
 /// The two questions.
@@ -44,46 +42,32 @@ impl Form {
 
 /// Asks nodes within the limits of the configuration.
 pub(super) struct Fetcher {
-    config: config::Marathon,
-    /// Knows no certificates, so that plain HTTP works on hosts that have none.
-    plain: reqwest::Client,
-    /// Made when first needed.
-    tls: OnceLock<reqwest::Client>,
+    transport: Transport,
 }
 
 impl Fetcher {
     pub(super) fn new(config: &config::Marathon) -> anyhow::Result<Self> {
-        let plain = builder(config)
-            .tls_certs_only([])
-            .build()
-            .context("HTTP cannot be set up")?;
         Ok(Self {
-            config: config.clone(),
-            plain,
-            tls: OnceLock::new(),
+            transport: Transport::new(config)?,
         })
     }
 
-    /// Makes the client for `https:`.
+    /// Makes what `https:` needs.
     ///
     /// # Errors
     /// When the bundle of certificates cannot be read, or the host has none.
-    pub(super) fn tls(&self) -> anyhow::Result<&reqwest::Client> {
-        if let Some(client) = self.tls.get() {
-            return Ok(client);
-        }
-        let client = tls_client(&self.config)?;
-        Ok(self.tls.get_or_init(|| client))
+    pub(super) fn prepare_tls(&self) -> anyhow::Result<()> {
+        self.transport.tls().map(drop)
     }
 
     /// For one whole answer.
     pub(super) fn fetch_timeout(&self) -> Duration {
-        self.config.fetch_timeout
+        self.transport.config.fetch_timeout
     }
 
     /// Bytes of one answer.
     pub(super) fn max_body(&self) -> u64 {
-        self.config.max_body
+        self.transport.config.max_body
     }
 
     /// Asks `node`. `nodes` are all that were configured, for the credentials after a redirect.
@@ -115,30 +99,14 @@ impl Fetcher {
     }
 
     async fn send(&self, url: Url, form: Form) -> Result<Response, Fault> {
-        let client = if url.scheme() == "https" {
-            self.tls()
-                .map_err(|error| Fault::Unreachable(format!("{error:#}")))?
-        } else {
-            &self.plain
-        };
+        let client = self.transport.client(&url)?;
         let request = client.get(url).header(ACCEPT, form.accept());
-        request.send().await.map_err(|error| {
-            if error.is_timeout() && error.is_connect() {
-                let limit = humantime::format_duration(self.config.connect_timeout);
-                Fault::Unreachable(format!("no answer to the attempt within {limit}"))
-            } else if error.is_timeout() {
-                Fault::Silent(self.config.read_timeout)
-            } else if error.is_connect() {
-                Fault::Unreachable(deepest_cause(&error))
-            } else {
-                Fault::BrokeOff(deepest_cause(&error))
-            }
-        })
+        self.transport.send(request).await
     }
 
     async fn body(
         &self,
-        mut response: Response,
+        response: Response,
         form: Form,
         authorized: bool,
     ) -> Result<String, Fault> {
@@ -147,27 +115,7 @@ impl Fetcher {
             return Err(Fault::Status { status, authorized });
         }
         check_type(&response, form)?;
-        let most = self.config.max_body;
-        let announced = response.content_length().unwrap_or_default();
-        if announced > most {
-            return Err(Fault::TooLarge(most));
-        }
-        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
-        loop {
-            let chunk = response.chunk().await.map_err(|error| {
-                if error.is_timeout() {
-                    Fault::Silent(self.config.read_timeout)
-                } else {
-                    Fault::BrokeOff(deepest_cause(&error))
-                }
-            })?;
-            let Some(chunk) = chunk else { break };
-            if (body.len() + chunk.len()) as u64 > most {
-                return Err(Fault::TooLarge(most));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        text(body)
+        text(self.transport.body(response, self.max_body()).await?)
     }
 }
 
@@ -178,55 +126,6 @@ pub(super) fn text(body: Vec<u8>) -> Result<String, Fault> {
         return Err(Fault::Empty);
     }
     Ok(text)
-}
-
-fn builder(config: &config::Marathon) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!(
-            env!("CARGO_PKG_NAME"),
-            "/",
-            env!("CARGO_PKG_VERSION")
-        ))
-        .connect_timeout(config.connect_timeout)
-        .read_timeout(config.read_timeout)
-        .redirect(redirect::Policy::none())
-        .referer(false);
-    if config.proxy_from_environment {
-        builder
-    } else {
-        builder.no_proxy()
-    }
-}
-
-fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
-    let builder = builder(config);
-    if config.insecure {
-        tracing::warn!(
-            "certificates of Marathon are not verified: whoever is on the way can read the \
-             credentials and choose where traffic goes"
-        );
-        return builder
-            .tls_certs_only([])
-            .tls_danger_accept_invalid_certs(true)
-            .build()
-            .context("HTTPS without verification cannot be set up");
-    }
-    let Some(path) = &config.ca_cert else {
-        return builder.build().context(
-            "HTTPS cannot be set up; does this host have CA certificates, or should \
-             --marathon-ca-cert name some",
-        );
-    };
-    let file = || format!("certificates of --marathon-ca-cert `{}`", path.display());
-    let pem = std::fs::read(path).with_context(file)?;
-    let certificates = Certificate::from_pem_bundle(&pem).with_context(file)?;
-    if certificates.is_empty() {
-        bail!("{}: found none, expected a PEM bundle", file());
-    }
-    builder
-        .tls_certs_only(certificates)
-        .build()
-        .with_context(file)
 }
 
 /// Where a redirect leads. Only those that say so by `Location` can be followed.
@@ -269,13 +168,4 @@ fn check_type(response: &Response, form: Form) -> Result<(), Fault> {
         found,
         expected: form.accept(),
     })
-}
-
-/// reqwest's own sentences only repeat the question; the reason lies at the bottom.
-fn deepest_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

@@ -4,8 +4,8 @@
 //! out goes an [`Answer`]. `wire` has the JSON of Marathon 0.7 to 1.11 as it is written, `convert`
 //! turns it into `cluster::App`, `body` reads a whole answer so that one bad app costs only
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
-//! `client` asks one node after the other, `fetch` asks one of them, and `fault` says why one did
-//! not answer. Nothing here knows HAProxy.
+//! `client` asks one node after the other, `fetch` asks one of them, `transport` carries what is
+//! said, and `fault` says why one did not answer. Nothing here knows HAProxy.
 
 mod address;
 mod body;
@@ -14,6 +14,7 @@ mod convert;
 mod fault;
 mod fetch;
 mod text;
+mod transport;
 mod wire;
 
 pub use address::{Address, Node, WrongAddress};
