@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 
-use super::Fault;
 use super::address::{Node, without_credentials};
+use super::auth::{Auth, Clock};
 use super::transport::Transport;
+use super::{Fault, Sent};
 use crate::config;
 
 /// The two questions.
@@ -43,21 +45,33 @@ impl Form {
 /// Asks nodes within the limits of the configuration.
 pub(super) struct Fetcher {
     transport: Transport,
+    /// Nothing where there are no credentials but those in addresses.
+    auth: Option<Auth>,
 }
 
 impl Fetcher {
-    pub(super) fn new(config: &config::Marathon) -> anyhow::Result<Self> {
+    pub(super) fn new(config: &config::Marathon, clock: Clock) -> anyhow::Result<Self> {
         Ok(Self {
             transport: Transport::new(config)?,
+            auth: Auth::new(&config.credentials, clock)?,
         })
     }
 
-    /// Makes what `https:` needs.
+    /// Makes what `https:` needs, if any of `nodes` or the login does.
     ///
     /// # Errors
     /// When the bundle of certificates cannot be read, or the host has none.
-    pub(super) fn prepare_tls(&self) -> anyhow::Result<()> {
-        self.transport.tls().map(drop)
+    pub(super) fn prepare_tls<'a>(
+        &self,
+        mut nodes: impl Iterator<Item = &'a Node>,
+    ) -> anyhow::Result<()> {
+        if nodes.any(Node::is_https) {
+            self.transport.tls().context("Marathon by https")?;
+        }
+        if self.auth.as_ref().is_some_and(Auth::is_https) {
+            self.transport.tls().context("login by https")?;
+        }
+        Ok(())
     }
 
     /// For one whole answer.
@@ -73,24 +87,42 @@ impl Fetcher {
     /// Asks `node`. `nodes` are all that were configured, for the credentials after a redirect.
     pub(super) async fn get<'a>(
         &self,
-        node: &Node,
+        node: &'a Node,
         nodes: impl Iterator<Item = &'a Node> + Clone,
         form: Form,
     ) -> Result<String, Fault> {
-        const MOST_REDIRECTS: usize = 5;
         let (resource, query) = form.resource();
-        let mut url = node.url(resource, query);
-        let mut asked = url.clone();
-        let mut authorized = node.authorize(&mut asked);
+        let url = node.url(resource, query);
+        let (response, sent) = self.open(node, nodes, url, form.accept()).await?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(Fault::Status { status, sent });
+        }
+        check_type(&response, form)?;
+        text(self.transport.body(response, self.max_body()).await?)
+    }
+
+    /// Asks for `url` of `node` and follows redirects; the answer may have any other status.
+    async fn open<'a>(
+        &self,
+        node: &'a Node,
+        nodes: impl Iterator<Item = &'a Node> + Clone,
+        mut url: Url,
+        accept: &'static str,
+    ) -> Result<(Response, Sent), Fault> {
+        const MOST_REDIRECTS: usize = 5;
+        let mut may_renew = true;
+        let mut left_tls = false;
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.send(asked, form).await?;
+            let owner = std::iter::once(node).chain(nodes.clone());
+            let way = Way::to(&url, owner, left_tls);
+            let (response, sent) = self.ask(&url, way, accept, &mut may_renew).await?;
             if !response.status().is_redirection() {
-                return self.body(response, form, authorized).await;
+                return Ok((response, sent));
             }
-            url = target(&url, &response, authorized)?;
-            asked = url.clone();
-            authorized = node.authorize(&mut asked)
-                || nodes.clone().any(|other| other.authorize(&mut asked));
+            let next = target(&url, &response, sent)?;
+            left_tls |= url.scheme() == "https" && next.scheme() == "http";
+            url = next;
         }
         Err(Fault::Redirect(format!(
             "found more than {MOST_REDIRECTS} redirects, the last to `{}`",
@@ -98,24 +130,38 @@ impl Fetcher {
         )))
     }
 
-    async fn send(&self, url: Url, form: Form) -> Result<Response, Fault> {
-        let client = self.transport.client(&url)?;
-        let request = client.get(url).header(ACCEPT, form.accept());
-        self.transport.send(request).await
-    }
-
-    async fn body(
+    /// Sends one request, and once more with another token where the first is refused.
+    async fn ask(
         &self,
-        response: Response,
-        form: Form,
-        authorized: bool,
-    ) -> Result<String, Fault> {
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(Fault::Status { status, authorized });
+        url: &Url,
+        way: Way,
+        accept: &'static str,
+        may_renew: &mut bool,
+    ) -> Result<(Response, Sent), Fault> {
+        let transport = &self.transport;
+        let request = |url: &Url| {
+            let client = transport.client(url)?;
+            Ok(client.get(url.clone()).header(ACCEPT, accept))
+        };
+        let auth = match (&self.auth, way) {
+            (_, Way::Own(url)) => {
+                return Ok((transport.send(request(&url)?).await?, Sent::Credentials));
+            }
+            (None, _) => return Ok((transport.send(request(url)?).await?, Sent::Nothing)),
+            (Some(_), Way::Stranger) => {
+                return Ok((transport.send(request(url)?).await?, Sent::Withheld));
+            }
+            (Some(auth), Way::Known) => auth,
+        };
+        loop {
+            let proof = auth.proof(transport).await?;
+            let response = transport.send(proof.add_to(request(url)?)).await?;
+            let is_refused = response.status() == StatusCode::UNAUTHORIZED;
+            if !is_refused || !*may_renew || !auth.refused(&proof).await {
+                return Ok((response, Sent::Credentials));
+            }
+            *may_renew = false;
         }
-        check_type(&response, form)?;
-        text(self.transport.body(response, self.max_body()).await?)
     }
 }
 
@@ -128,11 +174,39 @@ pub(super) fn text(body: Vec<u8>) -> Result<String, Fault> {
     Ok(text)
 }
 
+/// Whether credentials may be sent to an address, and which.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    /// Those that were written into the address of this host: this is where they stand.
+    Own(Url),
+    /// Those of the configuration.
+    Known,
+    /// None: nobody named this host, or the way led from TLS to none.
+    Stranger,
+}
+
+impl Way {
+    fn to<'a>(
+        url: &Url,
+        mut nodes: impl Iterator<Item = &'a Node> + Clone,
+        left_tls: bool,
+    ) -> Self {
+        let mut own = url.clone();
+        if nodes.clone().any(|node| node.authorize(&mut own)) {
+            return Self::Own(own);
+        }
+        if !left_tls && nodes.any(|node| node.is_at(url)) {
+            return Self::Known;
+        }
+        Self::Stranger
+    }
+}
+
 /// Where a redirect leads. Only those that say so by `Location` can be followed.
-fn target(from: &Url, response: &Response, authorized: bool) -> Result<Url, Fault> {
+fn target(from: &Url, response: &Response, sent: Sent) -> Result<Url, Fault> {
     let status = response.status();
     let Some(location) = response.headers().get(LOCATION) else {
-        return Err(Fault::Status { status, authorized });
+        return Err(Fault::Status { status, sent });
     };
     let to = location
         .to_str()

@@ -4,10 +4,11 @@
 //! followed here.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::OnceLock;
 
-use anyhow::{Context as _, bail};
-use reqwest::{Certificate, RequestBuilder, Response, Url, redirect};
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::{Certificate, Identity, RequestBuilder, Response, Url, redirect};
 
 use super::Fault;
 use crate::config;
@@ -114,7 +115,10 @@ fn builder(config: &config::Marathon) -> reqwest::ClientBuilder {
 }
 
 fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
-    let builder = builder(config);
+    let mut builder = builder(config);
+    if let Some(certificate) = &config.client_cert {
+        builder = builder.identity(identity(certificate, config.client_key.as_deref())?);
+    }
     if config.insecure {
         tracing::warn!(
             "certificates of Marathon are not verified: whoever is on the way can read the \
@@ -142,6 +146,27 @@ fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
         .tls_certs_only(certificates)
         .build()
         .with_context(file)
+}
+
+/// The certificate of this program and its key, which may stand in one file.
+fn identity(certificate: &Path, key: Option<&Path>) -> anyhow::Result<Identity> {
+    let read = |option: &str, path: &Path| {
+        std::fs::read(path).with_context(|| format!("--{option} `{}`", path.display()))
+    };
+    let mut pem = read("marathon-client-cert", certificate)?;
+    if let Some(key) = key {
+        pem.push(b'\n');
+        pem.extend(read("marathon-client-key", key)?);
+    }
+    // The reason of the library is left out: it might tell of the key.
+    Identity::from_pem(&pem).map_err(|_| {
+        let place = key.unwrap_or(certificate).display();
+        anyhow!(
+            "--marathon-client-cert `{}`: found no certificate with a key in `{place}`, expected \
+             both in PEM",
+            certificate.display()
+        )
+    })
 }
 
 /// reqwest's own sentences only repeat the question; the reason lies at the bottom.
