@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by its panic"
 )]
 
+mod access;
 mod architecture;
 mod bad_input;
 mod bridge;
@@ -19,3 +20,4 @@ mod refresh;
 mod reload;
 mod script_failures;
 mod support;
+mod tls;
