@@ -193,6 +193,7 @@ impl Session {
         }
         match self.account.login(transport, now.wall).await {
             Ok(proof) => {
+                tracing::debug!("the service account logged in, its token lasts for an hour");
                 *held = Held {
                     token: Some(Token {
                         proof: proof.clone(),

@@ -81,8 +81,8 @@ impl Sent {
                 "the credentials were refused, expected those of somebody who may see all apps"
             }
             Self::Withheld => {
-                "it is not among the Marathons that were given, so that it got no credentials; \
-                 expected its own address as another --marathon"
+                "no credentials were sent after a redirect to a host that was not given, or away \
+                 from TLS; expected the address of the leader as another --marathon"
             }
             Self::Account => {
                 "the service account was refused, expected the uid and key of one that exists"

@@ -11,6 +11,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, SET_COOKIE};
 use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{LIFE, Proof};
 use crate::config::DcosAccount;
@@ -78,8 +79,10 @@ impl Account {
         now: SystemTime,
     ) -> Result<Proof, Fault> {
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.exchange(transport, seconds)
+        let limit = limit(transport);
+        timeout(limit, self.exchange(transport, seconds))
             .await
+            .unwrap_or(Err(Fault::TooSlow(limit)))
             .map_err(|fault| Fault::Login {
                 endpoint: shown(&self.endpoint),
                 fault: Box::new(fault),
@@ -128,6 +131,12 @@ impl Account {
         jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key)
             .map_err(|_| anyhow::anyhow!(WRONG_KEY))
     }
+}
+
+/// A login is one small exchange, and must leave time for the answer that it is for.
+fn limit(transport: &Transport) -> Duration {
+    let config = &transport.config;
+    (config.connect_timeout + config.read_timeout).min(config.fetch_timeout / 2)
 }
 
 const WRONG_KEY: &str = "found a `private_key` that cannot sign, expected an RSA key of at least \

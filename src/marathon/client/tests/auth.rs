@@ -126,9 +126,9 @@ async fn nobody_else_gets_them_wherever_a_redirect_leads() {
         let mut client = Client::new(&config).unwrap();
         assert_eq!(
             fault(&mut client).await,
-            "found status 401 Unauthorized, expected 200 OK: it is not among the Marathons that \
-             were given, so that it got no credentials; expected its own address as another \
-             --marathon"
+            "found status 401 Unauthorized, expected 200 OK: no credentials were sent after a \
+             redirect to a host that was not given, or away from TLS; expected the address of the \
+             leader as another --marathon"
         );
         assert_eq!(proofs(&standby).pop().unwrap(), proof);
         assert_eq!(proofs(&known).pop().unwrap(), proof);
@@ -208,6 +208,30 @@ async fn a_token_is_renewed_before_it_ends_and_the_old_one_serves_until_then() {
     hands.go(1);
     client.apps().await.unwrap();
     assert_eq!(proofs(&marathon).pop().unwrap(), "token=second");
+}
+
+#[tokio::test]
+async fn a_login_that_never_ends_does_not_use_up_the_time_of_the_answer() {
+    let endless = "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n".to_owned();
+    let login = Fake::new([cookie("first"), Reply::Trickle(endless)]).await;
+    let marathon = Fake::new([as_json(APPS)]).await;
+    let hands = Hands::new();
+    let config = config::Marathon {
+        fetch_timeout: Duration::from_secs(2),
+        ..with(account(&login), &[&marathon.address])
+    };
+    let mut client = Client::with_clock(&config, hands.clock()).unwrap();
+    client.apps().await.unwrap();
+    hands.go(3540);
+    client.apps().await.unwrap();
+    assert_eq!(login.count(), 2);
+    assert_eq!(proofs(&marathon), ["token=first"; 2]);
+    hands.go(60);
+    let want = format!(
+        "the login at `http://{}/login`: the answer was not complete after 1s",
+        login.address
+    );
+    assert_eq!(fault(&mut client).await, want);
 }
 
 #[tokio::test]
@@ -298,6 +322,28 @@ async fn a_login_that_fails_says_where_and_why_and_asks_no_marathon() {
             (login.count(), nodes[0].count(), nodes[1].count()),
             (1, 0, 0)
         );
+    }
+}
+
+/// DC/OS stores either form; a client that can be made has signed with the key.
+#[test]
+fn a_key_may_come_in_both_forms_of_pem() {
+    let envelope = KEY.serialize_der();
+    // The head of PKCS#8 around a key of 2048 bits.
+    let bare = pem::encode(&pem::Pem::new("RSA PRIVATE KEY", &envelope[26..]));
+    for key in [
+        KEY.serialize_pem(),
+        bare,
+        format!("\n{}\n", KEY.serialize_pem()),
+    ] {
+        let account = DcosAccount {
+            uid: "lb".to_owned(),
+            private_key: Secret::new(&key),
+            login_endpoint: "http://m/login".to_owned(),
+        };
+        let config = with(Credentials::Dcos(account), &["http://a"]);
+        let header = key.trim().lines().next().unwrap();
+        assert!(Client::new(&config).is_ok(), "{header}");
     }
 }
 
