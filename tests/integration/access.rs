@@ -1,5 +1,5 @@
-//! Who the program is to Marathon: passwords, tokens, logins at DC/OS, and TLS. What is secret must
-//! come out nowhere, whatever happens.
+//! Who the program is to Marathon: passwords, tokens and logins at DC/OS. What is secret must come
+//! out nowhere, whatever happens.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,23 +12,22 @@ use haproxy_marathon_bridge::demo::marathon::{
     App, Ending, Era, Fault, LOGIN_PATH, Marathon, Task, TokenPlace,
 };
 use haproxy_marathon_bridge::marathon::{Client, Clock, Moment};
-use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::json;
 
 use crate::host::{Host, block_on};
 use crate::support::{Done, Test};
-use crate::tls::{Authority, Door};
 
 /// `joe:s3:cret`
-const PASSWORD: &str = "joe:s3:cret";
-const BASIC: &str = "Basic am9lOnMzOmNyZXQ=";
+pub(crate) const PASSWORD: &str = "joe:s3:cret";
+pub(crate) const BASIC: &str = "Basic am9lOnMzOmNyZXQ=";
 /// What stands in passwords, tokens and keys of these tests, and in nothing else.
 const SECRETS: [&str; 5] = ["s3:cret", "am9lOnMz", "demo-token", "PRIVATE KEY", "s3cret"];
 
 static KEY: LazyLock<KeyPair> =
     LazyLock::new(|| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap());
 
-fn cluster() -> Marathon {
+pub(crate) fn cluster() -> Marathon {
     let marathon = Marathon::start(Era::V1_8).unwrap();
     let app = App::new("/web").service_port(10001);
     marathon.deploy(app.task(Task::new("10.0.0.1").port(31000)));
@@ -36,7 +35,7 @@ fn cluster() -> Marathon {
 }
 
 /// A file that only its owner may read.
-fn secret(folder: &Path, name: &str, text: &str) -> String {
+pub(crate) fn secret(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -44,7 +43,7 @@ fn secret(folder: &Path, name: &str, text: &str) -> String {
 }
 
 /// The account `lb`, as DC/OS stores it.
-fn account(login: &str) -> String {
+pub(crate) fn account(login: &str) -> String {
     json!({
         "scheme": "RS256",
         "uid": "lb",
@@ -54,14 +53,14 @@ fn account(login: &str) -> String {
     .to_string()
 }
 
-fn require_login(marathon: &Marathon, place: TokenPlace) {
+pub(crate) fn require_login(marathon: &Marathon, place: TokenPlace) {
     marathon
         .require_login("lb", &KEY.public_key_pem(), place)
         .unwrap();
 }
 
 #[track_caller]
-fn assert_silent(done: &Done) {
+pub(crate) fn assert_silent(done: &Done) {
     for secret in SECRETS {
         let said = [&done.stdout, &done.stderr];
         assert!(!said.iter().any(|said| said.contains(secret)), "{done:#?}");
@@ -298,6 +297,25 @@ fn no_failure_of_a_login_tells_a_secret() {
 }
 
 #[test]
+fn a_command_that_reloads_sees_our_environment_without_the_password() {
+    let marathon = cluster();
+    let host = Host::new();
+    let seen = host.path("seen");
+    let reload = format!("env > {}", seen.display());
+    let words = ["--reload", "command", "--reload-command", &reload];
+    let mut command = host.refresh_command(&[marathon.url()], &words);
+    command
+        .env("HMB_AUTH_CREDENTIALS", PASSWORD)
+        .env("MINE", "kept");
+    // Nothing proves a reload that reloads nothing.
+    command.args(["--reload-timeout", "100ms"]);
+    assert_silent(&Done::of(command));
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("MINE=kept"), "{seen}");
+    assert!(!seen.contains("s3:cret"), "{seen}");
+}
+
+#[test]
 fn a_token_that_is_revoked_or_too_old_is_renewed_without_a_failed_question() {
     let marathon = cluster();
     require_login(&marathon, TokenPlace::Both);
@@ -355,147 +373,4 @@ fn client(marathon: &Marathon, clock: Clock) -> Client {
         max_body: 1 << 20,
     };
     Client::with_clock(&config, clock).unwrap()
-}
-
-/// A host without certificates, as a slim container is.
-fn bare() -> Test {
-    Test::new()
-        .env("SSL_CERT_FILE", "/nonexistent/ca.pem")
-        .env("SSL_CERT_DIR", "/nonexistent")
-}
-
-#[test]
-fn the_certificate_of_marathon_is_verified_unless_told_otherwise() {
-    let marathon = cluster();
-    let (authority, other) = (Authority::new(), Authority::new());
-    let door = Door::open(marathon.address(), &authority, None);
-    let url = door.url();
-    let test = bare()
-        .file("ca.pem", authority.pem())
-        .file("other.pem", other.pem())
-        .file("both.pem", other.pem() + &authority.pem());
-    for (words, code, told) in [
-        (vec!["--marathon-ca-cert", "ca.pem"], 0, ""),
-        (vec!["--marathon-ca-cert", "both.pem"], 0, ""),
-        (
-            vec!["--marathon-ca-cert", "other.pem"],
-            1,
-            "no connection (invalid peer certificate",
-        ),
-        (
-            vec!["--insecure"],
-            0,
-            "certificates of Marathon are not verified",
-        ),
-        (vec![], 1, "--marathon-ca-cert"),
-    ] {
-        let words = [vec!["generate", "-m", &url], words].concat();
-        let done = test.call(&words).expect(code).says(&[told]);
-        assert_eq!(done.stderr.is_empty(), told.is_empty(), "{done:#?}");
-    }
-    // Whose certificate is for another name is somebody else.
-    let elsewhere = url.replace("127.0.0.1", "localhost");
-    let words = ["generate", "-m", &elsewhere, "--marathon-ca-cert", "ca.pem"];
-    test.call(words).expect(1).says(&["not valid for name"]);
-}
-
-#[test]
-fn plain_http_needs_no_certificates_on_the_host_and_neither_does_its_login() {
-    let marathon = cluster();
-    let url = marathon.url();
-    let test = bare();
-    assert_eq!(test.call(["generate", "-m", &url]).expect(0).stderr, "");
-    require_login(&marathon, TokenPlace::Both);
-    let file = secret(test.path(), "account.json", &account(&marathon.login_url()));
-    let words = [
-        "generate",
-        "-m",
-        &url,
-        "--dcos-auth-credentials-file",
-        &file,
-    ];
-    assert_eq!(test.call(words).expect(0).stderr, "");
-}
-
-#[test]
-fn marathon_and_the_login_may_ask_for_a_certificate() {
-    let marathon = cluster();
-    require_login(&marathon, TokenPlace::Both);
-    let (authority, clients) = (Authority::new(), Authority::new());
-    let door = Door::open(marathon.address(), &authority, Some(&clients));
-    let url = door.url();
-    let usage = || ExtendedKeyUsagePurpose::ClientAuth;
-    let known = clients.issue("lb", usage());
-    let unknown = authority.issue("lb", usage());
-    let test = bare().file("ca.pem", authority.pem());
-    let file = |name: &str, text: &str| secret(test.path(), name, text);
-    let login = account(&format!("{url}{LOGIN_PATH}"));
-    let login = file("account.json", &login);
-    let both = file("both.pem", &(known.certificate.clone() + &known.key));
-    let stranger = file("stranger.pem", &(unknown.certificate + &unknown.key));
-    let certificate = file("cert.pem", &known.certificate);
-    let key = file("key.pem", &known.key);
-    for (words, code) in [
-        (vec!["--marathon-client-cert", &both], 0),
-        (
-            vec![
-                "--marathon-client-cert",
-                &certificate,
-                "--marathon-client-key",
-                &key,
-            ],
-            0,
-        ),
-        (vec!["--marathon-client-cert", &both, "--insecure"], 0),
-        (vec!["--marathon-client-cert", &stranger], 1),
-        (vec!["--marathon-client-cert", &certificate], 1),
-        (vec!["--marathon-client-cert", "none.pem"], 1),
-        (vec![], 1),
-    ] {
-        let common = vec![
-            "generate",
-            "-m",
-            &url,
-            "--marathon-ca-cert",
-            "ca.pem",
-            "--dcos-auth-credentials-file",
-            &login,
-        ];
-        let done = test.call([common, words].concat()).expect(code);
-        assert_silent(&done);
-        if code == 0 {
-            assert!(done.stdout.contains("listen web-10001"), "{done:#?}");
-        }
-    }
-}
-
-#[test]
-fn credentials_never_follow_a_redirect_from_tls_to_none() {
-    let marathon = cluster();
-    let authority = Authority::new();
-    let door = Door::open(marathon.address(), &authority, None);
-    let test = bare().file("ca.pem", authority.pem());
-    let file = secret(test.path(), "password", PASSWORD);
-    let url = door.url();
-    // Both are given, and yet the way from the one to the other is none for a password.
-    let words = [
-        "generate",
-        "--marathon-ca-cert",
-        "ca.pem",
-        "--auth-credentials-file",
-        &file,
-        "-m",
-        &url,
-        "-m",
-        &marathon.url(),
-    ];
-    let plain = format!("{}/v2/apps", marathon.url());
-    marathon.inject(Fault::Redirect(plain).times(1));
-    test.call(words).expect(0);
-    let proofs: Vec<_> = marathon
-        .seen()
-        .iter()
-        .map(|seen| seen.header("authorization").map(str::to_owned))
-        .collect();
-    assert_eq!(proofs, [Some(BASIC.to_owned()), None]);
 }

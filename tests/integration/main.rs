@@ -10,6 +10,7 @@ mod architecture;
 mod bad_input;
 mod bridge;
 mod cases;
+mod certificates;
 mod config;
 mod demo;
 mod faults;

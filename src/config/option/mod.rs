@@ -203,6 +203,12 @@ pub fn named(name: &str) -> Option<&'static Definition> {
     TABLE.iter().find(|option| option.name == name)
 }
 
+/// The variables whose values are never shown to anybody, be it a process that we start.
+pub fn secret_variables() -> impl Iterator<Item = String> {
+    let secrets = TABLE.iter().filter(|option| option.is_secret());
+    secrets.map(Definition::variable)
+}
+
 pub(super) const MARATHON: &str = "marathon";
 pub(super) const MARATHON_CA_CERT: &str = "marathon-ca-cert";
 pub(super) const INSECURE: &str = "insecure";
