@@ -5,10 +5,12 @@
     reason = "a test that cannot go on says so by its panic"
 )]
 
+mod access;
 mod architecture;
 mod bad_input;
 mod bridge;
 mod cases;
+mod certificates;
 mod config;
 mod corpus;
 mod demo;
@@ -24,3 +26,4 @@ mod removals;
 mod script_failures;
 mod serve;
 mod support;
+mod tls;
