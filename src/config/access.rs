@@ -99,9 +99,10 @@ pub(super) fn decide(
 fn of_marathon_lb(layers: &Layers<'_>, system: &System) -> Result<Option<Credentials>, Mistake> {
     let flag = |name: &str| {
         let written = layers.written(name)?;
-        (written.origin == Origin::Predecessor && !written.text.is_empty()).then_some(written)
+        (written.origin == Origin::Predecessor).then_some(written)
     };
-    if let Some(file) = flag(MARATHON_AUTH_CREDENTIAL_FILE) {
+    let given = |name: &str| flag(name).filter(|written| !written.text.is_empty());
+    if let Some(file) = given(MARATHON_AUTH_CREDENTIAL_FILE) {
         let text = (system.read)(Path::new(&file.text)).map_err(|error| {
             Mistake::general(format!(
                 "{}: cannot be read as the file of credentials: {error}",
@@ -111,7 +112,7 @@ fn of_marathon_lb(layers: &Layers<'_>, system: &System) -> Result<Option<Credent
         let read = Credentials::from_file_text_strict(&text);
         return read.map(Some).map_err(|_| in_its_words());
     }
-    if let Some(plain) = flag(AUTH_CREDENTIALS) {
+    if let Some(plain) = given(AUTH_CREDENTIALS) {
         let read = Credentials::from_user_pass_strict(&plain.text);
         return read.map(Some).map_err(|_| in_its_words());
     }
@@ -121,6 +122,10 @@ fn of_marathon_lb(layers: &Layers<'_>, system: &System) -> Result<Option<Credent
             .map_err(|wrong| Mistake::general(format!("{place}: {wrong}")))
     };
     if let Some(json) = flag(DCOS_AUTH_CREDENTIALS) {
+        // It took the place of the variable, be it with nothing.
+        if json.text.is_empty() {
+            return Ok(Some(Credentials::None));
+        }
         return account(format!("option `--{DCOS_AUTH_CREDENTIALS}`"), &json.text);
     }
     match system

@@ -13,9 +13,8 @@ use std::time::Duration;
 use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Apps, AutoPorts, CommandLine, Config, Credentials, Frontends, GroupRule, Haproxy, Log,
-    Marathon, Policy, Reload, ReloadCommand, ReloadMethod, State, Templates, Validation, access,
-    environment, file,
+    Apps, AutoPorts, Config, Credentials, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
+    Reload, ReloadCommand, ReloadMethod, State, Templates, Validation, access, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -147,7 +146,6 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    warnings.extend(unverified(&config));
     Ok(Built { config, warnings })
 }
 
@@ -440,22 +438,6 @@ fn take_variables(config: &mut Config, system: &System) {
         .variable(FRAMEWORK_NAME)
         .filter(|name| !name.is_empty())
         .map(str::to_owned);
-}
-
-/// What marathon-lb did silently.
-fn unverified(config: &Config) -> Option<String> {
-    let is_https = |url: &String| {
-        url.get(..8)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
-    };
-    let is_unsaid = config.policy.command_line == CommandLine::MarathonLb
-        && config.marathon.insecure
-        && config.marathon.urls.iter().any(is_https);
-    is_unsaid.then(|| {
-        "Marathon's certificate is not verified, as in marathon-lb; give --marathon-ca-cert to \
-         have it verified"
-            .to_owned()
-    })
 }
 
 #[cfg(test)]

@@ -143,12 +143,12 @@ impl Credentials {
         }
     }
 
-    /// The same as marathon-lb reads it: blanks around the line do not count, and it has one colon.
+    /// The same as marathon-lb reads it: with one colon.
     ///
     /// # Errors
     /// When the line is neither.
     pub fn from_file_text_strict(text: &str) -> Result<Self, WrongCredentials> {
-        match first_line(text).trim() {
+        match first_line(text) {
             "" => Ok(Self::None),
             line => Self::from_user_pass_strict(line),
         }
@@ -279,12 +279,12 @@ mod tests {
             assert_eq!(Credentials::from_file_text(text), Ok(want.clone()));
             assert_eq!(Credentials::from_file_text_strict(text), Ok(want));
         }
-        // A blank may be the end of a password, but marathon-lb takes it away.
+        // A blank may be the end of a password.
         let blank = "joe:pw \n";
         assert_eq!(Credentials::from_file_text(blank), Ok(basic("joe", "pw ")));
         assert_eq!(
             Credentials::from_file_text_strict(blank),
-            Ok(basic("joe", "pw"))
+            Ok(basic("joe", "pw "))
         );
     }
 

@@ -75,7 +75,9 @@ impl Sent {
         match self {
             Self::Nothing => {
                 "credentials are missing, expected them from --auth-credentials-file, \
-                 --auth-token-file, --dcos-auth-credentials-file or the address"
+                 --auth-token-file, --dcos-auth-credentials-file or the address; in marathon-lb's \
+                 command line from --marathon-auth-credential-file, --auth-credentials or \
+                 --dcos-auth-credentials"
             }
             Self::Credentials => {
                 "the credentials were refused, expected those of somebody who may see all apps"

@@ -122,7 +122,7 @@ fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
     if config.insecure {
         tracing::warn!(
             "certificates of Marathon are not verified: whoever is on the way can read the \
-             credentials and choose where traffic goes"
+             credentials and choose where traffic goes; --marathon-ca-cert names what verifies them"
         );
         return builder
             .tls_certs_only([])

@@ -217,6 +217,7 @@ fn marathon_lb_takes_a_file_before_plain_sight_before_a_service_account() {
         (&[plain, account], &[variable], "ann"),
         (&[account], &[], "lb"),
         (&[], &[variable], "lb"),
+        (&[("dcos-auth-credentials", "")], &[variable], "nobody"),
         (&[], &[("HMB_AUTH_CREDENTIALS", "eve:e")], "eve"),
         (&[plain], &[("HMB_AUTH_CREDENTIALS", "eve:e")], "ann"),
     ] {
@@ -256,25 +257,4 @@ fn marathon_lb_reads_variables_of_its_own() {
     let other = built(CommandLine::Servicerouter, &[], &environment).unwrap();
     assert!(other.config.templates.variables.is_empty());
     assert_eq!(other.config.apps.own_app, None);
-}
-
-#[test]
-fn marathon_lb_says_that_nothing_is_verified_where_something_could_be() {
-    for (flags, environment, is_said) in [
-        (&[("marathon", "HTTPS://m1")][..], &[][..], true),
-        (&[("marathon", "http://m1")], &[], false),
-        (
-            &[("marathon", "https://m1"), ("marathon-ca-cert", "/ca")],
-            &[],
-            false,
-        ),
-        (
-            &[("marathon", "https://m1")],
-            &[("HMB_INSECURE", "false")],
-            false,
-        ),
-    ] {
-        let built = built(CommandLine::MarathonLb, flags, environment).unwrap();
-        assert_eq!(!built.warnings.is_empty(), is_said, "{flags:?}");
-    }
 }

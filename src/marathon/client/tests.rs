@@ -258,7 +258,9 @@ async fn refused_credentials_are_told_from_missing_ones() {
             (
                 "",
                 "credentials are missing, expected them from --auth-credentials-file, \
-                 --auth-token-file, --dcos-auth-credentials-file or the address",
+                 --auth-token-file, --dcos-auth-credentials-file or the address; in marathon-lb's \
+                 command line from --marathon-auth-credential-file, --auth-credentials or \
+                 --dcos-auth-credentials",
             ),
             (
                 "u:p@",
