@@ -96,12 +96,23 @@ fn apps_alone_stand_first_and_a_group_where_it_first_appeared() {
     };
     let mut pathed = app("/p", 0, &[]);
     pathed.labels.insert(GROUP.into(), "/a/g".into());
-    let mut nameless = app("/n", 0, &[]);
-    nameless.labels.insert(GROUP.into(), "".into());
     assert_eq!(
-        of(vec![app("/b", 0, &[]), alone("/z"), pathed, nameless]),
-        "/z:; /n:; /g:; /a/g:"
+        of(vec![app("/b", 0, &[]), alone("/z"), pathed]),
+        "/z:; /g:; /a/g:"
     );
+}
+
+#[test]
+fn a_group_without_a_name_or_with_that_of_an_app_is_told_of() {
+    let mut nameless = app("/n", 1, &[]);
+    nameless.labels.insert(GROUP.into(), "".into());
+    let mut namesake = app("/g", 1, &[]);
+    namesake.labels.clear();
+    let (apps, warnings) = merged(vec![nameless, namesake, app("/b", 1, &[])]);
+    assert_eq!(apps, ["/n: /n1", "/g: /g1"]);
+    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("app `/n`: label `HAPROXY_DEPLOYMENT_GROUP`: found no text"));
+    assert!(told[1].contains("also the id of an app"), "{}", told[1]);
 }
 
 #[test]
@@ -222,6 +233,7 @@ fn a_label_that_cannot_be_read_drains_nobody_and_is_named() {
     ] {
         let (apps, warnings) = merged(vec![app("b", 2, &[EARLY]), new]);
         assert_eq!(apps, ["/g: b1 b2 g1"]);
+        assert_eq!(warnings[0].app, Some(AppId::new("g")), "not the group");
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].to_string().contains(told), "{}", warnings[0]);
         assert_eq!(
