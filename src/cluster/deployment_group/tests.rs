@@ -1,7 +1,5 @@
 use super::*;
-use crate::cluster::{
-    CheckProtocol, CheckTarget, Field, HealthCheck, HealthResult, Network, TaskState,
-};
+use crate::cluster::{CheckTarget, HealthResult, Network, fixtures};
 
 fn task(id: &str, alive: Option<bool>) -> Task {
     let result = |alive| {
@@ -11,15 +9,8 @@ fn task(id: &str, alive: Option<bool>) -> Task {
         }]
     };
     Task {
-        id: id.into(),
-        host: Some("h".into()),
-        ports: vec![1],
-        ip_addresses: Vec::new(),
-        state: Some(TaskState::Running),
-        started: true,
-        version: None,
         health: alive.map(result),
-        draining: false,
+        ..fixtures::task(id, &[1])
     }
 }
 
@@ -31,38 +22,18 @@ fn app(id: &str, count: usize, labels: &[(&str, &str)]) -> App {
         .collect();
     labels.insert(GROUP.into(), "g".into());
     App {
-        id: AppId::new(id),
         labels,
-        env: BTreeMap::new(),
-        network: Network::Host,
-        network_names: Vec::new(),
-        port_mappings: Vec::new(),
-        port_definitions: None,
-        ports: None,
-        discovery_ports: Vec::new(),
-        health_checks: Vec::new(),
         instances: count as u64,
-        version: None,
-        last_config_change_at: None,
-        last_scaling_at: None,
         tasks: (1..=count)
             .rev()
             .map(|n| task(&format!("{id}{n}"), None))
             .collect(),
+        ..fixtures::app(id, Network::Host)
     }
 }
 
 fn checked(mut app: App) -> App {
-    app.health_checks = vec![HealthCheck {
-        protocol: CheckProtocol::Http,
-        path: None,
-        target: CheckTarget::Index(0),
-        grace_period_seconds: 0,
-        interval_seconds: 1,
-        timeout_seconds: 1,
-        max_consecutive_failures: 1,
-        fields: Arc::new(Field::Null),
-    }];
+    app.health_checks = vec![fixtures::check(CheckTarget::Index(0))];
     app
 }
 
