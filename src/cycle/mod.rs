@@ -5,6 +5,7 @@
 
 mod plan;
 mod recipe;
+mod reserved;
 mod source;
 
 use anyhow::Result;

@@ -47,8 +47,13 @@ fn rank<'a>(claim: &'a Service, incumbent: Option<&AppId>) -> impl Ord + use<'a>
 
 /// On addresses that differ, one port can be held by several.
 fn collide(one: &Service, other: &Service) -> bool {
-    let (a, b) = (one.bind_addr(), other.bind_addr());
-    one.name == other.name || a == b || is_any(a) || is_any(b)
+    one.name == other.name || share_an_address(one.bind_addr(), other.bind_addr())
+}
+
+/// Whether a connection to one address can be meant for the other.
+#[must_use]
+pub fn share_an_address(one: &str, other: &str) -> bool {
+    one == other || is_any(one) || is_any(other)
 }
 
 fn is_any(address: &str) -> bool {

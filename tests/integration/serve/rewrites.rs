@@ -11,6 +11,9 @@ const HOST: (&str, &str) = ("HAPROXY_0_VHOST", "www.test");
 const PROXYPASS: (&str, &str) = ("HAPROXY_0_HTTP_BACKEND_PROXYPASS_PATH", "/prefix");
 const REVPROXY: (&str, &str) = ("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH", "/root");
 
+/// All that came with a directive which is gone.
+pub(super) const ALL: [(&str, &str); 4] = [HOST, HSTS, PROXYPASS, REVPROXY];
+
 #[test]
 fn hsts_is_on_every_answer_of_its_app() {
     let mut scene = Scene::new();
@@ -73,6 +76,12 @@ fn revproxy_leads_redirects_of_the_backend_to_the_root_path() {
         &["kept"],
         &[("HAPROXY_0_VHOST", "kept.test"), kept],
     );
+    let percent = ("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH", "/a%%20b");
+    scene.app(
+        "/percent",
+        &["percent"],
+        &[("HAPROXY_0_VHOST", "percent.test"), percent],
+    );
     let served = scene.serve();
     let location = |host: &str, location: &str| {
         let ask = served.http().header("X-Answer-Location", location);
@@ -101,6 +110,7 @@ fn revproxy_leads_redirects_of_the_backend_to_the_root_path() {
         location("kept.test", "http://kept.test:80/a/b"),
         "/root/a/b"
     );
+    assert_eq!(location("percent.test", "/x"), "/a%20b");
     let answer = served.http().get("www.test", "/");
     assert_eq!((answer.by(), answer.header("Location")), ("www", None));
 }

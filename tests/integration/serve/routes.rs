@@ -22,7 +22,13 @@ fn a_host_leads_to_its_app_and_to_no_other() {
     // Case never counts, neither in the label nor in the request.
     assert_eq!(served.http().get("SHOP.Test", "/a/b?c=1").by(), "shop");
     assert_eq!(served.http().get("BLOG.test", "/").by(), "blog");
-    for host in ["other.test", "shop.test.other", "www.shop.test", "plain"] {
+    for host in [
+        "other.test",
+        "shop.test.other",
+        "www.shop.test",
+        "shop.test:80",
+        "plain",
+    ] {
         served.http().get(host, "/").expect(503);
     }
     let answer = served.http().get("shop.test", "/a/b?c=1");
