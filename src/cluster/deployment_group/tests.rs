@@ -96,6 +96,8 @@ fn apps_alone_stand_first_and_a_group_where_it_first_appeared() {
     };
     let mut pathed = app("/p", 0, &[]);
     pathed.labels.insert(GROUP.into(), "/a/g".into());
+    let mut nameless = app("/n", 0, &[]);
+    nameless.labels.insert(GROUP.into(), "".into());
     assert_eq!(
         of(vec![app("/b", 0, &[]), alone("/z"), pathed, nameless]),
         "/z:; /n:; /g:; /a/g:"
