@@ -4,7 +4,8 @@
 //! What HAProxy was proved to run is remembered apart from what lies on the disk, so that a reload
 //! that failed, or that a kill kept from happening, is made up for by the next turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::{
     restore_last_good,
 };
 use crate::disk::{Digest, Disk};
+use crate::haproxy::listen;
 use crate::state::{Applied, Pending, State, Time};
 
 /// How a transaction ended. The installed files are a set that HAProxy accepts in every case.
@@ -111,6 +113,33 @@ impl<B: Balancer> Host<'_, B> {
                 None
             })
             .map(|files| files.cfg)
+    }
+
+    /// The ports of `addresses` that another process holds. What the installed or the last good file
+    /// binds is our HAProxy's, and is not tried.
+    ///
+    /// # Errors
+    /// When the last good files cannot be read.
+    pub fn held_ports(
+        &self,
+        mut addresses: BTreeSet<SocketAddr>,
+        installed: Option<&str>,
+    ) -> Result<BTreeSet<u16>> {
+        let mut pass_over = |text: &str| {
+            let known = listen::ports(text);
+            addresses.retain(|address| !known.contains(&address.port()));
+            addresses.is_empty()
+        };
+        if pass_over(installed.unwrap_or_default()) {
+            return Ok(BTreeSet::new());
+        }
+        let good = load_last_good(self.disk, self.at)
+            .context("the good files that were kept cannot be read")?;
+        if good.is_some_and(|good| pass_over(&good.cfg)) {
+            return Ok(BTreeSet::new());
+        }
+        let taken = self.balancer.taken(&addresses, self.at);
+        Ok(taken.iter().map(SocketAddr::port).collect())
     }
 
     /// Whether the installed files are those that HAProxy was proved to run, and nothing is open.

@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod held_ports;
 mod plan;
 mod recipe;
 mod source;
@@ -163,10 +164,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<(Plan, Outcome)> {
+        if plan.keeps_all {
+            return Ok((plan, Outcome::Unchanged));
+        }
+        plan = self.without_held_ports(host, plan, installed)?;
+        let mut refused = 0;
         loop {
-            if plan.keeps_all {
-                return Ok((plan, Outcome::Unchanged));
-            }
             if memory.paused.is_some() {
                 let outcome = host.leave(&plan.files, memory)?;
                 return Ok((plan, outcome));
@@ -176,7 +179,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 return Ok((plan, outcome));
             };
             let culprits = plan.culprits(messages);
-            let are_few = plan.refused.len() + culprits.len() <= MOST_CULPRITS;
+            refused += culprits.len();
+            let are_few = refused <= MOST_CULPRITS;
             if culprits.is_empty() || !are_few || !self.takes_out_what_is_refused {
                 return Ok((plan, outcome));
             }

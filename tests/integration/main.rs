@@ -14,6 +14,7 @@ mod corpus;
 mod demo;
 mod faults;
 mod generate;
+mod held_ports;
 mod host;
 mod operate;
 mod predecessors;
