@@ -188,6 +188,24 @@ impl<B: Balancer> Host<'_, B> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
+        let mut complaints = None;
+        self.bring_to_hearing(wanted, memory, now, remember, &mut complaints)
+            .await
+    }
+
+    /// The same, with what HAProxy complains of in files that it accepts; nothing is put into
+    /// `complaints` where there was no reason to ask it.
+    ///
+    /// # Errors
+    /// As [`Host::bring_to`].
+    pub async fn bring_to_hearing(
+        &self,
+        wanted: &FileSet,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+        complaints: &mut Option<Vec<CheckMessage>>,
+    ) -> Result<Outcome> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
         let wish = Wish::new(wanted, now);
@@ -213,7 +231,7 @@ impl<B: Balancer> Host<'_, B> {
         if !same {
             let verdict = self.balancer.check(wanted, self.at).await;
             match verdict.context("the new files cannot be checked, and stay out")? {
-                Verdict::Accepted { .. } => (),
+                Verdict::Accepted { warnings } => *complaints = Some(warnings),
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
             }
             // What somebody else wrote here ran until now: `rollback` must find it.

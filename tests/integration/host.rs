@@ -121,7 +121,8 @@ impl Host {
         let blocker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = blocker.local_addr().unwrap().port();
         let mut header = fs::read_to_string(self.path("templates/header.cfg.tera")).unwrap();
-        header += &format!("\nlisten frame\n  bind 127.0.0.1:{port}\n  mode tcp\n");
+        let section = format!("\nlisten frame\n  bind 127.0.0.1:{port}\n  mode tcp\n");
+        header.push_str(&section);
         self.write("templates/header.cfg.tera", &header);
         blocker
     }

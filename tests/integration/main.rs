@@ -22,3 +22,4 @@ mod refresh;
 mod reload;
 mod script_failures;
 mod support;
+mod told;

@@ -98,10 +98,9 @@ fn apps_alone_stand_first_and_a_group_where_it_first_appeared() {
     pathed.labels.insert(GROUP.into(), "/a/g".into());
     let mut nameless = app("/n", 0, &[]);
     nameless.labels.insert(GROUP.into(), "".into());
-    assert_eq!(
-        of(vec![app("/b", 0, &[]), alone("/z"), pathed, nameless]),
-        "/z:; /n:; /g:; /a/g:"
-    );
+    let (apps, warnings) = merged(vec![app("/b", 0, &[]), alone("/z"), pathed, nameless]);
+    assert_eq!(apps.join("; "), "/z:; /n:; /g:; /a/g:");
+    assert_eq!(warnings.len(), 1, "a name of no letters is none");
 }
 
 #[test]
