@@ -1,6 +1,8 @@
 //! HAProxy as the transaction sees it: something that judges files and can be brought to them.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
+use crate::haproxy::listen::is_taken;
 use crate::haproxy::{Version, global::Global, structure_hash};
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
@@ -42,6 +45,10 @@ pub trait Balancer {
 
     /// Whether the process `pid`, which ran our files, is gone, and no other runs them in its place.
     fn is_gone(&self, pid: u32, at: &Installation) -> bool;
+
+    /// Those of `addresses` on which another process than our HAProxy listens, as far as can be
+    /// told before HAProxy tries.
+    fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr>;
 
     /// Whether a reload starts a HAProxy that does not run.
     fn starts(&self) -> bool;
@@ -81,6 +88,17 @@ impl<'a> LocalHaproxy<'a> {
     fn context(&self, at: &Installation) -> Context {
         let pid_file = &self.haproxy.pid_file;
         Context::new(&self.program, &at.cfg, pid_file, self.reload.timeout)
+    }
+
+    /// Whether HAProxy will try to listen where we did: it may run in another network.
+    fn listens_here(&self, ours: &[u32], context: &Context) -> bool {
+        let share = ours.iter().all(|pid| context.proc.shares_network(*pid));
+        let starts_elsewhere = match self.reload.method {
+            ReloadMethod::Command | ReloadMethod::Master => true,
+            ReloadMethod::Auto => self.reload.command.is_some(),
+            ReloadMethod::Sf | ReloadMethod::Systemd | ReloadMethod::None => false,
+        };
+        share && !(ours.is_empty() && starts_elsewhere)
     }
 
     async fn choose(&self, context: &Context) -> Option<Choice> {
@@ -152,6 +170,25 @@ impl Balancer for LocalHaproxy<'_> {
         let context = self.context(at);
         let process = context.proc.process(pid);
         !process.is_some_and(|process| process.is_haproxy()) && context.our_processes().is_empty()
+    }
+
+    fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr> {
+        if self.skips_check || self.reload.method == ReloadMethod::None {
+            return Vec::new();
+        }
+        let taken = addresses.iter().copied();
+        let mut taken: Vec<SocketAddr> = taken.filter(|address| is_taken(*address)).collect();
+        // All processes are looked at only where it matters.
+        if !taken.is_empty() {
+            let context = self.context(at);
+            let ours = context.our_processes();
+            let ours: Vec<u32> = ours.iter().map(|process| process.pid).collect();
+            if !self.listens_here(&ours, &context) {
+                return Vec::new();
+            }
+            taken.retain(|address| !context.proc.listens(&ours, address.port()));
+        }
+        taken
     }
 
     fn starts(&self) -> bool {

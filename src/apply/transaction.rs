@@ -4,7 +4,8 @@
 //! What HAProxy was proved to run is remembered apart from what lies on the disk, so that a reload
 //! that failed, or that a kill kept from happening, is made up for by the next turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::{
     restore_last_good,
 };
 use crate::disk::{Digest, Disk};
+use crate::haproxy::listen;
 use crate::state::{Applied, Pending, State, Time};
 
 /// How a transaction ended. The installed files are a set that HAProxy accepts in every case.
@@ -113,6 +115,33 @@ impl<B: Balancer> Host<'_, B> {
             .map(|files| files.cfg)
     }
 
+    /// The ports of `addresses` that another process holds. What the installed or the last good file
+    /// binds is our HAProxy's, and is not tried.
+    ///
+    /// # Errors
+    /// When the last good files cannot be read.
+    pub fn held_ports(
+        &self,
+        mut addresses: BTreeSet<SocketAddr>,
+        installed: Option<&str>,
+    ) -> Result<BTreeSet<u16>> {
+        let mut pass_over = |text: &str| {
+            let known = listen::ports(text);
+            addresses.retain(|address| !known.contains(&address.port()));
+            addresses.is_empty()
+        };
+        if pass_over(installed.unwrap_or_default()) {
+            return Ok(BTreeSet::new());
+        }
+        let good = load_last_good(self.disk, self.at)
+            .context("the good files that were kept cannot be read")?;
+        if good.is_some_and(|good| pass_over(&good.cfg)) {
+            return Ok(BTreeSet::new());
+        }
+        let taken = self.balancer.taken(&addresses, self.at);
+        Ok(taken.iter().map(SocketAddr::port).collect())
+    }
+
     /// Whether the installed files are those that HAProxy was proved to run, and nothing is open.
     /// An installation that was broken off is brought to its end first.
     ///
@@ -159,6 +188,24 @@ impl<B: Balancer> Host<'_, B> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
+        let mut complaints = None;
+        self.bring_to_hearing(wanted, memory, now, remember, &mut complaints)
+            .await
+    }
+
+    /// The same, with what HAProxy complains of in files that it accepts; nothing is put into
+    /// `complaints` where there was no reason to ask it.
+    ///
+    /// # Errors
+    /// As [`Host::bring_to`].
+    pub async fn bring_to_hearing(
+        &self,
+        wanted: &FileSet,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+        complaints: &mut Option<Vec<CheckMessage>>,
+    ) -> Result<Outcome> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
         let wish = Wish::new(wanted, now);
@@ -184,7 +231,7 @@ impl<B: Balancer> Host<'_, B> {
         if !same {
             let verdict = self.balancer.check(wanted, self.at).await;
             match verdict.context("the new files cannot be checked, and stay out")? {
-                Verdict::Accepted { .. } => (),
+                Verdict::Accepted { warnings } => *complaints = Some(warnings),
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
             }
             // What somebody else wrote here ran until now: `rollback` must find it.

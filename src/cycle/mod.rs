@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod held_ports;
 mod plan;
 mod recipe;
 mod reserved;
@@ -14,7 +15,7 @@ pub use plan::Plan;
 pub use recipe::{Labelled, Recipe};
 pub use source::{Marathon, Source};
 
-use crate::apply::{Balancer, Host, Outcome};
+use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::config::Names;
 use crate::disk::Digest;
 use crate::marathon::Cluster;
@@ -56,6 +57,8 @@ pub struct Report {
     pub plan: Plan,
     /// What came of it.
     pub outcome: Outcome,
+    /// What HAProxy complains of in files that it accepted; `None` where it was not asked.
+    pub complaints: Option<Vec<CheckMessage>>,
     /// Whether the answer asked for the same as the turn before, so that nothing was built: the
     /// plan is empty, and the warnings are those of the turn before.
     pub as_before: bool,
@@ -72,11 +75,29 @@ pub struct GoodAnswer {
     pub essence: Digest,
 }
 
+/// What a plan came to.
+struct Applied {
+    plan: Plan,
+    outcome: Outcome,
+    complaints: Option<Vec<CheckMessage>>,
+}
+
+impl Applied {
+    fn of(plan: Plan, outcome: Outcome) -> Self {
+        Self {
+            plan,
+            outcome,
+            complaints: None,
+        }
+    }
+}
+
 impl Report {
     fn as_before(from: String) -> Self {
         Self {
             plan: Plan::as_before(from),
             outcome: Outcome::Unchanged,
+            complaints: None,
             as_before: true,
             good_answer: None,
         }
@@ -117,7 +138,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let plan = self
             .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
-        let (plan, outcome) = self
+        let Applied {
+            plan,
+            outcome,
+            complaints,
+        } = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
         let is_in_place = outcome.is_settled() || outcome == Outcome::NotRunning;
@@ -146,6 +171,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         Ok(Report {
             plan,
             outcome,
+            complaints,
             as_before: false,
             good_answer: keep.then_some(GoodAnswer {
                 text: body,
@@ -163,23 +189,37 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory: &mut State,
         now: Time,
         remember: &mut dyn FnMut(&State),
-    ) -> Result<(Plan, Outcome)> {
+    ) -> Result<Applied> {
+        let mut complaints = None;
+        if plan.keeps_all {
+            return Ok(Applied::of(plan, Outcome::Unchanged));
+        }
+        plan = self.without_held_ports(host, plan, installed)?;
+        let mut refused = 0;
         loop {
-            if plan.keeps_all {
-                return Ok((plan, Outcome::Unchanged));
-            }
             if memory.paused.is_some() {
                 let outcome = host.leave(&plan.files, memory)?;
-                return Ok((plan, outcome));
+                return Ok(Applied::of(plan, outcome));
             }
-            let outcome = host.bring_to(&plan.files, memory, now, remember).await?;
+            let outcome = host
+                .bring_to_hearing(&plan.files, memory, now, remember, &mut complaints)
+                .await?;
             let Outcome::Rejected { messages } = &outcome else {
-                return Ok((plan, outcome));
+                return Ok(Applied {
+                    plan,
+                    outcome,
+                    complaints,
+                });
             };
             let culprits = plan.culprits(messages);
-            let are_few = plan.refused.len() + culprits.len() <= MOST_CULPRITS;
+            refused += culprits.len();
+            let are_few = refused <= MOST_CULPRITS;
             if culprits.is_empty() || !are_few || !self.takes_out_what_is_refused {
-                return Ok((plan, outcome));
+                return Ok(Applied {
+                    plan,
+                    outcome,
+                    complaints,
+                });
             }
             plan = self.draw_without(plan, culprits, installed)?;
         }

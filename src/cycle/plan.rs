@@ -39,7 +39,7 @@ pub struct Plan {
     pub keeps_all: bool,
     /// The address that answered, as shown to people.
     pub from: String,
-    /// Service ports that are out because HAProxy refused what they said.
+    /// Service ports that are out because HAProxy refused what they said, or could not listen there.
     pub refused: Vec<Owner>,
     /// What it was made of.
     pub(super) draft: Draft,

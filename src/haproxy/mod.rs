@@ -7,6 +7,7 @@
 pub mod child;
 mod dialect;
 pub mod global;
+pub mod listen;
 pub mod master;
 pub mod process;
 pub mod program;

@@ -57,6 +57,10 @@ impl Proc {
         Self { root: root.into() }
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The process `pid`, if it is alive: one that ended and was not yet waited for is not.
     #[must_use]
     pub fn process(&self, pid: u32) -> Option<Process> {

@@ -9,18 +9,33 @@ use crate::cycle::Plan;
 use crate::logging::TOLD;
 use crate::proxy::Owner;
 
+/// The section that an owner answers for.
+fn section_of<'a>(plan: &'a Plan, owner: &Owner) -> Option<&'a str> {
+    let listens = plan.proxies.listens.iter();
+    let listens = listens.map(|listen| (&listen.owner, &listen.name));
+    let services = plan.proxies.layout.services.iter();
+    let services = services.map(|service| (&service.owner, &service.name));
+    let mut all = listens.chain(services);
+    all.find(|(known, _)| *known == owner)
+        .map(|(_, name)| name.as_str())
+}
+
 /// A message and who answers for what it is about.
 #[derive(Debug)]
 pub(super) struct Blamed<'a> {
     owner: Option<&'a Owner>,
+    section: Option<&'a str>,
     message: &'a CheckMessage,
 }
 
 impl<'a> Blamed<'a> {
     /// The owner is known by the line, else by the section that the message names.
     pub(super) fn of(plan: &'a Plan, message: &'a CheckMessage) -> Self {
+        let owner = plan.blamed(message);
+        let own = || owner.and_then(|owner| section_of(plan, owner));
         Self {
-            owner: plan.blamed(message),
+            owner,
+            section: own().or(message.proxies.first().map(String::as_str)),
             message,
         }
     }
@@ -31,6 +46,7 @@ impl<'a> Blamed<'a> {
             target: TOLD,
             app = self.app(),
             service_port = self.service_port(),
+            section = self.section,
             line = self.message.line,
             haproxy = self.message.text,
             "`haproxy -c` refuses the new file: {self}"
@@ -43,10 +59,22 @@ impl<'a> Blamed<'a> {
             target: TOLD,
             app = self.app(),
             service_port = self.service_port(),
+            section = self.section,
             line = self.message.line,
             haproxy = self.message.text,
             "`haproxy -c` warns: {self}"
         );
+    }
+
+    /// The same sentence wherever in the file the fault stands: other sections come and go.
+    pub(super) fn lasting(&self) -> String {
+        let sentence = self.to_string();
+        match (&self.message.file, self.message.line) {
+            (Some(file), Some(line)) => {
+                sentence.replace(&format!("[{file}:{line}]"), &format!("[{file}]"))
+            }
+            _ => sentence,
+        }
     }
 
     fn app(&self) -> Option<&str> {
@@ -62,6 +90,12 @@ impl fmt::Display for Blamed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Owner { app, service_port }) = self.owner {
             write!(f, "app `{app}`: service port {service_port}: ")?;
+        }
+        if let Some(section) = self
+            .section
+            .filter(|name| !self.message.text.contains(*name))
+        {
+            write!(f, "section `{section}`: ")?;
         }
         self.message.fmt(f)
     }

@@ -27,11 +27,16 @@ use crate::state::{Folder, LastTurn, Paused, State, Time, TurnOutcome, Writable}
 /// For `haproxy -v`.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 
+/// So many warnings of HAProxy are told and remembered: one line of a template can give one for each
+/// section.
+const MOST_COMPLAINTS: usize = 50;
+
 pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
     let Some(turn) = one_turn(config).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     tell_warnings(&turn.report, turn.last.as_ref());
+    tell_complaints(&turn.report, turn.last.as_ref());
     let exit = tell(&turn.report, turn.paused.as_ref(), config);
     // The process ends: to give everything back piece by piece costs a fifth of a large run.
     mem::forget(turn);
@@ -166,6 +171,37 @@ fn tell_warnings(report: &Report, last: Option<&LastTurn>) {
     }
 }
 
+/// HAProxy's warnings about files that it accepts, each once.
+fn tell_complaints(report: &Report, last: Option<&LastTurn>) {
+    let Some(complaints) = complaints(report) else {
+        return;
+    };
+    let known: BTreeSet<&str> = last
+        .iter()
+        .flat_map(|l| &l.haproxy_warnings)
+        .map(String::as_str)
+        .collect();
+    for (lasting, blamed) in &complaints {
+        if !known.contains(lasting.as_str()) {
+            blamed.warned();
+        }
+    }
+    for warning in known {
+        if !complaints.contains_key(warning) {
+            info!("over: `haproxy -c` warned: {warning}");
+        }
+    }
+}
+
+/// By what stays the same of them; of many, those that are remembered. `None` where HAProxy was not
+/// asked.
+fn complaints(report: &Report) -> Option<BTreeMap<String, Blamed<'_>>> {
+    let messages = report.complaints.as_ref()?.iter();
+    let blamed = messages.map(|message| Blamed::of(&report.plan, message));
+    let all: BTreeMap<String, Blamed<'_>> = blamed.map(|b| (b.lasting(), b)).collect();
+    Some(all.into_iter().take(MOST_COMPLAINTS).collect())
+}
+
 fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
     let file = config.haproxy.config.display();
     let change = match &report.plan.change {
@@ -247,6 +283,9 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 outcome: TurnOutcome::Failed,
                 detail: Some(format!("{error:#}")),
                 warnings: last.map(|last| last.warnings.clone()).unwrap_or_default(),
+                haproxy_warnings: last
+                    .map(|last| last.haproxy_warnings.clone())
+                    .unwrap_or_default(),
                 marathon: None,
                 change: None,
                 held: None,
@@ -281,6 +320,12 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 let warnings = report.plan.warnings.iter();
                 warnings.map(ToString::to_string).collect()
             }
+        },
+        haproxy_warnings: match complaints(report) {
+            Some(complaints) => complaints.into_keys().collect(),
+            None => last
+                .map(|last| last.haproxy_warnings.clone())
+                .unwrap_or_default(),
         },
         marathon: Some(report.plan.from.clone()),
         change: match &report.plan.change {

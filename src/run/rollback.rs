@@ -130,6 +130,7 @@ impl Way {
             outcome: TurnOutcome::RolledBack,
             detail: Some(format!("to the files of {}; {how}", self.proved_at)),
             warnings: last.map(|last| last.warnings).unwrap_or_default(),
+            haproxy_warnings: Vec::new(),
             marathon: last_marathon,
             change: Some(self.change.clone()),
             held: None,

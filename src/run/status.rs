@@ -175,6 +175,13 @@ impl Status<'_> {
         for warning in self.last_turn.iter().flat_map(|last| &last.warnings) {
             out.put("warning", warning);
         }
+        for warning in self
+            .last_turn
+            .iter()
+            .flat_map(|last| &last.haproxy_warnings)
+        {
+            out.put("haproxy warns", warning);
+        }
         out.text
     }
 

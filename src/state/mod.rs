@@ -98,6 +98,9 @@ pub struct LastTurn {
     /// What was left out or held back.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What HAProxy complains of in the installed files, without numbers of lines.
+    #[serde(default)]
+    pub haproxy_warnings: Vec<String>,
     /// Address of the Marathon that answered, without user and password.
     #[serde(default)]
     pub marathon: Option<String>,

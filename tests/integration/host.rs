@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,6 +113,18 @@ impl Host {
             .arg("refresh_system_haproxy")
             .args(marathons.iter().map(AsRef::as_ref));
         Done::of(command)
+    }
+
+    /// From now on HAProxy does not start from a new file, though `haproxy -c` accepts it, for as
+    /// long as the listener lives: the frame of the file wants its port, which is not tried before.
+    pub(crate) fn block_starts(&self) -> TcpListener {
+        let blocker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = blocker.local_addr().unwrap().port();
+        let mut header = fs::read_to_string(self.path("templates/header.cfg.tera")).unwrap();
+        let section = format!("\nlisten frame\n  bind 127.0.0.1:{port}\n  mode tcp\n");
+        header.push_str(&section);
+        self.write("templates/header.cfg.tera", &header);
+        blocker
     }
 
     /// The HAProxy that serves.

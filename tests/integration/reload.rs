@@ -1,10 +1,6 @@
 //! What becomes of a change that HAProxy does not take, and of the ways to tell it of one.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
-
-use haproxy_marathon_bridge::demo::free_ports;
-use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
 use crate::host::{Host, Web, wait_until};
 
@@ -163,21 +159,19 @@ fn a_template_that_cannot_be_rendered_changes_nothing() {
 
 /// `haproxy -c` does not try to bind.
 #[test]
-fn a_port_that_is_taken_is_found_at_the_start_and_everything_goes_back() {
+fn a_port_that_the_frame_wants_is_found_taken_at_the_start_and_everything_goes_back() {
     let web = Web::start();
     let host = Host::new();
     host.refresh(&web.url(), &[]).expect(0);
     let (pid, good) = (host.pid(), host.installed());
-    let port = free_ports(1).unwrap()[0];
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let app = App::new("/late").service_port(port);
-    web.marathon.deploy(app.task(Task::local(31000)));
+    let taken = host.block_starts();
+    let port = taken.local_addr().unwrap().port();
     let mut talk = web.connect();
     let done = host.refresh(&web.url(), &[]).expect(1);
     done.says(&[
         "reload failed",
         "annot bind socket",
-        &format!("for proxy late-{port}: "),
+        "for proxy frame: ",
         &format!("127.0.0.1:{port}"),
     ]);
     assert_eq!(host.installed(), good);
@@ -190,7 +184,7 @@ fn a_port_that_is_taken_is_found_at_the_start_and_everything_goes_back() {
     drop((taken, talk));
     the_pause_passes(&host);
     host.refresh(&web.url(), &[]).expect(0);
-    assert!(host.installed().contains(&format!("listen late-{port}")));
+    assert!(host.installed().contains("listen frame"));
     let new = host.pid();
     wait_until("the end of the old process", || host.haproxies() == [new]);
     web.connect();
@@ -201,7 +195,7 @@ fn a_port_that_is_taken_is_found_at_the_start_and_everything_goes_back() {
 fn a_first_start_that_fails_is_told_and_tried_again() {
     let web = Web::start();
     let host = Host::new();
-    let taken = TcpListener::bind(web.target()).unwrap();
+    let taken = host.block_starts();
     let done = host.refresh(&web.url(), &[]).expect(1);
     done.says(&["reload failed", "annot bind socket"]);
     assert!(host.haproxies().is_empty());

@@ -2,7 +2,6 @@
 //! comes of it now.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -197,7 +196,7 @@ fn row_8_a_reload_that_fails() {
     host.refresh_system_haproxy(&hosts).expect(0);
     let good = host.installed();
     let port = free_ports(1).unwrap()[0];
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let taken = host.block_starts();
     let app = App::new("/late").service_port(port);
     web.marathon.deploy(app.task(Task::local(31000)));
     for attempts in 1..=2 {

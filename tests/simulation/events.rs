@@ -73,7 +73,8 @@ impl World<'_> {
             ),
             20 => {
                 let port = 10_000 + u16::try_from(random.below(14)).expect("it is below 14");
-                let taken = self.haproxy.taken.get().is_none().then_some(port);
+                let is_free = self.haproxy.taken.get().is_none() && !self.haproxy.listens(port);
+                let taken = is_free.then_some(port);
                 self.haproxy.taken.set(taken);
                 format!("ports of others: {taken:?}")
             }

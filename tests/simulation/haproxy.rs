@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -81,6 +82,8 @@ pub(crate) struct Haproxy {
     pub(crate) reload_fault: Cell<ReloadFault>,
     /// Somebody else listens on this port.
     pub(crate) taken: Cell<Option<u16>>,
+    /// The program was told that.
+    pub(crate) told_taken: Cell<bool>,
     /// It is restarted in the moment in which it is to be told of new files.
     pub(crate) restarted_meanwhile: Cell<bool>,
     pub(crate) checks: Cell<usize>,
@@ -108,6 +111,7 @@ impl Haproxy {
             check_fault: Cell::default(),
             reload_fault: Cell::default(),
             taken: Cell::default(),
+            told_taken: Cell::default(),
             restarted_meanwhile: Cell::default(),
             checks: Cell::default(),
             reloads: Cell::default(),
@@ -164,6 +168,14 @@ impl Haproxy {
             }
         }
         None
+    }
+
+    /// Whether it listens on this port, so that nobody else can.
+    pub(crate) fn listens(&self, port: u16) -> bool {
+        let running = self.running.borrow();
+        running
+            .iter()
+            .any(|process| binds_of(&process.files.cfg).any(|own| own == port))
     }
 
     /// Somebody stops it.
@@ -291,6 +303,14 @@ impl Balancer for Seen<'_> {
 
     fn is_gone(&self, _: u32, _: &Installation) -> bool {
         self.haproxy.running.borrow().is_none()
+    }
+
+    fn taken(&self, addresses: &BTreeSet<SocketAddr>, _: &Installation) -> Vec<SocketAddr> {
+        let taken = self.haproxy.taken.get();
+        let held = addresses.iter().filter(|a| Some(a.port()) == taken);
+        let held: Vec<SocketAddr> = held.copied().collect();
+        self.haproxy.told_taken.set(!held.is_empty());
+        held
     }
 
     fn starts(&self) -> bool {

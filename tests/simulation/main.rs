@@ -30,7 +30,7 @@ use world::World;
 const SEEDS: u64 = 10_000;
 
 /// What has to come about in every thousand seeds, or the simulation has gone blind.
-const MUST_BE_SEEN: [(&str, usize); 10] = [
+const MUST_BE_SEEN: [(&str, usize); 11] = [
     ("applied", 1_000),
     ("unchanged", 1_000),
     ("killed", 1_000),
@@ -39,6 +39,7 @@ const MUST_BE_SEEN: [(&str, usize); 10] = [
     ("reload failed", 100),
     ("waiting", 50),
     ("not running", 50),
+    ("port held", 50),
     ("power cut", 100),
     ("asked for the same", 100),
 ];

@@ -51,6 +51,7 @@ impl Program {
             outcome: TurnOutcome::Failed,
             detail: None,
             warnings: Vec::new(),
+            haproxy_warnings: Vec::new(),
             marathon: None,
             change: None,
             held: None,

@@ -35,6 +35,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) allow_removal: bool,
     pub(crate) ended: &'a Ended,
     pub(crate) haproxy: &'a Haproxy,
+    /// The turn is one that leaves out ports that are held.
+    pub(crate) leaves_out_held: bool,
     /// HAProxy was started again, or told more than it confirmed, while the turn went on.
     pub(crate) meddled: bool,
     /// The last good files, as far as the program could read them.
@@ -70,6 +72,7 @@ impl Watch {
         {
             self.settled = turn.after.cloned();
         }
+        Self::check_held_port(turn)?;
         match turn.ended {
             Ended::Done(Outcome::Unchanged) => {
                 if told > 0 || turn.before != turn.after || runs.as_ref() != turn.ran_before {
@@ -102,6 +105,27 @@ impl Watch {
                 Ok(())
             }
             Ended::Killed => Ok(()),
+        }
+    }
+
+    /// A port that somebody else holds is not tried by a reload where it is new: the listeners that
+    /// are there would suffer.
+    fn check_held_port(turn: &Turn<'_>) -> Result<(), Broken> {
+        let Some(taken) = turn.haproxy.taken.get().filter(|_| turn.leaves_out_held) else {
+            return Ok(());
+        };
+        let failed = |error: &String| error.contains(&format!("0.0.0.0:{taken}]"));
+        let is_new = |files: Option<&FileSet>| {
+            let mut sections = sections_of(files).into_values();
+            !sections.any(|section| section.port == taken)
+        };
+        match turn.ended {
+            Ended::Done(Outcome::ReloadFailed { error, .. })
+                if failed(error) && is_new(turn.before) && is_new(turn.kept.as_ref()) =>
+            {
+                broken(format!("a reload tried port {taken}, which is held"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -193,6 +217,9 @@ fn check_served(turn: &Turn<'_>, answered: &Sections) -> Result<(), Broken> {
     }
     for (title, asked) in answered {
         let Some(section) = after.get(title) else {
+            if turn.haproxy.taken.get() == Some(asked.service_port) && !before.contains_key(title) {
+                continue;
+            }
             let Some(holder) = holders.get(&asked.service_port) else {
                 return broken(format!("{title} is asked for and not served"));
             };

@@ -316,6 +316,9 @@ impl<'a> World<'a> {
                 self.haproxy.reload_fault.get(),
                 ReloadFault::None | ReloadFault::Refused
             );
+        if self.haproxy.told_taken.take() {
+            self.count("port held");
+        }
         self.watch.turn(&Turn {
             now: self.now,
             before: before.as_ref(),
@@ -325,6 +328,7 @@ impl<'a> World<'a> {
             allow_removal,
             ended: &ended,
             haproxy: &self.haproxy,
+            leaves_out_held: !self.setting.maps,
             meddled,
             kept,
         })?;

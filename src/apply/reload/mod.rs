@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::validate::telling;
+use crate::config::{redact, redact_value};
 use crate::haproxy::child::RunError;
 use crate::haproxy::program::search_path;
 use crate::haproxy::{AskError, Proc, Process};
@@ -58,8 +60,11 @@ impl fmt::Display for Method {
             Self::Master { socket } => write!(f, "`reload` on `{}`", socket.display()),
             Self::MasterSignal { pid } => write!(f, "SIGUSR2 to the master {pid}"),
             Self::Systemd { unit } => write!(f, "`systemctl reload {unit}`"),
-            Self::Command(command) => write!(f, "`{command}`"),
-            Self::Program(words) => write!(f, "`{}`", words.join(" ")),
+            Self::Command(command) => write!(f, "`{}`", redact(command)),
+            Self::Program(words) => {
+                let words: Vec<_> = words.iter().map(|word| redact_value(word)).collect();
+                write!(f, "`{}`", words.join(" "))
+            }
             Self::InitScript(script) => write!(f, "`{} reload`", script.display()),
             Self::Upstart(job) => write!(f, "`reload {job}`"),
             Self::None => f.write_str("no reload"),
@@ -152,7 +157,8 @@ pub enum Verified {
 /// Why HAProxy does not run the new files, as far as we know.
 #[derive(Debug)]
 pub enum ReloadError {
-    /// HAProxy, or the command that should have told it, said no. The old process serves on.
+    /// HAProxy, or the command that should have told it, said no. The old process serves on. The
+    /// message holds the telling lines of the output.
     #[expect(missing_docs, reason = "the message says it")]
     Refused { how: Method, output: String },
     /// Nobody said no, but no new process showed up in time.
@@ -199,7 +205,10 @@ impl fmt::Display for ReloadError {
             Self::Refused { how, output } if output.is_empty() => {
                 write!(f, "{how} was refused, and nothing was printed")
             }
-            Self::Refused { how, output } => write!(f, "{how} was refused: {output}"),
+            // A command may well print what it was given.
+            Self::Refused { how, output } => {
+                write!(f, "{how} was refused: {}", redact(&telling(output)))
+            }
             Self::NotProven { how, waited, seen } => write!(
                 f,
                 "{how}: no new process of HAProxy serves after {}; {seen}",
@@ -243,7 +252,7 @@ impl fmt::Display for ReloadError {
                 )
             }
             Self::Ask(error) => error.fmt(f),
-            Self::Run(error) => error.fmt(f),
+            Self::Run(error) => f.write_str(&redact(&error.to_string())),
             Self::Signal { pid, source } => {
                 write!(f, "SIGUSR2 could not be sent to the master {pid}: {source}")
             }

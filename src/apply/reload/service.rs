@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::validate::telling;
 use super::proof::{Before, new_process};
 use super::{Context, Method, ReloadError, Reloaded, Verified};
 use crate::haproxy::child::{Child, Environment, RunError};
@@ -129,7 +130,11 @@ async fn run(how: &Method, child: &Child) -> Result<(), ReloadError> {
     if finished.status.success() {
         return Ok(());
     }
-    let output = format!("{}; it printed: {}", finished.status, finished.output());
+    let output = format!(
+        "{}; it printed: {}",
+        finished.status,
+        telling(&finished.output())
+    );
     Err(ReloadError::Refused {
         how: how.clone(),
         output,

@@ -5,6 +5,7 @@
 //! the maps beside it, so that neither the live files nor another run's can be mixed in.
 
 mod messages;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::haproxy::child::{Child, RunError};
 
 pub use messages::{CheckMessage, Severity, parse};
+pub use telling::telling;
 
 /// Bytes of output that are read; a file with thousands of faults repeats itself.
 const MAX_OUTPUT: usize = 1 << 20;

@@ -33,6 +33,7 @@ fn full() -> State {
             outcome: TurnOutcome::ReloadFailed,
             detail: None,
             warnings: vec!["one".to_owned()],
+            haproxy_warnings: Vec::new(),
             marathon: Some("http://m:8080".to_owned()),
             change: Some("listen a-1 is new".to_owned()),
             held: Some("the answer lacks much".to_owned()),

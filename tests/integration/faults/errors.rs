@@ -2,7 +2,6 @@
 //! failed and where, and the next run makes up for it.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
@@ -95,7 +94,7 @@ fn a_failed_reload_brings_back_what_ran_even_if_no_copy_of_it_could_be_kept() {
         .says(&["cannot be kept", ".files.json.new"]);
     let ran = host.installed();
 
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports[2])).unwrap();
+    let taken = host.block_starts();
     deploy(2);
     refresh().expect(1).says(&["the reload failed"]);
     assert_eq!(host.installed(), ran);

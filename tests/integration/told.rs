@@ -1,0 +1,73 @@
+//! What `refresh` says of HAProxy.
+
+use std::fs;
+
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Task};
+
+use crate::host::{Host, Web};
+
+/// A template that HAProxy takes with a warning for each section.
+fn warned() -> (Web, Host) {
+    let (web, host) = (Web::start(), Host::new());
+    let path = host.path("templates/listen.cfg.tera");
+    let text = fs::read_to_string(&path).unwrap();
+    let odd = text.replace("  mode tcp\n", "  mode tcp\n  option forwardfor\n");
+    assert_ne!(text, odd);
+    fs::write(path, odd).unwrap();
+    (web, host)
+}
+
+#[test]
+fn a_warning_about_a_file_that_is_accepted_is_told_once_and_when_it_is_over() {
+    let (mut web, host) = warned();
+    let section = format!("web-{}", web.port);
+    let owner = format!("app `/web`: service port {}: ", web.port);
+    let parts = ["`haproxy -c` warns: ", &owner, &section, "forwardfor"];
+    host.refresh(&web.url(), &[]).expect(0).says(&parts);
+    host.refresh(&web.url(), &[]).expect(0);
+    // Neither another content nor another place in the file makes it news.
+    web.scale_up();
+    let port = free_ports(1).unwrap()[0];
+    let app = App::new("/a").service_port(port);
+    web.marathon.deploy(app.task(Task::local(31000)));
+    let done = host.refresh(&web.url(), &[]).expect(0);
+    let done = done.says(&["app `/a`"]);
+    assert!(!done.stderr.contains(&owner), "{done:#?}");
+    let warnings = host.state()["last_turn"]["haproxy_warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 2, "{warnings}");
+
+    let path = host.path("templates/listen.cfg.tera");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replace("  option forwardfor\n", "")).unwrap();
+    let done = host.refresh(&web.url(), &[]).expect(0);
+    done.says(&["over: `haproxy -c` warned: ", &owner]);
+}
+
+#[test]
+fn a_start_that_is_refused_is_told_by_its_cause() {
+    let (web, host) = warned();
+    host.refresh(&web.url(), &[]).expect(0);
+    let _blocker = host.block_starts();
+    let done = host.refresh(&web.url(), &[]).expect(1);
+    done.says(&["the reload failed: ", "annot bind socket"]);
+    let state = host.state();
+    let error = state["pending"]["last_error"].as_str().unwrap();
+    for word in ["\n", "forwardfor", "NOTICE", "ALERT", "failed to start"] {
+        assert!(!error.contains(word), "{error}");
+    }
+}
+
+/// It stands in the log, in the state, and in what `status` prints.
+#[test]
+fn a_password_in_the_reload_command_is_shown_nowhere() {
+    let (web, host) = (Web::start(), Host::new());
+    let command = "echo calling http://joe:hunter2@host/reload >&2; exit 1";
+    let more = ["--reload", "command", "--reload-command", command];
+    let done = host.refresh(&web.url(), &more).expect(1);
+    let done = done.says(&["was refused", "host/reload"]);
+    assert!(!done.stderr.contains("hunter2"), "{done:#?}");
+    let state = host.state().to_string();
+    assert!(state.contains("host/reload"), "{state}");
+    assert!(!state.contains("hunter2"), "{state}");
+}
