@@ -180,9 +180,8 @@ impl MarathonLb {
         let mut add = |chunks: &mut Vec<Chunk>, head: String, routes: &[Route]| {
             chunks.push(Chunk::frame(&head));
             for route in routes {
-                match self.route(route, warnings) {
-                    Ok(text) => chunks.push(Chunk::of(&route.service.owner, text.into())),
-                    Err(fault) => failed.push(fault.of(&route.service)),
+                if let Err(fault) = self.route(route, chunks, warnings) {
+                    failed.push(fault.of(&route.service));
                 }
             }
         };
@@ -245,12 +244,34 @@ impl MarathonLb {
         Ok(text)
     }
 
-    fn route(&self, route: &Route, warnings: &mut Vec<Warning>) -> Result<String, Fault> {
+    /// A lookup stands for all services: what is wrong with it is not the fault of the one that
+    /// brought it, unless it is in that one's words.
+    fn route(
+        &self,
+        route: &Route,
+        chunks: &mut Vec<Chunk>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), Fault> {
+        let owner = &route.service.owner;
         let mut text = String::new();
         for rule in &route.rules {
-            self.rule(&route.service, rule, &mut text, warnings)?;
+            let is_own = rule.template == rule.label
+                || route.service.options.overrides.contains_key(&rule.label);
+            if is_own {
+                self.rule(&route.service, rule, &mut text, warnings)?;
+                continue;
+            }
+            if !text.is_empty() {
+                chunks.push(Chunk::of(owner, std::mem::take(&mut text).into()));
+            }
+            let mut lookup = String::new();
+            self.rule(&route.service, rule, &mut lookup, warnings)?;
+            chunks.push(Chunk::frame(&lookup));
         }
-        Ok(text)
+        if !text.is_empty() {
+            chunks.push(Chunk::of(owner, text.into()));
+        }
+        Ok(())
     }
 
     /// The label of a lookup is meant for a rule of the service alone, as it stands without maps.

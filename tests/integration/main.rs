@@ -20,5 +20,7 @@ mod operate;
 mod predecessors;
 mod refresh;
 mod reload;
+mod removals;
 mod script_failures;
+mod serve;
 mod support;

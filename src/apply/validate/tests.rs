@@ -169,6 +169,20 @@ async fn the_copy_is_private_and_goes_away() {
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
+/// As HAProxy 2.6 does of a replacement that it cannot read.
+#[tokio::test]
+async fn who_tells_of_a_fault_and_dies_has_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = "[ALERT]    (1) : config : backend 'b' : error detected";
+    let program = program_of(folder.path(), &format!("echo \"{told}\" >&2; kill -11 $$"));
+    let none = BTreeMap::new();
+    let verdict = check(&program, &candidate("global\n", &none), LIMIT).await;
+    let Verdict::Rejected { messages, .. } = verdict.unwrap() else {
+        panic!("accepted")
+    };
+    assert_eq!(messages[0].proxies, ["b"]);
+}
+
 #[tokio::test]
 async fn no_verdict_is_an_error_and_no_rejection() {
     let folder = tempfile::tempdir().unwrap();
