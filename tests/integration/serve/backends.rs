@@ -106,7 +106,10 @@ fn only_allowed_networks_reach_a_service() {
     served.app_id("/out").expect(403);
     assert_eq!(ask_once(at(ports[0])).as_deref(), Some("db"));
     assert_eq!(ask_once(at(ports[1])), None);
-    assert!(database.load().served <= 1, "who is not allowed does not reach it");
+    assert!(
+        database.load().served <= 1,
+        "who is not allowed does not reach it"
+    );
 }
 
 /// Marathon's check of this protocol on the first port.
