@@ -20,6 +20,7 @@ mod operate;
 mod predecessors;
 mod refresh;
 mod reload;
+mod running;
 mod script_failures;
 mod support;
 mod told;
