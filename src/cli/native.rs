@@ -94,8 +94,23 @@ pub(super) fn is_command(word: &str) -> bool {
     COMMANDS.iter().any(|command| command.name == word)
 }
 
+/// The secret that `word` would give. clap would take it for the beginning of another option.
+fn secret_option(word: &OsString) -> Option<&'static Definition> {
+    let word = word.to_str()?.strip_prefix("--")?;
+    let name = word.split('=').next().unwrap_or_default();
+    option::named(name).filter(|option| option.is_secret())
+}
+
 /// Reads a native command line, whose first word is `first`.
 pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, Usage> {
+    if let Some(option) = rest.iter().find_map(secret_option) {
+        return Err(Usage::of(format!(
+            "`--{0}` would show a secret in the process list, expected it in the variable `{1}` or \
+             in a file: `--{0}-file`",
+            option.name,
+            option.variable()
+        )));
+    }
     let words: Vec<OsString> = std::iter::once(PROGRAM.into())
         .chain(std::iter::once(first))
         .chain(rest)
@@ -219,7 +234,8 @@ fn options(command: option::Command) -> impl Iterator<Item = &'static Definition
 fn with_options(clap: Command, command: option::Command) -> Command {
     // A beginning must not be taken for an option that another command has by this very name.
     let is_misleading = |other: &Definition| {
-        !other.commands.contains(&command)
+        !other.commands.is_empty()
+            && !other.commands.contains(&command)
             && options(command).any(|option| option.name.starts_with(other.name))
     };
     clap.infer_long_args(!option::all().any(is_misleading))

@@ -114,11 +114,16 @@ pub fn man() -> io::Result<String> {
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args(option::all().enumerate().map(|(place, option)| {
-            native::argument(option)
-                .long_help(explanation(option))
-                .display_order(place)
-        }));
+        .args(
+            option::all()
+                .enumerate()
+                .filter(|(_, option)| !option.commands.is_empty())
+                .map(|(place, option)| {
+                    native::argument(option)
+                        .long_help(explanation(option))
+                        .display_order(place)
+                }),
+        );
     command.build();
     let page = Man::new(command)
         .section("8")
@@ -219,6 +224,11 @@ fn after_options() -> Roff {
          parted by commas or blanks; what one place says replaces what a weaker one says. Switches \
          are true or false. A variable that is empty counts as unset.",
     )]);
+    for option in option::all().filter(|option| option.commands.is_empty()) {
+        roff.control("TP", []);
+        roff.text([bold(option.variable())]);
+        roff.text([roman(format!("{}. {}", option.summary, option.details))]);
+    }
     roff.control("SH", ["FILES"]);
     for (path, about) in [
         (

@@ -324,6 +324,7 @@ fn no_password_is_shown_in_wrong_usage() {
         &["logged", "http://joe:s3cret@m1"],
         &["apps", "-http://joe:s3cret@m1"],
         &["man", "joe:s3cret@m1"],
+        &["refresh", "--auth-credentials", "joe:s3cret"],
         &["marathon-lb", "--auth-credentals", "joe:s3cret"],
         &["marathon-lb", "http://joe:s3cret@m1"],
         &[
@@ -357,7 +358,6 @@ fn no_password_is_shown_in_wrong_usage() {
             "--dcos-auth-credentials",
             "s3cret",
         ],
-        &["refresh", "--auth-credentials", "joe:s3cret"],
     ] {
         let right = read(words).unwrap();
         assert!(!format!("{right:?}").contains("s3cret"), "{right:?}");

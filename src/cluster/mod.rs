@@ -9,6 +9,8 @@ mod auto_ports;
 mod deployment_group;
 mod endpoints;
 mod field;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod snapshot;
 mod warning;
 mod zipped;

@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::layers::{Layer, Mistake, Mistakes, Origin};
+use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Apps, AutoPorts, CommandLine, Config, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
-    Reload, ReloadCommand, ReloadMethod, State, Templates, Validation, credentials, environment,
-    file,
+    Apps, AutoPorts, Config, Credentials, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
+    Reload, ReloadCommand, ReloadMethod, State, Templates, Validation, access, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -51,6 +51,9 @@ impl Request {
     }
 }
 
+/// The permissions of a file.
+pub type ModeOf = dyn Fn(&Path) -> Option<u32>;
+
 /// Reads a whole file.
 pub type ReadFile = dyn Fn(&Path) -> io::Result<String>;
 
@@ -60,6 +63,8 @@ pub struct System {
     pub environment: BTreeMap<OsString, OsString>,
     /// Reads a whole file.
     pub read: Box<ReadFile>,
+    /// The permissions of a file that can be looked at.
+    pub mode: Box<ModeOf>,
     /// [`DEFAULT_FILE`].
     pub default_file: PathBuf,
     /// [`MARATHONS`].
@@ -73,6 +78,7 @@ impl System {
         Self {
             environment: std::env::vars_os().collect(),
             read: Box::new(|path| std::fs::read_to_string(path)),
+            mode: Box::new(|path| Some(std::fs::metadata(path).ok()?.permissions().mode())),
             default_file: DEFAULT_FILE.into(),
             marathons: MARATHONS.into(),
         }
@@ -125,21 +131,21 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     }
     decide_reload(&mut config, &layers, &mut mistakes);
     decide_trust(&mut config, &layers);
+    let mut warnings = environment.warnings;
+    // The predecessors ask one whether it was named or not.
+    let is_predecessor = !option::of_predecessor(request.policy.command_line).is_empty();
+    if request.needs_marathon || is_predecessor {
+        mistakes.extend(access::decide(&mut config, &layers, system, &mut warnings));
+    }
     if request.policy.groups == GroupRule::Everything {
         config.groups = vec!["*".to_owned()];
     }
     mistakes.extend(wrong_auto_ports(config.apps.auto_ports));
-    match credentials::decide(&layers, request.policy, system) {
-        Ok(credentials) => config.marathon.credentials = credentials,
-        Err(mistake) => mistakes.push(mistake),
-    }
     take_variables(&mut config, system);
 
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    let mut warnings = environment.warnings;
-    warnings.extend(unverified(&config));
     Ok(Built { config, warnings })
 }
 
@@ -150,24 +156,24 @@ pub(super) struct Layers<'a> {
 
 impl Layers<'_> {
     /// How strong the layer is that decides `option`.
-    fn strength(&self, option: &str) -> Option<usize> {
+    pub(super) fn strength(&self, option: &str) -> Option<usize> {
         self.weakest_first
             .iter()
             .rposition(|layer| layer.has(option))
-    }
-
-    pub(super) fn strongest_first(&self) -> impl Iterator<Item = &Layer> {
-        self.weakest_first.iter().rev().copied()
     }
 
     fn have(&self, option: &str) -> bool {
         self.strength(option).is_some()
     }
 
+    /// What the deciding layer says, and where.
+    pub(super) fn written(&self, option: &str) -> Option<&Written> {
+        self.weakest_first[self.strength(option)?].of(option).last()
+    }
+
     /// What the deciding layer says.
     fn text(&self, option: &str) -> Option<&str> {
-        let layer = self.weakest_first[self.strength(option)?];
-        layer.of(option).last().map(|written| written.text.as_str())
+        Some(self.written(option)?.text.as_str())
     }
 }
 
@@ -180,12 +186,14 @@ fn defaults(policy: &'static Policy) -> Config {
             urls: Vec::new(),
             ca_cert: None,
             insecure: !policy.verifies_tls,
+            client_cert: None,
+            client_key: None,
+            credentials: Credentials::None,
             proxy_from_environment: false,
             connect_timeout: Duration::ZERO,
             read_timeout: Duration::ZERO,
             fetch_timeout: Duration::ZERO,
             max_body: 0,
-            credentials: None,
             max_backoff: Duration::from_secs(300),
         },
         groups: Vec::new(),
@@ -430,22 +438,6 @@ fn take_variables(config: &mut Config, system: &System) {
         .variable(FRAMEWORK_NAME)
         .filter(|name| !name.is_empty())
         .map(str::to_owned);
-}
-
-/// What marathon-lb did silently.
-fn unverified(config: &Config) -> Option<String> {
-    let is_https = |url: &String| {
-        url.get(..8)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
-    };
-    let is_unsaid = config.policy.command_line == CommandLine::MarathonLb
-        && config.marathon.insecure
-        && config.marathon.urls.iter().any(is_https);
-    is_unsaid.then(|| {
-        "Marathon's certificate is not verified, as in marathon-lb; give --marathon-ca-cert to \
-         have it verified"
-            .to_owned()
-    })
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub enum Origin {
 
 impl Origin {
     /// Counted from 1; 0 where there are no lines.
-    const fn line(&self) -> usize {
+    pub(super) const fn line(&self) -> usize {
         match self {
             Self::File { line, .. } | Self::List { line, .. } => *line,
             Self::Flag | Self::Host | Self::Predecessor | Self::Environment => 0,
@@ -50,7 +50,7 @@ impl Origin {
     }
 
     /// How people find it.
-    fn describe(&self, option: &str) -> String {
+    pub(super) fn describe(&self, option: &str) -> String {
         match self {
             Self::Flag | Self::Predecessor => format!("option `--{option}`"),
             Self::Host => "host".to_owned(),

@@ -7,6 +7,7 @@
 
 pub mod option;
 
+mod access;
 mod apps;
 mod build;
 mod credentials;
@@ -26,8 +27,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use apps::{Apps, AutoPorts, GroupRule, PortRule, SettingsFrom, Values};
-pub use build::{Built, DEFAULT_FILE, MARATHONS, ReadFile, Request, System, build};
-pub use credentials::{Credentials, Secret};
+pub use build::{Built, DEFAULT_FILE, MARATHONS, ModeOf, ReadFile, Request, System, build};
+pub use credentials::{Credentials, DcosAccount, Secret, WrongCredentials};
 pub use frontends::Frontends;
 pub use layers::{Layer, Mistake, Mistakes, Origin, Written};
 pub use nearest::nearest;
@@ -87,6 +88,12 @@ pub struct Marathon {
     pub ca_cert: Option<PathBuf>,
     /// `--insecure`: certificates are not verified.
     pub insecure: bool,
+    /// `--marathon-client-cert`: PEM file shown to servers that ask who calls.
+    pub client_cert: Option<PathBuf>,
+    /// `--marathon-client-key`: its key in PEM, where it does not stand in the same file.
+    pub client_key: Option<PathBuf>,
+    /// What proves who asks, sent to the hosts of `urls` only.
+    pub credentials: Credentials,
     /// `--proxy-from-environment`: honour `http_proxy` and its like.
     pub proxy_from_environment: bool,
     /// `--connect-timeout`, default 3 s.
@@ -97,9 +104,6 @@ pub struct Marathon {
     pub fetch_timeout: Duration,
     /// `--max-body`: bytes of one answer after decompression, default 256 MiB.
     pub max_body: u64,
-    /// `--auth-credentials-file`, `--auth-credentials`, `--dcos-auth-credentials`. A user in an
-    /// address counts for that address instead.
-    pub credentials: Option<Credentials>,
     /// `--max-backoff` of the marathon-lb command line: the longest pause between two connections
     /// to the stream of events.
     pub max_backoff: Duration,
@@ -112,6 +116,8 @@ impl fmt::Debug for Marathon {
             .field("urls", &urls)
             .field("ca_cert", &self.ca_cert)
             .field("insecure", &self.insecure)
+            .field("client_cert", &self.client_cert)
+            .field("client_key", &self.client_key)
             .field("proxy_from_environment", &self.proxy_from_environment)
             .field("connect_timeout", &self.connect_timeout)
             .field("read_timeout", &self.read_timeout)

@@ -132,23 +132,6 @@ pub(super) fn paths(text: &str) -> Result<Vec<String>, Expected> {
     Ok(text.split(',').map(str::to_owned).collect())
 }
 
-/// A user and a password.
-pub(super) fn credentials(text: &str) -> Result<(), Expected> {
-    if text.contains(char::is_control) || !text.contains(':') {
-        return Err(Expected::to_be("USER:PASSWORD"));
-    }
-    Ok(())
-}
-
-/// Something like a JSON object; what is in it is read by whom it is for.
-pub(super) fn json(text: &str) -> Result<(), Expected> {
-    let text = text.trim();
-    if text.starts_with('{') && text.ends_with('}') {
-        return Ok(());
-    }
-    Err(Expected::to_be("a JSON object"))
-}
-
 /// One line of text for people.
 pub(super) fn sentence(text: &str) -> Result<String, Expected> {
     if text.trim().is_empty() || text.contains(char::is_control) {
@@ -164,6 +147,14 @@ pub(super) fn wait(text: &str) -> Result<Duration, Expected> {
         _ => Err(Expected::to_be(
             "a time with its unit such as 10s, above zero and at most 1h",
         )),
+    }
+}
+
+/// User and password, which nobody is shown.
+pub(super) fn credentials(text: &str) -> Result<(), Expected> {
+    match super::Credentials::from_user_pass(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Expected::to_be("user:password")),
     }
 }
 

@@ -6,6 +6,7 @@
 mod held_ports;
 mod plan;
 mod recipe;
+mod reserved;
 mod source;
 
 use anyhow::Result;
@@ -61,7 +62,7 @@ pub struct Report {
     /// Whether the answer asked for the same as the turn before, so that nothing was built: the
     /// plan is empty, and the warnings are those of the turn before.
     pub as_before: bool,
-    /// The answer, where HAProxy was brought to all of it: worth keeping for bad times.
+    /// The answer, where HAProxy was brought to it: worth keeping for bad times.
     pub good_answer: Option<GoodAnswer>,
 }
 
@@ -166,7 +167,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             },
         });
         let is_news = is_in_place && outcome != Outcome::Unchanged;
-        let keep = is_news && is_whole && plan.draft.wanted.is_labelled();
+        let keep = is_news && plan.held.is_none() && plan.draft.wanted.is_labelled();
         Ok(Report {
             plan,
             outcome,

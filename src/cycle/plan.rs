@@ -75,7 +75,10 @@ impl Plan {
     #[must_use]
     pub fn blamed(&self, message: &CheckMessage) -> Option<&Owner> {
         let by_line = || self.rendered.owner_of_line(message.line?);
-        let by_name = || self.proxies.owner_of(message.proxy.as_deref()?);
+        let by_name = || {
+            let mut named = message.proxies.iter();
+            named.find_map(|proxy| self.proxies.owner_of(proxy))
+        };
         by_line().or_else(by_name)
     }
 

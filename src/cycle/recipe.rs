@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::reserved::Reserved;
 use crate::apply::FileSet;
 use crate::cluster::{
     App, AppId, HealthMemory, Host, Selection, ServicePort, ServingTasks, Snapshot, Warning,
@@ -349,7 +350,8 @@ impl Labelled {
     }
 
     /// A service whose text cannot be written takes its rules with it, on which those of others
-    /// may depend: so all is arranged anew without it.
+    /// may depend: so all is arranged anew without it, and without those that claim a port of the
+    /// file's own.
     fn build(
         &self,
         mut services: Vec<Arc<Service>>,
@@ -367,6 +369,20 @@ impl Labelled {
                 .render(&proxies)
                 .context("the templates cannot be rendered")?;
             if output.failed.is_empty() {
+                let before = services.len();
+                if self.shape.settles_clashes {
+                    let reserved = Reserved::of(output.rendered.chunks());
+                    services.retain(|service| match reserved.clash(service) {
+                        Some(warning) => {
+                            faults.push(warning);
+                            false
+                        }
+                        None => true,
+                    });
+                }
+                if services.len() < before {
+                    continue;
+                }
                 faults.extend(clashes);
                 faults.extend(output.warnings);
                 return Ok(Built {

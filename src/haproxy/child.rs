@@ -18,6 +18,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::program::search_path;
+use crate::config::option::secret_variables;
 
 /// How long output is still read once the process itself has ended.
 const AFTER_EXIT: Duration = Duration::from_millis(200);
@@ -28,7 +29,8 @@ pub enum Environment {
     /// `PATH` and `LC_ALL=C` alone: the same answer on every host, and no token of ours in a
     /// foreign process.
     Clean,
-    /// All of it, because a person wrote the command for it.
+    /// All of it, because a person wrote the command for it, but for our secrets: HAProxy puts
+    /// variables into its configuration, where app owners may have named them.
     Inherited,
 }
 
@@ -79,6 +81,9 @@ impl Child {
         let mut command = Command::new(&self.program);
         if self.environment == Environment::Clean {
             command.env_clear().env("LC_ALL", "C");
+        }
+        for variable in secret_variables() {
+            command.env_remove(variable);
         }
         let mut child = command
             .args(&self.args)

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn read(labels: &[(&str, &str)], index: usize) -> (ServiceOptions, Vec<Warning>) {
@@ -223,4 +225,60 @@ fn the_table_has_every_label_that_is_read() {
         .iter()
         .filter(|t| t.definition().scope == Scope::Service);
     assert_eq!((Template::ALL.len(), of_templates.count()), (53, 35));
+}
+
+/// Labels of two positions, with values that hold anything.
+fn any_labels() -> impl Strategy<Value = Settings> {
+    let names: Vec<&str> = LABELS
+        .iter()
+        .filter(|label| label.reach == Reach::Service)
+        .map(|label| label.name)
+        .chain(["BACKEND_HEAD", "HTTP_FRONTEND_ACL", "NOBODY_KNOWS_IT"])
+        .collect();
+    let value = prop_oneof![
+        any::<String>(),
+        "[a-z0-9:,. /_+-]{0,12}",
+        "[ +-]?[0-9_]{1,20} ?"
+    ];
+    let label = (0..2_usize, proptest::sample::select(names), value);
+    proptest::collection::vec(label, 0..12).prop_map(|labels| {
+        let label = |(index, name, value): (usize, &str, String)| {
+            (format!("HAPROXY_{index}_{name}").into(), value.into())
+        };
+        labels.into_iter().map(label).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_read_stays_on_its_line(settings in any_labels()) {
+        let (read, _) = parse(&settings, &AppId::new("/a"), 0);
+        let ServiceOptions {
+            groups: _, enabled: _, vhost, path, weight: _, mode, balance, port: _, bind_addr,
+            bind_options, ssl_cert, sticky: _, redirect_to_https: _, use_hsts: _, auth,
+            proxypass_path, revproxy_path, redir, networks_allowed, healthcheck_port_index: _,
+            overrides: _,
+        } = read;
+        let single = [
+            vhost, path, mode, balance, bind_addr, bind_options, ssl_cert, proxypass_path,
+            revproxy_path, redir,
+        ];
+        let auth = auth.into_iter().flat_map(|auth| [auth.realm, auth.user, auth.password]);
+        for text in single.into_iter().flatten().chain(networks_allowed).chain(auth) {
+            prop_assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_that_cannot_be_read_is_named_and_changes_nothing_else(settings in any_labels()) {
+        let (read, warnings) = parse(&settings, &AppId::new("/a"), 0);
+        let mut readable = settings.clone();
+        for warning in &warnings {
+            let label = warning.subject.strip_prefix("label `").and_then(|s| s.strip_suffix('`'));
+            let label = label.unwrap();
+            prop_assert!(label.starts_with("HAPROXY_0_"), "{label}");
+            prop_assert!(readable.remove(label).is_some(), "{label}");
+        }
+        prop_assert_eq!(parse(&readable, &AppId::new("/a"), 0), (read, Vec::new()));
+    }
 }

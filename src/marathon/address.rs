@@ -47,20 +47,21 @@ impl Node {
     }
 
     /// Puts this node's credentials into `url`, from where reqwest makes the header of them.
-    /// Whether there are any, and `url` leads to the host for which they were written: the same
-    /// host by the same way, or by TLS instead of none.
+    /// Whether there are any, and `url` leads to the host for which they were written.
     pub(super) fn authorize(&self, url: &mut Url) -> bool {
-        let same_port = self.base.port_or_known_default() == url.port_or_known_default();
-        let same_way = self.base.scheme() == url.scheme() && same_port;
-        let safer_way = !self.is_https() && url.scheme() == "https";
-        if !self.has_credentials()
-            || self.base.host_str() != url.host_str()
-            || !(same_way || safer_way)
-        {
+        if !self.has_credentials() || !self.is_at(url) {
             return false;
         }
         url.set_username(self.base.username()).is_ok()
             && url.set_password(self.base.password()).is_ok()
+    }
+
+    /// Whether `url` leads to this host, by the same way or by TLS instead of none.
+    pub(super) fn is_at(&self, url: &Url) -> bool {
+        let same_port = self.base.port_or_known_default() == url.port_or_known_default();
+        let same_way = self.base.scheme() == url.scheme() && same_port;
+        let safer_way = !self.is_https() && url.scheme() == "https";
+        self.base.host_str() == url.host_str() && (same_way || safer_way)
     }
 
     fn has_credentials(&self) -> bool {

@@ -7,12 +7,12 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tokio::time::timeout;
 
 use super::essence::essence;
 use super::fetch::{Fetcher, Form};
-use super::{Address, Failure, Fault, FetchError, Node, WrongBody, body, fetch, text};
+use super::{Address, Clock, Failure, Fault, FetchError, Node, WrongBody, body, fetch, text};
 use crate::cluster::{ServicePort, Snapshot, Warning};
 use crate::config;
 use crate::disk::Digest;
@@ -59,9 +59,17 @@ impl Client {
     /// Checks all that can be checked before a question is asked.
     ///
     /// # Errors
-    /// When there is no address, one is wrong, or an `https:` address is among them and the
-    /// certificates cannot be loaded.
+    /// When there is no address, one is wrong, an `https:` address is among them and the
+    /// certificates cannot be loaded, or the credentials cannot be used.
     pub fn new(config: &config::Marathon) -> anyhow::Result<Self> {
+        Self::with_clock(config, Clock::host())
+    }
+
+    /// The same, with a clock that says how old the token of a login is.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_clock(config: &config::Marathon, clock: Clock) -> anyhow::Result<Self> {
         if config.urls.is_empty() {
             bail!("no address of Marathon was given, expected at least one");
         }
@@ -70,10 +78,8 @@ impl Client {
             .iter()
             .map(|url| url.parse())
             .collect::<Result<_, _>>()?;
-        let fetcher = Fetcher::new(config)?;
-        if nodes(&addresses).any(Node::is_https) {
-            fetcher.tls().context("Marathon by https")?;
-        }
+        let fetcher = Fetcher::new(config, clock)?;
+        fetcher.prepare_tls(nodes(&addresses))?;
         Ok(Self {
             addresses,
             fetcher,
@@ -178,7 +184,7 @@ fn nodes(addresses: &[Address]) -> impl Iterator<Item = &Node> + Clone {
 /// Asks one node, in the other form where this one does not help.
 async fn question<'a>(
     fetcher: &Fetcher,
-    node: &Node,
+    node: &'a Node,
     nodes: impl Iterator<Item = &'a Node> + Clone,
     form: Form,
     json_only: &mut bool,

@@ -21,9 +21,18 @@ pub enum Fault {
     Status {
         /// As received.
         status: StatusCode,
-        /// Whether the request carried credentials.
-        authorized: bool,
+        /// What the request carried.
+        sent: Sent,
     },
+    /// No token could be got for the question.
+    Login {
+        /// Where, as shown to people.
+        endpoint: String,
+        /// Why.
+        fault: Box<Fault>,
+    },
+    /// A login that was answered without a token.
+    NoToken,
     /// A redirect that leads nowhere.
     Redirect(String),
     /// The body ended too early, or could not be decompressed.
@@ -47,6 +56,43 @@ pub enum Fault {
     File(String),
 }
 
+/// What a request carried to prove who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// There was nothing to carry.
+    Nothing,
+    /// Credentials, of whatever kind.
+    Credentials,
+    /// Nothing, since it was sent on to a host that nobody named, or away from TLS.
+    Withheld,
+    /// What a service account signed, to log in.
+    Account,
+}
+
+impl Sent {
+    /// What to do where it did not do.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Nothing => {
+                "credentials are missing, expected them from --auth-credentials-file, \
+                 --auth-token-file, --dcos-auth-credentials-file or the address; in marathon-lb's \
+                 command line from --marathon-auth-credential-file, --auth-credentials or \
+                 --dcos-auth-credentials"
+            }
+            Self::Credentials => {
+                "the credentials were refused, expected those of somebody who may see all apps"
+            }
+            Self::Withheld => {
+                "no credentials were sent after a redirect to a host that was not given, or away \
+                 from TLS; expected the address of the leader as another --marathon"
+            }
+            Self::Account => {
+                "the service account was refused, expected the uid and key of one that exists"
+            }
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,14 +105,17 @@ impl fmt::Display for Fault {
                     format_duration(*limit)
                 )
             }
-            Self::Status { status, authorized } => {
+            Self::Status { status, sent } => {
                 write!(f, "found status {status}, expected 200 OK")?;
-                match (status.as_u16(), authorized) {
-                    (401 | 403, true) => f.write_str(": the credentials were refused"),
-                    (401 | 403, false) => f.write_str(": credentials are missing"),
+                match status.as_u16() {
+                    401 | 403 => write!(f, ": {}", sent.advice()),
                     _ => Ok(()),
                 }
             }
+            Self::Login { endpoint, fault } => write!(f, "the login at `{endpoint}`: {fault}"),
+            Self::NoToken => f.write_str(
+                "found neither the cookie `dcos-acs-auth-cookie` nor a `token`, expected one",
+            ),
             Self::BrokeOff(reason) => write!(f, "the answer broke off ({reason})"),
             Self::TooLarge(limit) => write!(f, "the answer has more than {limit} bytes"),
             Self::Empty => f.write_str("the answer is empty"),

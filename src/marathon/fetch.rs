@@ -3,16 +3,16 @@
 //! Redirects are followed here and not by reqwest, because credentials go only to hosts that were
 //! configured with them. Nothing of an answer is used before all of it has come.
 
-use std::error::Error;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use reqwest::{Certificate, Response, StatusCode, Url, redirect};
+use reqwest::{Response, StatusCode, Url};
 
-use super::Fault;
 use super::address::{Node, without_credentials};
+use super::auth::{Auth, Clock};
+use super::transport::Transport;
+use super::{Fault, Sent};
 use crate::config;
 
 /// The two questions.
@@ -44,69 +44,85 @@ impl Form {
 
 /// Asks nodes within the limits of the configuration.
 pub(super) struct Fetcher {
-    config: config::Marathon,
-    /// Knows no certificates, so that plain HTTP works on hosts that have none.
-    plain: reqwest::Client,
-    /// Made when first needed.
-    tls: OnceLock<reqwest::Client>,
+    transport: Transport,
+    /// Nothing where there are no credentials but those in addresses.
+    auth: Option<Auth>,
 }
 
 impl Fetcher {
-    pub(super) fn new(config: &config::Marathon) -> anyhow::Result<Self> {
-        let plain = builder(config)
-            .tls_certs_only([])
-            .build()
-            .context("HTTP cannot be set up")?;
+    pub(super) fn new(config: &config::Marathon, clock: Clock) -> anyhow::Result<Self> {
         Ok(Self {
-            config: config.clone(),
-            plain,
-            tls: OnceLock::new(),
+            transport: Transport::new(config)?,
+            auth: Auth::new(&config.credentials, clock)?,
         })
     }
 
-    /// Makes the client for `https:`.
+    /// Makes what `https:` needs, if any of `nodes` or the login does.
     ///
     /// # Errors
     /// When the bundle of certificates cannot be read, or the host has none.
-    pub(super) fn tls(&self) -> anyhow::Result<&reqwest::Client> {
-        if let Some(client) = self.tls.get() {
-            return Ok(client);
+    pub(super) fn prepare_tls<'a>(
+        &self,
+        mut nodes: impl Iterator<Item = &'a Node>,
+    ) -> anyhow::Result<()> {
+        if nodes.any(Node::is_https) {
+            self.transport.tls().context("Marathon by https")?;
         }
-        let client = tls_client(&self.config)?;
-        Ok(self.tls.get_or_init(|| client))
+        if self.auth.as_ref().is_some_and(Auth::is_https) {
+            self.transport.tls().context("login by https")?;
+        }
+        Ok(())
     }
 
     /// For one whole answer.
     pub(super) fn fetch_timeout(&self) -> Duration {
-        self.config.fetch_timeout
+        self.transport.config.fetch_timeout
     }
 
     /// Bytes of one answer.
     pub(super) fn max_body(&self) -> u64 {
-        self.config.max_body
+        self.transport.config.max_body
     }
 
     /// Asks `node`. `nodes` are all that were configured, for the credentials after a redirect.
     pub(super) async fn get<'a>(
         &self,
-        node: &Node,
+        node: &'a Node,
         nodes: impl Iterator<Item = &'a Node> + Clone,
         form: Form,
     ) -> Result<String, Fault> {
-        const MOST_REDIRECTS: usize = 5;
         let (resource, query) = form.resource();
-        let mut url = node.url(resource, query);
-        let mut asked = url.clone();
-        let mut authorized = node.authorize(&mut asked);
+        let url = node.url(resource, query);
+        let (response, sent) = self.open(node, nodes, url, form.accept()).await?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(Fault::Status { status, sent });
+        }
+        check_type(&response, form)?;
+        text(self.transport.body(response, self.max_body()).await?)
+    }
+
+    /// Asks for `url` of `node` and follows redirects; the answer may have any other status.
+    async fn open<'a>(
+        &self,
+        node: &'a Node,
+        nodes: impl Iterator<Item = &'a Node> + Clone,
+        mut url: Url,
+        accept: &'static str,
+    ) -> Result<(Response, Sent), Fault> {
+        const MOST_REDIRECTS: usize = 5;
+        let mut may_renew = true;
+        let mut left_tls = false;
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.send(asked, form).await?;
+            let owner = std::iter::once(node).chain(nodes.clone());
+            let way = Way::to(&url, owner, left_tls);
+            let (response, sent) = self.ask(&url, way, accept, &mut may_renew).await?;
             if !response.status().is_redirection() {
-                return self.body(response, form, authorized).await;
+                return Ok((response, sent));
             }
-            url = target(&url, &response, authorized)?;
-            asked = url.clone();
-            authorized = node.authorize(&mut asked)
-                || nodes.clone().any(|other| other.authorize(&mut asked));
+            let next = target(&url, &response, sent)?;
+            left_tls |= url.scheme() == "https" && next.scheme() == "http";
+            url = next;
         }
         Err(Fault::Redirect(format!(
             "found more than {MOST_REDIRECTS} redirects, the last to `{}`",
@@ -114,60 +130,38 @@ impl Fetcher {
         )))
     }
 
-    async fn send(&self, url: Url, form: Form) -> Result<Response, Fault> {
-        let client = if url.scheme() == "https" {
-            self.tls()
-                .map_err(|error| Fault::Unreachable(format!("{error:#}")))?
-        } else {
-            &self.plain
-        };
-        let request = client.get(url).header(ACCEPT, form.accept());
-        request.send().await.map_err(|error| {
-            if error.is_timeout() && error.is_connect() {
-                let limit = humantime::format_duration(self.config.connect_timeout);
-                Fault::Unreachable(format!("no answer to the attempt within {limit}"))
-            } else if error.is_timeout() {
-                Fault::Silent(self.config.read_timeout)
-            } else if error.is_connect() {
-                Fault::Unreachable(deepest_cause(&error))
-            } else {
-                Fault::BrokeOff(deepest_cause(&error))
-            }
-        })
-    }
-
-    async fn body(
+    /// Sends one request, and once more with another token where the first is refused.
+    async fn ask(
         &self,
-        mut response: Response,
-        form: Form,
-        authorized: bool,
-    ) -> Result<String, Fault> {
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(Fault::Status { status, authorized });
-        }
-        check_type(&response, form)?;
-        let most = self.config.max_body;
-        let announced = response.content_length().unwrap_or_default();
-        if announced > most {
-            return Err(Fault::TooLarge(most));
-        }
-        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
-        loop {
-            let chunk = response.chunk().await.map_err(|error| {
-                if error.is_timeout() {
-                    Fault::Silent(self.config.read_timeout)
-                } else {
-                    Fault::BrokeOff(deepest_cause(&error))
-                }
-            })?;
-            let Some(chunk) = chunk else { break };
-            if (body.len() + chunk.len()) as u64 > most {
-                return Err(Fault::TooLarge(most));
+        url: &Url,
+        way: Way,
+        accept: &'static str,
+        may_renew: &mut bool,
+    ) -> Result<(Response, Sent), Fault> {
+        let transport = &self.transport;
+        let request = |url: &Url| {
+            let client = transport.client(url)?;
+            Ok(client.get(url.clone()).header(ACCEPT, accept))
+        };
+        let auth = match (&self.auth, way) {
+            (_, Way::Own(url)) => {
+                return Ok((transport.send(request(&url)?).await?, Sent::Credentials));
             }
-            body.extend_from_slice(&chunk);
+            (None, _) => return Ok((transport.send(request(url)?).await?, Sent::Nothing)),
+            (Some(_), Way::Stranger) => {
+                return Ok((transport.send(request(url)?).await?, Sent::Withheld));
+            }
+            (Some(auth), Way::Known) => auth,
+        };
+        loop {
+            let proof = auth.proof(transport).await?;
+            let response = transport.send(proof.add_to(request(url)?)).await?;
+            let is_refused = response.status() == StatusCode::UNAUTHORIZED;
+            if !is_refused || !*may_renew || !auth.refused(&proof).await {
+                return Ok((response, Sent::Credentials));
+            }
+            *may_renew = false;
         }
-        text(body)
     }
 }
 
@@ -180,60 +174,39 @@ pub(super) fn text(body: Vec<u8>) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn builder(config: &config::Marathon) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!(
-            env!("CARGO_PKG_NAME"),
-            "/",
-            env!("CARGO_PKG_VERSION")
-        ))
-        .connect_timeout(config.connect_timeout)
-        .read_timeout(config.read_timeout)
-        .redirect(redirect::Policy::none())
-        .referer(false);
-    if config.proxy_from_environment {
-        builder
-    } else {
-        builder.no_proxy()
-    }
+/// Whether credentials may be sent to an address, and which.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    /// Those that were written into the address of this host: this is where they stand.
+    Own(Url),
+    /// Those of the configuration.
+    Known,
+    /// None: nobody named this host, or the way led from TLS to none.
+    Stranger,
 }
 
-fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
-    let builder = builder(config);
-    if config.insecure {
-        tracing::warn!(
-            "certificates of Marathon are not verified: whoever is on the way can read the \
-             credentials and choose where traffic goes"
-        );
-        return builder
-            .tls_certs_only([])
-            .tls_danger_accept_invalid_certs(true)
-            .build()
-            .context("HTTPS without verification cannot be set up");
+impl Way {
+    fn to<'a>(
+        url: &Url,
+        mut nodes: impl Iterator<Item = &'a Node> + Clone,
+        left_tls: bool,
+    ) -> Self {
+        let mut own = url.clone();
+        if nodes.clone().any(|node| node.authorize(&mut own)) {
+            return Self::Own(own);
+        }
+        if !left_tls && nodes.any(|node| node.is_at(url)) {
+            return Self::Known;
+        }
+        Self::Stranger
     }
-    let Some(path) = &config.ca_cert else {
-        return builder.build().context(
-            "HTTPS cannot be set up; does this host have CA certificates, or should \
-             --marathon-ca-cert name some",
-        );
-    };
-    let file = || format!("certificates of --marathon-ca-cert `{}`", path.display());
-    let pem = std::fs::read(path).with_context(file)?;
-    let certificates = Certificate::from_pem_bundle(&pem).with_context(file)?;
-    if certificates.is_empty() {
-        bail!("{}: found none, expected a PEM bundle", file());
-    }
-    builder
-        .tls_certs_only(certificates)
-        .build()
-        .with_context(file)
 }
 
 /// Where a redirect leads. Only those that say so by `Location` can be followed.
-fn target(from: &Url, response: &Response, authorized: bool) -> Result<Url, Fault> {
+fn target(from: &Url, response: &Response, sent: Sent) -> Result<Url, Fault> {
     let status = response.status();
     let Some(location) = response.headers().get(LOCATION) else {
-        return Err(Fault::Status { status, authorized });
+        return Err(Fault::Status { status, sent });
     };
     let to = location
         .to_str()
@@ -269,13 +242,4 @@ fn check_type(response: &Response, form: Form) -> Result<(), Fault> {
         found,
         expected: form.accept(),
     })
-}
-
-/// reqwest's own sentences only repeat the question; the reason lies at the bottom.
-fn deepest_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

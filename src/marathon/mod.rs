@@ -4,10 +4,12 @@
 //! out goes an [`Answer`]. `wire` has the JSON of Marathon 0.7 to 1.11 as it is written, `convert`
 //! turns it into `cluster::App`, `body` reads a whole answer so that one bad app costs only
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
-//! `client` asks one node after the other, `essence` tells answers apart unread, `fetch` asks one of them, and `fault` says why one did
+//! `client` asks one node after the other, `essence` tells answers apart unread, `fetch` asks one of
+//! them, `auth` proves to it who asks, `transport` carries what is said, and `fault` says why one did
 //! not answer. Nothing here knows HAProxy.
 
 mod address;
+mod auth;
 mod body;
 mod client;
 mod convert;
@@ -15,12 +17,14 @@ mod essence;
 mod fault;
 mod fetch;
 mod text;
+mod transport;
 mod wire;
 
 pub use address::{Address, Node, WrongAddress};
+pub use auth::{Clock, Moment};
 pub use body::{WrongBody, app, apps};
 pub use client::{Answer, Client, Cluster};
-pub use fault::{Failure, Fault, FetchError};
+pub use fault::{Failure, Fault, FetchError, Sent};
 pub use text::tasks;
 
 /// Whether `text` can name an app: what Marathon allows in a path, and the capitals and

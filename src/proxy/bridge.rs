@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::{Bind, Listen, Owner, Proxies, Server, is_host_name, is_proxy_name, precedence};
+use super::{Bind, Listen, Owner, Proxies, Server, clash, is_host_name, is_proxy_name, precedence};
 use crate::cluster::{AppId, Endpoint, Host, ServicePort, Warning};
 
 /// The section of one service port; `None` where nothing of it can be served.
@@ -129,7 +129,7 @@ pub fn arrange(
     }
     let warnings = losers
         .iter()
-        .map(|loser| clash(loser, &by_port[&loser.owner.service_port]))
+        .map(|loser| clash(&loser.owner, &by_port[&loser.owner.service_port].owner))
         .collect();
     let mut listens: Vec<_> = by_port.into_values().collect();
     listens.sort_by_cached_key(|listen| (listen.owner.app.safe_path(), listen.owner.service_port));
@@ -146,24 +146,6 @@ fn rank<'a>(
 ) -> (bool, bool, Option<&'a str>, &'a AppId) {
     let date = listen.last_config_change_at.as_deref();
     precedence(&listen.owner.app, date, incumbent)
-}
-
-fn clash(loser: &Listen, winner: &Listen) -> Warning {
-    let found = if loser.owner.app == winner.owner.app {
-        "a second port of the same app with this number".to_owned()
-    } else {
-        format!(
-            "port {} is held by app `{}`",
-            loser.bind.port, winner.owner.app
-        )
-    };
-    Warning {
-        app: Some(loser.owner.app.clone()),
-        subject: format!("service port {}", loser.owner.service_port),
-        found,
-        expected: "a port of its own".to_owned(),
-        effect: "service port left out".to_owned(),
-    }
 }
 
 #[cfg(test)]

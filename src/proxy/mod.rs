@@ -11,7 +11,7 @@ mod server_id;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cluster::{AppId, Host};
+use crate::cluster::{AppId, Host, Warning};
 
 /// Who answers for a section: faults in it lead back here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +117,23 @@ fn precedence<'a>(
         last_config_change_at,
         app,
     )
+}
+
+/// For the owner of a service port that another has already.
+fn clash(loser: &Owner, winner: &Owner) -> Warning {
+    let found = if loser.app == winner.app {
+        "a second port of the same app with this number".to_owned()
+    } else {
+        let port = winner.service_port;
+        format!("port {port} is held by app `{}`", winner.app)
+    };
+    Warning {
+        app: Some(loser.app.clone()),
+        subject: format!("service port {}", loser.service_port),
+        found,
+        expected: "a port of its own".to_owned(),
+        effect: "service port left out".to_owned(),
+    }
 }
 
 /// Whether HAProxy takes `name` for a section or a server: letters, digits and `-_.:`

@@ -73,3 +73,46 @@ pub(super) fn render<'t>(
     }
     engine.render(template, &context)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TemplateSet;
+
+    /// A template that asked whether a text is empty would have another shape for each answer.
+    #[test]
+    fn our_templates_have_one_shape_whatever_the_texts_are() {
+        let backend = [
+            "head",
+            "hsts",
+            "http_options",
+            "proxypass",
+            "revproxy",
+            "redir",
+            "networks_allowed",
+            "sticky",
+            "health_check",
+            "servers",
+        ];
+        let frontend = ["head", "redirect", "glue"];
+        let all = [("backend.cfg", &backend[..]), ("frontend.cfg", &frontend)];
+        let engine = Engine::new(TemplateSet::MarathonLb, &[]).unwrap();
+        for (template, names) in all {
+            let shape = Shape::of(&engine, template, names.iter().copied()).unwrap();
+            for given in 0..1 << names.len() {
+                let text = |place: usize| match given >> place & 1 {
+                    0 => String::new(),
+                    _ => format!("\n  {} {{{{ x }}}} & <\n", names[place]),
+                };
+                let texts: Vec<(&str, String)> = names
+                    .iter()
+                    .enumerate()
+                    .map(|(place, name)| (*name, text(place)))
+                    .collect();
+                let shown = texts.iter().map(|(name, text)| (*name, text.as_str()));
+                let rendered = render(&engine, template, shown, None).unwrap();
+                assert_eq!(shape.filled(&texts), rendered, "{template}");
+            }
+        }
+    }
+}

@@ -35,7 +35,7 @@ impl<'a> Blamed<'a> {
         let own = || owner.and_then(|owner| section_of(plan, owner));
         Self {
             owner,
-            section: message.proxy.as_deref().or_else(own),
+            section: own().or(message.proxies.first().map(String::as_str)),
             message,
         }
     }

@@ -12,6 +12,7 @@ use tracing::{debug, error, info, warn};
 use super::blame::Blamed;
 use super::lock::lock;
 use super::stages::stages;
+use crate::apply::validate::Severity;
 use crate::apply::{Host, Installation, LocalHaproxy, Outcome};
 use crate::cluster::Warning;
 use crate::config::Config;
@@ -238,7 +239,7 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
             exit(held.is_none())
         }
         Outcome::Rejected { messages } => {
-            for message in messages {
+            for message in messages.iter().filter(|m| m.severity == Severity::Alert) {
                 Blamed::of(&report.plan, message).refused();
             }
             error!("`{file}` stays as it is");

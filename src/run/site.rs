@@ -56,9 +56,11 @@ async fn dialect(config: &Config) -> Result<Dialect> {
     }
 }
 
-/// As the file names the folder of its maps.
+/// As the file names the folder of its maps: HAProxy may be started anywhere, and so a relative path
+/// would lead to another place each time.
 fn haproxy_dir(config: &Path) -> String {
-    let folder = config.parent().unwrap_or(Path::new(""));
+    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let folder = config.parent().unwrap_or(Path::new("/"));
     folder.display().to_string()
 }
 

@@ -5,22 +5,28 @@
     reason = "a test that cannot go on says so by its panic"
 )]
 
+mod access;
 mod architecture;
 mod bad_input;
 mod bridge;
 mod cases;
+mod certificates;
 mod config;
 mod corpus;
 mod demo;
 mod faults;
 mod generate;
+mod generated;
 mod held_ports;
 mod host;
 mod operate;
 mod predecessors;
 mod refresh;
 mod reload;
+mod removals;
 mod running;
 mod script_failures;
+mod serve;
 mod support;
+mod tls;
 mod told;

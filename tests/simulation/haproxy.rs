@@ -294,7 +294,7 @@ impl Balancer for Seen<'_> {
                     severity: Severity::Alert,
                     file: None,
                     line: None,
-                    proxy: None,
+                    proxies: Vec::new(),
                     text,
                 }],
             },

@@ -28,8 +28,9 @@ pub struct CheckMessage {
     pub file: Option<String>,
     /// The line in `file`, from 1.
     pub line: Option<usize>,
-    /// The proxy it is about, where the message names one.
-    pub proxy: Option<String>,
+    /// The proxies that the message names, in its order. It may be about any of them: a frontend
+    /// that all share is named before the backend that does not fit it.
+    pub proxies: Vec<String>,
     /// The message without severity and pid; one that went over several lines keeps them.
     pub text: String,
 }
@@ -64,7 +65,7 @@ pub fn parse(output: &str, files: &[&Path]) -> Vec<CheckMessage> {
             severity,
             file: place.map(|(file, _)| file.to_owned()),
             line: place.map(|(_, line)| line),
-            proxy: proxy(text).map(str::to_owned),
+            proxies: proxies(text).into_iter().map(str::to_owned).collect(),
             text: text.to_owned(),
         });
     }
@@ -93,39 +94,33 @@ fn place<'a>(text: &str, files: &'a [String]) -> Option<(&'a str, usize)> {
     })
 }
 
-/// The first proxy that is named: `backend 'x'`, `Proxy 'x'`, `server 'x/s'`, `'server x/s'`.
-fn proxy(text: &str) -> Option<&str> {
+/// All proxies that are named: `backend 'x'`, `Proxy 'x'`, `server 'x/s'`, `'server x/s'`.
+fn proxies(text: &str) -> Vec<&str> {
+    let mut proxies = Vec::new();
     let mut quoted = text.split('\'');
-    let mut before = quoted.next()?;
+    let mut before = quoted.next().unwrap_or_default();
     // The pieces alternate: outside, inside, outside the quotes.
     while let Some(inside) = quoted.next() {
         let word = before.trim_end().rsplit(' ').next().unwrap_or_default();
-        match word.to_ascii_lowercase().as_str() {
-            "proxy" | "frontend" | "backend" | "listen" | "listener" => return Some(inside),
-            "server" => {
-                if let Some((proxy, _server)) = inside.split_once('/') {
-                    return Some(proxy);
-                }
-            }
-            _ => {
-                if let Some((proxy, _server)) = inside
-                    .strip_prefix("server ")
-                    .and_then(|name| name.split_once('/'))
-                {
-                    return Some(proxy);
-                }
-            }
-        }
+        let proxy = match word.to_ascii_lowercase().as_str() {
+            "proxy" | "frontend" | "backend" | "listen" | "listener" => Some(inside),
+            "server" => inside.split_once('/').map(|(proxy, _server)| proxy),
+            _ => inside
+                .strip_prefix("server ")
+                .and_then(|name| name.split_once('/'))
+                .map(|(proxy, _server)| proxy),
+        };
+        proxies.extend(proxy);
         before = quoted.next().unwrap_or_default();
     }
-    None
+    proxies
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    type Row<'a> = (&'a str, Severity, Option<usize>, Option<&'a str>);
+    type Row<'a> = (&'a str, Severity, Option<usize>, &'a [&'a str]);
 
     #[test]
     fn messages_of_old_and_new_versions_are_led_to_line_and_proxy() {
@@ -135,76 +130,82 @@ mod tests {
                 "[ALERT]    (1234) : config : parsing [/etc/haproxy/haproxy.cfg:12] : unknown keyword 'foo' in 'frontend' section",
                 Severity::Alert,
                 Some(12),
-                None,
+                &[],
             ),
             (
                 "[ALERT] 123/456789 (789) : parsing [/etc/haproxy/haproxy.cfg:7] : unknown keyword 'foo' in 'listen' section",
                 Severity::Alert,
                 Some(7),
-                None,
+                &[],
             ),
             (
                 "[ALERT]    (1) : config : Parsing [/etc/haproxy/haproxy.cfg:20]: backend 'app_10001' has the same name as backend 'app_10002' declared at x:13.",
                 Severity::Alert,
                 Some(20),
-                Some("app_10001"),
+                &["app_10001", "app_10002"],
             ),
             (
                 "[ALERT]    (1) : config : [/etc/haproxy/haproxy.cfg:26] : 'server app_10002/b' : 'id' : custom id 1 already used at x:25 ('server a').",
                 Severity::Alert,
                 Some(26),
-                Some("app_10002"),
+                &["app_10002"],
             ),
             (
                 "[ALERT]    (1) : config : Proxy 'f': unable to find required default_backend: 'zz'.",
                 Severity::Alert,
                 None,
-                Some("f"),
+                &["f"],
             ),
             (
                 "[ALERT]    (1) : config : backend 'b' : unable to find server 'y' referenced in a 'use-server' rule.",
                 Severity::Alert,
                 None,
-                Some("b"),
+                &["b"],
             ),
             (
                 "[WARNING]  (1) : config : cookie will be ignored for backend 'tt' (needs 'mode http').",
                 Severity::Warning,
                 None,
-                Some("tt"),
+                &["tt"],
             ),
             (
                 "[WARNING] 001/000000 (1) : parsing [/etc/haproxy/haproxy.cfg:3] : 'option httplog' overrides previous 'option tcplog' in 'defaults' section.",
                 Severity::Warning,
                 Some(3),
-                None,
+                &[],
             ),
             (
                 "[ALERT] 001/000000 (1) : Starting frontend x: cannot bind socket [127.0.0.1:80]",
                 Severity::Alert,
                 None,
-                None,
+                &[],
             ),
             (
                 "[NOTICE]   (1) : haproxy version is 2.6.12-1+deb12u4",
                 Severity::Notice,
                 None,
+                &[],
+            ),
+            (
+                "[ALERT]    (1) : config : http frontend 'all' (/etc/haproxy/haproxy.cfg:9) tries to use incompatible tcp backend 'one_10001' (/etc/haproxy/haproxy.cfg:59) in a 'use_backend' rule (see 'mode').",
+                Severity::Alert,
                 None,
+                &["all", "one_10001"],
             ),
             (
                 "[ALERT]    (1) : config : userlist 'u': no such group 'x' specified in user 'c'",
                 Severity::Alert,
                 None,
-                None,
+                &[],
             ),
             (
                 "[ALERT]    (1) : config : parsing [/etc/other.cfg:2] : no",
                 Severity::Alert,
                 None,
-                None,
+                &[],
             ),
         ];
-        for (line, severity, number, proxy) in rows {
+        for (line, severity, number, proxies) in rows {
             let messages = parse(line, &[file]);
             let [message] = &messages[..] else {
                 panic!("{line}: {messages:?}")
@@ -212,7 +213,7 @@ mod tests {
             assert_eq!(message.severity, *severity, "{line}");
             assert_eq!(message.line, *number, "{line}");
             assert_eq!(message.file.is_some(), number.is_some(), "{line}");
-            assert_eq!(message.proxy.as_deref(), *proxy, "{line}");
+            assert_eq!(message.proxies, *proxies, "{line}");
         }
     }
 

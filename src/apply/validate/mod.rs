@@ -96,12 +96,19 @@ impl fmt::Display for CheckError {
 // The cause is part of the sentence.
 impl std::error::Error for CheckError {}
 
+/// Whether HAProxy only says that it sorts rules of different kinds. marathon-lb's texts have counted
+/// on that from the start, once for each redirect and password, and nobody could act on it.
+fn is_idle(message: &CheckMessage) -> bool {
+    message.text.contains("rule will still be processed before")
+}
+
 /// Has `program -c` judge `candidate`.
 ///
 /// # Errors
 ///
 /// When it gave no verdict: the private folder could not be written, the program is missing, was
-/// killed, or did not end within `limit`. A candidate that it refuses is no error but a verdict.
+/// killed before it told of a fault, or did not end within `limit`. A candidate that it refuses is
+/// no error but a verdict.
 pub async fn check(
     program: &Path,
     candidate: &Candidate<'_>,
@@ -118,13 +125,6 @@ pub async fn check(
     child.max_output = MAX_OUTPUT;
     let finished = child.run().await.map_err(CheckError::Run)?;
     let output = copy.with_live_names(&finished.output());
-    if let Some(signal) = finished.signal() {
-        return Err(CheckError::Killed {
-            program: program.to_owned(),
-            signal,
-            output,
-        });
-    }
     let files = [candidate.config]
         .into_iter()
         .chain(candidate.extra.iter().map(PathBuf::as_path));
@@ -133,8 +133,19 @@ pub async fn check(
         &files.collect::<Vec<_>>(),
     );
     messages.retain(|message| message.severity != Severity::Notice);
+    // 2.6 dies of some faults right after it told of them: that is a refusal too.
+    let is_told = messages.iter().any(|m| m.severity == Severity::Alert);
+    if let Some(signal) = finished.signal()
+        && !is_told
+    {
+        return Err(CheckError::Killed {
+            program: program.to_owned(),
+            signal,
+            output,
+        });
+    }
     if finished.status.success() {
-        messages.retain(|message| message.severity == Severity::Warning);
+        messages.retain(|message| message.severity == Severity::Warning && !is_idle(message));
         return Ok(Verdict::Accepted { warnings: messages });
     }
     Ok(Verdict::Rejected { messages, output })

@@ -44,7 +44,8 @@ pub fn telling(output: &str) -> String {
     };
     let mut told = joined(&lines[..lines.len().min(MOST)]);
     if lines.len() > MOST {
-        told.push_str(&format!("; and {} more", lines.len() - MOST));
+        let more = lines.len() - MOST;
+        told = format!("{told}; and {more} more");
     }
     told
 }

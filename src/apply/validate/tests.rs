@@ -63,7 +63,7 @@ async fn a_good_file_is_accepted_with_its_warnings() {
         panic!("{warnings:?}")
     };
     assert_eq!(warning.severity, Severity::Warning);
-    assert_eq!(warning.proxy.as_deref(), Some("f"));
+    assert_eq!(warning.proxies, ["f"]);
 }
 
 #[tokio::test]
@@ -85,7 +85,10 @@ async fn a_fault_without_a_line_is_told_with_its_proxy() {
         panic!("accepted")
     };
     assert_eq!(
-        (messages[0].line, messages[0].proxy.as_deref()),
+        (
+            messages[0].line,
+            messages[0].proxies.first().map(String::as_str)
+        ),
         (None, Some("f"))
     );
 }
@@ -164,6 +167,20 @@ async fn the_copy_is_private_and_goes_away() {
     drop(copy);
     check(&haproxy(), &candidate, LIMIT).await.unwrap();
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+/// As HAProxy 2.6 does of a replacement that it cannot read.
+#[tokio::test]
+async fn who_tells_of_a_fault_and_dies_has_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = "[ALERT]    (1) : config : backend 'b' : error detected";
+    let program = program_of(folder.path(), &format!("echo \"{told}\" >&2; kill -11 $$"));
+    let none = BTreeMap::new();
+    let verdict = check(&program, &candidate("global\n", &none), LIMIT).await;
+    let Verdict::Rejected { messages, .. } = verdict.unwrap() else {
+        panic!("accepted")
+    };
+    assert_eq!(messages[0].proxies, ["b"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 use super::*;
-use crate::cluster::{
-    CheckProtocol, CheckTarget, Field, HealthCheck, HealthResult, Network, TaskState,
-};
+use crate::cluster::{CheckTarget, HealthResult, Network, fixtures};
 
 fn task(id: &str, alive: Option<bool>) -> Task {
     let result = |alive| {
@@ -11,15 +9,8 @@ fn task(id: &str, alive: Option<bool>) -> Task {
         }]
     };
     Task {
-        id: id.into(),
-        host: Some("h".into()),
-        ports: vec![1],
-        ip_addresses: Vec::new(),
-        state: Some(TaskState::Running),
-        started: true,
-        version: None,
         health: alive.map(result),
-        draining: false,
+        ..fixtures::task(id, &[1])
     }
 }
 
@@ -31,38 +22,18 @@ fn app(id: &str, count: usize, labels: &[(&str, &str)]) -> App {
         .collect();
     labels.insert(GROUP.into(), "g".into());
     App {
-        id: AppId::new(id),
         labels,
-        env: BTreeMap::new(),
-        network: Network::Host,
-        network_names: Vec::new(),
-        port_mappings: Vec::new(),
-        port_definitions: None,
-        ports: None,
-        discovery_ports: Vec::new(),
-        health_checks: Vec::new(),
         instances: count as u64,
-        version: None,
-        last_config_change_at: None,
-        last_scaling_at: None,
         tasks: (1..=count)
             .rev()
             .map(|n| task(&format!("{id}{n}"), None))
             .collect(),
+        ..fixtures::app(id, Network::Host)
     }
 }
 
 fn checked(mut app: App) -> App {
-    app.health_checks = vec![HealthCheck {
-        protocol: CheckProtocol::Http,
-        path: None,
-        target: CheckTarget::Index(0),
-        grace_period_seconds: 0,
-        interval_seconds: 1,
-        timeout_seconds: 1,
-        max_consecutive_failures: 1,
-        fields: Arc::new(Field::Null),
-    }];
+    app.health_checks = vec![fixtures::check(CheckTarget::Index(0))];
     app
 }
 
@@ -96,11 +67,23 @@ fn apps_alone_stand_first_and_a_group_where_it_first_appeared() {
     };
     let mut pathed = app("/p", 0, &[]);
     pathed.labels.insert(GROUP.into(), "/a/g".into());
-    let mut nameless = app("/n", 0, &[]);
+    assert_eq!(
+        of(vec![app("/b", 0, &[]), alone("/z"), pathed]),
+        "/z:; /g:; /a/g:"
+    );
+}
+
+#[test]
+fn a_group_without_a_name_or_with_that_of_an_app_is_told_of() {
+    let mut nameless = app("/n", 1, &[]);
     nameless.labels.insert(GROUP.into(), "".into());
-    let (apps, warnings) = merged(vec![app("/b", 0, &[]), alone("/z"), pathed, nameless]);
-    assert_eq!(apps.join("; "), "/z:; /n:; /g:; /a/g:");
-    assert_eq!(warnings.len(), 1, "a name of no letters is none");
+    let mut namesake = app("/g", 1, &[]);
+    namesake.labels.clear();
+    let (apps, warnings) = merged(vec![nameless, namesake, app("/b", 1, &[])]);
+    assert_eq!(apps, ["/n: /n1", "/g: /g1"]);
+    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("app `/n`: label `HAPROXY_DEPLOYMENT_GROUP`: found no text"));
+    assert!(told[1].contains("also the id of an app"), "{}", told[1]);
 }
 
 #[test]
@@ -221,6 +204,7 @@ fn a_label_that_cannot_be_read_drains_nobody_and_is_named() {
     ] {
         let (apps, warnings) = merged(vec![app("b", 2, &[EARLY]), new]);
         assert_eq!(apps, ["/g: b1 b2 g1"]);
+        assert_eq!(warnings[0].app, Some(AppId::new("g")), "not the group");
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].to_string().contains(told), "{}", warnings[0]);
         assert_eq!(

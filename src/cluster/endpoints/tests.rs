@@ -1,40 +1,17 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::cluster::{DiscoveryPort, PortDefinition};
+use crate::cluster::{DiscoveryPort, PortDefinition, fixtures};
 
 fn app(network: Network) -> App {
     App {
-        id: AppId::new("/a"),
-        labels: BTreeMap::new(),
-        env: BTreeMap::new(),
-        network,
-        network_names: Vec::new(),
-        port_mappings: Vec::new(),
-        port_definitions: None,
-        ports: None,
-        discovery_ports: Vec::new(),
-        health_checks: Vec::new(),
-        instances: 1,
-        version: None,
-        last_config_change_at: None,
-        last_scaling_at: None,
         tasks: vec![task(&[])],
+        ..fixtures::app("/a", network)
     }
 }
 
 fn task(ports: &[u16]) -> Task {
-    Task {
-        id: "t".into(),
-        host: Some("agent".into()),
-        ports: ports.to_vec(),
-        ip_addresses: Vec::new(),
-        state: Some(TaskState::Running),
-        started: true,
-        version: None,
-        health: None,
-        draining: false,
-    }
+    fixtures::task("t", ports)
 }
 
 /// Service port (0 is none), container port, host port.

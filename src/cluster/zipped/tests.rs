@@ -1,40 +1,13 @@
 use super::*;
+use crate::cluster::fixtures::{self, task};
 use crate::cluster::{
-    AppId, CheckProtocol, CheckTarget, DiscoveryPort, Field, HealthCheck, HealthResult,
-    PortDefinition, PortMapping, Protocol,
+    CheckTarget, DiscoveryPort, HealthResult, PortDefinition, PortMapping, Protocol,
 };
 
 fn app(network: Network) -> App {
     App {
-        id: AppId::new("/a"),
-        labels: BTreeMap::new(),
-        env: BTreeMap::new(),
-        network,
-        network_names: Vec::new(),
-        port_mappings: Vec::new(),
-        port_definitions: None,
-        ports: None,
-        discovery_ports: Vec::new(),
-        health_checks: Vec::new(),
-        instances: 1,
-        version: None,
-        last_config_change_at: None,
-        last_scaling_at: None,
         tasks: vec![task("t", &[])],
-    }
-}
-
-fn task(id: &str, ports: &[u16]) -> Task {
-    Task {
-        id: id.into(),
-        host: Some("agent".into()),
-        ports: ports.to_vec(),
-        ip_addresses: Vec::new(),
-        state: Some(TaskState::Running),
-        started: true,
-        version: None,
-        health: None,
-        draining: false,
+        ..fixtures::app("/a", network)
     }
 }
 
@@ -256,16 +229,7 @@ fn what_cannot_be_reached_is_left_out_and_named() {
 fn checked(health: Option<&[bool]>) -> App {
     let mut app = app(Network::Host);
     app.port_definitions = Some(definitions(&[80]));
-    app.health_checks = vec![HealthCheck {
-        protocol: CheckProtocol::Http,
-        path: None,
-        target: CheckTarget::Index(0),
-        grace_period_seconds: 0,
-        interval_seconds: 1,
-        timeout_seconds: 1,
-        max_consecutive_failures: 1,
-        fields: Arc::new(Field::Null),
-    }];
+    app.health_checks = vec![fixtures::check(CheckTarget::Index(0))];
     let results = |alive: &[bool]| {
         let result = |&alive: &bool| HealthResult {
             alive,

@@ -1,4 +1,4 @@
-mod credentials;
+mod access;
 mod mistakes;
 mod precedence;
 mod predecessors;
@@ -19,9 +19,20 @@ struct Given<'a> {
     list: Option<&'a str>,
     command_line: Option<CommandLine>,
     needs_no_marathon: bool,
-    /// Read for whatever else is read.
-    credentials: Option<&'a str>,
+    /// Path, content and permissions.
+    secrets: &'a [(&'a str, &'a str, u32)],
 }
+
+/// Files that the examples name.
+const SECRETS: &[(&str, &str, u32)] = &[
+    ("/example/password", "joe:s3cret\n", 0o600),
+    ("/example/token", "s3cret\n", 0o600),
+    (
+        "/example/account",
+        r#"{"uid":"lb","private_key":"s3cret","login_endpoint":"https://m/login"}"#,
+        0o600,
+    ),
+];
 
 impl Given<'_> {
     fn build(&self) -> Result<Built, Mistakes> {
@@ -36,13 +47,16 @@ impl Given<'_> {
         let files: BTreeMap<PathBuf, String> = [
             (self.file_path.unwrap_or(DEFAULT_FILE), self.file),
             (MARATHONS, self.list),
-            (
-                "/some/credentials",
-                self.credentials.or(Some("joe:s3cret\n")),
-            ),
         ]
         .into_iter()
-        .filter_map(|(path, text)| Some((path.into(), text?.to_owned())))
+        .filter_map(|(path, text)| Some((path, text?)))
+        .chain(
+            SECRETS
+                .iter()
+                .chain(self.secrets)
+                .map(|&(path, text, _)| (path, text)),
+        )
+        .map(|(path, text)| (path.into(), text.to_owned()))
         .collect();
         let system = System {
             environment: self
@@ -55,6 +69,15 @@ impl Given<'_> {
                     .get(path)
                     .cloned()
                     .ok_or(io::ErrorKind::NotFound.into())
+            }),
+            mode: Box::new({
+                let secrets: Vec<(PathBuf, u32)> = (SECRETS.iter().chain(self.secrets))
+                    .map(|&(path, _, mode)| (path.into(), mode))
+                    .collect();
+                move |path| {
+                    let known = secrets.iter().find(|(known, _)| known == path);
+                    known.map(|&(_, mode)| mode)
+                }
             }),
             ..System::host()
         };
@@ -104,14 +127,15 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "min-serv-port-ip-per-task" => ("10060", "-1"),
         "max-serv-port-ip-per-task" => ("10090", "70000"),
         "ssl-certs" => ("/a.pem,/b.pem", "/a.pem,"),
-        "auth-credentials-file" => ("/some/credentials", " "),
-        "auth-credentials" => ("joe:s3cret", "joe"),
-        "dcos-auth-credentials" => ("{\"uid\": \"s3cret\"}", "s3cret"),
         "template-labels" => ("all", "some"),
         "max-reload-retries" => ("3", "-1"),
         "archive-versions" => ("9", "0"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"
         | "reload-interval" => ("7s", "7"),
+        "auth-credentials" => ("joe:s3cret", "s3cret"),
+        "auth-credentials-file" => ("/example/password", " "),
+        "auth-token-file" => ("/example/token", " "),
+        "dcos-auth-credentials-file" => ("/example/account", " "),
         "max-body" => ("5MiB", "5MB"),
         "haproxy-version" => ("2.10", "two"),
         "template-set" => ("marathon-lb", "bridges"),

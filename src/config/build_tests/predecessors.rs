@@ -22,8 +22,9 @@ fn built(
             .map(|(k, v)| (k.into(), v.into()))
             .collect(),
         read: Box::new(|path| match path.to_str() {
-            Some("/credentials") => Ok("joe:s3cret\n".to_owned()),
+            Some("/credentials" | "/example/password") => Ok("joe:s3cret\n".to_owned()),
             Some("/wrong") => Ok("joe:s3:cret\n".to_owned()),
+            Some("/example/nobody") => Ok("\njoe:s3cret\n".to_owned()),
             _ => Err(io::ErrorKind::NotFound.into()),
         }),
         ..System::host()
@@ -102,6 +103,7 @@ fn every_option_of_the_predecessors_can_be_read_and_its_default_too() {
                 "log-level" => "info",
                 "haproxy-version" => "2.4",
                 "auth-credentials" => "joe:s3cret",
+                "dcos-auth-credentials" => ACCOUNT,
                 "marathon-auth-credential-file" => "/credentials",
                 _ if matches!(option.takes, option::Takes::Nothing(_)) => "true",
                 _ => "10060",
@@ -192,6 +194,48 @@ fn what_marathon_lb_refused_is_refused_in_its_words() {
     assert!(mistake(&[("marathon-auth-credential-file", "/none")]).starts_with("/none: "));
 }
 
+const ACCOUNT: &str = r#"{"uid":"lb","private_key":"s3cret","login_endpoint":"https://m/login"}"#;
+
+#[test]
+fn marathon_lb_takes_a_file_before_plain_sight_before_a_service_account() {
+    let file = |path| ("marathon-auth-credential-file", path);
+    let plain = ("auth-credentials", "ann:plain");
+    let account = ("dcos-auth-credentials", ACCOUNT);
+    let variable = ("DCOS_SERVICE_ACCOUNT_CREDENTIAL", ACCOUNT);
+    for (flags, environment, who) in [
+        (&[][..], &[][..], "nobody"),
+        (
+            &[file("/example/password"), plain, account],
+            &[variable],
+            "joe",
+        ),
+        (
+            &[file("/example/nobody"), plain, account],
+            &[variable],
+            "nobody",
+        ),
+        (&[plain, account], &[variable], "ann"),
+        (&[account], &[], "lb"),
+        (&[], &[variable], "lb"),
+        (&[("dcos-auth-credentials", "")], &[variable], "nobody"),
+        (&[], &[("HMB_AUTH_CREDENTIALS", "eve:e")], "eve"),
+        (&[plain], &[("HMB_AUTH_CREDENTIALS", "eve:e")], "ann"),
+    ] {
+        let got = match marathon_lb(flags, environment).marathon.credentials {
+            Credentials::None => "nobody".to_owned(),
+            Credentials::Basic { user, .. } => user.expose().to_owned(),
+            Credentials::Dcos(account) => account.uid,
+            Credentials::Token(_) => "a token".to_owned(),
+        };
+        assert_eq!(got, who, "{flags:?}");
+    }
+    let told = mistake(&[("dcos-auth-credentials", "{\"uid\": \"s3cret\"}")]);
+    assert!(
+        told.contains("no `private_key`") && !told.contains("s3cret"),
+        "{told}"
+    );
+}
+
 #[test]
 fn marathon_lb_reads_variables_of_its_own() {
     let config = marathon_lb(
@@ -200,41 +244,17 @@ fn marathon_lb_reads_variables_of_its_own() {
             ("HAPROXY_HEAD", "global\\n"),
             ("HAPROXY_SSL_CERT", "s3cret"),
             ("FRAMEWORK_NAME", "lb"),
-            ("DCOS_SERVICE_ACCOUNT_CREDENTIAL", "{\"uid\": \"s3cret\"}"),
+            ("DCOS_SERVICE_ACCOUNT_CREDENTIAL", ACCOUNT),
             ("HMB_STATE_DIR", "/s"),
         ],
     );
     assert_eq!(config.templates.variables["HAPROXY_HEAD"], "global\\n");
     assert_eq!(config.apps.own_app.as_deref(), Some("lb"));
     assert_eq!(config.state.dir, Path::new("/s"));
-    assert!(matches!(
-        config.marathon.credentials,
-        Some(Credentials::ServiceAccount(_))
-    ));
+    assert!(matches!(config.marathon.credentials, Credentials::Dcos(_)));
     assert!(!format!("{config:?}").contains("s3cret"));
     let environment = [("HAPROXY_HEAD", "x"), ("FRAMEWORK_NAME", "lb")];
     let other = built(CommandLine::Servicerouter, &[], &environment).unwrap();
     assert!(other.config.templates.variables.is_empty());
     assert_eq!(other.config.apps.own_app, None);
-}
-
-#[test]
-fn marathon_lb_says_that_nothing_is_verified_where_something_could_be() {
-    for (flags, environment, is_said) in [
-        (&[("marathon", "HTTPS://m1")][..], &[][..], true),
-        (&[("marathon", "http://m1")], &[], false),
-        (
-            &[("marathon", "https://m1"), ("marathon-ca-cert", "/ca")],
-            &[],
-            false,
-        ),
-        (
-            &[("marathon", "https://m1")],
-            &[("HMB_INSECURE", "false")],
-            false,
-        ),
-    ] {
-        let built = built(CommandLine::MarathonLb, flags, environment).unwrap();
-        assert_eq!(!built.warnings.is_empty(), is_said, "{flags:?}");
-    }
 }

@@ -4,6 +4,7 @@
 //! of the environment, the help, the man page and the defaults themselves: they are read by the
 //! same functions as what people write, so that what is shown is what counts.
 
+mod access;
 mod command;
 mod marathon_lb;
 mod servicerouter;
@@ -12,6 +13,9 @@ mod table;
 use super::value::{self, Expected};
 use super::{CommandLine, Config};
 
+pub(super) use access::{
+    AUTH_CREDENTIALS, AUTH_CREDENTIALS_FILE, AUTH_TOKEN_FILE, DCOS_AUTH_CREDENTIALS_FILE,
+};
 pub use command::Command;
 pub use marathon_lb::MARATHON_LB;
 pub use servicerouter::SERVICEROUTER;
@@ -212,6 +216,17 @@ pub fn named(name: &str) -> Option<&'static Definition> {
     all().find(|option| option.name == name)
 }
 
+/// The variables whose values are never shown to anybody, be it a process that we start.
+pub fn secret_variables() -> impl Iterator<Item = String> {
+    let own = all()
+        .filter(|option| option.is_secret())
+        .map(Definition::variable);
+    own.chain([SERVICE_ACCOUNT.to_owned()])
+}
+
+/// The variable that marathon-lb read its service account of DC/OS from.
+pub(super) const SERVICE_ACCOUNT: &str = "DCOS_SERVICE_ACCOUNT_CREDENTIAL";
+
 /// The options of a predecessor's command line, which have names and defaults of their own; none
 /// for the others.
 #[must_use]
@@ -253,9 +268,7 @@ pub const MIN_AUTO_PORT: &str = "min-serv-port-ip-per-task";
 pub const MAX_AUTO_PORT: &str = "max-serv-port-ip-per-task";
 /// Of marathon-lb.
 pub(super) const COMMAND: &str = "command";
-pub(super) const AUTH_CREDENTIALS_FILE: &str = "auth-credentials-file";
 pub(super) const MARATHON_AUTH_CREDENTIAL_FILE: &str = "marathon-auth-credential-file";
-pub(super) const AUTH_CREDENTIALS: &str = "auth-credentials";
 pub(super) const DCOS_AUTH_CREDENTIALS: &str = "dcos-auth-credentials";
 pub(super) const MARATHON_CA_CERT: &str = "marathon-ca-cert";
 pub(super) const INSECURE: &str = "insecure";

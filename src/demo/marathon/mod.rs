@@ -11,6 +11,7 @@
 mod era;
 mod events;
 mod fault;
+mod login;
 mod model;
 mod rest;
 mod shape;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 
 pub use era::Era;
 pub use fault::{Ending, Fault, Injection};
+pub use login::{LOGIN_PATH, TokenPlace};
 pub use model::{App, Health, Port, Task, TaskState};
 pub use state::Absent;
 pub use tally::Seen;
@@ -262,6 +264,35 @@ impl Marathon {
     /// Answers 401 to requests whose `Authorization` header is not exactly this.
     pub fn require_authorization(&self, header: Option<&str>) {
         self.node.cluster().authorization = header.map(str::to_owned);
+    }
+
+    /// Answers 401 to requests without a token that a login at [`Self::login_url`] gave. That wants
+    /// a statement with this `uid`, signed with RS256 by the key of `public_key`, in PEM. Faults
+    /// can hit it under [`LOGIN_PATH`].
+    ///
+    /// # Errors
+    /// When `public_key` is no RSA key.
+    pub fn require_login(
+        &self,
+        uid: &str,
+        public_key: &str,
+        place: TokenPlace,
+    ) -> Result<(), jsonwebtoken::errors::Error> {
+        self.node.cluster().account = Some(login::Account::new(uid, public_key, place)?);
+        Ok(())
+    }
+
+    /// Where service accounts log in.
+    #[must_use]
+    pub fn login_url(&self) -> String {
+        format!("{}{LOGIN_PATH}", self.url())
+    }
+
+    /// Tokens that were given so far are refused from now on.
+    pub fn revoke_tokens(&self) {
+        if let Some(account) = &mut self.node.cluster().account {
+            account.revoke();
+        }
     }
 
     /// Adds a fault of this node. Of several that fit a request, the oldest that is not used up

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::era::Era;
 use super::events;
 use super::fault::{self, Faults, Victim, as_json};
+use super::login::LOGIN_PATH;
 use super::shape::{self, Place};
 use super::state::{Cluster, Saved};
 use super::tally::{Seen, Tally};
@@ -53,6 +54,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
         .route("/v2/apps/{*id}", get(app))
         .route("/v2/tasks", get(tasks))
         .route("/v2/events", get(event_stream))
+        .route(LOGIN_PATH, post(log_in))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&node), front))
         .with_state(node)
@@ -67,7 +69,7 @@ async fn front(
 ) -> Response {
     let path = request.uri().path().to_owned();
     node.tally.asked(Seen::of(&request));
-    if !is_allowed(&node.cluster(), request.headers()) {
+    if path != LOGIN_PATH && !is_allowed(&node.cluster(), request.headers()) {
         return fault::unauthorized();
     }
     let fault = node.faults().take(&path);
@@ -91,11 +93,11 @@ async fn front(
 }
 
 fn is_allowed(cluster: &Cluster, headers: &HeaderMap) -> bool {
-    let Some(expected) = &cluster.authorization else {
-        return true;
-    };
     let given = headers.get(header::AUTHORIZATION);
-    given.is_some_and(|given| given.as_bytes() == expected.as_bytes())
+    let given = given.map_or(&b""[..], HeaderValue::as_bytes);
+    let has_token = (cluster.account.as_ref()).is_none_or(|account| account.knows(given));
+    let is_right = (cluster.authorization.as_ref()).is_none_or(|right| right.as_bytes() == given);
+    has_token && is_right
 }
 
 /// Says who leads, and on a standby that the answer came from there.
@@ -114,6 +116,13 @@ fn with_leader(node: &Node, mut response: Response) -> Response {
         headers.insert("x-marathon-via", text(format!("1.1 {}", node.address)));
     }
     response
+}
+
+async fn log_in(State(node): State<Arc<Node>>, posted: Bytes) -> Response {
+    match &mut node.cluster().account {
+        Some(account) => account.login(&posted),
+        None => not_found(UNKNOWN_PATH),
+    }
 }
 
 async fn ping() -> &'static str {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::era::Era;
 use super::events::{self, Bus, Deployment, Event};
+use super::login::Account;
 use super::model::{App, Health, Task, TaskState};
 
 /// A text that is served in place of what the model would say.
@@ -46,6 +47,8 @@ pub(super) struct Cluster {
     pub(super) leader: SocketAddr,
     /// The `Authorization` header that a request has to carry.
     pub(super) authorization: Option<String>,
+    /// Whose tokens are asked for instead.
+    pub(super) account: Option<Account>,
     pub(super) heartbeat: Duration,
     /// Seconds since the cluster began: a clock that only changes move, so that the same calls
     /// give the same answers.
@@ -63,6 +66,7 @@ impl Cluster {
             saved: BTreeMap::new(),
             leader,
             authorization: None,
+            account: None,
             heartbeat: Duration::from_secs(10),
             clock: 0,
             deployments: 0,

@@ -275,6 +275,7 @@ mod tests {
         let system = System {
             environment: [].into(),
             read: Box::new(|_| Err(std::io::ErrorKind::NotFound.into())),
+            mode: Box::new(|_| None),
             default_file: "/nonexistent/config.toml".into(),
             marathons: "/nonexistent/marathons".into(),
         };

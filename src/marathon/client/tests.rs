@@ -1,3 +1,4 @@
+mod auth;
 mod fake;
 mod forms;
 
@@ -254,8 +255,17 @@ async fn refused_credentials_are_told_from_missing_ones() {
     for status in ["401 Unauthorized", "403 Forbidden"] {
         let fake = Fake::new([html(status)]).await;
         for (user, reason) in [
-            ("", "credentials are missing"),
-            ("u:p@", "the credentials were refused"),
+            (
+                "",
+                "credentials are missing, expected them from --auth-credentials-file, \
+                 --auth-token-file, --dcos-auth-credentials-file or the address; in marathon-lb's \
+                 command line from --marathon-auth-credential-file, --auth-credentials or \
+                 --dcos-auth-credentials",
+            ),
+            (
+                "u:p@",
+                "the credentials were refused, expected those of somebody who may see all apps",
+            ),
         ] {
             let url = format!("{user}{}", fake.address);
             let error = Client::new(&config([url]))

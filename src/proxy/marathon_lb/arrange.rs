@@ -124,7 +124,7 @@ fn rules(service: &Service, shape: &Shape, lookups: &mut Lookups, maps: &mut Map
             Vec::new()
         }
     } else {
-        routes::http(service)
+        routes::http(service, shape.flavour)
     };
     let mut https = HttpsRules {
         path: routes::https_path(service),

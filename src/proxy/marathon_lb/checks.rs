@@ -117,3 +117,80 @@ fn at<'a>(siblings: &[&'a ServicePort], index: i64) -> Option<&'a ServicePort> {
     };
     siblings.get(index).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures::check;
+    use crate::cluster::{AppId, Host};
+
+    /// A service port whose tasks `a`, `b` … on one agent serve on these ports.
+    fn port(service_port: u32, task_ports: &[u16]) -> ServicePort {
+        let endpoint = |(&port, task): (&u16, char)| Endpoint {
+            host: Host::new("10.0.0.1"),
+            port,
+            task: task.to_string().into(),
+            draining: false,
+        };
+        ServicePort {
+            app: AppId::new("/a"),
+            index: 0,
+            service_port,
+            last_config_change_at: None,
+            endpoints: task_ports.iter().zip('a'..).map(endpoint).collect(),
+        }
+    }
+
+    fn dialled(index: Option<i64>, target: CheckTarget) -> Vec<Option<u16>> {
+        let own = port(10000, &[31001, 31000]);
+        let other = port(10001, &[32000, 32001]);
+        let endpoints: Vec<&Endpoint> = own.endpoints.iter().collect();
+        check_ports(&check(target), index, &endpoints, &[&own, &other])
+    }
+
+    #[test]
+    fn a_check_dials_the_port_of_the_same_task_where_another_position_is_named() {
+        let of = |index| dialled(Some(index), CheckTarget::Index(0));
+        assert_eq!(
+            of(1),
+            [Some(32000), Some(32001)],
+            "not by place in a sorted list"
+        );
+        assert_eq!(of(0), [Some(31001), Some(31000)]);
+        assert_eq!(of(-1), [Some(32000), Some(32001)], "from the end");
+    }
+
+    #[test]
+    fn a_position_that_does_not_exist_is_the_server_itself() {
+        for index in [2, 3, -3, i64::MAX, i64::MIN] {
+            assert_eq!(
+                dialled(Some(index), CheckTarget::Index(0)),
+                [Some(31001), Some(31000)]
+            );
+        }
+    }
+
+    #[test]
+    fn a_sibling_that_lacks_a_task_is_not_asked_for_it() {
+        let own = port(10000, &[31000, 31001]);
+        let other = port(10001, &[32000]);
+        let endpoints: Vec<&Endpoint> = own.endpoints.iter().collect();
+        let got = check_ports(
+            &check(CheckTarget::Index(0)),
+            Some(1),
+            &endpoints,
+            &[&own, &other],
+        );
+        assert_eq!(got, [Some(32000), Some(31001)]);
+    }
+
+    #[test]
+    fn without_a_position_only_a_fixed_port_is_said() {
+        assert_eq!(
+            dialled(None, CheckTarget::Port(8080)),
+            [Some(8080), Some(8080)]
+        );
+        assert_eq!(dialled(None, CheckTarget::Index(1)), [None, None]);
+        assert_eq!(dialled(None, CheckTarget::Unsaid), [None, None]);
+    }
+}

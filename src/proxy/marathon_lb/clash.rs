@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::cluster::{AppId, Warning};
-use crate::proxy::precedence;
+use crate::proxy::{clash, precedence};
 
 /// Who holds a port.
 pub type Incumbents = BTreeMap<u32, AppId>;
@@ -31,7 +31,7 @@ pub(super) fn settle(
         let mut winners: Vec<Arc<Service>> = Vec::new();
         for claim in claims {
             match winners.iter().find(|winner| collide(winner, &claim)) {
-                Some(winner) => warnings.push(clash(&claim, winner)),
+                Some(winner) => warnings.push(clash(&claim.owner, &winner.owner)),
                 None => winners.push(claim),
             }
         }
@@ -47,8 +47,13 @@ fn rank<'a>(claim: &'a Service, incumbent: Option<&AppId>) -> impl Ord + use<'a>
 
 /// On addresses that differ, one port can be held by several.
 fn collide(one: &Service, other: &Service) -> bool {
-    let (a, b) = (one.bind_addr(), other.bind_addr());
-    one.name == other.name || a == b || is_any(a) || is_any(b)
+    one.name == other.name || share_an_address(one.bind_addr(), other.bind_addr())
+}
+
+/// Whether a connection to one address can be meant for the other.
+#[must_use]
+pub fn share_an_address(one: &str, other: &str) -> bool {
+    one == other || is_any(one) || is_any(other)
 }
 
 fn is_any(address: &str) -> bool {
@@ -56,20 +61,4 @@ fn is_any(address: &str) -> bool {
         address,
         "*" | "" | "0.0.0.0" | "::" | "[::]" | "ipv4@" | "ipv6@"
     )
-}
-
-fn clash(loser: &Service, winner: &Service) -> Warning {
-    let found = if loser.owner.app == winner.owner.app {
-        "a second port of the same app with this number".to_owned()
-    } else {
-        let port = loser.owner.service_port;
-        format!("port {port} is held by app `{}`", winner.owner.app)
-    };
-    Warning {
-        app: Some(loser.owner.app.clone()),
-        subject: format!("service port {}", loser.owner.service_port),
-        found,
-        expected: "a port of its own".to_owned(),
-        effect: "service port left out".to_owned(),
-    }
 }

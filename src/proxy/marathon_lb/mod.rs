@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
-pub use clash::Incumbents;
+pub use clash::{Incumbents, share_an_address};
 pub use service::{Asked, service};
 
 use super::Owner;

@@ -1,7 +1,7 @@
 //! Which rules a service has in the shared frontends: marathon-lb 1.15's table of host, path,
 //! redirect and password.
 
-use super::{Rule, Service};
+use super::{Flavour, Rule, Service};
 use crate::labels::Template::{
     self, BackendRedirectHttpToHttps, BackendRedirectHttpToHttpsWithPath, HttpFrontendAcl,
     HttpFrontendAclOnly, HttpFrontendAclOnlyWithPath, HttpFrontendAclOnlyWithPathAndAuth,
@@ -49,9 +49,13 @@ pub(super) fn is_in_map_of_https(service: &Service) -> bool {
 }
 
 /// Port 80, without maps.
-pub(super) fn http(service: &Service) -> Vec<Rule> {
+///
+/// `servicerouter.py` led clients to https in the frontend of their service: here its redirect,
+/// which names no host, would take all others with it.
+pub(super) fn http(service: &Service, flavour: Flavour) -> Vec<Rule> {
     let hosts = service.options.vhosts();
-    let wish = Wish::of(service);
+    let mut wish = Wish::of(service);
+    wish.redirect &= flavour == Flavour::MarathonLb;
     match hosts[..] {
         [] => Vec::new(),
         [host] => rules(http_of_one(wish), host),

@@ -1,8 +1,8 @@
 //! Where the cluster is asked, and by whom.
 
 use super::super::{
-    AUTH_CREDENTIALS, AUTH_CREDENTIALS_FILE, DCOS_AUTH_CREDENTIALS, Definition, Fallback, Form,
-    Heading, INSECURE, MARATHON, MARATHON_CA_CERT, Many, One, Switch, Takes, command::ASKING,
+    Definition, Fallback, Form, Heading, INSECURE, MARATHON, MARATHON_CA_CERT, Many, One, Switch,
+    Takes, access, command::ASKING,
 };
 use super::{put, value};
 
@@ -112,46 +112,10 @@ pub(super) static MARATHON_OPTIONS: &[Definition] = &[
         heading: Heading::Marathon,
         commands: ASKING,
     },
-    Definition {
-        name: AUTH_CREDENTIALS_FILE,
-        short: None,
-        // It is read, with the others, once all places are known.
-        takes: Takes::One(
-            value("FILE", Form::File),
-            One(|_, text| value::path(text).map(drop)),
-        ),
-        fallback: Fallback::Nothing,
-        summary: "Read user and password for Marathon from the first line of this file",
-        details: "As USER:PASSWORD. A user in an address counts for that address instead.",
-        heading: Heading::Marathon,
-        commands: ASKING,
-    },
-    Definition {
-        name: AUTH_CREDENTIALS,
-        short: None,
-        takes: Takes::One(
-            value("USER:PASSWORD", Form::Secret),
-            One(|_, text| value::credentials(text)),
-        ),
-        fallback: Fallback::Nothing,
-        summary: "Name yourself so to Marathon",
-        details: "Everybody can read it in the process list: --auth-credentials-file or the \
-                  environment is a better place.",
-        heading: Heading::Marathon,
-        commands: ASKING,
-    },
-    Definition {
-        name: DCOS_AUTH_CREDENTIALS,
-        short: None,
-        takes: Takes::One(
-            value("JSON", Form::Secret),
-            One(|_, text| value::json(text)),
-        ),
-        fallback: Fallback::Nothing,
-        summary: "Log in to DC/OS with this service account",
-        details: "A JSON object with uid, private_key and login_endpoint. Everybody can read it in \
-                  the process list: the environment is a better place.",
-        heading: Heading::Marathon,
-        commands: ASKING,
-    },
+    access::CREDENTIALS_FILE,
+    access::CREDENTIALS,
+    access::TOKEN_FILE,
+    access::DCOS_FILE,
+    access::CLIENT_CERT,
+    access::CLIENT_KEY,
 ];

@@ -2,6 +2,7 @@
 
 mod events;
 mod faults;
+mod login;
 mod shapes;
 
 use std::io;
@@ -76,7 +77,11 @@ async fn raw_until_silent(
     patience: Duration,
 ) -> Raw {
     let headers = format!("Connection: close\r\n{headers}");
-    let mut stream = connect(marathon, path, &headers).await;
+    let stream = connect(marathon, path, &headers).await;
+    read(stream, patience).await
+}
+
+async fn read(mut stream: TcpStream, patience: Duration) -> Raw {
     let mut all = Vec::new();
     let end = match tokio::time::timeout(patience, stream.read_to_end(&mut all)).await {
         Ok(Ok(_)) => End::Closed,

@@ -36,7 +36,7 @@ impl Fake {
         tokio::spawn(async move {
             for turn in 0.. {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let request = head(&mut stream).await;
+                let request = request(&mut stream).await;
                 seen.lock().unwrap().push(request);
                 let reply = replies[turn.min(replies.len() - 1)].clone();
                 tokio::spawn(follow(reply, stream));
@@ -55,7 +55,8 @@ impl Fake {
     }
 }
 
-async fn head(stream: &mut TcpStream) -> String {
+/// Head and body.
+async fn request(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -63,7 +64,14 @@ async fn head(stream: &mut TcpStream) -> String {
             Err(_) => break,
         }
     }
-    String::from_utf8(head).unwrap()
+    let mut request = String::from_utf8(head).unwrap();
+    let length = request
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or_default()];
+    let _ = stream.read_exact(&mut body).await;
+    request.push_str(&String::from_utf8(body).unwrap());
+    request
 }
 
 async fn follow(reply: Reply, mut stream: TcpStream) {
@@ -131,12 +139,14 @@ pub(super) fn config<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> conf
         urls: urls.into_iter().map(Into::into).collect(),
         ca_cert: None,
         insecure: false,
+        client_cert: None,
+        client_key: None,
+        credentials: config::Credentials::None,
         proxy_from_environment: false,
         connect_timeout: Duration::from_secs(20),
         read_timeout: Duration::from_secs(20),
         fetch_timeout: Duration::from_secs(40),
         max_body: 1000,
-        credentials: None,
         max_backoff: Duration::from_secs(300),
     }
 }

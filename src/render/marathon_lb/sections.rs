@@ -1,0 +1,291 @@
+//! The sections of one service port: its userlist, frontend and backend, text by text.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use super::super::context::ServiceContext;
+use super::super::format::{Value, Values};
+use super::super::fragments::Fault;
+use super::super::shape::{self, Shape};
+use super::super::values::{OfCheck, OfServer, Plain, said};
+use super::MarathonLb;
+use crate::labels::{ServiceOptions, Template};
+use crate::proxy::marathon_lb::{CheckKind, Server, Service};
+
+/// The sections of a service.
+pub(super) struct Sections {
+    pub(super) userlist: Option<Arc<str>>,
+    pub(super) frontend: Arc<str>,
+    pub(super) backend: Arc<str>,
+}
+
+impl MarathonLb {
+    pub(super) fn sections(&self, service: &Arc<Service>) -> Result<Arc<Sections>, Fault> {
+        if let Some((known, sections)) = self.services.get(&service.name)
+            && (Arc::ptr_eq(known, service) || known == service)
+        {
+            return Ok(Arc::clone(sections));
+        }
+        Ok(Arc::new(Sections {
+            userlist: self.userlist(service)?,
+            frontend: self.shaped(
+                "frontend.cfg",
+                &self.frontend,
+                service,
+                &self.frontend(service)?,
+            )?,
+            backend: self.shaped(
+                "backend.cfg",
+                &self.backend,
+                service,
+                &self.backend(service)?,
+            )?,
+        }))
+    }
+
+    /// Puts ready texts into the shape of their section: as `template` says, or as `shape`
+    /// remembers what it says, where it is our own and thus the same for all services.
+    fn shaped(
+        &self,
+        template: &'static str,
+        shape: &OnceCell<Shape>,
+        service: &Service,
+        texts: &[(&'static str, String)],
+    ) -> Result<Arc<str>, Fault> {
+        let faulty = |error| Fault::Shape { template, error };
+        if self.engine.is_replaced(template) {
+            let service = ServiceContext::new(service);
+            let given = texts.iter().map(|(name, text)| (*name, text.as_str()));
+            let text = shape::render(&self.engine, template, given, Some(&service));
+            return Ok(text.map_err(faulty)?.into());
+        }
+        let shape = match shape.get() {
+            Some(shape) => shape,
+            None => {
+                let names = texts.iter().map(|(name, _)| *name);
+                let made = Shape::of(&self.engine, template, names).map_err(faulty)?;
+                shape.get_or_init(|| made)
+            }
+        };
+        Ok(shape.filled(texts).into())
+    }
+
+    fn userlist(&self, service: &Service) -> Result<Option<Arc<str>>, Fault> {
+        let Some(auth) = service
+            .options
+            .auth
+            .as_ref()
+            .filter(|auth| !auth.user.is_empty())
+        else {
+            return Ok(None);
+        };
+        let values = [
+            ("backend", Value::Text(&service.name)),
+            ("user", Value::Text(&auth.user)),
+            ("passwd", Value::Text(&auth.password)),
+        ];
+        let text = self.text(service, Template::UserlistHead, &values)?;
+        Ok(Some(text.into()))
+    }
+
+    /// The texts of `frontend.cfg`.
+    fn frontend(&self, service: &Service) -> Result<[(&'static str, String); 3], Fault> {
+        let options = &service.options;
+        let certificate = prefixed(" ssl crt ", options.ssl_cert.as_deref());
+        let bind_options = prefixed(" ", options.bind_options.as_deref());
+        let backend = ("backend", Value::Text(&service.name));
+        let values = [
+            ("bindAddr", Value::Text(service.bind_addr())),
+            backend.clone(),
+            ("servicePort", Value::Int(service.owner.service_port.into())),
+            ("mode", Value::Text(&service.mode)),
+            ("sslCert", Value::Text(&certificate)),
+            ("sslCertOptions", Value::Text(&certificate)),
+            ("bindOptions", Value::Text(&bind_options)),
+        ];
+        // marathon-lb leads clients to https in the frontend of port 80, its predecessor here.
+        let redirect = if self.redirects_in_frontend && options.redirect_to_https {
+            let bind_addr = ("bindAddr", Value::Text(service.bind_addr()));
+            self.text(service, Template::BackendRedirectHttpToHttps, &[bind_addr])?
+        } else {
+            String::new()
+        };
+        Ok([
+            ("head", self.text(service, Template::FrontendHead, &values)?),
+            ("redirect", redirect),
+            (
+                "glue",
+                self.text(service, Template::FrontendBackendGlue, &[backend])?,
+            ),
+        ])
+    }
+
+    /// The texts of `backend.cfg`.
+    fn backend(&self, service: &Service) -> Result<Vec<(&'static str, String)>, Fault> {
+        let options = &*service.options;
+        let values = [
+            ("backend", Value::Text(&service.name)),
+            ("balance", Value::Text(service.balance())),
+            ("mode", Value::Text(&service.mode)),
+        ];
+        let of_http = |template, wanted: bool, values: &[(&str, Value<'_>)]| {
+            if service.is_http() && wanted {
+                self.text(service, template, values)
+            } else {
+                Ok(String::new())
+            }
+        };
+        let hostname = ("hostname", said(options.vhost.as_deref()));
+        let of_path = |template, name: &'static str, path: Option<&str>| {
+            let wanted = path.is_some_and(|path| !path.is_empty());
+            of_http(template, wanted, &[hostname.clone(), (name, said(path))])
+        };
+        let sticky = if options.sticky {
+            self.text(service, Template::BackendStickyOptions, &[])?
+        } else {
+            String::new()
+        };
+        Ok(vec![
+            ("head", self.text(service, Template::BackendHead, &values)?),
+            (
+                "hsts",
+                of_http(Template::BackendHstsOptions, options.use_hsts, &[])?,
+            ),
+            (
+                "http_options",
+                of_http(Template::BackendHttpOptions, true, &[])?,
+            ),
+            (
+                "proxypass",
+                of_path(
+                    Template::HttpBackendProxypassGlue,
+                    "proxypath",
+                    options.proxypass_path.as_deref(),
+                )?,
+            ),
+            (
+                "revproxy",
+                of_path(
+                    Template::HttpBackendRevproxyGlue,
+                    "rootpath",
+                    options.revproxy_path.as_deref(),
+                )?,
+            ),
+            (
+                "redir",
+                of_path(
+                    Template::HttpBackendRedir,
+                    "redirpath",
+                    options.redir.as_deref(),
+                )?,
+            ),
+            ("networks_allowed", self.networks_allowed(service)?),
+            ("sticky", sticky),
+            ("health_check", self.health_check(service)?),
+            ("servers", self.servers(service)?),
+        ])
+    }
+
+    fn networks_allowed(&self, service: &Service) -> Result<String, Fault> {
+        let (acl, verdict) = match &*service.mode {
+            "http" => (
+                Template::HttpBackendNetworkAllowedAcl,
+                Template::HttpBackendAclAllowDeny,
+            ),
+            "tcp" => (
+                Template::TcpBackendNetworkAllowedAcl,
+                Template::TcpBackendAclAllowDeny,
+            ),
+            _ => return Ok(String::new()),
+        };
+        let mut text = String::new();
+        for network in &service.options.networks_allowed {
+            text += &self.text(service, acl, &[("network_allowed", Value::Text(network))])?;
+        }
+        if !text.is_empty() || !service.options.networks_allowed.is_empty() {
+            text += &self.text(service, verdict, &[])?;
+        }
+        Ok(text)
+    }
+
+    /// What the whole backend says of its checks, with the port of its first server.
+    fn health_check(&self, service: &Service) -> Result<String, Fault> {
+        let (Some(check), Some(first)) = (&service.check, service.servers.first()) else {
+            return Ok(String::new());
+        };
+        let template = match check.kind {
+            CheckKind::Http => Template::BackendHttpHealthcheckOptions,
+            CheckKind::Tcp => Template::BackendTcpHealthcheckOptions,
+        };
+        let mut text = String::new();
+        if !self.fragments.is_empty(template, &service.options) {
+            let values = OfCheck::new(check, first.check_port.or(Some(first.port)));
+            self.write(service, template, &values, &mut text)?;
+        }
+        Ok(text)
+    }
+
+    fn servers(&self, service: &Service) -> Result<String, Fault> {
+        let mut text = String::new();
+        for server in &service.servers {
+            let values = OfServer {
+                server,
+                cookie: &if service.options.sticky {
+                    format!(" check cookie {}", server.cookie)
+                } else {
+                    String::new()
+                },
+                check: &self.check_of(service, server)?,
+            };
+            self.write(service, Template::BackendServerOptions, &values, &mut text)?;
+        }
+        Ok(text)
+    }
+
+    fn check_of(&self, service: &Service, server: &Server) -> Result<String, Fault> {
+        let mut text = String::new();
+        if let Some(check) = &service.check {
+            let template = match check.kind {
+                CheckKind::Http => Template::BackendServerHttpHealthcheckOptions,
+                CheckKind::Tcp => Template::BackendServerTcpHealthcheckOptions,
+            };
+            self.write(
+                service,
+                template,
+                &OfCheck::new(check, server.check_port),
+                &mut text,
+            )?;
+        }
+        Ok(text)
+    }
+
+    fn text(
+        &self,
+        service: &Service,
+        template: Template,
+        values: &[(&str, Value<'_>)],
+    ) -> Result<String, Fault> {
+        let mut text = String::new();
+        self.write(service, template, &Plain(values), &mut text)?;
+        Ok(text)
+    }
+
+    fn write(
+        &self,
+        service: &Service,
+        template: Template,
+        values: &impl Values,
+        out: &mut String,
+    ) -> Result<(), Fault> {
+        let options: &ServiceOptions = &service.options;
+        self.fragments
+            .write(template, template, Some(options), values, out)
+    }
+}
+
+fn prefixed(prefix: &str, text: Option<&str>) -> String {
+    match text {
+        None | Some("") => String::new(),
+        Some(text) => format!("{prefix}{text}"),
+    }
+}

@@ -1,0 +1,145 @@
+//! The stages between Marathon's answer and the files, in this process.
+
+use std::collections::BTreeMap;
+use std::future::{Future, ready};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use haproxy_marathon_bridge::cluster::{HealthMemory, Selection, Snapshot};
+use haproxy_marathon_bridge::config::{Names, SettingsFrom, TemplateSet};
+use haproxy_marathon_bridge::cycle::{Labelled, Plan, Recipe, Source, Stages};
+use haproxy_marathon_bridge::disk::Digest;
+use haproxy_marathon_bridge::haproxy::Dialect;
+use haproxy_marathon_bridge::marathon::{Answer, Cluster, apps};
+use haproxy_marathon_bridge::proxy::marathon_lb::{Flavour, Shape};
+use haproxy_marathon_bridge::render::{Renderer, Site};
+use haproxy_marathon_bridge::resolve::{Lookup, Resolver};
+use haproxy_marathon_bridge::state::{State, Time};
+
+use super::random::Random;
+use crate::support::haproxy;
+
+/// Stands for the folder of the maps.
+pub(crate) const MAPS: &str = "/nonexistent/maps";
+
+/// Flags of the command line.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct Flags {
+    pub(crate) maps: bool,
+    pub(crate) grouped: bool,
+    pub(crate) binds: bool,
+    pub(crate) strict: bool,
+    pub(crate) health_check: bool,
+    pub(crate) groups: Vec<String>,
+}
+
+impl Flags {
+    pub(crate) fn generate(random: &mut Random) -> Self {
+        let groups = random.pick(&[&["*"][..], &["external"], &["external", "internal"]]);
+        Self {
+            maps: random.percent(40),
+            grouped: random.percent(30),
+            binds: !random.percent(10),
+            strict: random.percent(15),
+            health_check: random.percent(40),
+            groups: groups.iter().copied().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Says what it was given.
+struct Said(String);
+
+impl Source for Said {
+    async fn fetch(&mut self) -> Result<Answer> {
+        let (apps, warnings) = apps(&self.0)?;
+        Ok(Answer {
+            cluster: Cluster::Apps(Snapshot::new(apps)),
+            warnings,
+            from: "the test".to_owned(),
+            essence: Digest::of(self.0.as_bytes()),
+            body: self.0.clone(),
+        })
+    }
+
+    fn recognise(&mut self, _known: Option<Digest>) {}
+}
+
+/// Every name has the same address on every day.
+struct Dns;
+
+impl Lookup for Dns {
+    fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
+        let sum: u32 = name.bytes().map(u32::from).sum();
+        ready(Ok(vec![Ipv4Addr::from(0x0a09_0000 + sum).into()]))
+    }
+}
+
+/// What is kept from one turn to the next: the compiled templates, and what they last made.
+pub(crate) struct Program {
+    renderer: Option<Renderer>,
+    certificate: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Program {
+    pub(crate) fn new(certificate: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let dialect = runtime.block_on(Dialect::ask(&haproxy(), Duration::from_secs(10)));
+        let mut site = Site::new(TemplateSet::MarathonLb, dialect.unwrap());
+        MAPS.clone_into(&mut site.haproxy_dir);
+        Self {
+            renderer: Some(Renderer::new(&site).unwrap()),
+            certificate: certificate.to_owned(),
+            runtime,
+        }
+    }
+
+    /// What a turn would install beside what is installed.
+    pub(crate) fn plan(&mut self, answer: String, flags: &Flags, installed: Option<&str>) -> Plan {
+        let shape = Shape {
+            maps: flags.maps,
+            binds_http_https: flags.binds,
+            https_by_vhost: flags.grouped,
+            ssl_certs: vec![self.certificate.as_str().into()],
+            settles_clashes: true,
+            flavour: Flavour::MarathonLb,
+        };
+        let labelled = Labelled {
+            selection: Selection {
+                health_check: flags.health_check,
+                auto_ports: Some(10_050..=10_100),
+            },
+            health: HealthMemory::new(1000),
+            groups: flags.groups.clone(),
+            ungrouped: false,
+            strict: flags.strict,
+            settings_from: SettingsFrom::Labels,
+            template_labels: true,
+            own_app: None,
+            shape,
+        };
+        let mut stages = Stages {
+            source: Said(answer),
+            recipe: Recipe::Labelled(Box::new(labelled)),
+            resolver: Some((Resolver::new(Dns, BTreeMap::new()), Names::Beside)),
+            renderer: self.renderer.take().unwrap(),
+            decisions: Digest::of(b"the same in every run"),
+            last_answer: None,
+            takes_out_what_is_refused: true,
+            allow_removal: false,
+        };
+        let now = Time::at(SystemTime::UNIX_EPOCH);
+        let mut memory = State::default();
+        let plan = stages.plan(installed, &mut memory, now);
+        let plan = self.runtime.block_on(plan).unwrap();
+        self.renderer = Some(stages.renderer);
+        plan
+    }
+}

@@ -1,0 +1,119 @@
+//! Removals that are held back where labels made the file, from which they cannot be read back.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Done, Test};
+
+/// Apps `/a0`, `/a1` … with a host each and two tasks.
+fn apps(numbers: impl IntoIterator<Item = u16>) -> String {
+    let app = |number: u16| {
+        let task = |task: u16| {
+            json!({
+                "id": format!("a{number}.{task}"),
+                "host": format!("10.0.0.{}", number + 1),
+                "ports": [31000 + task],
+                "state": "TASK_RUNNING",
+            })
+        };
+        json!({
+            "id": format!("/a{number}"),
+            "labels": {"HAPROXY_GROUP": "x", "HAPROXY_0_VHOST": format!("h{number}.example.com")},
+            "networks": [{"mode": "host"}],
+            "portDefinitions": [{"port": 10000 + number}],
+            "instances": 2,
+            "tasks": [task(0), task(1)],
+        })
+    };
+    let apps: Vec<Value> = numbers.into_iter().map(app).collect();
+    json!({ "apps": apps }).to_string()
+}
+
+fn host() -> Test {
+    Test::new().args([
+        "marathon-lb",
+        "-m=file:apps.json",
+        "--group=x",
+        "--haproxy-map",
+        "--haproxy-config=haproxy.cfg",
+        "--skip-validation",
+        "--haproxy-version=2.6",
+        "--command=true",
+        "--syslog-socket=/dev/null",
+        "--log-level=INFO",
+    ])
+}
+
+fn turn(test: &Test, apps: &str) -> Done {
+    fs::write(test.path().join("apps.json"), apps).unwrap();
+    test.run().expect(0)
+}
+
+/// Names of the apps that are served, as hosts lead to them.
+fn served(test: &Test) -> String {
+    let map = fs::read_to_string(test.path().join("domain2backend.map")).unwrap();
+    let backends = map.lines().filter_map(|row| row.split(['.', ' ']).next());
+    backends.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_the_answer_lacks_stays_with_all_its_labels_and_what_is_new_comes() {
+    let test = host();
+    turn(&test, &apps(0..6));
+    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5");
+    turn(&test, &apps([0, 9])).says(&["the answer lacks 5 of 6 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h9");
+    let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    for line in before.lines() {
+        assert!(after.contains(line), "{line}");
+    }
+    turn(&test, &apps(0..6));
+    assert_eq!(
+        served(&test),
+        "h0 h1 h2 h3 h4 h5",
+        "one that came may go again"
+    );
+}
+
+#[test]
+fn without_the_last_good_answer_nothing_is_changed() {
+    let test = host();
+    turn(&test, &apps(0..6));
+    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    fs::remove_dir_all(test.path().join("state")).unwrap();
+    turn(&test, &apps([0, 9])).says(&["the answer lacks 5 of 6 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5");
+    assert_eq!(
+        fs::read_to_string(test.path().join("haproxy.cfg")).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn an_allowed_removal_goes_at_once() {
+    let test = host().env("HMB_ALLOW_REMOVAL", "true");
+    turn(&test, &apps(0..6));
+    turn(&test, &apps([0, 9]));
+    assert_eq!(served(&test), "h0 h9");
+}
+
+/// A task of another app may have its place by now.
+#[test]
+fn a_task_whose_place_is_taken_does_not_come_back() {
+    let test = host();
+    turn(&test, &apps(0..6));
+    let mut fresh: Value = serde_json::from_str(&apps([0, 9])).unwrap();
+    fresh["apps"][1]["tasks"][0]["host"] = json!("10.0.0.6");
+    turn(&test, &fresh.to_string()).says(&["the answer lacks"]);
+    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let section = |name: &str| {
+        let from = cfg.find(&format!("\nbackend {name}\n")).unwrap();
+        let rest = &cfg[from + 1..];
+        rest[..rest.find("\n\n").unwrap_or(rest.len())].to_owned()
+    };
+    assert!(section("a9_10009").contains(" 10.0.0.6:31000 "));
+    assert!(!section("a5_10005").contains(" 10.0.0.6:31000 "));
+    assert!(section("a5_10005").contains(" 10.0.0.6:31001 "));
+}

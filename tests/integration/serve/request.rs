@@ -1,0 +1,149 @@
+//! A client that shows all of an answer, the certificate too, and follows nothing.
+
+use std::net::SocketAddr;
+
+use reqwest::header::HOST;
+use reqwest::tls::TlsInfo;
+use reqwest::{Client, redirect};
+
+use crate::host::{SOON, block_on};
+
+/// A request to come.
+#[derive(Clone)]
+pub(super) struct Ask {
+    target: SocketAddr,
+    scheme: &'static str,
+    sni: Option<String>,
+    headers: Vec<(String, String)>,
+    login: Option<(String, String)>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    pub(super) body: String,
+    /// The one that was presented.
+    pub(super) certificate: Option<Vec<u8>>,
+}
+
+impl Ask {
+    pub(super) fn http(target: SocketAddr) -> Self {
+        Self {
+            target,
+            scheme: "http",
+            sni: None,
+            headers: Vec::new(),
+            login: None,
+        }
+    }
+
+    /// The host of the request is also named in the TLS handshake.
+    pub(super) fn https(target: SocketAddr) -> Self {
+        Self {
+            scheme: "https",
+            ..Self::http(target)
+        }
+    }
+
+    /// Another name in the TLS handshake than in the request.
+    pub(super) fn sni(mut self, host: &str) -> Self {
+        self.sni = Some(host.to_owned());
+        self
+    }
+
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(super) fn login(mut self, user: &str, password: &str) -> Self {
+        self.login = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// `Host: HOST`, as it is.
+    #[track_caller]
+    pub(super) fn get(&self, host: &str, path: &str) -> Answer {
+        self.try_get(host, path)
+            .unwrap_or_else(|error| panic!("no answer for {host}{path}: {error:?}"))
+    }
+
+    /// The same, where no answer is one too.
+    pub(super) fn try_get(&self, host: &str, path: &str) -> reqwest::Result<Answer> {
+        block_on(async {
+            let name = self.sni.as_deref().unwrap_or(host);
+            let name = name.split(':').next().unwrap_or(name);
+            let mut client = Client::builder()
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .resolve(&name.to_ascii_lowercase(), self.target)
+                .tls_certs_only([])
+                .timeout(SOON);
+            if self.scheme == "https" {
+                client = client.tls_danger_accept_invalid_certs(true).tls_info(true);
+            }
+            let url = format!("{}://{name}:{}{path}", self.scheme, self.target.port());
+            let mut request = client.build()?.get(url).header(HOST, host);
+            for (name, value) in &self.headers {
+                request = request.header(name, value);
+            }
+            if let Some((user, password)) = &self.login {
+                request = request.basic_auth(user, Some(password));
+            }
+            let response = request.send().await?;
+            let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap().to_owned();
+            Ok(Answer {
+                status: response.status().as_u16(),
+                headers: response
+                    .headers()
+                    .iter()
+                    .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+                    .collect(),
+                certificate: response
+                    .extensions()
+                    .get::<TlsInfo>()
+                    .and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)),
+                body: response.text().await?,
+            })
+        })
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:#?}");
+        self
+    }
+
+    /// Which backend answered, with 200.
+    #[track_caller]
+    pub(super) fn by(&self) -> &str {
+        assert_eq!(self.status, 200, "{self:#?}");
+        self.body.lines().next().unwrap()
+    }
+
+    /// The first line that reached the backend.
+    pub(super) fn request_line(&self) -> &str {
+        self.body.lines().nth(1).unwrap()
+    }
+
+    /// A header that reached the backend, each time it came.
+    pub(super) fn received(&self, name: &str) -> Vec<&str> {
+        let lines = self.body.lines().skip(2);
+        lines
+            .filter_map(|line| line.split_once(": "))
+            .filter(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// A header of the answer.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let (_, value) = headers.find(|(header, _)| header.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
+}
