@@ -36,11 +36,13 @@ pub trait Balancer {
         at: &Installation,
     ) -> impl Future<Output = Result<Verdict, CheckError>>;
 
-    /// Brings the running HAProxy to `files`, which are installed.
+    /// Brings the running HAProxy to `files`, which are installed; with `may_start`, one that does
+    /// not run is started if nobody else is there to do it, since we did so before.
     fn reload(
         &self,
         files: &FileSet,
         at: &Installation,
+        may_start: bool,
     ) -> impl Future<Output = Result<Reloaded, ReloadError>>;
 
     /// Whether the process `pid`, which ran our files, is gone, and no other runs them in its place.
@@ -50,8 +52,8 @@ pub trait Balancer {
     /// told before HAProxy tries.
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr>;
 
-    /// Whether a reload starts a HAProxy that does not run.
-    fn starts(&self) -> bool;
+    /// Whether a reload starts a HAProxy that does not run, where we started it before or not.
+    fn starts(&self, started_before: bool) -> bool;
 }
 
 /// The HAProxy of this host.
@@ -101,7 +103,12 @@ impl<'a> LocalHaproxy<'a> {
         share && !(ours.is_empty() && starts_elsewhere)
     }
 
-    async fn choose(&self, context: &Context) -> Option<Choice> {
+    /// Nothing is configured that would be in charge of a HAProxy that we started ourselves.
+    fn starts_again(&self) -> bool {
+        self.reload.method == ReloadMethod::Auto && self.reload.command.is_none()
+    }
+
+    async fn choose(&self, context: &Context, may_start: bool) -> Option<Choice> {
         let probe = Probe {
             context,
             master_socket: self.haproxy.master_socket.as_deref(),
@@ -110,6 +117,12 @@ impl<'a> LocalHaproxy<'a> {
         };
         let facts = probe.observe().await;
         debug!(?facts, "observed");
+        if may_start && self.starts_again() && facts.is_nobody_there() {
+            return Some(Choice {
+                method: Method::Sf,
+                because: "HAProxy does not run, and was last started by us",
+            });
+        }
         choose(
             self.reload.method,
             self.reload.command.as_ref(),
@@ -191,14 +204,19 @@ impl Balancer for LocalHaproxy<'_> {
         taken
     }
 
-    fn starts(&self) -> bool {
-        self.reload.method == ReloadMethod::Sf
+    fn starts(&self, started_before: bool) -> bool {
+        self.reload.method == ReloadMethod::Sf || started_before && self.starts_again()
     }
 
-    async fn reload(&self, files: &FileSet, at: &Installation) -> Result<Reloaded, ReloadError> {
+    async fn reload(
+        &self,
+        files: &FileSet,
+        at: &Installation,
+        may_start: bool,
+    ) -> Result<Reloaded, ReloadError> {
         let mut context = self.context(at);
         context.stats_socket.clone_from(&self.haproxy.stats_socket);
-        let Some(choice) = self.choose(&context).await else {
+        let Some(choice) = self.choose(&context, may_start).await else {
             return Ok(Reloaded::NotRunning);
         };
         debug!("reload by {}: {}", choice.method, choice.because);

@@ -36,7 +36,10 @@ pub enum Outcome {
         how: String,
     },
     /// The files are installed; HAProxy does not run, and will read them when it starts.
-    NotRunning,
+    NotRunning {
+        /// They were only now; else HAProxy has ended since.
+        installed: bool,
+    },
     /// `haproxy -c` refused the files; those installed before stay.
     Rejected {
         /// What it said.
@@ -219,10 +222,10 @@ impl<B: Balancer> Host<'_, B> {
             if !self.is_gone(memory) {
                 return Ok(Outcome::Unchanged);
             }
-            if !self.balancer.starts() {
+            if !self.balancer.starts(was_started_by_us(memory)) {
                 // Said once: from now on no process is expected.
                 wish.proved(memory, &Reloaded::NotRunning);
-                return Ok(Outcome::NotRunning);
+                return Ok(Outcome::NotRunning { installed: false });
             }
         }
         if let Some(waiting) = wish.waits(memory) {
@@ -249,11 +252,12 @@ impl<B: Balancer> Host<'_, B> {
                 warn!("{warning}");
             }
         }
-        match self.balancer.reload(wanted, self.at).await {
+        let may_start = was_started_by_us(memory);
+        match self.balancer.reload(wanted, self.at, may_start).await {
             Ok(Reloaded::NotRunning) => {
                 wish.proved(memory, &Reloaded::NotRunning);
                 self.keep(wanted, &wish.marks, now);
-                Ok(Outcome::NotRunning)
+                Ok(Outcome::NotRunning { installed: true })
             }
             Ok(reloaded) => {
                 wish.proved(memory, &reloaded);
@@ -349,7 +353,7 @@ impl<B: Balancer> Host<'_, B> {
 /// In words, and the process that serves now where it is known.
 fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
     match reloaded {
-        Reloaded::Done(Verified::NewProcess { pid }) => {
+        Reloaded::TookOver { pid } | Reloaded::Done(Verified::NewProcess { pid }) => {
             (format!("a new process took over (pid {pid})"), Some(*pid))
         }
         Reloaded::Done(Verified::ExitStatus) => (
@@ -360,6 +364,11 @@ fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
         Reloaded::NotRunning => ("HAProxy did not run".to_owned(), None),
         Reloaded::NotAsked => ("HAProxy was not told, as configured".to_owned(), None),
     }
+}
+
+fn was_started_by_us(memory: &State) -> bool {
+    let applied = memory.applied.as_ref();
+    applied.is_some_and(|applied| applied.started_by_us)
 }
 
 /// Whether HAProxy was proved to run just these files, as far as is remembered. Without any memory
@@ -502,6 +511,10 @@ impl<'a> Wish<'a> {
             at: self.now,
             how,
             unproved,
+            started_by_us: matches!(
+                reloaded,
+                Reloaded::Started { .. } | Reloaded::TookOver { .. }
+            ),
             haproxy_pid: pid,
         });
     }

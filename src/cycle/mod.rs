@@ -145,7 +145,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
-        let is_in_place = outcome.is_settled() || outcome == Outcome::NotRunning;
+        let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         if is_in_place {
             memory.incumbents = plan
                 .proxies

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct Proc {
     root: PathBuf,
+    /// What counts as HAProxy whatever its name is, as it really lies.
+    program: Option<PathBuf>,
 }
 
 /// One live process.
@@ -30,6 +32,8 @@ pub struct Process {
     pub program: Option<PathBuf>,
     /// What it was started with, after the program's own name.
     pub arguments: Arguments,
+    /// Its program is the one that is known to be HAProxy.
+    is_ours: bool,
 }
 
 /// What one HAProxy process is to the others.
@@ -54,7 +58,17 @@ impl Proc {
     /// The processes below `root`.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            program: None,
+        }
+    }
+
+    /// The same, where the file `program` is HAProxy whatever its name is.
+    #[must_use]
+    pub fn with_program(mut self, program: &Path) -> Self {
+        self.program = fs::canonicalize(program).ok();
+        self
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -80,12 +94,14 @@ impl Proc {
             .map(OsStr::from_bytes)
             .collect();
         let working_folder = fs::read_link(folder.join("cwd")).unwrap_or_else(|_| "/".into());
+        let program = fs::read_link(folder.join("exe")).ok();
         Some(Process {
             pid,
+            is_ours: self.program.is_some() && program.as_deref().map(undeleted) == self.program,
             started: started.parse().ok()?,
             parent: parent.parse().ok()?,
             name: name.to_owned(),
-            program: fs::read_link(folder.join("exe")).ok(),
+            program,
             arguments: Arguments::parse(&words, &working_folder),
         })
     }
@@ -170,6 +186,9 @@ impl Process {
     /// Whether this is HAProxy. Where the program is hidden from us, its name has to do.
     #[must_use]
     pub fn is_haproxy(&self) -> bool {
+        if self.is_ours {
+            return true;
+        }
         match self
             .program
             .as_deref()
@@ -198,6 +217,13 @@ impl Process {
             given == wanted || folder == Some(&given)
         })
     }
+}
+
+/// Where a program lay that was replaced since, as an upgrade does.
+fn undeleted(program: &Path) -> PathBuf {
+    let text = program.as_os_str().as_bytes();
+    let text = text.strip_suffix(b" (deleted)").unwrap_or(text);
+    OsStr::from_bytes(text).into()
 }
 
 /// `haproxy`, `haproxy28`, `haproxy-2.8`; not `haproxy-systemd-wrapper`, nor ourselves.

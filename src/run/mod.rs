@@ -3,6 +3,7 @@
 //! In comes what the command line asked for; out go an exit code and what was said on the way:
 //! 0 is success, 1 means that something could not be done, 2 is wrong usage.
 
+mod access;
 mod blame;
 mod bridge;
 mod check;

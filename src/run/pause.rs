@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::unistd::{Uid, User};
 use tracing::{info, warn};
 
+use super::access;
 use super::lock::lock_alone;
 use crate::config::Config;
 use crate::disk::OsDisk;
@@ -15,6 +16,7 @@ use crate::state::{Folder, Paused, State, Time, Writable};
 pub(super) async fn pause(config: &Config) -> Result<ExitCode> {
     let file = config.haproxy.config.display();
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    access::may_write(&folder)?;
     let _lock = lock_alone(config, &folder).await?;
     let (mut store, mut memory) = open(folder)?;
     if let Some(paused) = &memory.paused {
@@ -34,6 +36,7 @@ pub(super) async fn pause(config: &Config) -> Result<ExitCode> {
 pub(super) async fn resume(config: &Config) -> Result<ExitCode> {
     let file = config.haproxy.config.display();
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    access::may_write(&folder)?;
     let _lock = lock_alone(config, &folder).await?;
     let (mut store, mut memory) = open(folder)?;
     let Some(paused) = memory.paused.take() else {

@@ -227,7 +227,14 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
             info!("installed `{file}` ({change}); {how}");
             exit(held.is_none())
         }
-        Outcome::NotRunning => {
+        Outcome::NotRunning { installed: false } => {
+            warn!(
+                "HAProxy does not run any more, and the way in which it is reloaded starts none; \
+                 `{file}` waits for whoever does"
+            );
+            exit(held.is_none())
+        }
+        Outcome::NotRunning { installed: true } => {
             info!("installed `{file}` ({change}); HAProxy does not run and was not started");
             exit(held.is_none())
         }
@@ -296,7 +303,7 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
         Outcome::Unchanged => (TurnOutcome::Unchanged, None),
         Outcome::Paused => (TurnOutcome::Paused, None),
         Outcome::Applied { how } => (TurnOutcome::Applied, Some(how.clone())),
-        Outcome::NotRunning => (
+        Outcome::NotRunning { .. } => (
             TurnOutcome::Applied,
             Some("HAProxy does not run".to_owned()),
         ),

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, bail};
 use tracing::{error, info, warn};
 
+use super::access;
 use super::lock::lock_alone;
 use super::pause::{open, paused};
 use super::refresh::version;
@@ -31,6 +32,7 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
     let program = program::find(&config.haproxy.program)?;
     let version = version(config, &program).await?;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    access::may_write(&folder)?;
     let _lock = lock_alone(config, &folder).await?;
     let (mut store, mut memory) = open(folder)?;
     let mut at = Installation::new(&config.haproxy.config, store.path());
@@ -65,7 +67,9 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
         .await;
     let how = match &result {
         Ok(Outcome::Applied { how }) => Some(how.clone()),
-        Ok(Outcome::NotRunning) => Some("HAProxy does not run and was not started".to_owned()),
+        Ok(Outcome::NotRunning { .. }) => {
+            Some("HAProxy does not run and was not started".to_owned())
+        }
         _ => None,
     };
     match &how {
@@ -195,7 +199,10 @@ fn tell(
             error!("the reload failed: {error}; the files of before are installed again");
         }
         // It differs from what is installed, and is brought there whether turns are paused or not.
-        Outcome::Unchanged | Outcome::Paused | Outcome::Applied { .. } | Outcome::NotRunning => (),
+        Outcome::Unchanged
+        | Outcome::Paused
+        | Outcome::Applied { .. }
+        | Outcome::NotRunning { .. } => (),
     }
     error!("`{file}` stays as it is");
     ExitCode::FAILURE

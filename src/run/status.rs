@@ -8,31 +8,37 @@ use std::time::SystemTime;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::print;
+use super::{access, print};
 use crate::apply::{GoodSet, Installation, good_sets};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
-use crate::haproxy::Proc;
+use crate::haproxy::{Proc, program};
 use crate::state::{Applied, Folder, LastTurn, Paused, Pending, State, Time, TurnOutcome};
 
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    access::may_read(&folder)?;
     let (state, unread) = folder.load(&OsDisk);
     if let Some(unread) = unread {
         bail!(unread);
     }
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = good_sets(&OsDisk, &at)?;
+    let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
+    let alive = state
+        .applied
+        .as_ref()
+        .and_then(|applied| is_alive(applied, config));
     let status = Status {
-        ok: is_well(&state),
+        ok: is_well(&state, alive, installed),
         config: &at.cfg,
         state_folder: folder.path(),
         last_turn: state.last_turn.as_ref(),
         last_marathon: state.last_good_marathon.as_deref(),
         applied: state.applied.as_ref(),
-        haproxy_pid_alive: state.applied.as_ref().and_then(is_alive),
-        installed: Installed::beside(&at.cfg, state.applied.as_ref())?,
+        haproxy_pid_alive: alive,
+        installed,
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
         good_sets: good.iter().map(GoodSet::proved_at).collect(),
@@ -92,7 +98,7 @@ impl Installed {
     }
 }
 
-fn is_well(state: &State) -> bool {
+fn is_well(state: &State, alive: Option<bool>, installed: Installed) -> bool {
     let Some(last) = &state.last_turn else {
         return false;
     };
@@ -103,12 +109,22 @@ fn is_well(state: &State) -> bool {
         | TurnOutcome::RolledBack => true,
         TurnOutcome::Rejected | TurnOutcome::ReloadFailed | TurnOutcome::Failed => false,
     };
-    let is_gone = state.applied.as_ref().and_then(is_alive) == Some(false);
-    went_well && last.held.is_none() && state.pending.is_none() && !is_gone
+    // A turn that could not save what it did left other files than those that are remembered; while
+    // it is paused, somebody may well write his own.
+    let is_known = match installed {
+        Installed::AsApplied | Installed::Unknown => true,
+        Installed::Missing | Installed::Changed => state.paused.is_some(),
+    };
+    let is_gone = alive == Some(false);
+    went_well && is_known && last.held.is_none() && state.pending.is_none() && !is_gone
 }
 
-fn is_alive(applied: &Applied) -> Option<bool> {
-    let process = Proc::default().process(applied.haproxy_pid?);
+fn is_alive(applied: &Applied, config: &Config) -> Option<bool> {
+    let mut proc = Proc::default();
+    if let Ok(program) = program::find(&config.haproxy.program) {
+        proc = proc.with_program(&program);
+    }
+    let process = proc.process(applied.haproxy_pid?);
     Some(process.is_some_and(|process| process.is_haproxy()))
 }
 

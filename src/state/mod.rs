@@ -68,6 +68,9 @@ pub struct Applied {
     /// It was installed only: HAProxy did not run, or was not told, as configured.
     #[serde(default)]
     pub unproved: bool,
+    /// We started that process ourselves, and no service manager looks after it.
+    #[serde(default)]
+    pub started_by_us: bool,
     /// Which process ran it.
     pub haproxy_pid: Option<u32>,
 }

@@ -24,6 +24,7 @@ mod predecessors;
 mod refresh;
 mod reload;
 mod removals;
+mod running;
 mod script_failures;
 mod serve;
 mod support;

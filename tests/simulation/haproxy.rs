@@ -313,11 +313,16 @@ impl Balancer for Seen<'_> {
         held
     }
 
-    fn starts(&self) -> bool {
+    fn starts(&self, _: bool) -> bool {
         self.haproxy.starts
     }
 
-    async fn reload(&self, files: &FileSet, at: &Installation) -> Result<Reloaded, ReloadError> {
+    async fn reload(
+        &self,
+        files: &FileSet,
+        at: &Installation,
+        _: bool,
+    ) -> Result<Reloaded, ReloadError> {
         self.unless_dead().await;
         let haproxy = self.haproxy;
         haproxy.reloads.set(haproxy.reloads.get() + 1);

@@ -78,7 +78,7 @@ async fn turn_with_maps<B: Balancer>(
     let outcome = host.bring_to(&files, memory, now, remember).await?;
     if matches!(
         outcome,
-        Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning
+        Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning { .. }
     ) {
         let listens = plan.proxies.listens.iter();
         memory.incumbents = listens

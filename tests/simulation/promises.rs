@@ -67,8 +67,9 @@ impl Watch {
         self.answers
             .push((turn.now, answered.clone(), is_forgotten));
         self.check_removal(turn)?;
-        if let Ended::Done(Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning) =
-            turn.ended
+        if let Ended::Done(
+            Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning { .. },
+        ) = turn.ended
         {
             self.settled = turn.after.cloned();
         }
@@ -86,7 +87,7 @@ impl Watch {
                 }
                 check_served(turn, answered)
             }
-            Ended::Done(Outcome::NotRunning) => {
+            Ended::Done(Outcome::NotRunning { .. }) => {
                 if runs.is_some() {
                     return broken("a turn says NotRunning of a HAProxy that runs");
                 }

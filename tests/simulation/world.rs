@@ -80,7 +80,7 @@ impl Ended {
             Self::Failed(_) => "failed",
             Self::Done(Outcome::Unchanged) => "unchanged",
             Self::Done(Outcome::Applied { .. }) => "applied",
-            Self::Done(Outcome::NotRunning) => "not running",
+            Self::Done(Outcome::NotRunning { .. }) => "not running",
             Self::Done(Outcome::Rejected { .. }) => "rejected",
             Self::Done(Outcome::ReloadFailed { .. }) => "reload failed",
             Self::Done(Outcome::Waiting { .. }) => "waiting",

@@ -32,6 +32,15 @@ pub struct Facts {
     pub init_script: Option<PathBuf>,
 }
 
+impl Facts {
+    /// No HAProxy runs our file, and none is managed. An init script or an Upstart job may be that of
+    /// a package which nobody uses.
+    #[must_use]
+    pub fn is_nobody_there(&self) -> bool {
+        self.unit.is_none() && self.master_socket.is_none() && self.process.is_none()
+    }
+}
+
 /// A method and why it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]

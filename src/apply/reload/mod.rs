@@ -109,7 +109,7 @@ impl Context {
             stats_socket: None,
             description: None,
             limit,
-            proc: Proc::default(),
+            proc: Proc::default().with_program(program),
             path: search_path(),
         }
     }
@@ -138,6 +138,9 @@ pub enum Reloaded {
     /// No HAProxy ran, so one was started.
     #[expect(missing_docs, reason = "the name says it")]
     Started { pid: u32 },
+    /// A process that we started ourselves took over from the one before.
+    #[expect(missing_docs, reason = "the name says it")]
+    TookOver { pid: u32 },
     /// No HAProxy runs, and the method starts none: the files wait for it.
     NotRunning,
     /// The method is none.

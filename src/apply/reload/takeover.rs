@@ -10,7 +10,7 @@ use std::path::Path;
 use tokio::time::Instant;
 
 use super::proof::{Looks, check_description};
-use super::{Context, Method, ReloadError, Reloaded, Verified};
+use super::{Context, Method, ReloadError, Reloaded};
 use crate::haproxy::child::Child;
 use crate::haproxy::process::pids;
 use crate::haproxy::socket::show_info;
@@ -40,7 +40,7 @@ pub(super) async fn take_over(context: &Context) -> Result<Reloaded, ReloadError
     if old.is_empty() {
         return Ok(Reloaded::Started { pid });
     }
-    Ok(Reloaded::Done(Verified::NewProcess { pid }))
+    Ok(Reloaded::TookOver { pid })
 }
 
 /// The processes to take over from: all of ours, since a second HAProxy on the same ports would

@@ -20,6 +20,7 @@ fn full() -> State {
             at: time,
             how: "sf".to_owned(),
             unproved: false,
+            started_by_us: true,
             haproxy_pid: Some(1),
         }),
         pending: Some(Pending {

@@ -98,7 +98,11 @@ impl Host {
 
     async fn new_pid(&self, method: &Method) -> u32 {
         match self.reload(method).await {
-            Ok(Reloaded::Started { pid } | Reloaded::Done(Verified::NewProcess { pid })) => pid,
+            Ok(
+                Reloaded::Started { pid }
+                | Reloaded::TookOver { pid }
+                | Reloaded::Done(Verified::NewProcess { pid }),
+            ) => pid,
             other => panic!("{method}: {other:?}"),
         }
     }

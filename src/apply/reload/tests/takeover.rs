@@ -174,7 +174,7 @@ async fn a_process_that_no_pid_file_names_is_taken_over_by_its_configuration() {
     let first = host.new_pid(&Method::Sf).await;
     fs::remove_file(&host.context.pid_file).unwrap();
     let outcome = host.reload(&Method::Sf).await.unwrap();
-    let Reloaded::Done(Verified::NewProcess { pid }) = outcome else {
+    let Reloaded::TookOver { pid } = outcome else {
         panic!("{outcome:?}")
     };
     assert_ne!(first, pid);

@@ -1,0 +1,94 @@
+//! Whether a HAProxy that ended is noticed and started again, and by which marks it is known.
+
+use std::fs;
+
+use haproxy_marathon_bridge::haproxy::Proc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::host::{Host, Web, wait_until};
+use crate::support::haproxy;
+
+#[test]
+fn auto_starts_again_what_we_started_ourselves() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let auto = ["--reload", "auto"];
+    for turn in 0..2 {
+        host.kill();
+        if turn == 1 {
+            web.scale_up();
+        }
+        let done = host.refresh(&web.url(), &auto).expect(0);
+        done.says(&["HAProxy was started"]);
+        web.connect();
+    }
+    let done = host.untouched(|| host.refresh(&web.url(), &auto).expect(0));
+    assert_eq!(done.stderr, "");
+}
+
+/// What somebody else started is his to start.
+#[test]
+fn a_haproxy_that_ended_is_told_of_once_where_the_method_starts_none() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    host.kill();
+    let master = ["--reload", "master"];
+    let done = host.refresh(&web.url(), &master).expect(0);
+    done.says(&["warn", "HAProxy does not run any more"]);
+    let done = host.untouched(|| host.refresh(&web.url(), &master).expect(0));
+    assert_eq!(done.stderr, "");
+    assert!(host.haproxies().is_empty());
+}
+
+/// Ends every process of a program with another name.
+struct Renamed<'h>(&'h Host, Proc);
+
+impl Renamed<'_> {
+    fn pids(&self) -> Vec<u32> {
+        let all = self.1.using(&self.0.cfg());
+        all.iter().map(|process| process.pid).collect()
+    }
+
+    fn kill(&self) {
+        for pid in self.pids() {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Renamed<'_> {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[test]
+fn a_haproxy_of_another_name_is_known_by_its_program() {
+    let mut web = Web::start();
+    let host = Host::new();
+    let program = host.write("bin/lb-2.x", "");
+    fs::copy(haproxy(), &program).unwrap();
+    let named = ["--haproxy", program.to_str().unwrap()];
+    let renamed = Renamed(&host, Proc::default().with_program(&program));
+    host.refresh(&web.url(), &named).expect(0);
+    let old = renamed.pids();
+    assert_eq!((old.len(), host.haproxies()), (1, vec![]));
+    web.scale_up();
+    let done = host.refresh(&web.url(), &named).expect(0);
+    done.says(&["a new process took over"]);
+    wait_until("the end of the old process", || {
+        let now = renamed.pids();
+        now.len() == 1 && now != old
+    });
+    web.connect();
+    // A process that lives is not started once more, and one that ended is.
+    let done = host.untouched(|| host.refresh(&web.url(), &named).expect(0));
+    assert_eq!(done.stderr, "");
+    renamed.kill();
+    host.refresh(&web.url(), &named)
+        .expect(0)
+        .says(&["HAProxy was started"]);
+}
