@@ -213,11 +213,13 @@ fn by_vhost(all: &[(i64, &Arc<Service>, HttpsRules)], shape: &Shape) -> Vec<Vhos
             vhost.certificates.clone_from(&shape.ssl_certs);
         }
     }
-    // Without any certificate there is nothing that it could be opened with.
-    vhosts
-        .into_values()
-        .filter(|vhost| !vhost.certificates.is_empty())
-        .collect()
+    // Without any certificate there is nothing that it could be opened with. A name of no letters, as
+    // behind a comma at the end, makes sections that HAProxy refuses, and nobody's in particular.
+    let is_open = |vhost: &Vhost| {
+        let has_name = !vhost.host.is_empty() || !shape.settles_clashes;
+        has_name && !vhost.certificates.is_empty()
+    };
+    vhosts.into_values().filter(is_open).collect()
 }
 
 fn add_once(list: &mut Vec<Box<str>>, text: Option<&str>) {
