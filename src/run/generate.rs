@@ -55,7 +55,12 @@ pub(super) async fn print_part(config: &Config, part: Part) -> Result<ExitCode> 
 
 async fn plan(config: &Config) -> Result<Plan> {
     let now = Time::at(SystemTime::now());
-    let plan = stages(config, None)
+    let mut config = config.clone();
+    if config.out_dir.is_none() {
+        // What is printed alone would name maps that nobody has.
+        config.frontends.maps = false;
+    }
+    let plan = stages(&config, None)
         .await?
         .plan(None, &mut State::default(), now)
         .await?;
