@@ -1,7 +1,7 @@
 //! Which service ports an app has and who serves them, by the rules of marathon-lb 1.15 ("Apps →
 //! services → backends"): service ports and task ports are paired position by position.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -21,35 +21,61 @@ pub struct Selection {
 #[derive(Debug)]
 pub struct HealthMemory {
     capacity: usize,
-    alive: BTreeMap<Box<str>, bool>,
-    oldest_first: VecDeque<Box<str>>,
+    known: HashMap<Arc<str>, Known>,
+    /// Tasks by the age of what is known of them, the longest unasked first.
+    by_age: BTreeMap<u64, Arc<str>>,
+    /// How often anything was learnt or asked.
+    now: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    alive: bool,
+    age: u64,
 }
 
 impl HealthMemory {
-    /// Of `capacity` tasks at most; the oldest are forgotten.
+    /// Of `capacity` tasks at most; those of which nothing was heard or asked for longest are
+    /// forgotten, so that tasks that stay outlive those that are gone.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            alive: BTreeMap::new(),
-            oldest_first: VecDeque::new(),
+            known: HashMap::new(),
+            by_age: BTreeMap::new(),
+            now: 0,
         }
     }
 
     fn learn(&mut self, task: &str, alive: bool) {
-        if self.alive.insert(task.into(), alive).is_none() {
-            self.oldest_first.push_back(task.into());
+        if let Some(known) = self.renewed(task) {
+            known.alive = alive;
+            return;
         }
-        while self.alive.len() > self.capacity {
-            let Some(oldest) = self.oldest_first.pop_front() else {
+        let (task, age) = (Arc::<str>::from(task), self.now);
+        self.known.insert(Arc::clone(&task), Known { alive, age });
+        self.by_age.insert(age, task);
+        while self.known.len() > self.capacity {
+            let Some((_, oldest)) = self.by_age.pop_first() else {
                 return;
             };
-            self.alive.remove(&oldest);
+            self.known.remove(&oldest);
         }
     }
 
-    fn was_alive(&self, task: &str) -> bool {
-        self.alive.get(task).copied().unwrap_or(false)
+    fn was_alive(&mut self, task: &str) -> bool {
+        self.renewed(task).is_some_and(|known| known.alive)
+    }
+
+    /// What is known of a task, which is the youngest from now on.
+    fn renewed(&mut self, task: &str) -> Option<&mut Known> {
+        self.now += 1;
+        let known = self.known.get_mut(task)?;
+        if let Some(task) = self.by_age.remove(&known.age) {
+            self.by_age.insert(self.now, task);
+        }
+        known.age = self.now;
+        Some(known)
     }
 }
 

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::cluster::fixtures::{self, task};
 use crate::cluster::{
@@ -279,4 +281,53 @@ fn what_a_fresh_leader_does_not_know_is_remembered() {
     assert!(serves(None, "two"));
     assert!(serves(Some(&[true]), "three"));
     assert!(!serves(None, "two"), "of one task only");
+}
+
+#[test]
+fn the_health_of_tasks_that_are_gone_is_forgotten_before_that_of_those_that_stay() {
+    let mut memory = HealthMemory::new(2);
+    let mut serves = |health, ids: &[&str]| -> Vec<bool> {
+        let apps: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                let mut app = checked(health);
+                app.tasks[0].id = (*id).into();
+                Arc::new(app)
+            })
+            .collect();
+        let (ports, _) = zipped_service_ports(&apps, &selection(true), &mut memory);
+        ports
+            .iter()
+            .map(|port| !port.endpoints.is_empty())
+            .collect()
+    };
+    serves(Some(&[true]), &["stays", "ends"]);
+    serves(Some(&[true]), &["stays", "comes"]);
+    assert_eq!(serves(None, &["stays", "comes"]), [true, true]);
+    // To be asked for counts as a sign of life too: the leader may know nothing for long.
+    serves(None, &["stays"]);
+    serves(Some(&[true]), &["next"]);
+    assert_eq!(serves(None, &["stays", "comes"]), [true, false]);
+}
+
+proptest! {
+    #[test]
+    fn no_more_tasks_are_remembered_than_fit(
+        capacity in 0_usize..5,
+        ids in prop::collection::vec(0_u8..9, 0..200),
+    ) {
+        let mut memory = HealthMemory::new(capacity);
+        let mut model: Vec<u8> = Vec::new();
+        for id in ids {
+            memory.learn(&id.to_string(), true);
+            model.retain(|known| *known != id);
+            model.push(id);
+            model.drain(..model.len().saturating_sub(capacity));
+        }
+        prop_assert_eq!(memory.known.len(), model.len());
+        prop_assert_eq!(memory.by_age.len(), model.len());
+        for id in 0_u8..9 {
+            prop_assert_eq!(memory.was_alive(&id.to_string()), model.contains(&id));
+        }
+    }
 }
