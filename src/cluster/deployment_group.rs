@@ -24,7 +24,8 @@ const TARGET_INSTANCES: &str = "HAPROXY_DEPLOYMENT_TARGET_INSTANCES";
 #[must_use]
 pub fn merge(apps: &[Arc<App>]) -> (Vec<Arc<App>>, Vec<Warning>) {
     let mut merged = Vec::with_capacity(apps.len());
-    let mut groups: Vec<App> = Vec::new();
+    // What bears the id of the group in the end keeps its own until then, for warnings.
+    let mut groups: Vec<(AppId, App)> = Vec::new();
     let mut positions: BTreeMap<AppId, usize> = BTreeMap::new();
     let mut warnings = Vec::new();
     for app in apps {
@@ -41,38 +42,34 @@ pub fn merge(apps: &[Arc<App>]) -> (Vec<Arc<App>>, Vec<Warning>) {
         match positions.get(&id) {
             None => {
                 positions.insert(id.clone(), groups.len());
-                groups.push(App {
-                    id,
-                    ..App::clone(app)
-                });
+                groups.push((id, App::clone(app)));
             }
-            Some(&at) => groups[at] = pair(&groups[at], app, &mut warnings),
+            Some(&at) => {
+                let merged = pair(&groups[at].1, app, &mut warnings);
+                groups[at].1 = merged;
+            }
         }
     }
     let alone: BTreeSet<AppId> = merged.iter().map(|app| app.id.clone()).collect();
-    for group in groups {
-        if alone.contains(&group.id) {
-            warnings.push(taken(&group));
+    for (id, app) in groups {
+        if alone.contains(&id) {
+            warnings.push(taken(&id));
         } else {
-            merged.push(Arc::new(group));
+            merged.push(Arc::new(App { id, ..app }));
         }
     }
     (merged, warnings)
 }
 
-/// `first` is listed before `second`, or is what came of earlier ones, and bears the id of the
-/// group.
+/// `first` is listed before `second`, or is what came of earlier ones, with the id of whose
+/// definition it has.
 fn pair(first: &App, second: &App, warnings: &mut Vec<Warning>) -> App {
-    let merged = match roles(first, second) {
+    match roles(first, second) {
         Ok(roles) => drained(&roles, !second.health_checks.is_empty()),
         Err(warning) => {
             warnings.push(warning);
             joined(first, sorted(&first.tasks), second)
         }
-    };
-    App {
-        id: first.id.clone(),
-        ..merged
     }
 }
 
@@ -205,8 +202,7 @@ fn nameless(app: &App) -> Warning {
     }
 }
 
-fn taken(group: &App) -> Warning {
-    let id = &group.id;
+fn taken(id: &AppId) -> Warning {
     Warning {
         app: Some(id.clone()),
         subject: format!("label `{GROUP}`"),

@@ -216,6 +216,33 @@ fn a_label_that_cannot_be_read_drains_nobody_and_is_named() {
 }
 
 #[test]
+fn whoever_has_a_bad_label_is_named_wherever_it_is_listed() {
+    let bad = || app("/bad", 1, &[(STARTED_AT, "yesterday")]);
+    let good = |id| app(id, 1, &[LATE]);
+    for (apps, named) in [
+        (vec![bad(), good("/good")], vec!["/bad"]),
+        (vec![good("/good"), bad()], vec!["/bad"]),
+        // What came of the first two bears the definition of the one that was listed first.
+        (
+            vec![bad(), good("/good"), good("/third")],
+            vec!["/bad", "/bad"],
+        ),
+        // What came of the first two bears the definition of the older.
+        (
+            vec![good("/new"), app("/old", 1, &[EARLY]), bad()],
+            vec!["/bad"],
+        ),
+    ] {
+        let (_, warnings) = merged(apps);
+        let apps: Vec<_> = warnings.iter().filter_map(|w| w.app.as_ref()).collect();
+        assert_eq!(
+            apps.iter().map(|app| app.as_str()).collect::<Vec<_>>(),
+            named
+        );
+    }
+}
+
+#[test]
 fn dates_are_rfc_3339_or_iso_in_utc_and_nothing_else() {
     let utc = date("2015-10-06T10:08:28.123456").unwrap();
     assert_eq!(date("2015-10-06T10:08:28.123456Z"), Some(utc));
