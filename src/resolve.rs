@@ -311,6 +311,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn names_stay_beside_their_addresses() {
+        let known = [("gone", "10.0.0.7")];
+        let mut ports = ports(&["h", "gone", "never", "10.9.9.9"]);
+        // A container has an address of its own, and nobody asks for that of its agent.
+        let mut container = ports[0].endpoints[0].clone();
+        container.host = Host::Resolved {
+            name: "agent".into(),
+            address: ip("10.1.1.1"),
+        };
+        ports[0].endpoints.push(container);
+        let mut resolver = resolver(&[("h", &["fd00::1", "10.0.0.1"])], &known);
+        let warnings = resolver.resolve(&mut ports, Names::Beside).await;
+        let dialled: Vec<_> = hosts(&ports)
+            .map(|(_, host)| (host.name(), host.address().unwrap().to_string()))
+            .collect();
+        let want = [
+            (Some("h"), "10.0.0.1"),
+            (Some("gone"), "10.0.0.7"),
+            (None, "10.9.9.9"),
+            (Some("agent"), "10.1.1.1"),
+        ];
+        assert_eq!(dialled, want.map(|(name, text)| (name, text.to_owned())));
+        let subjects: Vec<_> = warnings.iter().map(|w| &*w.subject).collect();
+        assert_eq!(subjects, ["host `gone`", "host `never`"]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_name_that_never_resolved_is_left_out_with_one_warning() {
         for name in ["nowhere", "slow"] {
             let mut ports = ports(&[name, name, "10.0.0.1"]);
