@@ -182,10 +182,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } else if wanted.is_labelled() {
             // What labels ask for cannot be read from the installed file, only how much it serves.
             held = guard::hold(&served, wanted.dialled(), &mut memory.guard, now).1;
-            if held.is_some() {
+            if let Some(held) = &held {
                 match self.last_good_apps() {
                     None => keeps_all = true,
-                    Some(last) => {
+                    Some(mut last) => {
+                        last.retain(|app| !held.lets_go.contains(&app.id.safe_path()));
                         let apps = guard::with_lost_apps(&wanted.apps, &last);
                         warnings.clear();
                         wanted = self.recipe.select_apps(&apps, &mut warnings);

@@ -8,22 +8,22 @@ mod installed;
 mod losses;
 mod lost;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 pub use installed::served;
 pub use lost::with_lost_apps;
 
-use self::losses::{Key, Losses, OwnedLoss, addresses, key};
+use self::losses::{Key, Losses, OwnedLoss, addresses, distinct, key};
 use crate::cluster::{Endpoint, Host, ServicePort};
-use crate::state::{GuardMemory, Time};
+use crate::state::{Fetch, GuardMemory, Time};
 
 /// Losing fewer service ports or servers than this is an everyday thing, whatever the share.
 const FEW: usize = 3;
 
 /// That many fetches have to agree on a removal.
-pub const AGREEING_FETCHES: u32 = 3;
+pub const AGREEING_FETCHES: usize = 3;
 
 /// Fetches that follow closer than this count as one.
 pub const APART: Duration = Duration::from_secs(10);
@@ -36,7 +36,10 @@ pub struct Held {
     /// Servers that the answer lacks, and how many are served.
     pub servers: Share,
     /// Fetches that agree so far, this one included.
-    pub agreeing: u32,
+    pub agreeing: usize,
+    /// Apps of which nothing is held, since enough fetches agreed on what they lose; as sections
+    /// carry their names.
+    pub lets_go: BTreeSet<String>,
 }
 
 /// A part of a whole.
@@ -54,12 +57,24 @@ impl Share {
     }
 }
 
+impl Held {
+    fn of(losses: &Losses<'_>, served: &[ServicePort], agreeing: usize) -> Self {
+        Self {
+            service_ports: service_ports(losses, served),
+            servers: servers(losses, served),
+            agreeing,
+            lets_go: BTreeSet::new(),
+        }
+    }
+}
+
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             service_ports,
             servers,
             agreeing,
+            ..
         } = self;
         write!(
             f,
@@ -85,32 +100,48 @@ pub fn hold(
     now: Time,
 ) -> (Vec<ServicePort>, Option<Held>) {
     let losses = Losses::of(served, &fresh);
-    let service_ports = Share {
+    if !is_most(&losses, served) {
+        *memory = GuardMemory::default();
+        return (fresh, None);
+    }
+    count(&mut memory.fetches, &losses, served, now);
+    let agreeing = memory.fetches.len();
+    if agreeing < AGREEING_FETCHES {
+        let held = Held::of(&losses, served, agreeing);
+        return (put_back(fresh, losses.owned()), Some(held));
+    }
+    // What all of them lack goes. What only the last of them lack is judged beside what is left.
+    let agreed = losses.agreed_by_all(&memory.fetches);
+    memory.fetches.remove(0);
+    let left = losses::without(served, &agreed.lacking());
+    let rest = Losses::of(&left, &fresh);
+    if !is_most(&rest, &left) {
+        *memory = GuardMemory::default();
+        return (fresh, None);
+    }
+    let held = Held {
+        lets_go: losses.apps_besides(&rest),
+        ..Held::of(&rest, &left, agreeing_on(&memory.fetches, &rest, &left))
+    };
+    (put_back(fresh, rest.owned()), Some(held))
+}
+
+fn is_most(losses: &Losses<'_>, served: &[ServicePort]) -> bool {
+    service_ports(losses, served).is_most() || servers(losses, served).is_most()
+}
+
+fn service_ports(losses: &Losses<'_>, served: &[ServicePort]) -> Share {
+    Share {
         lost: losses.service_ports(),
         of: served.len(),
-    };
-    let servers = Share {
+    }
+}
+
+fn servers(losses: &Losses<'_>, served: &[ServicePort]) -> Share {
+    Share {
         lost: losses.servers(),
-        of: served.iter().map(|port| port.endpoints.len()).sum(),
-    };
-    if !service_ports.is_most() && !servers.is_most() {
-        *memory = GuardMemory::default();
-        return (fresh, None);
+        of: served.iter().map(|port| distinct(&port.endpoints)).sum(),
     }
-    let agreeing = count(memory, losses.fingerprint(), now);
-    if agreeing >= AGREEING_FETCHES {
-        *memory = GuardMemory::default();
-        return (fresh, None);
-    }
-    let lost = losses.owned();
-    (
-        put_back(fresh, lost),
-        Some(Held {
-            service_ports,
-            servers,
-            agreeing,
-        }),
-    )
 }
 
 /// What is served where HAProxy may still run a file `behind` the installed one: all of either,
@@ -135,22 +166,46 @@ pub fn with_those_behind(
     served
 }
 
-fn count(memory: &mut GuardMemory, fingerprint: String, now: Time) -> u32 {
-    if memory.fingerprint.as_ref() != Some(&fingerprint) {
-        *memory = GuardMemory {
-            agreeing_fetches: 1,
-            first_at: Some(now),
-            last_at: Some(now),
-            fingerprint: Some(fingerprint),
-        };
-    } else if memory.last_at.is_none_or(|last| now.since(last) >= APART) {
-        memory.agreeing_fetches += 1;
-        memory.last_at = Some(now);
-    } else if memory.last_at.is_some_and(|last| now < last) {
-        // The clock was set back; waiting for it to catch up could take for ever.
-        memory.last_at = Some(now);
+/// Adds a fetch to those that agree, and forgets those that do not. They agree on what all of them
+/// lack, where that is most of what is served: a cluster goes on changing while a removal is held,
+/// and what else comes and goes meanwhile says nothing against it.
+fn count(fetches: &mut Vec<Fetch>, losses: &Losses<'_>, served: &[ServicePort], now: Time) {
+    match fetches.last_mut() {
+        Some(last) if last.at <= now && now.since(last.at) < APART => {
+            last.lacking = losses.agreed(&last.lacking).lacking();
+        }
+        last => {
+            // A clock that was set back counts from here; to wait for it could take for ever.
+            let is_back = last.is_some_and(|last| now < last.at);
+            if is_back {
+                fetches.pop();
+            }
+            fetches.push(Fetch {
+                at: now,
+                lacking: losses.lacking(),
+            });
+        }
     }
-    memory.agreeing_fetches
+    let agreeing = agreeing_on(fetches, losses, served);
+    fetches.drain(..fetches.len() - agreeing);
+    if fetches.is_empty() {
+        fetches.push(Fetch {
+            at: now,
+            lacking: losses.lacking(),
+        });
+    }
+}
+
+/// How many of the latest fetches agree on most of the losses.
+fn agreeing_on(fetches: &[Fetch], losses: &Losses<'_>, served: &[ServicePort]) -> usize {
+    let mut agreed = losses.clone();
+    let latest = fetches.iter().rev();
+    latest
+        .take_while(|fetch| {
+            agreed = agreed.agreed(&fetch.lacking);
+            is_most(&agreed, served)
+        })
+        .count()
 }
 
 /// An address that a task of another app has by now is not put back: it would send the clients of

@@ -8,7 +8,7 @@ mod app_ids;
 mod folder;
 mod time;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -135,18 +135,31 @@ pub enum TurnOutcome {
     RolledBack,
 }
 
-/// Full fetches that agree on a removal that is held back.
+/// What the removal guard knows of a removal that it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardMemory {
-    /// How many; 0 while nothing is held.
-    pub agreeing_fetches: u32,
-    /// When the first of them came.
-    pub first_at: Option<Time>,
-    /// When the last of them came.
-    pub last_at: Option<Time>,
-    /// Stands for what they agree on.
-    pub fingerprint: Option<String>,
+    /// The latest full fetches that agree on it, the oldest first; none while nothing is held.
+    pub fetches: Vec<Fetch>,
+}
+
+/// A full fetch that lacked most of what is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetch {
+    /// When it came; of several close together, the first.
+    pub at: Time,
+    /// What it lacked, by section: `app:service_port`.
+    pub lacking: BTreeMap<String, Lacking>,
+}
+
+/// What a fetch lacks of a service port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lacking {
+    /// All of it.
+    Whole,
+    /// These servers, as `host:port`.
+    Servers(BTreeSet<String>),
 }
 
 /// An answer of Marathon that was read to its end, and all that it depends on what was made of it.

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use haproxy_marathon_bridge::state::Folder;
 use serde_json::{Value, json};
 
 use crate::support::{Done, Test};
@@ -116,4 +117,28 @@ fn a_task_whose_place_is_taken_does_not_come_back() {
     assert!(section("a9_10009").contains(" 10.0.0.6:31000 "));
     assert!(!section("a5_10005").contains(" 10.0.0.6:31000 "));
     assert!(section("a5_10005").contains(" 10.0.0.6:31001 "));
+}
+
+/// Ten seconds pass that nobody has to wait for.
+fn time_passes(test: &Test) {
+    let folder = Folder::of(&test.path().join("state"), &test.path().join("haproxy.cfg"));
+    let file = folder.path().join("state.json");
+    let mut state: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for fetch in state["guard"]["fetches"].as_array_mut().unwrap() {
+        fetch["at"] = json!("2001-01-01T00:00:00Z");
+    }
+    fs::write(file, state.to_string()).unwrap();
+}
+
+#[test]
+fn what_enough_answers_agree_on_goes_though_more_is_lacking_by_then() {
+    let test = host();
+    turn(&test, &apps(0..7));
+    for agreeing in ["(1 so far)", "(2 so far)"] {
+        turn(&test, &apps(4..7)).says(&["the answer lacks 4 of 7", agreeing]);
+        assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h6");
+        time_passes(&test);
+    }
+    turn(&test, &apps([])).says(&["the answer lacks 3 of 3", "(1 so far)"]);
+    assert_eq!(served(&test), "h4 h5 h6");
 }

@@ -39,6 +39,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) leaves_out_held: bool,
     /// HAProxy was started again, or told more than it confirmed, while the turn went on.
     pub(crate) meddled: bool,
+    /// What the program learnt in this turn could not be saved.
+    pub(crate) unsaved: bool,
     /// The last good files, as far as the program could read them.
     pub(crate) kept: Option<FileSet>,
 }
@@ -63,7 +65,7 @@ impl Watch {
             }
             return Ok(());
         };
-        let is_forgotten = matches!(turn.ended, Ended::Killed);
+        let is_forgotten = matches!(turn.ended, Ended::Killed) || turn.unsaved;
         self.answers
             .push((turn.now, answered.clone(), is_forgotten));
         self.check_removal(turn)?;

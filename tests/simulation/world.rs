@@ -330,6 +330,7 @@ impl<'a> World<'a> {
             haproxy: &self.haproxy,
             leaves_out_held: !self.setting.maps,
             meddled,
+            unsaved: self.unsaved,
             kept,
         })?;
         self.last_steps = steps;

@@ -1,6 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Applied, GuardMemory, LastTurn, Paused, Pending, Seen, Time, TurnOutcome};
+use super::super::{
+    Applied, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Seen, Time, TurnOutcome,
+};
 use super::*;
 use crate::cluster::AppId;
 use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk};
@@ -41,10 +43,16 @@ fn full() -> State {
         }),
         last_good_marathon: Some("http://m:8080".to_owned()),
         guard: GuardMemory {
-            agreeing_fetches: 2,
-            first_at: Some(time),
-            last_at: Some(time),
-            fingerprint: Some("f".to_owned()),
+            fetches: vec![Fetch {
+                at: time,
+                lacking: BTreeMap::from([
+                    ("a:80".to_owned(), Lacking::Whole),
+                    (
+                        "b:80".to_owned(),
+                        Lacking::Servers(BTreeSet::from(["h:1".to_owned()])),
+                    ),
+                ]),
+            }],
         },
         incumbents: BTreeMap::from([(10_000, AppId::new("/a"))]),
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
