@@ -37,6 +37,7 @@ pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
     };
     tell_warnings(&turn.report, turn.last.as_ref());
     tell_complaints(&turn.report, turn.last.as_ref());
+    tell_held(&turn);
     let exit = tell(&turn.report, turn.paused.as_ref(), config);
     // The process ends: to give everything back piece by piece costs a fifth of a large run.
     mem::forget(turn);
@@ -48,6 +49,9 @@ pub(super) struct Turn {
     pub(super) report: Report,
     last: Option<LastTurn>,
     paused: Option<Paused>,
+    folder: Folder,
+    /// Why the next turn will not know of this one.
+    forgotten: Option<String>,
 }
 
 /// Everything that a turn needs, the turn, and what is to be remembered of it. `None` where a
@@ -111,6 +115,8 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         report,
         last,
         paused: memory.paused,
+        folder: store.folder().clone(),
+        forgotten: store.unsaved().map(str::to_owned),
     }))
 }
 
@@ -202,6 +208,21 @@ fn complaints(report: &Report) -> Option<BTreeMap<String, Blamed<'_>>> {
     Some(all.into_iter().take(MOST_COMPLAINTS).collect())
 }
 
+/// Who waits for fetches to agree must know when they cannot be counted.
+fn tell_held(turn: &Turn) {
+    let Some(held) = &turn.report.plan.held else {
+        return;
+    };
+    match &turn.forgotten {
+        None => warn!("{held}"),
+        Some(why) => warn!(
+            "{held}; but no fetch can be counted, since nothing is remembered in the state folder \
+             `{}`: {why}; it has to be writable, or only --allow-removal ends this",
+            turn.folder.path().display()
+        ),
+    }
+}
+
 fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
     let file = config.haproxy.config.display();
     let change = match &report.plan.change {
@@ -210,9 +231,6 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
         change => change.to_string(),
     };
     let held = report.plan.held.as_ref();
-    if let Some(held) = held {
-        warn!("{held}");
-    }
     match &report.outcome {
         Outcome::Unchanged => {
             debug!("`{file}` is as it should be");

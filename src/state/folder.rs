@@ -165,6 +165,8 @@ pub struct Writable {
     snapshot: Option<Digest>,
     /// Whether the last save failed and that was said.
     complained: bool,
+    /// Why the state of this run is not saved.
+    unsaved: Option<String>,
 }
 
 impl Writable {
@@ -184,6 +186,10 @@ impl Writable {
             state: on_disk,
             snapshot: None,
             complained: made.is_err(),
+            unsaved: match on_disk {
+                OnDisk::Ours(_) => made.as_ref().err().map(ToString::to_string),
+                OnDisk::OfANewerProgram => Some("a newer version wrote what is there".to_owned()),
+            },
         };
         let unmade = made
             .err()
@@ -195,6 +201,12 @@ impl Writable {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.exists.then_some(self.folder.path())
+    }
+
+    /// Why the next run will not know of this one; `None` where it will, as far as was tried.
+    #[must_use]
+    pub fn unsaved(&self) -> Option<&str> {
+        self.unsaved.as_deref()
     }
 
     /// What may be read in it.
@@ -222,12 +234,14 @@ impl Writable {
         let content = text_of(state);
         let digest = Digest::of(&content);
         if saved == Some(digest) {
+            self.unsaved = None;
             return None;
         }
         let replaced = self
             .make(disk)
             .and_then(|()| disk::replace(disk, &self.folder.state_path(), &content, FILE_MODE));
         self.state = OnDisk::Ours(replaced.is_ok().then_some(digest));
+        self.unsaved = replaced.as_ref().err().map(ToString::to_string);
         self.complain(replaced)
     }
 

@@ -142,3 +142,23 @@ fn what_enough_answers_agree_on_goes_though_more_is_lacking_by_then() {
     turn(&test, &apps([])).says(&["the answer lacks 3 of 3", "(1 so far)"]);
     assert_eq!(served(&test), "h4 h5 h6");
 }
+
+/// Whoever waits for three fetches would wait for ever.
+#[test]
+fn that_fetches_cannot_be_counted_is_told_with_the_folder_and_the_reason() {
+    let test = host().file("file", "");
+    let state = test.path().join("file/state");
+    let test = test.env("HMB_STATE_DIR", &state);
+    turn(&test, &apps(0..6));
+    let folder = Folder::of(&state, &test.path().join("haproxy.cfg"));
+    let folder = format!("the state folder `{}`: ", folder.path().display());
+    let reason = "a file stands where a folder is expected";
+    for _ in 0..2 {
+        turn(&test, &apps([0])).says(&[
+            "no fetch can be counted",
+            &folder,
+            reason,
+            "only --allow-removal",
+        ]);
+    }
+}

@@ -187,7 +187,9 @@ fn a_folder_that_cannot_be_made_costs_one_warning() {
     assert_eq!(state, State::default());
     assert!(warning.unwrap().contains(&*dir.path().to_string_lossy()));
     assert_eq!(writable.path(), None);
+    assert!(writable.unsaved().is_some());
     assert_eq!(writable.save(&OsDisk, &full()), None);
+    assert!(writable.unsaved().unwrap().contains("a file stands where"));
     assert_eq!(
         writable.save_snapshot(&OsDisk, b"apps", Digest::of(b"apps")),
         None
@@ -202,7 +204,9 @@ fn a_full_disk_costs_one_warning_until_it_ends() {
     let warning = writable.save(&full_disk, &full()).unwrap();
     assert!(warning.contains(".state.json.new"), "{warning}");
     assert_eq!(writable.save(&full_disk, &full()), None);
+    assert!(writable.unsaved().unwrap().contains(".state.json.new"));
     assert_eq!(writable.save(&disk, &full()), None);
+    assert_eq!(writable.unsaved(), None);
     assert_eq!(folder().load(&disk).0, full());
     assert!(writable.save(&full_disk, &State::default()).is_some());
 }
