@@ -34,13 +34,13 @@ pub(crate) struct Turn<'a> {
     pub(crate) answered: Option<&'a Sections>,
     pub(crate) allow_removal: bool,
     pub(crate) ended: &'a Ended,
+    /// The program may know nothing of this turn: it was killed, or the disk kept it from saving.
+    pub(crate) is_forgotten: bool,
     pub(crate) haproxy: &'a Haproxy,
-    /// The turn is one that leaves out ports that are held.
-    pub(crate) leaves_out_held: bool,
+    /// A port that somebody else holds and that the turn is to leave out where it is new.
+    pub(crate) held_port: Option<u16>,
     /// HAProxy was started again, or told more than it confirmed, while the turn went on.
     pub(crate) meddled: bool,
-    /// What the program learnt in this turn could not be saved.
-    pub(crate) unsaved: bool,
     /// The last good files, as far as the program could read them.
     pub(crate) kept: Option<FileSet>,
 }
@@ -65,9 +65,8 @@ impl Watch {
             }
             return Ok(());
         };
-        let is_forgotten = matches!(turn.ended, Ended::Killed) || turn.unsaved;
         self.answers
-            .push((turn.now, answered.clone(), is_forgotten));
+            .push((turn.now, answered.clone(), turn.is_forgotten));
         self.check_removal(turn)?;
         if let Ended::Done(
             Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning { .. },
@@ -114,7 +113,7 @@ impl Watch {
     /// A port that somebody else holds is not tried by a reload where it is new: the listeners that
     /// are there would suffer.
     fn check_held_port(turn: &Turn<'_>) -> Result<(), Broken> {
-        let Some(taken) = turn.haproxy.taken.get().filter(|_| turn.leaves_out_held) else {
+        let Some(taken) = turn.held_port else {
             return Ok(());
         };
         let failed = |error: &String| error.contains(&format!("0.0.0.0:{taken}]"));

@@ -327,10 +327,10 @@ impl<'a> World<'a> {
             answered: answered.as_ref(),
             allow_removal,
             ended: &ended,
+            is_forgotten: is_killed || self.unsaved,
             haproxy: &self.haproxy,
-            leaves_out_held: !self.setting.maps,
+            held_port: self.haproxy.taken.get().filter(|_| !self.setting.maps),
             meddled,
-            unsaved: self.unsaved,
             kept,
         })?;
         self.last_steps = steps;
