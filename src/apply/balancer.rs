@@ -174,7 +174,7 @@ impl Balancer for LocalHaproxy<'_> {
             maps: &files.maps,
             map_dir: folder_of(&at.cfg),
             extra: &[],
-            scratch: None,
+            scratch: at.state.as_deref(),
         };
         check(&self.program, &candidate, CHECK_LIMIT).await
     }

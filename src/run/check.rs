@@ -24,7 +24,10 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
     let plan = &look.plan;
     let shown = format!("HAProxy {version}");
     let local = LocalHaproxy::new(program, version, config, &OsDisk);
-    let verdict = local.check(&plan.files, &look.at).await;
+    // The state folder is for those who hold the lock.
+    let mut at = look.at.clone();
+    at.state = None;
+    let verdict = local.check(&plan.files, &at).await;
     match verdict.context("the new files cannot be checked")? {
         Verdict::Accepted { warnings } => {
             for message in &warnings {

@@ -12,7 +12,7 @@ use tracing::{debug, error, info, warn};
 use super::blame::Blamed;
 use super::lock::lock;
 use super::stages::stages;
-use crate::apply::validate::Severity;
+use crate::apply::validate::{Severity, remove_leftovers};
 use crate::apply::{Host, Installation, LocalHaproxy, Outcome};
 use crate::cluster::Warning;
 use crate::config::Config;
@@ -73,6 +73,9 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     let (mut store, mut memory, warning) = Writable::open(&OsDisk, folder);
     if let Some(warning) = warning {
         warn!("{warning}");
+    }
+    if let Some(folder) = store.path() {
+        remove_leftovers(folder);
     }
 
     let local = LocalHaproxy::new(program, version, config, &OsDisk);

@@ -4,19 +4,20 @@
 //! in which the files have their live names. The judged copy lies in a private folder and names
 //! the maps beside it, so that neither the live files nor another run's can be mixed in.
 
+mod copy;
 mod messages;
 mod telling;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::haproxy::child::{Child, RunError};
 
+use copy::Copy;
+pub use copy::remove_leftovers;
 pub use messages::{CheckMessage, Severity, parse};
 pub use telling::telling;
 
@@ -36,7 +37,8 @@ pub struct Candidate<'a> {
     pub map_dir: &'a Path,
     /// Other files that HAProxy is started with, after this one, as they lie on disk.
     pub extra: &'a [PathBuf],
-    /// Where the private folder is made; `None`: where temporary files go.
+    /// A folder of ours in which the private one is made: what a kill leaves is found there. Where
+    /// there is none, or it cannot be written, where temporary files go.
     pub scratch: Option<&'a Path>,
 }
 
@@ -149,109 +151,6 @@ pub async fn check(
         return Ok(Verdict::Accepted { warnings: messages });
     }
     Ok(Verdict::Rejected { messages, output })
-}
-
-/// The candidate on disk, in a folder that nobody else can look into and that goes with this value.
-struct Copy {
-    config: PathBuf,
-    /// Path in the copy → live path.
-    live_names: Vec<(String, String)>,
-    _folder: tempfile::TempDir,
-}
-
-impl Copy {
-    fn write(candidate: &Candidate<'_>) -> Result<Self, CheckError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| CheckError::Folder { path, source }
-        };
-        let parent = candidate
-            .scratch
-            .map_or_else(std::env::temp_dir, Path::to_owned);
-        let folder = tempfile::Builder::new()
-            .prefix("haproxy-check.")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(&parent)
-            .map_err(failed(&parent))?;
-        let maps = folder.path().join("maps");
-        fs::create_dir(&maps).map_err(failed(&maps))?;
-        let mut live_names = Vec::new();
-        let mut text = with_origin(candidate.text, candidate.config);
-        for (name, rows) in candidate.maps {
-            let path = maps.join(name);
-            fs::write(&path, rows).map_err(failed(&path))?;
-            let (copy, live) = (shown(&path), shown(&candidate.map_dir.join(name)));
-            text = replace_path(&text, &live, &copy);
-            live_names.push((copy, live));
-        }
-        let config = folder.path().join("haproxy.cfg");
-        fs::write(&config, text).map_err(failed(&config))?;
-        live_names.push((shown(&config), shown(candidate.config)));
-        Ok(Self {
-            config,
-            live_names,
-            _folder: folder,
-        })
-    }
-
-    fn with_live_names(&self, text: &str) -> String {
-        self.live_names
-            .iter()
-            .fold(text.to_owned(), |text, (copy, live)| {
-                text.replace(copy, live)
-            })
-    }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// Replaces `path` by `copy` where it stands as a whole path, not as a part of a longer one.
-fn replace_path(text: &str, path: &str, copy: &str) -> String {
-    let goes_on = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    let mut replaced = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(path) {
-        let (before, after) = (&rest[..at], &rest[at + path.len()..]);
-        let inside = before
-            .chars()
-            .next_back()
-            .or(replaced.chars().next_back())
-            .is_some_and(goes_on)
-            || after.chars().next().is_some_and(goes_on);
-        replaced.push_str(before);
-        replaced.push_str(if inside { path } else { copy });
-        rest = after;
-    }
-    replaced.push_str(rest);
-    replaced
-}
-
-/// Points `default-path config` and `parent`, which mean the folder of the file that is read, at
-/// the folder where the live file is. Lines keep their numbers.
-fn with_origin(text: &str, config: &Path) -> String {
-    if !text.contains("default-path") {
-        return text.to_owned();
-    }
-    let folder = config.parent().unwrap_or(config);
-    text.split_inclusive('\n')
-        .map(|line| {
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            match words[..] {
-                ["default-path", "config", ..] => {
-                    format!("default-path origin {}\n", shown(folder))
-                }
-                ["default-path", "parent", ..] => {
-                    format!(
-                        "default-path origin {}\n",
-                        shown(folder.parent().unwrap_or(folder))
-                    )
-                }
-                _ => line.to_owned(),
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

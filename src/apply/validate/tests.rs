@@ -1,7 +1,10 @@
 //! Judgements of the real HAProxy.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use super::copy::{replace_path, with_origin};
 use super::*;
 use crate::haproxy::program;
 
@@ -75,7 +78,7 @@ async fn a_fault_is_told_with_its_line_and_the_live_name_of_the_file() {
     assert_eq!(messages[0].file.as_deref(), Some("/live/haproxy.cfg"));
     assert_eq!(messages[0].line, Some(8));
     assert!(output.contains("parsing [/live/haproxy.cfg:8] : unknown keyword 'nonsense'"));
-    assert!(!output.contains("haproxy-check."), "{output}");
+    assert!(!output.contains("bridge.check."), "{output}");
 }
 
 #[tokio::test]
@@ -213,19 +216,19 @@ async fn no_verdict_is_an_error_and_no_rejection() {
         matches!(hangs, CheckError::Run(RunError::TimedOut { .. })),
         "{hangs}"
     );
+}
 
-    let scratch = Candidate {
+/// A state folder on a full disk keeps nothing from being judged.
+#[tokio::test]
+async fn a_copy_that_cannot_lie_in_our_folder_lies_where_temporary_files_go() {
+    let none = BTreeMap::new();
+    let text = format!("{HEAD}frontend f\n  bind 127.0.0.1:1\n");
+    let candidate = Candidate {
         scratch: Some(Path::new("/nowhere")),
-        ..candidate
+        ..candidate(&text, &none)
     };
-    let error = check(&haproxy(), &scratch, LIMIT)
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("`/nowhere`: the candidate could not be written"),
-        "{error}"
-    );
+    let verdict = check(&haproxy(), &candidate, LIMIT).await.unwrap();
+    assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
 }
 
 #[test]

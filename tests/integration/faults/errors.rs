@@ -7,7 +7,7 @@ use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
 
 use super::scene::{Scene, Start};
-use super::strace::{Fault, Step};
+use super::strace::{Fault, SCRATCH, Step};
 use super::stride;
 use crate::host::Host;
 use crate::support::Done;
@@ -31,9 +31,7 @@ fn judge(step: &Step, done: &Done) {
     }
     let path = step.path.to_str().unwrap();
     // The end of a scratch folder's name differs from run to run.
-    let path = path
-        .split_once("/haproxy-check.")
-        .map_or(path, |(folder, _)| folder);
+    let path = path.split_once(SCRATCH).map_or(path, |(folder, _)| folder);
     let operations: &[&str] = match &*step.syscall {
         _ if step.is_in_scratch() => &["could not be written"],
         "openat" => &["cannot create", "cannot write", "cannot lock"],

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
 use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::haproxy::listen::is_taken;
 use serde_json::Value;
 
-use super::strace::{self, Fault, Step};
+use super::strace::{self, Fault, SCRATCH, Step};
 use crate::host::{Host, ask_once, wait_until};
 use crate::support::{Done, haproxy};
 
@@ -161,7 +163,10 @@ impl Scene {
         self.restore(&self.homes[1 - state]);
         if self.start == Start::Nothing {
             self.host.kill();
-            wait_until("the end of HAProxy", || self.host.haproxies().is_empty());
+            // A process that ends loses its name before its sockets.
+            wait_until("the end of HAProxy", || {
+                self.host.haproxies().is_empty() && !is_taken(self.address())
+            });
         }
         self.tell(self.instances[state].port());
     }
@@ -176,7 +181,11 @@ impl Scene {
     }
 
     fn ask(&self) -> Option<String> {
-        ask_once(([127, 0, 0, 1], self.port).into())
+        ask_once(self.address())
+    }
+
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     fn home(&self) -> Home {
@@ -211,8 +220,7 @@ impl Scene {
         }
     }
 
-    /// Files that no run would leave if nothing had gone wrong. A folder that a killed run left
-    /// where temporary files go is the system's to clear away.
+    /// Files and copies for `haproxy -c` that no run would leave if nothing had gone wrong.
     fn leftovers(&self) -> BTreeSet<PathBuf> {
         let state = self.host.state_folder();
         // There is no list where the first run could not make the folder.
@@ -231,8 +239,21 @@ impl Scene {
         let there = ["etc", "state"]
             .iter()
             .flat_map(|f| files(&self.host.path(f)));
-        there.filter(|path| !expected.contains(path)).collect()
+        let copies = [state, self.host.path("tmp")];
+        let copies = copies.iter().flat_map(|folder| folders(folder));
+        let copies = copies.filter(|path| path.to_string_lossy().contains(SCRATCH));
+        there
+            .filter(|path| !expected.contains(path))
+            .chain(copies)
+            .collect()
     }
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_dir()).collect()
 }
 
 /// The regular files below a folder.

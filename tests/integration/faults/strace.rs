@@ -16,7 +16,7 @@ const SYSCALLS: &str = "?creat,openat,write,writev,pwrite64,ftruncate,fsync,fdat
                         mkdirat,?chmod,fchmod,fchmodat,?chown,?lchown,fchown,fchownat";
 
 /// `haproxy -c` judges in a folder whose name nobody can foretell.
-const SCRATCH: &str = "/haproxy-check.";
+pub(super) const SCRATCH: &str = "/haproxy-marathon-bridge.check.";
 
 /// A step, by how a run of the same program on the same files meets it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
