@@ -15,6 +15,7 @@ mod recover;
 pub mod reload;
 mod transaction;
 pub mod validate;
+mod wish;
 
 pub use balancer::{Balancer, LocalHaproxy};
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};

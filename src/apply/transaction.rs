@@ -13,15 +13,16 @@ use anyhow::{Context as _, Result};
 use tracing::warn;
 
 use super::last_good::{Marks, is_kept, keep_marked};
-use super::reload::{Reloaded, Verified};
+use super::reload::Reloaded;
 use super::validate::{CheckMessage, Verdict};
+use super::wish::{Wish, described, pause};
 use super::{
     Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, recover,
     restore_last_good,
 };
 use crate::disk::{Digest, Disk};
 use crate::haproxy::listen;
-use crate::state::{Applied, Pending, State, Time};
+use crate::state::{Pending, State, Time};
 
 /// How a transaction ended. The installed files are a set that HAProxy accepts in every case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +73,6 @@ impl Outcome {
         matches!(self, Self::Unchanged | Self::Applied { .. })
     }
 }
-
-/// The first pause after a failed reload; it doubles with every further one. A cron job that runs
-/// every minute thus tries at once again.
-const FIRST_PAUSE: Duration = Duration::from_secs(15);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Everything that a transaction works on.
 #[derive(Debug)]
@@ -350,22 +344,6 @@ impl<B: Balancer> Host<'_, B> {
     }
 }
 
-/// In words, and the process that serves now where it is known.
-fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
-    match reloaded {
-        Reloaded::TookOver { pid } | Reloaded::Done(Verified::NewProcess { pid }) => {
-            (format!("a new process took over (pid {pid})"), Some(*pid))
-        }
-        Reloaded::Done(Verified::ExitStatus) => (
-            "the reload ended well, and no process was known to watch".to_owned(),
-            None,
-        ),
-        Reloaded::Started { pid } => (format!("HAProxy was started (pid {pid})"), Some(*pid)),
-        Reloaded::NotRunning => ("HAProxy did not run".to_owned(), None),
-        Reloaded::NotAsked => ("HAProxy was not told, as configured".to_owned(), None),
-    }
-}
-
 fn was_started_by_us(memory: &State) -> bool {
     let applied = memory.applied.as_ref();
     applied.is_some_and(|applied| applied.started_by_us)
@@ -433,89 +411,4 @@ fn failed_maps_besides(before: &FileSet, failed: &[String]) -> Vec<String> {
         .filter(|name| !before.maps.contains_key(*name))
         .cloned()
         .collect()
-}
-
-fn pause(attempts: u32) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(16));
-    doubled.min(LONGEST_PAUSE)
-}
-
-/// What is wanted now, beside what is remembered.
-struct Wish<'a> {
-    files: &'a FileSet,
-    marks: Marks,
-    now: Time,
-}
-
-impl<'a> Wish<'a> {
-    fn new(files: &'a FileSet, now: Time) -> Self {
-        Self {
-            files,
-            marks: Marks::of(files),
-            now,
-        }
-    }
-
-    /// Maps that HAProxy was brought to before and that are no longer wanted.
-    fn obsolete_maps(&self, memory: &State) -> Vec<String> {
-        let before = memory
-            .applied
-            .iter()
-            .flat_map(|applied| applied.map_hashes.keys());
-        before
-            .filter(|name| !self.files.maps.contains_key(*name))
-            .cloned()
-            .collect()
-    }
-
-    fn attempts(&self, memory: &State) -> u32 {
-        let same = memory
-            .pending
-            .as_ref()
-            .filter(|pending| pending.cfg_hash == self.marks.cfg);
-        same.map_or(0, |pending| pending.attempts)
-    }
-
-    /// A pause that lies further ahead than any we make means that the clock was set back.
-    fn waits(&self, memory: &State) -> Option<Outcome> {
-        let pending = memory
-            .pending
-            .as_ref()
-            .filter(|p| p.cfg_hash == self.marks.cfg)?;
-        let too_soon =
-            self.now < pending.next_try_at && pending.next_try_at <= self.now.after(LONGEST_PAUSE);
-        too_soon.then(|| Outcome::Waiting {
-            error: pending.last_error.clone(),
-            attempts: pending.attempts,
-            next_try_at: pending.next_try_at,
-        })
-    }
-
-    fn pending(&self, memory: &State, error: &str, pause: Duration) -> Pending {
-        Pending {
-            cfg_hash: self.marks.cfg,
-            attempts: self.attempts(memory),
-            last_error: error.to_owned(),
-            next_try_at: self.now.after(pause),
-        }
-    }
-
-    fn proved(&self, memory: &mut State, reloaded: &Reloaded) {
-        let (how, pid) = described(reloaded);
-        let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
-        memory.pending = None;
-        memory.applied = Some(Applied {
-            cfg_hash: self.marks.cfg,
-            map_hashes: self.marks.maps.clone(),
-            structure_hash: Some(self.marks.structure.clone()),
-            at: self.now,
-            how,
-            unproved,
-            started_by_us: matches!(
-                reloaded,
-                Reloaded::Started { .. } | Reloaded::TookOver { .. }
-            ),
-            haproxy_pid: pid,
-        });
-    }
 }

@@ -1,0 +1,116 @@
+//! What is wanted now, beside what is remembered of the files before.
+
+use std::time::Duration;
+
+use super::last_good::Marks;
+use super::reload::{Reloaded, Verified};
+use super::{FileSet, Outcome};
+use crate::state::{Applied, Pending, State, Time};
+
+/// The first pause after a failed reload; it doubles with every further one. A cron job that runs
+/// every minute thus tries at once again.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// What is wanted now, beside what is remembered.
+pub(super) struct Wish<'a> {
+    pub(super) files: &'a FileSet,
+    pub(super) marks: Marks,
+    now: Time,
+}
+
+impl<'a> Wish<'a> {
+    pub(super) fn new(files: &'a FileSet, now: Time) -> Self {
+        Self {
+            files,
+            marks: Marks::of(files),
+            now,
+        }
+    }
+
+    /// Maps that HAProxy was brought to before and that are no longer wanted.
+    pub(super) fn obsolete_maps(&self, memory: &State) -> Vec<String> {
+        let before = memory
+            .applied
+            .iter()
+            .flat_map(|applied| applied.map_hashes.keys());
+        before
+            .filter(|name| !self.files.maps.contains_key(*name))
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn attempts(&self, memory: &State) -> u32 {
+        let same = memory
+            .pending
+            .as_ref()
+            .filter(|pending| pending.cfg_hash == self.marks.cfg);
+        same.map_or(0, |pending| pending.attempts)
+    }
+
+    /// A pause that lies further ahead than any we make means that the clock was set back.
+    pub(super) fn waits(&self, memory: &State) -> Option<Outcome> {
+        let pending = memory
+            .pending
+            .as_ref()
+            .filter(|p| p.cfg_hash == self.marks.cfg)?;
+        let too_soon =
+            self.now < pending.next_try_at && pending.next_try_at <= self.now.after(LONGEST_PAUSE);
+        too_soon.then(|| Outcome::Waiting {
+            error: pending.last_error.clone(),
+            attempts: pending.attempts,
+            next_try_at: pending.next_try_at,
+        })
+    }
+
+    pub(super) fn pending(&self, memory: &State, error: &str, pause: Duration) -> Pending {
+        Pending {
+            cfg_hash: self.marks.cfg,
+            attempts: self.attempts(memory),
+            last_error: error.to_owned(),
+            next_try_at: self.now.after(pause),
+        }
+    }
+
+    pub(super) fn proved(&self, memory: &mut State, reloaded: &Reloaded) {
+        let (how, pid) = described(reloaded);
+        let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
+        memory.pending = None;
+        memory.applied = Some(Applied {
+            cfg_hash: self.marks.cfg,
+            map_hashes: self.marks.maps.clone(),
+            structure_hash: Some(self.marks.structure.clone()),
+            at: self.now,
+            how,
+            unproved,
+            started_by_us: matches!(
+                reloaded,
+                Reloaded::Started { .. } | Reloaded::TookOver { .. }
+            ),
+            haproxy_pid: pid,
+        });
+    }
+}
+
+/// In words, and the process that serves now where it is known.
+pub(super) fn described(reloaded: &Reloaded) -> (String, Option<u32>) {
+    match reloaded {
+        Reloaded::TookOver { pid } | Reloaded::Done(Verified::NewProcess { pid }) => {
+            (format!("a new process took over (pid {pid})"), Some(*pid))
+        }
+        Reloaded::Done(Verified::ExitStatus) => (
+            "the reload ended well, and no process was known to watch".to_owned(),
+            None,
+        ),
+        Reloaded::Started { pid } => (format!("HAProxy was started (pid {pid})"), Some(*pid)),
+        Reloaded::NotRunning => ("HAProxy did not run".to_owned(), None),
+        Reloaded::NotAsked => ("HAProxy was not told, as configured".to_owned(), None),
+    }
+}
+
+pub(super) fn pause(attempts: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+    doubled.min(LONGEST_PAUSE)
+}
