@@ -48,6 +48,9 @@ pub trait Balancer {
     /// Whether the process `pid`, which ran our files, is gone, and no other runs them in its place.
     fn is_gone(&self, pid: u32, at: &Installation) -> bool;
 
+    /// A process that runs our files, whoever started it.
+    fn running(&self, at: &Installation) -> Option<u32>;
+
     /// Those of `addresses` on which another process than our HAProxy listens, as far as can be
     /// told before HAProxy tries.
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr>;
@@ -183,6 +186,11 @@ impl Balancer for LocalHaproxy<'_> {
         let context = self.context(at);
         let process = context.proc.process(pid);
         !process.is_some_and(|process| process.is_haproxy()) && context.our_processes().is_empty()
+    }
+
+    fn running(&self, at: &Installation) -> Option<u32> {
+        let ours = self.context(at).our_processes();
+        ours.first().map(|process| process.pid)
     }
 
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr> {

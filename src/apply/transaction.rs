@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::reload::Reloaded;
@@ -148,7 +148,7 @@ impl<B: Balancer> Host<'_, B> {
         let Some(applied) = memory.applied.as_ref().filter(|_| memory.pending.is_none()) else {
             return Ok(false);
         };
-        if self.is_gone(memory) {
+        if self.is_gone(memory) || self.came_up(memory).is_some() {
             return Ok(false);
         }
         self.recover()?;
@@ -214,6 +214,7 @@ impl<B: Balancer> Host<'_, B> {
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
             if !self.is_gone(memory) {
+                self.greet(memory, now);
                 return Ok(Outcome::Unchanged);
             }
             if !self.balancer.starts(was_started_by_us(memory)) {
@@ -295,6 +296,27 @@ impl<B: Balancer> Host<'_, B> {
             .as_ref()
             .and_then(|applied| applied.haproxy_pid);
         pid.is_some_and(|pid| self.balancer.is_gone(pid, self.at))
+    }
+
+    /// The process that read the installed files when somebody started it, where none ran before.
+    fn came_up(&self, memory: &State) -> Option<u32> {
+        let applied = memory.applied.as_ref();
+        let awaits_start = applied.is_some_and(|applied| applied.awaits_start);
+        awaits_start.then(|| self.balancer.running(self.at))?
+    }
+
+    /// That HAProxy does not run was told once, and so is that it does.
+    fn greet(&self, memory: &mut State, now: Time) {
+        if let Some(pid) = self.came_up(memory)
+            && let Some(applied) = &mut memory.applied
+        {
+            info!("over: HAProxy did not run; it was started (pid {pid})");
+            applied.at = now;
+            applied.how = format!("HAProxy was started by somebody else (pid {pid})");
+            applied.unproved = false;
+            applied.awaits_start = false;
+            applied.haproxy_pid = Some(pid);
+        }
     }
 
     /// Keeps files that HAProxy runs, or will read when it starts.

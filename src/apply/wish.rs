@@ -89,6 +89,7 @@ impl<'a> Wish<'a> {
                 reloaded,
                 Reloaded::Started { .. } | Reloaded::TookOver { .. }
             ),
+            awaits_start: matches!(reloaded, Reloaded::NotRunning),
             haproxy_pid: pid,
         });
     }

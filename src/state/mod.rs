@@ -71,6 +71,9 @@ pub struct Applied {
     /// We started that process ourselves, and no service manager looks after it.
     #[serde(default)]
     pub started_by_us: bool,
+    /// No process ran them yet: whoever starts HAProxy has it read them.
+    #[serde(default)]
+    pub awaits_start: bool,
     /// Which process ran it.
     pub haproxy_pid: Option<u32>,
 }

@@ -1,13 +1,14 @@
 //! Whether a HAProxy that ended is noticed and started again, and by which marks it is known.
 
 use std::fs;
+use std::process::Command;
 
 use haproxy_marathon_bridge::haproxy::Proc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::host::{Host, Web, wait_until};
-use crate::support::haproxy;
+use crate::support::{Done, haproxy};
 
 #[test]
 fn auto_starts_again_what_we_started_ourselves() {
@@ -30,7 +31,7 @@ fn auto_starts_again_what_we_started_ourselves() {
 
 /// What somebody else started is his to start.
 #[test]
-fn a_haproxy_that_ended_is_told_of_once_where_the_method_starts_none() {
+fn that_haproxy_does_not_run_is_told_once_where_the_method_starts_none_and_when_it_is_over() {
     let web = Web::start();
     let host = Host::new();
     host.refresh(&web.url(), &[]).expect(0);
@@ -41,6 +42,26 @@ fn a_haproxy_that_ended_is_told_of_once_where_the_method_starts_none() {
     let done = host.untouched(|| host.refresh(&web.url(), &master).expect(0));
     assert_eq!(done.stderr, "");
     assert!(host.haproxies().is_empty());
+    assert!(host.state()["applied"]["haproxy_pid"].is_null());
+
+    // Whoever looks after it starts it.
+    let mut start = Command::new(haproxy());
+    start.arg("-D").arg("-f").arg(host.cfg());
+    start.arg("-p").arg(host.path("run/pid"));
+    let done = Done::of(start).expect(0);
+    assert_eq!(done.stdout, "");
+    let done = host.untouched(|| host.refresh(&web.url(), &master).expect(0));
+    let pid = host.pid();
+    done.says(&[&format!(
+        "over: HAProxy did not run; it was started (pid {pid})"
+    )]);
+    assert_eq!(host.state()["applied"]["haproxy_pid"], pid);
+    assert_eq!(host.state()["applied"]["unproved"], false);
+    let done = host.untouched(|| host.refresh(&web.url(), &master).expect(0));
+    assert_eq!(done.stderr, "");
+    host.kill();
+    let done = host.refresh(&web.url(), &master).expect(0);
+    done.says(&["HAProxy does not run any more"]);
 }
 
 /// Ends every process of a program with another name.

@@ -305,6 +305,11 @@ impl Balancer for Seen<'_> {
         self.haproxy.running.borrow().is_none()
     }
 
+    fn running(&self, _: &Installation) -> Option<u32> {
+        let running = self.haproxy.running.borrow();
+        running.as_ref().map(|process| process.pid)
+    }
+
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, _: &Installation) -> Vec<SocketAddr> {
         let taken = self.haproxy.taken.get();
         let held = addresses.iter().filter(|a| Some(a.port()) == taken);

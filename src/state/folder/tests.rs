@@ -23,6 +23,7 @@ fn full() -> State {
             how: "sf".to_owned(),
             unproved: false,
             started_by_us: true,
+            awaits_start: true,
             haproxy_pid: Some(1),
         }),
         pending: Some(Pending {
