@@ -102,7 +102,14 @@ fn status_knows_nothing_before_the_first_turn_and_tells_of_the_last_one_after() 
     assert_eq!(json["good_sets"].as_array().unwrap().len(), 1);
 
     fs::write(host.path("etc/haproxy.cfg"), "global\n").unwrap();
-    assert_eq!(host.status().1["installed"], "changed");
+    let (code, json) = host.status();
+    assert_eq!((code, &json["ok"]), (1, &json!(false)));
+    assert_eq!(json["installed"], "changed");
+    let changed = host.call(&["status"]).expect(1);
+    assert_says(
+        &changed.stdout,
+        &["something is wrong", "another file than the one"],
+    );
 
     fs::remove_file(host.path("apps.json")).unwrap();
     host.call(&["refresh"]).expect(1);

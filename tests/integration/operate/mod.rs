@@ -1,6 +1,7 @@
 //! What operators do and see: `diff`, `check`, `status`, `rollback`, `pause` and `resume`, `logged`,
 //! and where the log goes.
 
+mod access;
 mod change;
 mod log;
 mod look;
