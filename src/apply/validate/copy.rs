@@ -65,22 +65,32 @@ impl Copy {
     /// In the candidate's own folder, else where temporary files go.
     pub(super) fn write(candidate: &Candidate<'_>) -> Result<Self, CheckError> {
         let temporary = std::env::temp_dir();
-        match candidate.scratch.map(|own| Self::write_in(own, candidate)) {
+        match candidate
+            .scratch
+            .map(|own| Self::write_in(own, 0, candidate))
+        {
             Some(Err(error)) => warn!("{error}; it is judged in `{}`", temporary.display()),
             Some(copy) => return copy,
             None => (),
         }
         remove_copies(&temporary, Some(STALE));
-        Self::write_in(&temporary, candidate)
+        Self::write_in(&temporary, 6, candidate)
     }
 
-    fn write_in(parent: &Path, candidate: &Candidate<'_>) -> Result<Self, CheckError> {
+    /// So many letters of the name are random: none where nobody else makes copies.
+    fn write_in(
+        parent: &Path,
+        random: usize,
+        candidate: &Candidate<'_>,
+    ) -> Result<Self, CheckError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| CheckError::Folder { path, source }
         };
         let folder = tempfile::Builder::new()
             .prefix(PREFIX)
+            .suffix("copy")
+            .rand_bytes(random)
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .map_err(failed(parent))?;

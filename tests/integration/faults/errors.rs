@@ -30,7 +30,7 @@ fn judge(step: &Step, done: &Done) {
         return;
     }
     let path = step.path.to_str().unwrap();
-    // The end of a scratch folder's name differs from run to run.
+    // What cannot be written there is told with its own path or that of the folder around it.
     let path = path.split_once(SCRATCH).map_or(path, |(folder, _)| folder);
     let operations: &[&str] = match &*step.syscall {
         _ if step.is_in_scratch() => &["could not be written"],

@@ -15,7 +15,7 @@ const SYSCALLS: &str = "?creat,openat,write,writev,pwrite64,ftruncate,fsync,fdat
                         renameat,renameat2,?link,linkat,symlinkat,?unlink,unlinkat,?rmdir,?mkdir,\
                         mkdirat,?chmod,fchmod,fchmodat,?chown,?lchown,fchown,fchownat";
 
-/// `haproxy -c` judges in a folder whose name nobody can foretell.
+/// In this folder in ours `haproxy -c` judges.
 pub(super) const SCRATCH: &str = "/haproxy-marathon-bridge.check.";
 
 /// A step, by how a run of the same program on the same files meets it again.
@@ -26,7 +26,7 @@ pub(super) struct Step {
     pub(super) path: PathBuf,
     /// By what strace knows it; of a rename, the old name.
     handle: String,
-    /// The how manieth such call on that; in the scratch folder, on whatever path.
+    /// The how manieth such call on that.
     when: usize,
 }
 
@@ -84,22 +84,15 @@ pub(super) fn inject(command: &Command, root: &Path, step: &Step, fault: Fault) 
     traced
         .arg("-e")
         .arg(format!("inject={syscall}:{what}:when={when}"));
-    if !step.is_in_scratch() {
-        traced.arg("-P").arg(handle);
-    }
+    traced.arg("-P").arg(handle);
     let done = Done::of(with_program(traced, command));
     let log = fs::read_to_string(log).unwrap();
     let hit = log.lines().rfind(|line| match fault {
         Fault::Killed => line.ends_with("= ?"),
         Fault::Fails(_) => line.ends_with("(INJECTED)"),
     });
-    let expected = if step.is_in_scratch() {
-        SCRATCH
-    } else {
-        handle
-    };
     assert!(
-        hit.is_some_and(|line| line.contains(expected)),
+        hit.is_some_and(|line| line.contains(handle.as_str())),
         "{step}: {fault:?} did not meet it\n{log}\n{done:#?}"
     );
     done
@@ -143,9 +136,7 @@ fn steps(log: &str, root: &Path) -> Vec<Step> {
             handle
         };
         let is_meant = |args: &str| {
-            handle.contains(SCRATCH)
-                || args.contains(&format!("\"{handle}\""))
-                || args.contains(&format!("<{handle}>"))
+            args.contains(&format!("\"{handle}\"")) || args.contains(&format!("<{handle}>"))
         };
         let same = seen
             .iter()
