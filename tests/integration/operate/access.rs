@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::Uid;
@@ -16,12 +16,20 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Somebody else, who gets as far as the state: as root another user, else we without a permission.
-fn stranger(host: &Host, word: &str) -> Command {
+/// The program where everybody may run it. Another process copies it: what tests beside this one
+/// start would hold a file that we write, and then it cannot be run.
+fn public_program(host: &Host) -> PathBuf {
     let program = host.path("program");
-    fs::copy(env!("CARGO_BIN_EXE_haproxy-marathon-bridge"), &program).unwrap();
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_haproxy-marathon-bridge"));
+    done(copy.arg(&program)).expect(0);
     set_mode(&program, 0o755);
     set_mode(host.test.path(), 0o755);
+    program
+}
+
+/// Somebody else, who gets as far as the state: as root another user, else we without a permission.
+fn stranger(host: &Host, program: &Path, word: &str) -> Command {
     let own = host.command(&[word]);
     let mut command = Command::new(program);
     command.arg(word).current_dir(host.test.path()).env_clear();
@@ -40,13 +48,14 @@ fn stranger(host: &Host, word: &str) -> Command {
 fn who_may_not_use_the_state_is_told_which_folder_whose_it_is_and_what_to_do() {
     let host = Host::serving(&[("/web", 10001, 1)]);
     host.call(&["refresh"]).expect(0);
+    let program = public_program(&host);
     for (word, what) in [
         ("status", "read"),
         ("pause", "write"),
         ("resume", "write"),
         ("rollback", "write"),
     ] {
-        let told = done(&mut stranger(&host, word));
+        let told = done(&mut stranger(&host, &program, word));
         set_mode(&host.path("state"), 0o700);
         let told = told.expect(1);
         let folder = format!(
