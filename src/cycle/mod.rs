@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod fallback;
 mod held_ports;
 mod plan;
 mod recipe;
@@ -11,6 +12,7 @@ mod source;
 
 use anyhow::Result;
 
+pub use fallback::LastAnswer;
 pub use plan::Plan;
 pub use recipe::{Labelled, Recipe};
 pub use source::{Marathon, Source};
@@ -22,9 +24,6 @@ use crate::marathon::Cluster;
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
 use crate::state::{GuardMemory, Seen, State, Time};
-
-/// Reads the last good answer from where it is kept.
-pub type LastAnswer = Box<dyn Fn() -> Option<Vec<u8>>>;
 
 /// So many services at most are taken out of a file before all of it is refused.
 const MOST_CULPRITS: usize = 64;
@@ -124,7 +123,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(Report::as_before(answer.from));
         }
         let (essence, body) = (answer.essence, std::mem::take(&mut answer.body));
-        let asked = self.asked(answer).await?;
+        let asked = self.asked(answer, memory, now).await?;
         let digest = asked.digest();
         if let Some(seen) = known.filter(|seen| digest.is_some() && seen.asked == digest) {
             memory.seen = Some(Seen {
@@ -152,11 +151,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 .owners()
                 .map(|owner| (owner.service_port, owner.app.clone()))
                 .collect();
+            if !plan.keeps_all {
+                memory.quarantined = plan.draft.fallback.quarantined();
+            }
         }
         // A name that has no address yet may get one while the answer stays the same.
         let resolver = self.resolver.as_ref();
         let uses_names = resolver.is_some_and(|(resolver, _)| resolver.uses_names());
-        let is_whole = plan.held.is_none() && plan.refused.is_empty();
+        let is_whole =
+            plan.held.is_none() && plan.refused.is_empty() && plan.draft.fallback.is_empty();
         memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
             answer: essence,
             asked: digest,
@@ -221,7 +224,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     complaints,
                 });
             }
-            plan = self.draw_without(plan, culprits, installed)?;
+            plan = self.draw_instead(plan, culprits, installed)?;
         }
     }
 

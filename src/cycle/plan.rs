@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Stages;
-use super::recipe::{Built, Wanted};
+use super::fallback::{Fallback, apps_of};
+use super::recipe::{Built, Wanted, effect};
 use super::source::Source;
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
@@ -14,7 +15,7 @@ use crate::cluster::{App, AppId, ServicePort, Warning};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::guard::{self, Held};
-use crate::marathon::{self, Answer};
+use crate::marathon::Answer;
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::Lookup;
@@ -49,6 +50,7 @@ pub struct Plan {
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) wanted: Wanted,
+    pub(super) fallback: Fallback,
     incumbents: BTreeMap<u32, AppId>,
     warnings: Vec<Warning>,
 }
@@ -99,6 +101,7 @@ impl Plan {
 /// What an answer asks for, and what was left out of it.
 pub(super) struct Asked {
     wanted: Wanted,
+    fallback: Fallback,
     warnings: Vec<Warning>,
     pub(super) from: String,
 }
@@ -139,17 +142,25 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
     ) -> Result<Plan> {
         let answer = self.source.fetch().await?;
-        let asked = self.asked(answer).await?;
+        let asked = self.asked(answer, memory, now).await?;
         self.plan_for(asked, installed, behind, memory, now).await
     }
 
     /// What of an answer can reach the files.
-    pub(super) async fn asked(&mut self, answer: Answer) -> Result<Asked> {
+    pub(super) async fn asked(
+        &mut self,
+        answer: Answer,
+        memory: &State,
+        now: Time,
+    ) -> Result<Asked> {
         let mut warnings = answer.warnings;
-        let mut wanted = self.recipe.select(answer.cluster, &mut warnings)?;
+        let mut fallback = self.fallback(memory, now);
+        let recipe = &mut self.recipe;
+        let mut wanted = recipe.select(answer.cluster, &mut fallback, &mut warnings)?;
         self.resolve(&mut wanted, &mut warnings).await;
         Ok(Asked {
             wanted,
+            fallback,
             warnings,
             from: answer.from,
         })
@@ -165,6 +176,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         let Asked {
             mut wanted,
+            mut fallback,
             mut warnings,
             from,
         } = asked;
@@ -189,7 +201,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                         last.retain(|app| !held.lets_go.contains(&app.id.safe_path()));
                         let apps = guard::with_lost_apps(&wanted.apps, &last);
                         warnings.clear();
-                        wanted = self.recipe.select_apps(&apps, &mut warnings);
+                        fallback = self.fallback(memory, now);
+                        let recipe = &mut self.recipe;
+                        wanted = recipe.select_apps(&apps, &mut fallback, &mut warnings);
                         self.resolve(&mut wanted, &mut warnings).await;
                     }
                 }
@@ -200,6 +214,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         let draft = Draft {
             wanted,
+            fallback,
             incumbents,
             warnings,
         };
@@ -228,41 +243,99 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 
     fn last_good_apps(&self) -> Option<Vec<Arc<App>>> {
-        let text = String::from_utf8((self.last_answer.as_ref()?)()?).ok()?;
-        let (apps, _) = marathon::apps(&text).ok()?;
-        Some(apps.into_iter().map(Arc::new).collect())
+        apps_of(&(self.last_answer.as_ref()?)()?)
     }
 
-    /// The files of a draft, but for those `without`.
-    fn draw(&mut self, draft: Draft, installed: Option<&str>, refused: Vec<Owner>) -> Result<Plan> {
-        let Built {
-            files,
-            rendered,
-            proxies,
-            warnings: faults,
-        } = self.recipe.build(
-            &draft.wanted,
-            &refused,
-            &draft.incumbents,
-            &mut self.renderer,
-        )?;
-        let mut warnings = draft.warnings.clone();
-        warnings.extend(faults);
-        Ok(Plan {
-            change: diff::compare(installed, &files.cfg),
-            files,
-            rendered,
-            proxies,
-            warnings,
-            held: None,
-            keeps_all: false,
-            from: String::new(),
-            refused,
-            draft,
-        })
+    fn fallback(&self, memory: &State, now: Time) -> Fallback {
+        let last_answer = self.last_answer.clone();
+        Fallback::new(last_answer, &memory.quarantined, self.decisions, now)
     }
 
-    /// The same without the service ports that HAProxy refuses.
+    /// The files of a draft, but for those who are `refused`. A service whose text cannot be written
+    /// takes its rules with it, on which those of others may depend: so all is built anew.
+    fn draw(
+        &mut self,
+        mut draft: Draft,
+        installed: Option<&str>,
+        mut refused: Vec<Owner>,
+    ) -> Result<Plan> {
+        loop {
+            let Built {
+                failed,
+                files,
+                rendered,
+                proxies,
+                warnings: faults,
+            } = self.recipe.build(
+                &draft.wanted,
+                &refused,
+                &draft.incumbents,
+                &mut self.renderer,
+            )?;
+            if !failed.is_empty() {
+                self.fall_back(&mut draft, &mut refused, failed);
+                continue;
+            }
+            let mut warnings = draft.warnings.clone();
+            warnings.extend(faults);
+            return Ok(Plan {
+                change: diff::compare(installed, &files.cfg),
+                files,
+                rendered,
+                proxies,
+                warnings,
+                held: None,
+                keeps_all: false,
+                from: String::new(),
+                refused,
+                draft,
+            });
+        }
+    }
+
+    /// Gives those who cannot be served as they want what they were served with, else takes them
+    /// out.
+    fn fall_back(
+        &self,
+        draft: &mut Draft,
+        refused: &mut Vec<Owner>,
+        culprits: Vec<(Owner, Warning)>,
+    ) {
+        for (owner, why) in culprits {
+            let Draft {
+                wanted, fallback, ..
+            } = draft;
+            let fell = self.recipe.fall_back(wanted, &owner, &why, fallback);
+            draft.warnings.push(Warning {
+                effect: effect(owner.service_port, fell),
+                ..why
+            });
+            if !fell {
+                refused.push(owner);
+            }
+        }
+    }
+
+    /// The same where HAProxy refuses what these say.
+    pub(super) fn draw_instead(
+        &mut self,
+        plan: Plan,
+        culprits: Vec<(Owner, Warning)>,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        let Plan {
+            mut draft,
+            mut refused,
+            held,
+            from,
+            ..
+        } = plan;
+        self.fall_back(&mut draft, &mut refused, culprits);
+        let plan = self.draw(draft, installed, refused)?;
+        Ok(Plan { held, from, ..plan })
+    }
+
+    /// The same without these service ports.
     pub(super) fn draw_without(
         &mut self,
         plan: Plan,

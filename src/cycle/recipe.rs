@@ -1,10 +1,12 @@
 //! How a cluster becomes the service ports of one set of templates, and those become files.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::fallback::{Asking, Fallback};
 use super::reserved::Reserved;
 use crate::apply::FileSet;
 use crate::cluster::{
@@ -100,14 +102,27 @@ impl Wanted {
 /// By app and position.
 #[derive(Debug, Default)]
 struct Said {
-    options: HashMap<(AppId, usize), (Arc<App>, Arc<ServiceOptions>)>,
+    options: HashMap<(AppId, usize), Spoken>,
     /// All service ports of the apps whose checks dial another port of theirs.
     siblings: BTreeMap<AppId, Vec<ServicePort>>,
+}
+
+/// What counts for one service port.
+#[derive(Debug)]
+struct Spoken {
+    app: Arc<App>,
+    options: Arc<ServiceOptions>,
+    /// The service port where no label says another.
+    natural_port: u32,
+    /// These are not what is said of it now.
+    is_last_good: bool,
 }
 
 /// Service ports as files.
 #[derive(Debug)]
 pub(super) struct Built {
+    /// Who has to be taken out, or back to what was served, before this is whole.
+    pub(super) failed: Vec<(Owner, Warning)>,
     pub(super) files: FileSet,
     pub(super) rendered: Rendered,
     pub(super) proxies: Proxies,
@@ -122,6 +137,7 @@ impl Recipe {
     pub(super) fn select(
         &mut self,
         cluster: Cluster,
+        fallback: &mut Fallback,
         warnings: &mut Vec<Warning>,
     ) -> Result<Wanted> {
         match (self, cluster) {
@@ -132,7 +148,7 @@ impl Recipe {
                 Ok(Wanted::of_ports(ports))
             }
             (Self::Labelled(labelled), Cluster::Apps(snapshot)) => {
-                Ok(labelled.select(snapshot.apps(), warnings))
+                Ok(labelled.select(snapshot.apps(), fallback, warnings))
             }
             (Self::Labelled(_), Cluster::Endpoints(_)) => bail!(
                 "the answer is the text form of the tasks, which holds no labels, expected JSON as \
@@ -142,11 +158,50 @@ impl Recipe {
     }
 
     /// The same for apps that are known already; nothing where labels do not count.
-    pub(super) fn select_apps(&mut self, apps: &[Arc<App>], warnings: &mut Vec<Warning>) -> Wanted {
+    pub(super) fn select_apps(
+        &mut self,
+        apps: &[Arc<App>],
+        fallback: &mut Fallback,
+        warnings: &mut Vec<Warning>,
+    ) -> Wanted {
         match self {
             Self::Bridge { .. } => Wanted::default(),
-            Self::Labelled(labelled) => labelled.select(apps, warnings),
+            Self::Labelled(labelled) => labelled.select(apps, fallback, warnings),
         }
+    }
+
+    /// Gives a service port back what it was served with. Where there is nothing of that kind, or
+    /// that is what it has already, `false`: it has to go.
+    pub(super) fn fall_back(
+        &self,
+        wanted: &mut Wanted,
+        owner: &Owner,
+        why: &Warning,
+        fallback: &mut Fallback,
+    ) -> bool {
+        let (Self::Labelled(labelled), Some(said)) = (self, &mut wanted.said) else {
+            return false;
+        };
+        let mut all_fell = true;
+        for port in wanted.ports.iter_mut().filter(|port| owner.owns(port)) {
+            let Some(spoken) = said.options.get_mut(&(port.app.clone(), port.index)) else {
+                continue;
+            };
+            if spoken.is_last_good {
+                fallback.give_up(&port.app, port.index);
+                all_fell = false;
+                continue;
+            }
+            match labelled.last_good(&spoken.app, port.index, port.service_port, why, fallback) {
+                Some(options) => {
+                    port.service_port = options.port.unwrap_or(spoken.natural_port);
+                    spoken.options = Arc::new(options);
+                    spoken.is_last_good = true;
+                }
+                None => all_fell = false,
+            }
+        }
+        all_fell
     }
 
     /// Sections, text and maps.
@@ -160,21 +215,18 @@ impl Recipe {
         incumbents: &BTreeMap<u32, AppId>,
         renderer: &mut Renderer,
     ) -> Result<Built> {
-        let ports = wanted.ports.iter().filter(|port| {
-            let is_out =
-                |owner: &Owner| owner.app == port.app && owner.service_port == port.service_port;
-            !without.iter().any(is_out)
-        });
+        let is_out = |port: &ServicePort| without.iter().any(|owner| owner.owns(port));
+        let ports = wanted.ports.iter().filter(|port| !is_out(port));
         match self {
             Self::Bridge { .. } => build_bridge(ports, incumbents, renderer),
             Self::Labelled(labelled) => {
                 let services = ports.filter_map(|port| {
                     let Said { options, siblings } = wanted.said.as_ref()?;
-                    let (app, options) = options.get(&(port.app.clone(), port.index))?;
+                    let spoken = options.get(&(port.app.clone(), port.index))?;
                     let asked = Asked {
-                        app,
+                        app: &spoken.app,
                         port,
-                        options,
+                        options: &spoken.options,
                         siblings,
                     };
                     Some(Arc::new(marathon_lb::service(
@@ -241,6 +293,7 @@ fn build_bridge<'p>(
         .context("the templates cannot be rendered")?;
     warnings.extend(output.failed.into_iter().map(Failed::warning));
     Ok(Built {
+        failed: Vec::new(),
         files: FileSet {
             cfg: output.rendered.text(),
             maps: BTreeMap::new(),
@@ -253,7 +306,12 @@ fn build_bridge<'p>(
 
 impl Labelled {
     /// What the apps ask for, as far as it is asked of us.
-    fn select(&mut self, apps: &[Arc<App>], warnings: &mut Vec<Warning>) -> Wanted {
+    fn select(
+        &mut self,
+        apps: &[Arc<App>],
+        fallback: &mut Fallback,
+        warnings: &mut Vec<Warning>,
+    ) -> Wanted {
         let all = apps.to_vec();
         let (apps, faults) = merge_deployments(apps);
         warnings.extend(faults);
@@ -268,44 +326,58 @@ impl Labelled {
         let mut said = Said::default();
         let mut ports = ports.into_iter().peekable();
         for app in &apps {
-            let mut own = Vec::new();
+            let mut own: Vec<ServicePort> = Vec::new();
             while let Some(port) = ports.next_if(|port| port.app == app.id) {
                 own.push(port);
             }
             if own.iter().any(|port| !port.endpoints.is_empty()) {
-                self.select_of(app, own, &mut wanted.ports, &mut said, warnings);
+                let asked = self.asked_of(app, &mut own, fallback, warnings);
+                if asked
+                    .iter()
+                    .any(|(_, spoken)| spoken.options.healthcheck_port_index.is_some())
+                {
+                    said.siblings.insert(app.id.clone(), own.clone());
+                }
+                let mut asked = asked.into_iter().peekable();
+                for (position, port) in own.into_iter().enumerate() {
+                    if let Some((_, spoken)) = asked.next_if(|(own, _)| *own == position) {
+                        said.options.insert((port.app.clone(), port.index), spoken);
+                        wanted.ports.push(port);
+                    }
+                }
             }
         }
         wanted.said = Some(said);
         wanted
     }
 
-    /// The service ports of one app.
-    fn select_of(
-        &self,
-        app: &Arc<App>,
-        mut ports: Vec<ServicePort>,
-        wanted: &mut Vec<ServicePort>,
-        said: &mut Said,
-        warnings: &mut Vec<Warning>,
-    ) {
-        let merged;
-        let settings: &Settings = match self.settings_from {
-            SettingsFrom::Labels => &app.labels,
-            SettingsFrom::Env => &app.env,
+    /// Where settings are read.
+    fn settings<'a>(&self, app: &'a App) -> Cow<'a, Settings> {
+        match self.settings_from {
+            SettingsFrom::Labels => Cow::Borrowed(&app.labels),
+            SettingsFrom::Env => Cow::Borrowed(&app.env),
             SettingsFrom::EnvAndLabels => {
                 let mut all = app.env.clone();
                 all.extend(app.labels.clone());
-                merged = all;
-                &merged
+                Cow::Owned(all)
             }
-        };
-        let mut served = Vec::with_capacity(ports.len());
+        }
+    }
+
+    /// Which of the service ports of one app are asked for, by their positions in `ports`; and
+    /// gives them the numbers that labels say.
+    fn asked_of(
+        &self,
+        app: &Arc<App>,
+        ports: &mut [ServicePort],
+        fallback: &mut Fallback,
+        warnings: &mut Vec<Warning>,
+    ) -> Vec<(usize, Spoken)> {
+        let settings = self.settings(app);
+        let mut asked = Vec::with_capacity(ports.len());
         for (position, port) in ports.iter_mut().enumerate() {
-            let (mut options, faults) = labels::parse(settings, &app.id, port.index);
-            if !self.template_labels {
-                options.overrides.clear();
-            }
+            let (mut options, mut faults) = labels::parse(&settings, &app.id, port.index);
+            let natural_port = port.service_port;
             if let Some(number) = options.port {
                 port.service_port = number;
             }
@@ -313,27 +385,57 @@ impl Labelled {
                 continue;
             }
             if faults.is_empty() {
-                served.push((position, Arc::new(options)));
+                faults.extend(fallback.known(&app.id, port.index, &settings));
             }
-            warnings.extend(faults.into_iter().map(|fault| Warning {
-                effect: format!("service port {} left out", port.service_port),
-                ..fault
-            }));
-        }
-        if served
-            .iter()
-            .any(|(_, options)| options.healthcheck_port_index.is_some())
-        {
-            said.siblings.insert(app.id.clone(), ports.clone());
-        }
-        let mut served = served.into_iter().peekable();
-        for (position, port) in ports.into_iter().enumerate() {
-            if let Some((_, options)) = served.next_if(|(own, _)| *own == position) {
-                let key = (port.app.clone(), port.index);
-                said.options.insert(key, (Arc::clone(app), options));
-                wanted.push(port);
+            let is_last_good = !faults.is_empty();
+            if let Some(why) = faults.first() {
+                let last_good = self.last_good(app, port.index, port.service_port, why, fallback);
+                let effect = effect(port.service_port, last_good.is_some());
+                warnings.extend(faults.into_iter().map(|fault| Warning {
+                    effect: effect.clone(),
+                    ..fault
+                }));
+                match last_good {
+                    Some(last_good) => options = last_good,
+                    None => continue,
+                }
+                port.service_port = options.port.unwrap_or(natural_port);
             }
+            if !self.template_labels {
+                options.overrides.clear();
+            }
+            let spoken = Spoken {
+                app: Arc::clone(app),
+                options: Arc::new(options),
+                natural_port,
+                is_last_good,
+            };
+            asked.push((position, spoken));
         }
+        asked
+    }
+
+    /// What the service port was last served with, since what is said of it now is refused.
+    fn last_good(
+        &self,
+        app: &App,
+        index: usize,
+        service_port: u32,
+        why: &Warning,
+        fallback: &mut Fallback,
+    ) -> Option<ServiceOptions> {
+        let asking = Asking {
+            app: &app.id,
+            index,
+            service_port,
+            said: &labels::said_of(&self.settings(app), index),
+        };
+        let said_of = |app: &App| labels::said_of(&self.settings(app), index);
+        let mut options = fallback.instead_of(asking, why, &said_of)?;
+        if !self.template_labels {
+            options.overrides.clear();
+        }
+        Some(options)
     }
 
     fn is_own(&self, app: &App) -> bool {
@@ -349,61 +451,55 @@ impl Labelled {
         is_meant && options.enabled.unwrap_or(!self.strict)
     }
 
-    /// A service whose text cannot be written takes its rules with it, on which those of others
-    /// may depend: so all is arranged anew without it, and without those that claim a port of the
-    /// file's own.
     fn build(
         &self,
-        mut services: Vec<Arc<Service>>,
+        services: Vec<Arc<Service>>,
         incumbents: &BTreeMap<u32, AppId>,
         renderer: &mut Renderer,
     ) -> Result<Built> {
-        let mut faults = Vec::new();
-        loop {
-            let (layout, clashes) = marathon_lb::arrange(services.clone(), &self.shape, incumbents);
-            let proxies = Proxies {
-                layout,
-                ..Proxies::default()
-            };
-            let output = renderer
-                .render(&proxies)
-                .context("the templates cannot be rendered")?;
-            if output.failed.is_empty() {
-                let before = services.len();
-                if self.shape.settles_clashes {
-                    let reserved = Reserved::of(output.rendered.chunks());
-                    services.retain(|service| match reserved.clash(service) {
-                        Some(warning) => {
-                            faults.push(warning);
-                            false
-                        }
-                        None => true,
-                    });
-                }
-                if services.len() < before {
-                    continue;
-                }
-                faults.extend(clashes);
-                faults.extend(output.warnings);
-                return Ok(Built {
-                    files: FileSet {
-                        cfg: output.rendered.text(),
-                        maps: maps(&proxies, self.shape.maps),
-                    },
-                    rendered: output.rendered,
-                    proxies,
-                    warnings: faults,
-                });
-            }
-            for failed in output.failed {
-                let before = services.len();
-                services.retain(|service| service.owner != failed.owner);
-                // One that fails in several texts is told of once.
-                if services.len() < before {
-                    faults.push(failed.warning());
-                }
+        let (layout, mut warnings) = marathon_lb::arrange(services, &self.shape, incumbents);
+        let proxies = Proxies {
+            layout,
+            ..Proxies::default()
+        };
+        let output = renderer
+            .render(&proxies)
+            .context("the templates cannot be rendered")?;
+        warnings.extend(output.warnings);
+        let mut failed: Vec<(Owner, Warning)> = Vec::new();
+        for fault in output.failed {
+            // One that fails in several texts is told of once.
+            if !failed.iter().any(|(owner, _)| *owner == fault.owner) {
+                failed.push((fault.owner.clone(), fault.warning()));
             }
         }
+        if failed.is_empty() && self.shape.settles_clashes {
+            let reserved = Reserved::of(output.rendered.chunks());
+            let services = proxies.layout.services.iter();
+            failed.extend(
+                services
+                    .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
+            );
+        }
+        Ok(Built {
+            failed,
+            files: FileSet {
+                cfg: output.rendered.text(),
+                maps: maps(&proxies, self.shape.maps),
+            },
+            rendered: output.rendered,
+            proxies,
+            warnings,
+        })
+    }
+}
+
+/// What becomes of a service port that is refused.
+pub(super) fn effect(service_port: u32, is_kept: bool) -> String {
+    if is_kept {
+        format!("service port {service_port} is served as it was before")
+    } else {
+        format!("service port {service_port} left out")
     }
 }
 

@@ -20,6 +20,9 @@ use crate::cluster::{AppId, Warning};
 /// Labels as they stand in Marathon, or variables in their place.
 pub type Settings = BTreeMap<Box<str>, Box<str>>;
 
+/// The groups of all service ports of an app, where they have none of their own.
+const GROUP: &str = "HAPROXY_GROUP";
+
 /// Who may use a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
@@ -97,6 +100,20 @@ impl ServiceOptions {
     }
 }
 
+/// Those of an app's settings that [`parse`] reads for the service port at position `index`.
+#[must_use]
+pub fn said_of(settings: &Settings, index: usize) -> Settings {
+    let prefix = format!("HAPROXY_{index}_");
+    let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+    let own = settings
+        .range::<str, _>(from)
+        .take_while(|(label, _)| label.starts_with(&prefix));
+    let of_app = settings.get_key_value(GROUP);
+    own.chain(of_app)
+        .map(|(label, text)| (label.clone(), text.clone()))
+        .collect()
+}
+
 /// Reads what is said of the service port at position `index` of `app`.
 ///
 /// Each warning stands for a label that could not be read; the rest is as it was said.
@@ -108,7 +125,7 @@ pub fn parse(settings: &Settings, app: &AppId, index: usize) -> (ServiceOptions,
         .range::<str, _>(from)
         .map_while(|(label, text)| Some((label.strip_prefix(&prefix)?, text)));
     let mut options = ServiceOptions::default();
-    if let Some(groups) = settings.get("HAPROXY_GROUP") {
+    if let Some(groups) = settings.get(GROUP) {
         options.groups = value::list(groups);
     }
     let mut warnings = Vec::new();

@@ -11,7 +11,7 @@ mod server_id;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cluster::{AppId, Host, Warning};
+use crate::cluster::{AppId, Host, ServicePort, Warning};
 
 /// Who answers for a section: faults in it lead back here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,14 @@ pub struct Owner {
     pub app: AppId,
     /// The service port of that app.
     pub service_port: u32,
+}
+
+impl Owner {
+    /// Whether `port` is the one.
+    #[must_use]
+    pub fn owns(&self, port: &ServicePort) -> bool {
+        self.app == port.app && self.service_port == port.service_port
+    }
 }
 
 /// Where a section accepts connections.

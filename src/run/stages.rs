@@ -1,5 +1,7 @@
 //! The stages of a turn, as the configuration wants them.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 
 use super::site::site;
@@ -104,5 +106,5 @@ fn groups(config: &Config) -> Vec<String> {
 /// The answer that HAProxy was last brought to as a whole.
 fn last_answer(config: &Config) -> LastAnswer {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
-    Box::new(move || Some(folder.load_snapshot(&OsDisk)?.bytes))
+    Rc::new(move || Some(folder.load_snapshot(&OsDisk)?.bytes))
 }

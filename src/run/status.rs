@@ -13,7 +13,9 @@ use crate::apply::{GoodSet, Installation, good_sets};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
 use crate::haproxy::{Proc, program};
-use crate::state::{Applied, Folder, LastTurn, Paused, Pending, State, Time, TurnOutcome};
+use crate::state::{
+    Applied, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
+};
 
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
@@ -41,6 +43,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         installed,
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
+        quarantined: &state.quarantined,
         good_sets: good.iter().map(GoodSet::proved_at).collect(),
     };
     let text = if config.json {
@@ -69,6 +72,8 @@ struct Status<'a> {
     installed: Installed,
     pending: Option<&'a Pending>,
     paused: Option<&'a Paused>,
+    /// Service ports that are out, or served as they were before.
+    quarantined: &'a [Quarantined],
     /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.
     good_sets: Vec<Time>,
 }
@@ -188,6 +193,9 @@ impl Status<'_> {
             let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();
             out.put("good files", &format!("of {}", times.join(", ")));
         }
+        for entry in self.quarantined {
+            out.put("quarantined", &quarantined(entry, now));
+        }
         for warning in self.last_turn.iter().flat_map(|last| &last.warnings) {
             out.put("warning", warning);
         }
@@ -221,6 +229,21 @@ impl Status<'_> {
         }
         text
     }
+}
+
+fn quarantined(entry: &Quarantined, now: Time) -> String {
+    let Quarantined {
+        app,
+        service_port,
+        since,
+        ..
+    } = entry;
+    let ago = ago(*since, now);
+    let fate = match entry.last_good {
+        Some(_) => "is served as it was before",
+        None => "is left out",
+    };
+    format!("service port {service_port} of app `{app}` {fate}, since {since} ({ago})")
 }
 
 fn in_words(pending: &Pending) -> String {

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::AppId;
+use crate::cluster::{AppId, Warning};
 use crate::disk::Digest;
 
 pub use folder::{Folder, SavedSnapshot, Writable, canonical};
@@ -49,6 +49,8 @@ pub struct State {
     pub seen: Option<Seen>,
     /// Set while an operator keeps the program from changing anything.
     pub paused: Option<Paused>,
+    /// Service ports whose owners say something that cannot be served, by app and position.
+    pub quarantined: Vec<Quarantined>,
 }
 
 /// A set of files that HAProxy was proved to run.
@@ -178,6 +180,64 @@ pub struct Seen {
     pub decisions: Digest,
     /// Of the `haproxy.cfg` that was made of it; a rollback leads to another one.
     pub cfg_hash: Digest,
+}
+
+/// A service port that is not served as its owner wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The app.
+    pub app: String,
+    /// The position among its service ports.
+    pub index: usize,
+    /// As it is now wanted.
+    pub service_port: u32,
+    /// Since when.
+    pub since: Time,
+    /// When this was last found to be refused.
+    pub asked_at: Time,
+    /// Of what is said of the service port now.
+    pub said: Digest,
+    /// As in [`Seen`].
+    pub decisions: Digest,
+    /// What is wrong with that.
+    pub why: Refusal,
+    /// What was said of it when it was last served, and still is; `None` where it is left out.
+    pub last_good: Option<BTreeMap<Box<str>, Box<str>>>,
+}
+
+/// What a warning says, but for whose it is and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// As in [`Warning`].
+    pub subject: String,
+    /// As in [`Warning`].
+    pub found: String,
+    /// As in [`Warning`].
+    pub expected: String,
+}
+
+impl Refusal {
+    /// Of a warning.
+    #[must_use]
+    pub fn of(warning: &Warning) -> Self {
+        Self {
+            subject: warning.subject.clone(),
+            found: warning.found.clone(),
+            expected: warning.expected.clone(),
+        }
+    }
+
+    /// As it was, with nothing done about it yet.
+    #[must_use]
+    pub fn warning(&self, app: &AppId) -> Warning {
+        Warning {
+            app: Some(app.clone()),
+            subject: self.subject.clone(),
+            found: self.found.clone(),
+            expected: self.expected.clone(),
+            effect: String::new(),
+        }
+    }
 }
 
 /// Who stopped the program from changing anything.

@@ -21,6 +21,7 @@ mod held_ports;
 mod host;
 mod operate;
 mod predecessors;
+mod quarantine;
 mod refresh;
 mod reload;
 mod removals;

@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    Applied, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Seen, Time, TurnOutcome,
+    Applied, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined, Refusal, Seen,
+    Time, TurnOutcome,
 };
 use super::*;
 use crate::cluster::AppId;
@@ -69,6 +70,21 @@ fn full() -> State {
             by: "root".to_owned(),
             reason: Some("a bad deployment".to_owned()),
         }),
+        quarantined: vec![Quarantined {
+            app: "/a".to_owned(),
+            index: 1,
+            service_port: 10_000,
+            since: time,
+            asked_at: time,
+            said: digest,
+            decisions: digest,
+            why: Refusal {
+                subject: "label `HAPROXY_1_PORT`".to_owned(),
+                found: "`80a`".to_owned(),
+                expected: "a port number".to_owned(),
+            },
+            last_good: Some(BTreeMap::from([("HAPROXY_1_PORT".into(), "80".into())])),
+        }],
     }
 }
 

@@ -1,0 +1,176 @@
+//! What takes the place of options that cannot be served: those with which the service port was
+//! last served, beside the tasks of today.
+//!
+//! They come from the answer that HAProxy was last brought to, and are remembered from then on for
+//! as long as their owner says something else that is refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cluster::{App, AppId, Warning, merge_deployments};
+use crate::disk::Digest;
+use crate::labels::{self, ServiceOptions, Settings};
+use crate::marathon;
+use crate::state::{Quarantined, Refusal, Time};
+
+/// What HAProxy refused may be right later, for a file that it names may come. So it is asked again
+/// after this time, although nobody said anything else.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(600);
+
+/// Reads the last good answer from where it is kept.
+pub type LastAnswer = Rc<dyn Fn() -> Option<Vec<u8>>>;
+
+/// An app, and the position among its service ports.
+type Place = (AppId, usize);
+
+/// Where options are found that were served, and what is refused now.
+#[derive(Default)]
+pub(super) struct Fallback {
+    last_answer: Option<LastAnswer>,
+    last_apps: Option<BTreeMap<AppId, Arc<App>>>,
+    remembered: BTreeMap<Place, Quarantined>,
+    /// What was decided beside the labels, and when this is.
+    turn: Option<(Digest, Time)>,
+    refused: BTreeMap<Place, Quarantined>,
+}
+
+impl fmt::Debug for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fallback")
+            .field("remembered", &self.remembered)
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one service port asks for now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) app: &'a AppId,
+    pub(super) index: usize,
+    pub(super) service_port: u32,
+    /// What is said of it, as `labels::said_of` gives it.
+    pub(super) said: &'a Settings,
+}
+
+impl Asking<'_> {
+    fn place(self) -> Place {
+        (self.app.clone(), self.index)
+    }
+}
+
+impl Fallback {
+    pub(super) fn new(
+        last_answer: Option<LastAnswer>,
+        quarantined: &[Quarantined],
+        decisions: Digest,
+        now: Time,
+    ) -> Self {
+        let remembered = quarantined.iter();
+        Self {
+            last_answer,
+            remembered: remembered
+                .map(|entry| ((AppId::new(&entry.app), entry.index), entry.clone()))
+                .collect(),
+            turn: Some((decisions, now)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether nobody is out or kept as before.
+    pub(super) fn is_empty(&self) -> bool {
+        self.refused.is_empty()
+    }
+
+    /// What was refused, for the next turn.
+    pub(super) fn quarantined(&self) -> Vec<Quarantined> {
+        self.refused.values().cloned().collect()
+    }
+
+    /// Why HAProxy is not asked about this: it refused the same not long ago.
+    pub(super) fn known(&self, app: &AppId, index: usize, settings: &Settings) -> Option<Warning> {
+        if self.remembered.is_empty() {
+            return None;
+        }
+        let entry = self.remembered.get(&(app.clone(), index))?;
+        let said = Digest::of_value(&labels::said_of(settings, index));
+        self.is_young(entry, said).then(|| entry.why.warning(app))
+    }
+
+    fn is_young(&self, entry: &Quarantined, said: Digest) -> bool {
+        self.turn.is_some_and(|(decisions, now)| {
+            let age = now.since(entry.asked_at);
+            let is_same = entry.said == said && entry.decisions == decisions;
+            is_same && now >= entry.asked_at && age < ASKED_AGAIN_AFTER
+        })
+    }
+
+    /// With what the service port was served before, if that is something else and can be read;
+    /// notes that what is said of it now is refused. `said_of` gives what an app says of it.
+    pub(super) fn instead_of(
+        &mut self,
+        asking: Asking<'_>,
+        why: &Warning,
+        said_of: &dyn Fn(&App) -> Settings,
+    ) -> Option<ServiceOptions> {
+        let place = asking.place();
+        let said = Digest::of_value(asking.said);
+        let before = self.remembered.get(&place).cloned();
+        let last_good = match &before {
+            Some(entry) => entry.last_good.clone(),
+            None => self.served_with(asking.app, said_of),
+        };
+        let last_good = last_good.filter(|last_good| last_good != asking.said);
+        let (decisions, now) = self.turn?;
+        let asked_at = match &before {
+            Some(entry) if self.is_young(entry, said) => entry.asked_at,
+            _ => now,
+        };
+        let options = last_good.as_ref().and_then(|settings| {
+            let (options, faults) = labels::parse(settings, asking.app, asking.index);
+            faults.is_empty().then_some(options)
+        });
+        let entry = Quarantined {
+            app: asking.app.as_str().to_owned(),
+            index: asking.index,
+            service_port: asking.service_port,
+            since: before.map_or(now, |entry| entry.since),
+            asked_at,
+            said,
+            decisions,
+            why: Refusal::of(why),
+            last_good: last_good.filter(|_| options.is_some()),
+        };
+        self.refused.insert(place, entry);
+        options
+    }
+
+    /// What was last good is refused as well.
+    pub(super) fn give_up(&mut self, app: &AppId, index: usize) {
+        if let Some(entry) = self.refused.get_mut(&(app.clone(), index)) {
+            entry.last_good = None;
+        }
+    }
+
+    fn served_with(&mut self, app: &AppId, said_of: &dyn Fn(&App) -> Settings) -> Option<Settings> {
+        Some(said_of(self.last_apps().get(app)?))
+    }
+
+    fn last_apps(&mut self) -> &BTreeMap<AppId, Arc<App>> {
+        let last_answer = self.last_answer.as_ref();
+        self.last_apps.get_or_insert_with(|| {
+            let apps = last_answer.and_then(|read| apps_of(&read()?));
+            let (apps, _) = merge_deployments(&apps.unwrap_or_default());
+            apps.into_iter().map(|app| (app.id.clone(), app)).collect()
+        })
+    }
+}
+
+/// The apps of an answer that was kept.
+pub(super) fn apps_of(answer: &[u8]) -> Option<Vec<Arc<App>>> {
+    let (apps, _) = marathon::apps(str::from_utf8(answer).ok()?).ok()?;
+    Some(apps.into_iter().map(Arc::new).collect())
+}
