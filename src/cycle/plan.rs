@@ -323,16 +323,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         culprits: Vec<(Owner, Warning)>,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        let Plan {
-            mut draft,
-            mut refused,
-            held,
-            from,
-            ..
-        } = plan;
-        self.fall_back(&mut draft, &mut refused, culprits);
-        let plan = self.draw(draft, installed, refused)?;
-        Ok(Plan { held, from, ..plan })
+        self.redraw(plan, installed, |stages, draft, refused| {
+            stages.fall_back(draft, refused, culprits);
+        })
     }
 
     /// The same without these service ports.
@@ -342,6 +335,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         culprits: Vec<(Owner, Warning)>,
         installed: Option<&str>,
     ) -> Result<Plan> {
+        self.redraw(plan, installed, |_, draft, refused| {
+            for (owner, warning) in culprits {
+                refused.push(owner);
+                draft.warnings.push(warning);
+            }
+        })
+    }
+
+    fn redraw(
+        &mut self,
+        plan: Plan,
+        installed: Option<&str>,
+        change: impl FnOnce(&Self, &mut Draft, &mut Vec<Owner>),
+    ) -> Result<Plan> {
         let Plan {
             mut draft,
             mut refused,
@@ -349,10 +356,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             from,
             ..
         } = plan;
-        for (owner, warning) in culprits {
-            refused.push(owner);
-            draft.warnings.push(warning);
-        }
+        change(self, &mut draft, &mut refused);
         let plan = self.draw(draft, installed, refused)?;
         Ok(Plan { held, from, ..plan })
     }
