@@ -148,7 +148,7 @@ impl<B: Balancer> Host<'_, B> {
         let Some(applied) = memory.applied.as_ref().filter(|_| memory.pending.is_none()) else {
             return Ok(false);
         };
-        if self.is_gone(memory) || self.came_up(memory).is_some() {
+        if self.is_gone(memory) || self.came_up(memory).is_some() || self.is_to_start(memory) {
             return Ok(false);
         }
         self.recover()?;
@@ -213,11 +213,12 @@ impl<B: Balancer> Host<'_, B> {
         if same && !finished && self.is_proved(wanted, memory) {
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
-            if !self.is_gone(memory) {
+            let is_gone = self.is_gone(memory);
+            if !is_gone && !self.is_to_start(memory) {
                 self.greet(memory, now);
                 return Ok(Outcome::Unchanged);
             }
-            if !self.balancer.starts(was_started_by_us(memory)) {
+            if is_gone && !self.balancer.starts(was_started_by_us(memory)) {
                 // Said once: from now on no process is expected.
                 wish.proved(memory, &Reloaded::NotRunning);
                 return Ok(Outcome::NotRunning { installed: false });
@@ -305,6 +306,15 @@ impl<B: Balancer> Host<'_, B> {
         awaits_start.then(|| self.balancer.running(self.at))?
     }
 
+    /// Whether HAProxy did not run, still does not, and is ours to start: the way to reload may be
+    /// another than it was.
+    fn is_to_start(&self, memory: &State) -> bool {
+        let applied = memory.applied.as_ref();
+        applied.is_some_and(|applied| applied.awaits_start)
+            && self.balancer.starts(was_started_by_us(memory))
+            && self.balancer.running(self.at).is_none()
+    }
+
     /// That HAProxy does not run was told once, and so is that it does.
     fn greet(&self, memory: &mut State, now: Time) {
         if let Some(pid) = self.came_up(memory)
@@ -315,6 +325,7 @@ impl<B: Balancer> Host<'_, B> {
             applied.how = format!("HAProxy was started by somebody else (pid {pid})");
             applied.unproved = false;
             applied.awaits_start = false;
+            applied.has_ended = false;
             applied.haproxy_pid = Some(pid);
         }
     }

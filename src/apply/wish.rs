@@ -78,6 +78,9 @@ impl<'a> Wish<'a> {
         let (how, pid) = described(reloaded);
         let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
         memory.pending = None;
+        let is_down = matches!(reloaded, Reloaded::NotRunning);
+        let before = memory.applied.as_ref();
+        let has_run = before.is_some_and(|a| a.has_ended || a.haproxy_pid.is_some());
         memory.applied = Some(Applied {
             cfg_hash: self.marks.cfg,
             map_hashes: self.marks.maps.clone(),
@@ -89,7 +92,8 @@ impl<'a> Wish<'a> {
                 reloaded,
                 Reloaded::Started { .. } | Reloaded::TookOver { .. }
             ),
-            awaits_start: matches!(reloaded, Reloaded::NotRunning),
+            awaits_start: is_down,
+            has_ended: is_down && has_run,
             haproxy_pid: pid,
         });
     }

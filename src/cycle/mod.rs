@@ -61,7 +61,8 @@ pub struct Report {
     /// Whether the answer asked for the same as the turn before, so that nothing was built: the
     /// plan is empty, and the warnings are those of the turn before.
     pub as_before: bool,
-    /// The answer, where HAProxy was brought to it: worth keeping for bad times.
+    /// The answer, where HAProxy was brought to it: worth keeping for bad times. It is for whoever
+    /// keeps it to say so in [`State::snapshot`], once it is.
     pub good_answer: Option<GoodAnswer>,
 }
 
@@ -137,13 +138,17 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let plan = self
             .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
+        // A kill must not leave files beside an answer that they were not made of.
+        let snapshot = memory.snapshot.take();
+        let applied = self
+            .apply(host, plan, installed.as_deref(), memory, now, remember)
+            .await;
+        memory.snapshot = snapshot;
         let Applied {
             plan,
             outcome,
             complaints,
-        } = self
-            .apply(host, plan, installed.as_deref(), memory, now, remember)
-            .await?;
+        } = applied?;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         if is_in_place {
             memory.incumbents = plan
@@ -169,8 +174,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 None => Digest::of(plan.files.cfg.as_bytes()),
             },
         });
-        let is_news = is_in_place && outcome != Outcome::Unchanged;
-        let keep = is_news && plan.held.is_none() && plan.draft.wanted.is_labelled();
+        let is_whole = plan.held.is_none() && plan.draft.wanted.is_labelled();
+        let is_news = outcome != Outcome::Unchanged || memory.snapshot.is_none();
+        let keep = is_in_place && is_whole && is_news;
+        if keep {
+            memory.snapshot = None;
+        }
         Ok(Report {
             plan,
             outcome,
@@ -240,6 +249,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         let open = applied != Some(seen.cfg_hash)
             || memory.paused.is_some()
+            || (memory.snapshot.is_none() && self.recipe.is_labelled())
             || memory.guard != GuardMemory::default();
         Ok((!open && host.is_settled(memory)?).then_some(seen))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Stages;
-use super::fallback::{Fallback, apps_of};
+use super::fallback::{Fallback, LastAnswer, apps_of};
 use super::recipe::{Built, Wanted, effect};
 use super::source::Source;
 use crate::apply::validate::Severity;
@@ -195,7 +195,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             // What labels ask for cannot be read from the installed file, only how much it serves.
             held = guard::hold(&served, wanted.dialled(), &mut memory.guard, now).1;
             if let Some(held) = &held {
-                match self.last_good_apps() {
+                match self.last_good_apps(memory) {
                     None => keeps_all = true,
                     Some(mut last) => {
                         last.retain(|app| !held.lets_go.contains(&app.id.safe_path()));
@@ -242,13 +242,17 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         wanted.drop_idle();
     }
 
-    fn last_good_apps(&self) -> Option<Vec<Arc<App>>> {
-        apps_of(&(self.last_answer.as_ref()?)()?)
+    fn last_good_apps(&self, memory: &State) -> Option<Vec<Arc<App>>> {
+        apps_of(&self.last_answer(memory)?()?)
+    }
+
+    /// What is kept is of use only where the installed files were made of it.
+    fn last_answer(&self, memory: &State) -> Option<LastAnswer> {
+        memory.snapshot.and(self.last_answer.clone())
     }
 
     fn fallback(&self, memory: &State, now: Time) -> Fallback {
-        let last_answer = self.last_answer.clone();
-        Fallback::new(last_answer, &memory.quarantined, self.decisions, now)
+        Fallback::new(self.last_answer(memory), &memory.quarantined, self.decisions, now)
     }
 
     /// The files of a draft, but for those who are `refused`. A service whose text cannot be written

@@ -130,6 +130,11 @@ pub(super) struct Built {
 }
 
 impl Recipe {
+    /// Whether labels count.
+    pub(super) fn is_labelled(&self) -> bool {
+        matches!(self, Self::Labelled(_))
+    }
+
     /// The service ports that are to be served.
     ///
     /// # Errors

@@ -63,6 +63,9 @@ pub(super) fn open(folder: Folder) -> Result<(Writable, State)> {
     if store.path().is_none() {
         bail!(warning.unwrap_or_else(|| "there is no folder for the state".to_owned()));
     }
+    if let Some(why) = store.unsaved() {
+        bail!("nothing can be remembered in `{}`: {why}; nothing was done", store.folder().path().display());
+    }
     if let Some(warning) = warning {
         warn!("{warning}");
     }
@@ -70,7 +73,7 @@ pub(super) fn open(folder: Folder) -> Result<(Writable, State)> {
 }
 
 /// A turn shrugs off a state that cannot be saved; an operator must be told that nothing happened.
-fn save(store: &mut Writable, memory: &State) -> Result<()> {
+pub(super) fn save(store: &mut Writable, memory: &State) -> Result<()> {
     let warning = store.save(&OsDisk, memory);
     let (saved, unread) = store.folder().load(&OsDisk);
     if saved.paused == memory.paused {

@@ -109,10 +109,14 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     memory.last_turn = Some(summary(&result, now, last.as_ref()));
     remember(&memory);
     let mut report = result?;
-    if let Some(answer) = report.good_answer.take()
-        && let Some(warning) = store.save_snapshot(&OsDisk, answer.text.as_bytes(), answer.essence)
-    {
-        warn!("{warning}");
+    if let Some(answer) = report.good_answer.take() {
+        match store.save_snapshot(&OsDisk, answer.text.as_bytes(), answer.essence) {
+            Some(warning) => warn!("{warning}"),
+            None => memory.snapshot = Some(answer.essence),
+        }
+        if let Some(warning) = store.save(&OsDisk, &memory) {
+            warn!("{warning}");
+        }
     }
     Ok(Some(Turn {
         report,

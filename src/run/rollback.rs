@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::access;
 use super::lock::lock_alone;
-use super::pause::{open, paused};
+use super::pause::{open, paused, save};
 use super::refresh::version;
 use crate::apply::{
     FileSet, GoodSet, Host, Installation, LocalHaproxy, Outcome, forget_good, good_sets, installed,
@@ -56,7 +56,11 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
     if !config.no_pause && memory.paused.is_none() {
         let reason = config.reason.clone().unwrap_or_else(|| REASON.to_owned());
         memory.paused = Some(paused(Some(reason)));
+        // Else the next turn would undo it.
+        save(&mut store, &memory)?;
     }
+    // The answer that is kept belongs to what is gone back from.
+    memory.snapshot = None;
     let mut remember = |memory: &State| {
         if let Some(warning) = store.save(&OsDisk, memory) {
             warn!("{warning}");
@@ -81,6 +85,7 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
         }
         None => {
             memory.paused = before.paused;
+            memory.snapshot = before.snapshot;
             if result.is_ok() {
                 // The files of before are installed, and nobody waits for those that were refused.
                 memory.pending = before.pending;

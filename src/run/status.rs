@@ -120,7 +120,8 @@ fn is_well(state: &State, alive: Option<bool>, installed: Installed) -> bool {
         Installed::AsApplied | Installed::Unknown => true,
         Installed::Missing | Installed::Changed => state.paused.is_some(),
     };
-    let is_gone = alive == Some(false);
+    let has_ended = state.applied.as_ref().is_some_and(|applied| applied.has_ended);
+    let is_gone = alive == Some(false) || has_ended;
     went_well && is_known && last.held.is_none() && state.pending.is_none() && !is_gone
 }
 

@@ -47,6 +47,9 @@ pub struct State {
     pub addresses: BTreeMap<Box<str>, IpAddr>,
     /// The answer that HAProxy was last brought to as a whole, so that it is recognised.
     pub seen: Option<Seen>,
+    /// The essence of the answer in `snapshot.json`, while that is the one which the installed files
+    /// were made of; what else lies there is of no use.
+    pub snapshot: Option<Digest>,
     /// Set while an operator keeps the program from changing anything.
     pub paused: Option<Paused>,
     /// Service ports whose owners say something that cannot be served, by app and position.
@@ -76,6 +79,9 @@ pub struct Applied {
     /// No process ran them yet: whoever starts HAProxy has it read them.
     #[serde(default)]
     pub awaits_start: bool,
+    /// A process ran our files before, and ended.
+    #[serde(default)]
+    pub has_ended: bool,
     /// Which process ran it.
     pub haproxy_pid: Option<u32>,
 }

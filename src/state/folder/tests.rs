@@ -25,6 +25,7 @@ fn full() -> State {
             unproved: false,
             started_by_us: true,
             awaits_start: true,
+            has_ended: true,
             haproxy_pid: Some(1),
         }),
         pending: Some(Pending {
@@ -70,6 +71,7 @@ fn full() -> State {
             by: "root".to_owned(),
             reason: Some("a bad deployment".to_owned()),
         }),
+        snapshot: Some(digest),
         quarantined: vec![Quarantined {
             app: "/a".to_owned(),
             index: 1,
