@@ -15,6 +15,7 @@ mod recover;
 pub mod reload;
 mod transaction;
 pub mod validate;
+mod way_back;
 mod wish;
 
 pub use balancer::{Balancer, LocalHaproxy};
@@ -26,6 +27,7 @@ pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
 pub use recover::{Recovered, Recovery, recover};
 pub use transaction::{Host, Outcome, installed, is_proved};
 pub use validate::CheckMessage;
+pub use way_back::WayBack;
 
 #[cfg(test)]
 mod tests;

@@ -301,16 +301,13 @@ impl<B: Balancer> Host<'_, B> {
 
     /// The process that read the installed files when somebody started it, where none ran before.
     fn came_up(&self, memory: &State) -> Option<u32> {
-        let applied = memory.applied.as_ref();
-        let awaits_start = applied.is_some_and(|applied| applied.awaits_start);
-        awaits_start.then(|| self.balancer.running(self.at))?
+        is_down(memory).then(|| self.balancer.running(self.at))?
     }
 
     /// Whether HAProxy did not run, still does not, and is ours to start: the way to reload may be
     /// another than it was.
     fn is_to_start(&self, memory: &State) -> bool {
-        let applied = memory.applied.as_ref();
-        applied.is_some_and(|applied| applied.awaits_start)
+        is_down(memory)
             && self.balancer.starts(was_started_by_us(memory))
             && self.balancer.running(self.at).is_none()
     }
@@ -324,8 +321,7 @@ impl<B: Balancer> Host<'_, B> {
             applied.at = now;
             applied.how = format!("HAProxy was started by somebody else (pid {pid})");
             applied.unproved = false;
-            applied.awaits_start = false;
-            applied.has_ended = false;
+            applied.down = None;
             applied.haproxy_pid = Some(pid);
         }
     }
@@ -375,6 +371,11 @@ impl<B: Balancer> Host<'_, B> {
         }
         Ok(failed)
     }
+}
+
+fn is_down(memory: &State) -> bool {
+    let applied = memory.applied.as_ref();
+    applied.is_some_and(|applied| applied.down.is_some())
 }
 
 fn was_started_by_us(memory: &State) -> bool {

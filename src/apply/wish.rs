@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::last_good::Marks;
 use super::reload::{Reloaded, Verified};
 use super::{FileSet, Outcome};
-use crate::state::{Applied, Pending, State, Time};
+use crate::state::{Applied, Down, Pending, State, Time};
 
 /// The first pause after a failed reload; it doubles with every further one. A cron job that runs
 /// every minute thus tries at once again.
@@ -80,7 +80,13 @@ impl<'a> Wish<'a> {
         memory.pending = None;
         let is_down = matches!(reloaded, Reloaded::NotRunning);
         let before = memory.applied.as_ref();
-        let has_run = before.is_some_and(|a| a.has_ended || a.haproxy_pid.is_some());
+        let has_run =
+            before.is_some_and(|before| before.has_ended() || before.haproxy_pid.is_some());
+        let down = if has_run {
+            Down::HasEnded
+        } else {
+            Down::NeverRan
+        };
         memory.applied = Some(Applied {
             cfg_hash: self.marks.cfg,
             map_hashes: self.marks.maps.clone(),
@@ -92,8 +98,7 @@ impl<'a> Wish<'a> {
                 reloaded,
                 Reloaded::Started { .. } | Reloaded::TookOver { .. }
             ),
-            awaits_start: is_down,
-            has_ended: is_down && has_run,
+            down: is_down.then_some(down),
             haproxy_pid: pid,
         });
     }

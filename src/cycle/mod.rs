@@ -61,8 +61,8 @@ pub struct Report {
     /// Whether the answer asked for the same as the turn before, so that nothing was built: the
     /// plan is empty, and the warnings are those of the turn before.
     pub as_before: bool,
-    /// The answer, where HAProxy was brought to it: worth keeping for bad times. It is for whoever
-    /// keeps it to say so in [`State::snapshot`], once it is.
+    /// The answer, where HAProxy was brought to it: worth keeping for bad times, by
+    /// [`Writable::keep_answer`](crate::state::Writable::keep_answer).
     pub good_answer: Option<GoodAnswer>,
 }
 
@@ -177,9 +177,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let is_whole = plan.held.is_none() && plan.draft.wanted.is_labelled();
         let is_news = outcome != Outcome::Unchanged || memory.snapshot.is_none();
         let keep = is_in_place && is_whole && is_news;
-        if keep {
-            memory.snapshot = None;
-        }
         Ok(Report {
             plan,
             outcome,

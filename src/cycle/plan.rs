@@ -195,7 +195,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             // What labels ask for cannot be read from the installed file, only how much it serves.
             held = guard::hold(&served, wanted.dialled(), &mut memory.guard, now).1;
             if let Some(held) = &held {
-                match self.last_good_apps(memory) {
+                match self.last_good_apps(memory, behind.or(installed)) {
                     None => keeps_all = true,
                     Some(mut last) => {
                         last.retain(|app| !held.lets_go.contains(&app.id.safe_path()));
@@ -242,7 +242,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         wanted.drop_idle();
     }
 
-    fn last_good_apps(&self, memory: &State) -> Option<Vec<Arc<App>>> {
+    /// The apps of which `cfg` was made, the file that HAProxy runs. Where the state could not be
+    /// saved, what is remembered belongs to an older one.
+    fn last_good_apps(&self, memory: &State, cfg: Option<&str>) -> Option<Vec<Arc<App>>> {
+        let applied = memory.applied.as_ref()?.cfg_hash;
+        if applied != Digest::of(cfg?.as_bytes()) {
+            return None;
+        }
         apps_of(&self.last_answer(memory)?()?)
     }
 
@@ -252,7 +258,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 
     fn fallback(&self, memory: &State, now: Time) -> Fallback {
-        Fallback::new(self.last_answer(memory), &memory.quarantined, self.decisions, now)
+        Fallback::new(
+            self.last_answer(memory),
+            &memory.quarantined,
+            self.decisions,
+            now,
+        )
     }
 
     /// The files of a draft, but for those who are `refused`. A service whose text cannot be written

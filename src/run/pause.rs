@@ -18,14 +18,13 @@ pub(super) async fn pause(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_write(&folder)?;
     let _lock = lock_alone(config, &folder).await?;
-    let (mut store, mut memory) = open(folder)?;
+    let (mut store, memory) = open(folder)?;
     if let Some(paused) = &memory.paused {
         info!("`{file}` is {paused} already");
         return Ok(ExitCode::SUCCESS);
     }
     let paused = paused(config.reason.clone());
-    memory.paused = Some(paused.clone());
-    save(&mut store, &memory)?;
+    store.pause(&OsDisk, &paused).context("nothing is paused")?;
     info!(
         "`{file}` is {paused}: refresh tells what it would do and applies nothing, tasks that move \
          included, until `resume`"
@@ -38,12 +37,14 @@ pub(super) async fn resume(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_write(&folder)?;
     let _lock = lock_alone(config, &folder).await?;
-    let (mut store, mut memory) = open(folder)?;
-    let Some(paused) = memory.paused.take() else {
+    let (mut store, memory) = open(folder)?;
+    let Some(paused) = memory.paused else {
         info!("`{file}` is not paused");
         return Ok(ExitCode::SUCCESS);
     };
-    save(&mut store, &memory)?;
+    store
+        .resume(&OsDisk)
+        .with_context(|| format!("`{file}` stays {paused}"))?;
     info!("`{file}` was {paused}; the next refresh applies what it finds");
     Ok(ExitCode::SUCCESS)
 }
@@ -63,24 +64,10 @@ pub(super) fn open(folder: Folder) -> Result<(Writable, State)> {
     if store.path().is_none() {
         bail!(warning.unwrap_or_else(|| "there is no folder for the state".to_owned()));
     }
-    if let Some(why) = store.unsaved() {
-        bail!("nothing can be remembered in `{}`: {why}; nothing was done", store.folder().path().display());
-    }
     if let Some(warning) = warning {
         warn!("{warning}");
     }
     Ok((store, memory))
-}
-
-/// A turn shrugs off a state that cannot be saved; an operator must be told that nothing happened.
-pub(super) fn save(store: &mut Writable, memory: &State) -> Result<()> {
-    let warning = store.save(&OsDisk, memory);
-    let (saved, unread) = store.folder().load(&OsDisk);
-    if saved.paused == memory.paused {
-        return Ok(());
-    }
-    let cause = warning.or(unread);
-    Err(anyhow::Error::msg(cause.unwrap_or_default())).context("nothing was changed")
 }
 
 /// Who is at the keyboard, as far as it is known; sudo hides him behind root otherwise.

@@ -16,7 +16,7 @@ use crate::apply::validate::{Severity, remove_leftovers};
 use crate::apply::{Host, Installation, LocalHaproxy, Outcome};
 use crate::cluster::Warning;
 use crate::config::Config;
-use crate::cycle::Report;
+use crate::cycle::{GoodAnswer, Report};
 use crate::diff::Change;
 use crate::disk::OsDisk;
 use crate::haproxy::{Version, program};
@@ -109,14 +109,10 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     memory.last_turn = Some(summary(&result, now, last.as_ref()));
     remember(&memory);
     let mut report = result?;
-    if let Some(answer) = report.good_answer.take() {
-        match store.save_snapshot(&OsDisk, answer.text.as_bytes(), answer.essence) {
-            Some(warning) => warn!("{warning}"),
-            None => memory.snapshot = Some(answer.essence),
-        }
-        if let Some(warning) = store.save(&OsDisk, &memory) {
-            warn!("{warning}");
-        }
+    if let Some(GoodAnswer { text, essence }) = report.good_answer.take()
+        && let Some(warning) = store.keep_answer(&OsDisk, &mut memory, text.as_bytes(), essence)
+    {
+        warn!("{warning}");
     }
     Ok(Some(Turn {
         report,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::{access, print};
@@ -22,9 +22,6 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
     let (state, unread) = folder.load(&OsDisk);
-    if let Some(unread) = unread {
-        bail!(unread);
-    }
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = good_sets(&OsDisk, &at)?;
     let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
@@ -33,7 +30,8 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         .as_ref()
         .and_then(|applied| is_alive(applied, config));
     let status = Status {
-        ok: is_well(&state, alive, installed),
+        ok: unread.is_none() && is_well(&state, alive, installed),
+        unread: unread.as_deref(),
         config: &at.cfg,
         state_folder: folder.path(),
         last_turn: state.last_turn.as_ref(),
@@ -61,6 +59,8 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
 #[derive(Debug, Serialize)]
 struct Status<'a> {
     ok: bool,
+    /// Why nothing is known, where there should be something.
+    unread: Option<&'a str>,
     config: &'a Path,
     state_folder: &'a Path,
     last_turn: Option<&'a LastTurn>,
@@ -120,8 +120,8 @@ fn is_well(state: &State, alive: Option<bool>, installed: Installed) -> bool {
         Installed::AsApplied | Installed::Unknown => true,
         Installed::Missing | Installed::Changed => state.paused.is_some(),
     };
-    let has_ended = state.applied.as_ref().is_some_and(|applied| applied.has_ended);
-    let is_gone = alive == Some(false) || has_ended;
+    let applied = state.applied.as_ref();
+    let is_gone = alive == Some(false) || applied.is_some_and(Applied::has_ended);
     went_well && is_known && last.held.is_none() && state.pending.is_none() && !is_gone
 }
 
@@ -150,6 +150,7 @@ impl Status<'_> {
     fn for_people(&self, now: Time) -> String {
         let mut out = Lines::default();
         let verdict = match (self.ok, self.paused, self.last_turn) {
+            _ if self.unread.is_some() => "nothing is known: the state cannot be read",
             (_, _, None) => "nothing is known: no turn was ever taken",
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
@@ -161,6 +162,8 @@ impl Status<'_> {
         }
         if let Some(last) = self.last_turn {
             out.last_turn(last, now);
+        } else if let Some(unread) = self.unread {
+            out.put("state", unread);
         } else {
             let place = self.state_folder.display();
             out.put("state", &format!("`{place}` holds none"));
@@ -175,9 +178,14 @@ impl Status<'_> {
             if applied.unproved {
                 let (at, ago) = (applied.at, ago(applied.at, now));
                 let how = &applied.how;
+                let ended = if applied.has_ended() {
+                    "; the one that ran before has ended"
+                } else {
+                    ""
+                };
                 out.put(
                     "installed",
-                    &format!("these files since {at} ({ago}); {how}"),
+                    &format!("these files since {at} ({ago}); {how}{ended}"),
                 );
             } else {
                 out.put("haproxy runs", &self.running(applied, now));

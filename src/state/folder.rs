@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{Paused, State, Time};
 use crate::disk::{self, Digest, Disk, DiskError, folder_of};
 
 /// The format that is written; older ones are read.
@@ -77,42 +77,64 @@ impl Folder {
         self.path.join("snapshot.json")
     }
 
+    /// Lies beside the state, so that a state which is lost or cannot be read takes no pause with it.
+    fn pause_path(&self) -> PathBuf {
+        self.path.join("paused.json")
+    }
+
     fn read(&self, disk: &dyn Disk) -> (State, Option<String>, OnDisk) {
+        let (mut state, warning, on_disk) = self.read_state(disk);
+        state.paused = self.read_pause(disk);
+        (state, warning, on_disk)
+    }
+
+    fn read_state(&self, disk: &dyn Disk) -> (State, Option<String>, OnDisk) {
         let path = self.state_path();
         let shown = path.display();
+        let unread = |warning: String, on_disk| (State::default(), Some(warning), on_disk);
         let content = match disk.read(&path) {
             Ok(Some(content)) => content,
             Ok(None) => return (State::default(), None, OnDisk::Ours(None)),
             Err(error) => {
                 let warning = format!("{error}; the run goes on without memory");
-                return (State::default(), Some(warning), OnDisk::Ours(None));
+                return unread(warning, OnDisk::Ours(None));
             }
         };
         let format = match serde_json::from_slice::<Format>(&content) {
             Ok(Format { format }) => format,
-            Err(error) => {
-                return (
-                    State::default(),
-                    Some(corrupt(&path, &error)),
-                    OnDisk::Ours(None),
-                );
-            }
+            Err(error) => return unread(corrupt(&path, &error), OnDisk::Corrupt),
         };
         if format > FORMAT {
             let warning = format!(
                 "state `{shown}` has format {format}, expected at most {FORMAT}: a newer version \
                  wrote it; it is left alone and the run goes on without memory"
             );
-            return (State::default(), Some(warning), OnDisk::OfANewerProgram);
+            return unread(warning, OnDisk::OfANewerProgram);
         }
         match serde_json::from_slice(&content) {
             Ok(state) => (state, None, OnDisk::Ours(Some(Digest::of(&content)))),
-            Err(error) => (
-                State::default(),
-                Some(corrupt(&path, &error)),
-                OnDisk::Ours(None),
-            ),
+            Err(error) => unread(corrupt(&path, &error), OnDisk::Corrupt),
         }
+    }
+
+    /// Whatever lies there, somebody wanted that nothing be changed.
+    fn read_pause(&self, disk: &dyn Disk) -> Option<Paused> {
+        let path = self.pause_path();
+        let since = disk.look(&path).ok()??.modified;
+        let unclear = |reason: String| Paused {
+            since: Time::at(since),
+            by: "somebody".to_owned(),
+            reason: Some(reason),
+        };
+        Some(match disk.read(&path) {
+            Ok(content) => {
+                serde_json::from_slice(&content.unwrap_or_default()).unwrap_or_else(|error| {
+                    let shown = path.display();
+                    unclear(format!("`{shown}` is not what was written: {error}"))
+                })
+            }
+            Err(error) => unclear(error.to_string()),
+        })
     }
 }
 
@@ -133,7 +155,16 @@ pub fn canonical(file: &Path) -> PathBuf {
 
 fn corrupt(path: &Path, error: &serde_json::Error) -> String {
     let shown = path.display();
-    format!("state `{shown}` is not what was written: {error}; the run goes on without memory")
+    format!(
+        "state `{shown}` is not what was written: {error}; the run goes on without memory, and the \
+         next state that is saved leaves a copy of it in `{}`",
+        aside(path).display()
+    )
+}
+
+/// Where a file that nobody understands is put out of the way.
+fn aside(path: &Path) -> PathBuf {
+    disk::beside(path, |name| format!("{name}.corrupt"))
 }
 
 #[derive(Deserialize)]
@@ -153,6 +184,8 @@ struct Versioned<'a> {
 enum OnDisk {
     /// Nothing, or a file that we may replace; its digest where it is known to be whole.
     Ours(Option<Digest>),
+    /// A file that cannot be read, of which a copy stays.
+    Corrupt,
     OfANewerProgram,
 }
 
@@ -162,7 +195,6 @@ pub struct Writable {
     folder: Folder,
     exists: bool,
     state: OnDisk,
-    snapshot: Option<Digest>,
     /// Whether the last save failed and that was said.
     complained: bool,
     /// Why the state of this run is not saved.
@@ -184,10 +216,9 @@ impl Writable {
             exists: made.is_ok(),
             folder,
             state: on_disk,
-            snapshot: None,
             complained: made.is_err(),
             unsaved: match on_disk {
-                OnDisk::Ours(_) => made.as_ref().err().map(ToString::to_string),
+                OnDisk::Ours(_) | OnDisk::Corrupt => made.as_ref().err().map(ToString::to_string),
                 OnDisk::OfANewerProgram => Some("a newer version wrote what is there".to_owned()),
             },
         };
@@ -228,8 +259,15 @@ impl Writable {
     /// Saves the state if it differs from what is saved. Returns a warning when that fails for the
     /// first time in a row: the next run remembers what was saved last.
     pub fn save(&mut self, disk: &dyn Disk, state: &State) -> Option<String> {
-        let OnDisk::Ours(saved) = self.state else {
-            return None;
+        let saved = match self.state {
+            OnDisk::OfANewerProgram => return None,
+            OnDisk::Ours(saved) => saved,
+            OnDisk::Corrupt => {
+                // The copy is for people; without it the program does as well.
+                let path = self.folder.state_path();
+                let _ = disk.rename(&path, &aside(&path));
+                None
+            }
         };
         let content = text_of(state);
         let digest = Digest::of(&content);
@@ -245,24 +283,49 @@ impl Writable {
         self.complain(replaced)
     }
 
-    /// Saves Marathon's answer if it differs from the one that this run saved before. Returns a
-    /// warning as [`Writable::save`] does.
-    ///
-    /// Answers with one `essence` need not both be saved.
-    pub fn save_snapshot(
+    /// Replaces the answer that is kept by the one which the installed files were made of, and says
+    /// so in the state. Whatever ends this half-way, the state on the disk never counts on an
+    /// answer that it was not saved for. Returns a warning as [`Writable::save`] does.
+    pub fn keep_answer(
         &mut self,
         disk: &dyn Disk,
-        bytes: &[u8],
+        state: &mut State,
+        text: &[u8],
         essence: Digest,
     ) -> Option<String> {
-        if self.snapshot == Some(essence) {
-            return None;
+        state.snapshot = None;
+        let warning = self.save(disk, state);
+        if self.unsaved.is_some() {
+            return warning;
         }
         let replaced = self
             .make(disk)
-            .and_then(|()| disk::replace(disk, &self.folder.snapshot_path(), bytes, FILE_MODE));
-        self.snapshot = replaced.is_ok().then_some(essence);
-        self.complain(replaced)
+            .and_then(|()| disk::replace(disk, &self.folder.snapshot_path(), text, FILE_MODE));
+        if replaced.is_err() {
+            return self.complain(replaced);
+        }
+        state.snapshot = Some(essence);
+        self.save(disk, state)
+    }
+
+    /// Has turns apply nothing until [`Writable::resume`]. That is kept whatever becomes of the
+    /// state.
+    ///
+    /// # Errors
+    /// When it cannot be written: nothing is paused then.
+    pub fn pause(&mut self, disk: &dyn Disk, paused: &Paused) -> Result<(), DiskError> {
+        let content = lines_of(paused);
+        self.make(disk)?;
+        disk::replace(disk, &self.folder.pause_path(), &content, FILE_MODE)
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// When it cannot be removed: it lasts then.
+    pub fn resume(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        disk.remove(&self.folder.pause_path())?;
+        disk.sync_folder(self.folder.path())
     }
 
     fn complain(&mut self, replaced: Result<(), DiskError>) -> Option<String> {
@@ -274,12 +337,15 @@ impl Writable {
 }
 
 fn text_of(state: &State) -> Vec<u8> {
-    let versioned = Versioned {
+    lines_of(&Versioned {
         format: FORMAT,
         state,
-    };
+    })
+}
+
+fn lines_of(value: &impl Serialize) -> Vec<u8> {
     let mut content =
-        serde_json::to_vec_pretty(&versioned).expect("maps with keys that are text or numbers");
+        serde_json::to_vec_pretty(value).expect("maps with keys that are text or numbers");
     content.push(b'\n');
     content
 }

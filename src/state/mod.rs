@@ -50,7 +50,9 @@ pub struct State {
     /// The essence of the answer in `snapshot.json`, while that is the one which the installed files
     /// were made of; what else lies there is of no use.
     pub snapshot: Option<Digest>,
-    /// Set while an operator keeps the program from changing anything.
+    /// Set while an operator keeps the program from changing anything. It has a file of its own, see
+    /// [`Writable::pause`].
+    #[serde(skip)]
     pub paused: Option<Paused>,
     /// Service ports whose owners say something that cannot be served, by app and position.
     pub quarantined: Vec<Quarantined>,
@@ -76,14 +78,29 @@ pub struct Applied {
     /// We started that process ourselves, and no service manager looks after it.
     #[serde(default)]
     pub started_by_us: bool,
-    /// No process ran them yet: whoever starts HAProxy has it read them.
+    /// Why no process runs them; whoever starts HAProxy has it read them.
     #[serde(default)]
-    pub awaits_start: bool,
-    /// A process ran our files before, and ended.
-    #[serde(default)]
-    pub has_ended: bool,
+    pub down: Option<Down>,
     /// Which process ran it.
     pub haproxy_pid: Option<u32>,
+}
+
+impl Applied {
+    /// Whether a HAProxy ran files of ours, and none does now, as far as was noticed.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.down == Some(Down::HasEnded)
+    }
+}
+
+/// Why no HAProxy runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Down {
+    /// None was ever seen.
+    NeverRan,
+    /// One ran files of ours, and ended.
+    HasEnded,
 }
 
 /// Files that are installed and that HAProxy could not be brought to run.

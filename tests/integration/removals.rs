@@ -1,6 +1,7 @@
 //! Removals that are held back where labels made the file, from which they cannot be read back.
 
 use std::fs;
+use std::path::PathBuf;
 
 use haproxy_marathon_bridge::state::Folder;
 use serde_json::{Value, json};
@@ -119,10 +120,76 @@ fn a_task_whose_place_is_taken_does_not_come_back() {
     assert!(section("a5_10005").contains(" 10.0.0.6:31001 "));
 }
 
+fn state_folder(test: &Test) -> PathBuf {
+    let cfg = test.path().join("haproxy.cfg");
+    Folder::of(&test.path().join("state"), &cfg)
+        .path()
+        .to_owned()
+}
+
+/// What is served would be dropped in favour of what was served long ago.
+#[test]
+fn an_answer_that_the_installed_files_were_not_made_of_is_never_put_back() {
+    let test = host();
+    turn(&test, &apps(0..3));
+    let in_the_way = state_folder(&test).join(".snapshot.json.new");
+    fs::create_dir(&in_the_way).unwrap();
+    turn(&test, &apps(0..9)).says(&[".snapshot.json.new"]);
+    let all = "h0 h1 h2 h3 h4 h5 h6 h7 h8";
+    assert_eq!(served(&test), all);
+    turn(&test, &apps([0])).says(&["the answer lacks 8 of 9 service ports"]);
+    assert_eq!(served(&test), all);
+
+    // The next answer that is whole is kept, although it changes nothing.
+    fs::remove_dir(in_the_way).unwrap();
+    turn(&test, &apps(0..9));
+    turn(&test, &apps([0, 20])).says(&["the answer lacks 8 of 9 service ports"]);
+    assert_eq!(served(&test), all.replacen("h2 ", "h2 h20 ", 1));
+}
+
+/// The same where not even that could be remembered.
+#[test]
+fn nor_where_the_state_is_that_of_an_older_file() {
+    let test = host();
+    turn(&test, &apps(0..3));
+    fs::create_dir(state_folder(&test).join(".state.json.new")).unwrap();
+    turn(&test, &apps(0..9)).says(&[".state.json.new"]);
+    turn(&test, &apps([0])).says(&["the answer lacks 8 of 9 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h6 h7 h8");
+}
+
+#[test]
+fn nor_after_a_rollback() {
+    let test = Test::new();
+    let by = |words: &[&str]| {
+        let mut command = test.command();
+        command
+            .env("HMB_TEMPLATE_SET", "marathon-lb")
+            .env("HMB_MARATHON", "file:apps.json")
+            .env("HMB_HAPROXY_CONFIG", "haproxy.cfg")
+            .env("HMB_RELOAD_COMMAND", "true")
+            .args(words);
+        Done::of(command)
+    };
+    let come = |apps: &str| fs::write(test.path().join("apps.json"), apps).unwrap();
+    come(&apps(0..8));
+    by(&["refresh"]).expect(0);
+    come(&apps([0]));
+    by(&["refresh", "--allow-removal"]).expect(0);
+    assert_eq!(served(&test), "h0");
+    by(&["rollback"]).expect(0);
+    let all = "h0 h1 h2 h3 h4 h5 h6 h7";
+    assert_eq!(served(&test), all);
+    by(&["resume"]).expect(0);
+    by(&["refresh"])
+        .expect(1)
+        .says(&["the answer lacks 7 of 8"]);
+    assert_eq!(served(&test), all);
+}
+
 /// Ten seconds pass that nobody has to wait for.
 fn time_passes(test: &Test) {
-    let folder = Folder::of(&test.path().join("state"), &test.path().join("haproxy.cfg"));
-    let file = folder.path().join("state.json");
+    let file = state_folder(test).join("state.json");
     let mut state: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     for fetch in state["guard"]["fetches"].as_array_mut().unwrap() {
         fetch["at"] = json!("2001-01-01T00:00:00Z");

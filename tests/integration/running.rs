@@ -64,6 +64,27 @@ fn that_haproxy_does_not_run_is_told_once_where_the_method_starts_none_and_when_
     done.says(&["HAProxy does not run any more"]);
 }
 
+/// Whoever changes to `sf` wants to see it run.
+#[test]
+fn a_way_to_reload_that_starts_haproxy_starts_one_that_was_found_not_to_run() {
+    let web = Web::start();
+    let host = Host::new();
+    let done = host.refresh(&web.url(), &["--reload", "auto"]).expect(0);
+    done.says(&["does not run and was not started"]);
+    let done = host.refresh(&web.url(), &["--reload", "sf"]).expect(0);
+    done.says(&["HAProxy was started"]);
+    web.connect();
+
+    host.kill();
+    let done = host.refresh(&web.url(), &["--reload", "master"]).expect(0);
+    done.says(&["HAProxy does not run any more"]);
+    let done = host.refresh(&web.url(), &["--reload", "sf"]).expect(0);
+    done.says(&["HAProxy was started"]);
+    web.connect();
+    let done = host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
+    assert_eq!(done.stderr, "");
+}
+
 /// Ends every process of a program with another name.
 struct Renamed<'h>(&'h Host, Proc);
 

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    Applied, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined, Refusal, Seen,
-    Time, TurnOutcome,
+    Applied, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined, Refusal,
+    Seen, Time, TurnOutcome,
 };
 use super::*;
 use crate::cluster::AppId;
-use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk};
+use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk, PowerCut};
 
 fn folder() -> Folder {
     Folder::of(Path::new("/var/lib/hmb"), Path::new("/nowhere/haproxy.cfg"))
@@ -24,8 +24,7 @@ fn full() -> State {
             how: "sf".to_owned(),
             unproved: false,
             started_by_us: true,
-            awaits_start: true,
-            has_ended: true,
+            down: Some(Down::HasEnded),
             haproxy_pid: Some(1),
         }),
         pending: Some(Pending {
@@ -90,6 +89,14 @@ fn full() -> State {
     }
 }
 
+/// As it is saved in `state.json`.
+fn unpaused() -> State {
+    State {
+        paused: None,
+        ..full()
+    }
+}
+
 /// A disk on which `state.json` holds this text.
 fn disk_with(text: &str) -> MemoryDisk {
     let disk = MemoryDisk::new();
@@ -102,12 +109,16 @@ fn what_was_saved_is_loaded_by_the_next_run() {
     let disk = MemoryDisk::new();
     let (mut writable, state, warning) = Writable::open(&disk, folder());
     assert_eq!((state, warning), (State::default(), None));
-    assert_eq!(writable.save(&disk, &full()), None);
+    let mut state = full();
+    writable
+        .pause(&disk, state.paused.as_ref().unwrap())
+        .unwrap();
+    let essence = state.snapshot.unwrap();
     assert_eq!(
-        writable.save_snapshot(&disk, b"apps", Digest::of(b"apps")),
+        writable.keep_answer(&disk, &mut state, b"apps", essence),
         None
     );
-
+    assert_eq!(state, full());
     assert_eq!(folder().load(&disk), (full(), None));
     let snapshot = folder().load_snapshot(&disk).unwrap();
     assert_eq!(snapshot.bytes, b"apps");
@@ -136,10 +147,8 @@ fn an_unchanged_state_is_not_written_again_not_even_by_the_next_run() {
     let disk = FaultyDisk::new(MemoryDisk::new(), Fault::None);
     let (mut writable, _, _) = Writable::open(&disk, folder());
     writable.save(&disk, &full());
-    writable.save_snapshot(&disk, b"apps", Digest::of(b"apps"));
     let steps = disk.steps();
     writable.save(&disk, &full());
-    writable.save_snapshot(&disk, b"apps", Digest::of(b"apps"));
     assert_eq!(disk.steps(), steps);
 
     let before = disk.inner().look(&folder().state_path()).unwrap();
@@ -192,9 +201,99 @@ fn a_corrupt_file_costs_one_warning_and_is_replaced() {
         assert_eq!(state, State::default());
         let warning = warning.unwrap();
         assert!(warning.contains("is not what was written"), "{warning}");
-        assert_eq!(writable.save(&disk, &full()), None);
-        assert_eq!(folder().load(&disk), (full(), None));
+        assert_eq!(writable.save(&disk, &unpaused()), None);
+        assert_eq!(folder().load(&disk), (unpaused(), None));
+        let copy = folder().path().join("state.json.corrupt");
+        assert_eq!(disk.text(&copy).unwrap(), text);
+        assert!(warning.contains(copy.to_str().unwrap()), "{warning}");
     }
+}
+
+/// Else a bad night begins with turns that an operator had stopped.
+#[test]
+fn a_pause_outlives_a_state_that_is_lost_corrupt_or_of_a_newer_program() {
+    for text in [None, Some("{"), Some(r#"{"format": 2}"#)] {
+        let disk = text.map_or_else(MemoryDisk::new, disk_with);
+        let (mut writable, _, _) = Writable::open(&disk, folder());
+        let paused = full().paused.unwrap();
+        writable.pause(&disk, &paused).unwrap();
+        writable.save(&disk, &State::default());
+        let (mut writable, state, _) = Writable::open(&disk, folder());
+        assert_eq!(state.paused, Some(paused));
+        writable.resume(&disk).unwrap();
+        writable.resume(&disk).unwrap();
+        assert_eq!(folder().load(&disk).0.paused, None);
+    }
+}
+
+#[test]
+fn a_pause_that_cannot_be_read_is_one() {
+    let disk = MemoryDisk::new();
+    disk.put(&folder().pause_path(), b"at night");
+    let paused = folder().load(&disk).0.paused.unwrap().to_string();
+    assert!(paused.contains("by somebody (`"), "{paused}");
+    assert!(
+        paused.contains("paused.json` is not what was written"),
+        "{paused}"
+    );
+}
+
+#[test]
+fn a_pause_that_cannot_be_written_is_none() {
+    let disk = MemoryDisk::new();
+    let (mut writable, _, _) = Writable::open(&disk, folder());
+    let full_disk = FaultyDisk::new(&disk, Fault::From(1, nix::errno::Errno::ENOSPC));
+    let error = writable
+        .pause(&full_disk, &full().paused.unwrap())
+        .unwrap_err();
+    assert!(error.to_string().contains(".paused.json.new"), "{error}");
+    assert_eq!(folder().load(&disk).0.paused, None);
+}
+
+/// A state that counts on an answer which the installed files were not made of would put back what
+/// is long gone, and drop what is served.
+#[test]
+fn whatever_ends_it_half_way_the_state_counts_on_the_answer_beside_it_or_on_none() {
+    use nix::errno::Errno;
+    let [old, new] = ["the old answer", "the new answer"];
+    let essence = |text: &str| Digest::of(text.as_bytes());
+    let mut counted = [0; 3];
+    let cuts = [None, Some(PowerCut::LosesNames), Some(PowerCut::KeepsNames)];
+    let faults = [
+        |step| Fault::KilledAfter(step - 1),
+        |step| Fault::Once(step, Errno::ENOSPC),
+        |step| Fault::From(step, Errno::EIO),
+    ];
+    for (cut, fault) in cuts.iter().flat_map(|cut| faults.map(|fault| (cut, fault))) {
+        for step in 1.. {
+            let disk = MemoryDisk::new();
+            let (mut writable, mut state, _) = Writable::open(&disk, folder());
+            writable.keep_answer(&disk, &mut state, old.as_bytes(), essence(old));
+            state.last_good_marathon = Some("another".to_owned());
+            let breaking = FaultyDisk::new(&disk, fault(step));
+            writable.keep_answer(&breaking, &mut state, new.as_bytes(), essence(new));
+            let steps = breaking.steps();
+            if let Some(cut) = cut {
+                disk.power_cut(*cut);
+            }
+
+            let (state, warning) = folder().load(&disk);
+            assert_eq!(warning, None);
+            let lies = folder().load_snapshot(&disk).unwrap().bytes;
+            if let Some(counts_on) = state.snapshot {
+                assert_eq!(counts_on, Digest::of(&lies), "{:?} {cut:?}", fault(step));
+            }
+            counted[match state.snapshot {
+                None => 0,
+                Some(digest) if digest == essence(old) => 1,
+                Some(_) => 2,
+            }] += 1;
+            if steps < step {
+                break;
+            }
+        }
+    }
+    assert!(counted.iter().all(|count| *count > 0), "{counted:?}");
 }
 
 #[test]
@@ -207,12 +306,14 @@ fn a_folder_that_cannot_be_made_costs_one_warning() {
     assert!(warning.unwrap().contains(&*dir.path().to_string_lossy()));
     assert_eq!(writable.path(), None);
     assert!(writable.unsaved().is_some());
-    assert_eq!(writable.save(&OsDisk, &full()), None);
-    assert!(writable.unsaved().unwrap().contains("a file stands where"));
+    let mut state = full();
+    let essence = state.snapshot.unwrap();
     assert_eq!(
-        writable.save_snapshot(&OsDisk, b"apps", Digest::of(b"apps")),
+        writable.keep_answer(&OsDisk, &mut state, b"apps", essence),
         None
     );
+    assert!(writable.unsaved().unwrap().contains("a file stands where"));
+    assert_eq!(state.snapshot, None);
 }
 
 #[test]
@@ -226,7 +327,7 @@ fn a_full_disk_costs_one_warning_until_it_ends() {
     assert!(writable.unsaved().unwrap().contains(".state.json.new"));
     assert_eq!(writable.save(&disk, &full()), None);
     assert_eq!(writable.unsaved(), None);
-    assert_eq!(folder().load(&disk).0, full());
+    assert_eq!(folder().load(&disk).0, unpaused());
     assert!(writable.save(&full_disk, &State::default()).is_some());
 }
 

@@ -169,6 +169,57 @@ fn a_rollback_that_cannot_be_done_leaves_everything_as_it_was() {
     assert_ne!(host.installed(), before);
 }
 
+/// Else the next turn would undo it, and the operator would have been told that it does not.
+#[test]
+fn a_rollback_after_which_turns_cannot_be_paused_is_not_begun() {
+    let host = Host::serving(&[("/a", 10001, 1)]);
+    host.call(&["refresh"]).expect(0);
+    host.serve(&[("/a", 10001, 1), ("/b", 10002, 1)]);
+    host.call(&["refresh"]).expect(0);
+    let before = host.installed();
+    let folder = Folder::of(&host.path("state"), &host.path("etc/haproxy.cfg"));
+    let in_the_way = folder.path().join(".paused.json.new");
+    fs::create_dir(&in_the_way).unwrap();
+    let failed = host.call(&["rollback"]).expect(1);
+    assert_says(
+        &failed.stderr,
+        &[
+            "turns cannot be paused; nothing was done",
+            ".paused.json.new",
+        ],
+    );
+    let failed = host.call(&["pause"]).expect(1);
+    assert_says(&failed.stderr, &["nothing is paused", ".paused.json.new"]);
+    assert_eq!(host.installed(), before);
+    let (code, json) = host.status();
+    assert_eq!((code, &json["paused"]), (0, &Value::Null));
+
+    fs::remove_dir(in_the_way).unwrap();
+    host.call(&["rollback"]).expect(0);
+    assert_ne!(host.installed(), before);
+}
+
+/// Pause and resume depend on nothing that is remembered.
+#[test]
+fn a_pause_holds_and_ends_beside_a_state_that_is_corrupt_or_of_a_newer_program() {
+    let host = Host::serving(&[("/a", 10001, 1)]);
+    host.call(&["refresh"]).expect(0);
+    let before = host.installed();
+    let folder = Folder::of(&host.path("state"), &host.path("etc/haproxy.cfg"));
+    let state = folder.path().join("state.json");
+    for text in ["{", r#"{"format": 2}"#] {
+        host.serve(&[("/a", 10001, 1)]);
+        fs::write(&state, text).unwrap();
+        host.call(&["pause"]).expect(0);
+        host.serve(&[("/a", 10001, 2)]);
+        let paused = host.call(&["refresh"]).expect(0);
+        assert_says(&paused.stderr, &["paused since", "would be applied"]);
+        assert_eq!(host.installed(), before);
+        host.call(&["resume"]).expect(0);
+        fs::remove_file(&state).unwrap();
+    }
+}
+
 #[test]
 fn a_rollback_brings_the_running_haproxy_back() {
     let ports = free_ports(2).unwrap();
@@ -187,6 +238,14 @@ fn a_rollback_brings_the_running_haproxy_back() {
     let pid = json["applied"]["haproxy_pid"].as_i64().unwrap();
     kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
     wait_until("HAProxy to end", || host.status().0 == 1);
+    // Who does not start it tells of it once, and it is no better for that.
+    host.call(&["refresh", "--reload", "none"]).expect(0);
+    host.call(&["refresh", "--reload", "none"]).expect(0);
+    let down = host.call(&["status"]).expect(1);
+    assert_says(
+        &down.stdout,
+        &["something is wrong", "the one that ran before has ended"],
+    );
     by_sf(&["refresh"]).expect(0);
     assert!(is_open(ports[0]));
     assert_eq!(host.status().0, 0);

@@ -155,6 +155,14 @@ fn a_state_that_cannot_be_read_is_not_taken_for_none() {
     let folder = Folder::of(&host.path("state"), &host.path("etc/haproxy.cfg"));
     fs::write(folder.path().join("state.json"), "{").unwrap();
     let unread = host.call(&["status"]).expect(1);
-    assert_eq!(unread.stdout, "");
-    assert_says(&unread.stderr, &["is not what was written"]);
+    assert_says(
+        &unread.stdout,
+        &["the state cannot be read", "is not what was written"],
+    );
+    let (code, json) = host.status();
+    assert_eq!((code, &json["ok"]), (1, &json!(false)));
+    assert_says(
+        json["unread"].as_str().unwrap(),
+        &["is not what was written"],
+    );
 }
