@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
@@ -35,6 +36,8 @@ pub enum Outcome {
     Applied {
         /// What was done, for people: "a new process took over (pid 17)".
         how: String,
+        /// The files were installed only now; else a reload was due.
+        installed: bool,
     },
     /// The files are installed; HAProxy does not run, and will read them when it starts.
     NotRunning {
@@ -249,6 +252,7 @@ impl<B: Balancer> Host<'_, B> {
             }
         }
         let may_start = was_started_by_us(memory);
+        let began = Instant::now();
         match self.balancer.reload(wanted, self.at, may_start).await {
             Ok(Reloaded::NotRunning) => {
                 wish.proved(memory, &Reloaded::NotRunning);
@@ -259,9 +263,15 @@ impl<B: Balancer> Host<'_, B> {
                 wish.proved(memory, &reloaded);
                 self.keep(wanted, &wish.marks, now);
                 let (how, _) = described(&reloaded);
-                Ok(Outcome::Applied { how })
+                Ok(Outcome::Applied {
+                    how,
+                    installed: !same,
+                })
             }
-            Err(error) => self.fall_back(&wish, before.as_ref(), &error.to_string(), memory),
+            Err(error) => {
+                let failed = wish.pending(memory, &error.to_string(), began.elapsed());
+                self.fall_back(&wish, before.as_ref(), failed, memory)
+            }
         }
     }
 
@@ -339,17 +349,14 @@ impl<B: Balancer> Host<'_, B> {
         &self,
         wish: &Wish<'_>,
         before: Option<&FileSet>,
-        error: &str,
+        mut pending: Pending,
         memory: &mut State,
     ) -> Result<Outcome> {
-        let attempts = wish.attempts(memory) + 1;
-        let pending = Pending {
-            attempts,
-            ..wish.pending(memory, error, pause(attempts))
-        };
+        pending.attempts += 1;
+        pending.next_try_at = pending.next_try_at.after(pause(pending.attempts));
         let failed = Outcome::ReloadFailed {
-            error: error.to_owned(),
-            attempts,
+            error: pending.last_error.clone(),
+            attempts: pending.attempts,
             next_try_at: pending.next_try_at,
         };
         memory.pending = Some(pending);

@@ -246,6 +246,8 @@ fn defaults(policy: &'static Policy) -> Config {
         },
         allow_removal: false,
         json: false,
+        retry_now: false,
+        max_age: Duration::ZERO,
         reason: None,
         in_place: false,
         no_pause: false,

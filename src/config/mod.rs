@@ -69,6 +69,10 @@ pub struct Config {
     pub allow_removal: bool,
     /// `--json`: `status` speaks to machines.
     pub json: bool,
+    /// `--retry-now`: a reload that failed is tried again, however short ago that was.
+    pub retry_now: bool,
+    /// `--max-age`: of the last turn, for `status` to be well; zero: any.
+    pub max_age: Duration,
     /// `--reason`: why an operator pauses, in his words.
     pub reason: Option<String>,
     /// `--in-place`: installed files are written over, not replaced.

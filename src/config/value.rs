@@ -150,6 +150,12 @@ pub(super) fn wait(text: &str) -> Result<Duration, Expected> {
     }
 }
 
+/// A time with its unit.
+pub(super) fn age(text: &str) -> Result<Duration, Expected> {
+    humantime::parse_duration(text)
+        .map_err(|_| Expected::to_be("a time with its unit such as 15m or 1h"))
+}
+
 /// User and password, which nobody is shown.
 pub(super) fn credentials(text: &str) -> Result<(), Expected> {
     match super::Credentials::from_user_pass(text) {

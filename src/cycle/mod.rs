@@ -189,6 +189,27 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         })
     }
 
+    /// What a turn would bring HAProxy to, as far as can be told without asking it.
+    ///
+    /// # Errors
+    /// As [`Stages::plan`], and when the disk fails.
+    pub async fn plan_on<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Plan> {
+        let installed = host.installed_cfg()?;
+        let behind = host.cfg_behind(installed.as_deref(), memory);
+        let plan = self
+            .plan_beside(installed.as_deref(), behind.as_deref(), memory, now)
+            .await?;
+        if plan.keeps_all {
+            return Ok(plan);
+        }
+        self.without_held_ports(host, plan, installed.as_deref())
+    }
+
     /// Brings HAProxy to a plan; to what is left of it where HAProxy refuses a part.
     async fn apply<B: Balancer>(
         &mut self,

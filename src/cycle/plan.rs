@@ -392,7 +392,7 @@ fn refused(owner: &Owner, message: &CheckMessage) -> Warning {
     Warning {
         app: Some(owner.app.clone()),
         subject: format!("service port {}", owner.service_port),
-        found: format!("what `haproxy -c` refuses: {message}"),
+        found: format!("what `haproxy -c` refuses: {}", message.lasting()),
         expected: "a section that it accepts".to_owned(),
         effect: "service port left out".to_owned(),
     }

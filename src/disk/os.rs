@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct OsDisk;
 
 impl Disk for OsDisk {
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        absent_is_none(fs::read(path)).map_err(|cause| DiskError::new(Step::Read, path, cause))
+        absent_is_none(read_file(path)).map_err(|cause| DiskError::new(Step::Read, path, cause))
     }
 
     fn look(&self, path: &Path) -> Result<Option<Facts>> {
@@ -136,6 +136,22 @@ impl Disk for OsDisk {
     }
 }
 
+/// What is read here is replaced some day: so it has to be a file, and no pipe, at which a reader
+/// waits for ever, nor a device.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -160,6 +176,17 @@ mod tests {
         symlink("round", path("round")).unwrap();
         let error = OsDisk.target(&path("round")).unwrap_err();
         assert!(error.to_string().contains("circle"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_or_a_device_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [pipe.as_path(), Path::new("/dev/null"), folder.path()] {
+            let error = OsDisk.read(path).unwrap_err();
+            assert!(error.to_string().contains("no regular file"), "{error}");
+        }
     }
 
     #[test]

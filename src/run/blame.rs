@@ -69,12 +69,7 @@ impl<'a> Blamed<'a> {
     /// The same sentence wherever in the file the fault stands: other sections come and go.
     pub(super) fn lasting(&self) -> String {
         let sentence = self.to_string();
-        match (&self.message.file, self.message.line) {
-            (Some(file), Some(line)) => {
-                sentence.replace(&format!("[{file}:{line}]"), &format!("[{file}]"))
-            }
-            _ => sentence,
-        }
+        sentence.replace(&self.message.text, &self.message.lasting())
     }
 
     fn app(&self) -> Option<&str> {

@@ -20,10 +20,10 @@ use crate::haproxy::program;
 pub(super) async fn check(config: &Config) -> Result<ExitCode> {
     let program = program::find(&config.haproxy.program)?;
     let version = version(config, &program).await?;
-    let look = look(config).await?;
-    let plan = &look.plan;
     let shown = format!("HAProxy {version}");
     let local = LocalHaproxy::new(program, version, config, &OsDisk);
+    let look = look(config, Some(&local)).await?;
+    let plan = &look.plan;
     // The state folder is for those who hold the lock.
     let mut at = look.at.clone();
     at.state = None;

@@ -9,14 +9,17 @@ use tracing::{error, info};
 
 use super::look::{Look, look};
 use super::print;
-use crate::apply::{FileSet, is_proved};
+use super::refresh::version;
+use crate::apply::{FileSet, LocalHaproxy, is_proved};
 use crate::config::Config;
 use crate::diff::{Change, Paint, unified};
+use crate::disk::OsDisk;
+use crate::haproxy::program;
 use crate::logging;
 
 /// Exit 0: nothing, 1: something, 2: it cannot be told.
 pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
-    let look = match look(config).await {
+    let look = match look_beside_haproxy(config).await {
         Ok(look) => look,
         Err(error) => {
             error!("{error:#}");
@@ -28,6 +31,10 @@ pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
     } else {
         Paint::Plain
     };
+    if look.plan.keeps_all {
+        // What is held back was said.
+        return Ok(ExitCode::SUCCESS);
+    }
     let text = differences(&look, paint);
     let is_waiting = !is_proved(&look.plan.files, &look.memory);
     if text.is_empty() {
@@ -43,6 +50,15 @@ pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
     }
     print(&text)?;
     Ok(ExitCode::from(1))
+}
+
+async fn look_beside_haproxy(config: &Config) -> Result<Look> {
+    let Ok(program) = program::find(&config.haproxy.program) else {
+        return look(config, None).await;
+    };
+    let version = version(config, &program).await?;
+    let local = LocalHaproxy::new(program, version, config, &OsDisk);
+    look(config, Some(&local)).await
 }
 
 /// Of all files of both sets, `haproxy.cfg` first.

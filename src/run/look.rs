@@ -7,7 +7,7 @@ use anyhow::Result;
 use tracing::{info, warn};
 
 use super::stages::stages;
-use crate::apply::{FileSet, Installation, installed};
+use crate::apply::{FileSet, Host, Installation, LocalHaproxy, installed};
 use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
@@ -25,22 +25,37 @@ pub(super) struct Look {
     pub(super) memory: State,
 }
 
-/// Looks, and says what is left out.
-pub(super) async fn look(config: &Config) -> Result<Look> {
+/// Looks, and says what is left out. Without a HAProxy nobody knows which ports are somebody
+/// else's.
+pub(super) async fn look(config: &Config, local: Option<&LocalHaproxy<'_>>) -> Result<Look> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let (mut memory, warning) = folder.load(&OsDisk);
+    // Where the state may not be read, the files beside it may not either.
+    let known = warning.is_none().then_some(folder.path());
+    let at = Installation::new(&config.haproxy.config, known);
     if let Some(warning) = warning {
         warn!("{warning}");
     }
-    let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let resolver = Resolver::new(System, memory.addresses.clone());
     let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
     if let Some(address) = &memory.last_good_marathon {
         stages.source.client.prefer(address);
     }
-    let cfg = installed(&OsDisk, &at, [])?.map(|files| files.cfg);
     let now = Time::at(SystemTime::now());
-    let plan = stages.plan(cfg.as_deref(), &mut memory, now).await?;
+    let plan = match local {
+        Some(local) => {
+            let host = Host {
+                disk: &OsDisk,
+                balancer: local,
+                at: &at,
+            };
+            stages.plan_on(&host, &mut memory, now).await?
+        }
+        None => {
+            let cfg = installed(&OsDisk, &at, [])?.map(|files| files.cfg);
+            stages.plan(cfg.as_deref(), &mut memory, now).await?
+        }
+    };
     for warning in &plan.warnings {
         logging::warning(warning);
     }

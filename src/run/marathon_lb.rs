@@ -41,7 +41,7 @@ pub(super) fn taken(turn: Result<ExitCode>) -> Result<ExitCode> {
 
 /// Prints what a turn would install, if it differs from what is installed.
 async fn dry(config: &Config) -> Result<ExitCode> {
-    let look = look(config).await?;
+    let look = look(config, None).await?;
     let wanted = &look.plan.files.cfg;
     if look
         .installed

@@ -57,8 +57,12 @@ pub(super) struct Turn {
 /// Everything that a turn needs, the turn, and what is to be remembered of it. `None` where a
 /// watcher does the work.
 pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
-    let (program, version) = haproxy(config).await?;
+    let haproxy = haproxy(config).await;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    if haproxy.is_err() && !folder.path().exists() {
+        // Nothing is written where there was never a HAProxy.
+        return haproxy.map(|_| None);
+    }
     let _lock = match lock(config, &folder).await? {
         Ok(lock) => lock,
         Err(watcher) => {
@@ -78,36 +82,19 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         remove_leftovers(folder);
     }
 
-    let local = LocalHaproxy::new(program, version, config, &OsDisk);
-    let mut at = Installation::new(&config.haproxy.config, store.path());
-    at.in_place = config.in_place;
-    at.archive_versions = config.state.archive_versions;
-    let host = Host {
-        disk: &OsDisk,
-        balancer: &local,
-        at: &at,
-    };
-    let resolver = Resolver::new(System, memory.addresses.clone());
-    // What it knows is given back by the end of the process, as in `refresh`.
-    let mut stages =
-        ManuallyDrop::new(stages(config, Some((resolver, config.policy.names))).await?);
-    if let Some(address) = &memory.last_good_marathon {
-        stages.source.client.prefer(address);
-    }
-
     let now = Time::at(SystemTime::now());
-    let mut remember = |memory: &State| {
-        if let Some(warning) = store.save(&OsDisk, memory) {
-            warn!("{warning}");
+    let result = match haproxy {
+        Ok((program, version)) => {
+            let local = LocalHaproxy::new(program, version, config, &OsDisk);
+            turn(config, &local, &mut store, &mut memory, now).await
         }
+        Err(error) => Err(error),
     };
-    let result = stages.turn(&host, &mut memory, now, &mut remember).await;
-    if let Some((resolver, _)) = &stages.resolver {
-        memory.addresses.clone_from(resolver.known());
-    }
     let last = memory.last_turn.take();
     memory.last_turn = Some(summary(&result, now, last.as_ref()));
-    remember(&memory);
+    if let Some(warning) = store.save(&OsDisk, &memory) {
+        warn!("{warning}");
+    }
     let mut report = result?;
     if let Some(GoodAnswer { text, essence }) = report.good_answer.take()
         && let Some(warning) = store.keep_answer(&OsDisk, &mut memory, text.as_bytes(), essence)
@@ -121,6 +108,45 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         folder: store.folder().clone(),
         forgotten: store.unsaved().map(str::to_owned),
     }))
+}
+
+async fn turn(
+    config: &Config,
+    local: &LocalHaproxy<'_>,
+    store: &mut Writable,
+    memory: &mut State,
+    now: Time,
+) -> Result<Report> {
+    let mut at = Installation::new(&config.haproxy.config, store.path());
+    at.in_place = config.in_place;
+    at.archive_versions = config.state.archive_versions;
+    let host = Host {
+        disk: &OsDisk,
+        balancer: local,
+        at: &at,
+    };
+    let resolver = Resolver::new(System, memory.addresses.clone());
+    // What it knows is given back by the end of the process, as in `refresh`.
+    let mut stages =
+        ManuallyDrop::new(stages(config, Some((resolver, config.policy.names))).await?);
+    if let Some(address) = &memory.last_good_marathon {
+        stages.source.client.prefer(address);
+    }
+    if config.retry_now
+        && let Some(pending) = &mut memory.pending
+    {
+        pending.next_try_at = now;
+    }
+    let mut remember = |memory: &State| {
+        if let Some(warning) = store.save(&OsDisk, memory) {
+            warn!("{warning}");
+        }
+    };
+    let result = stages.turn(&host, memory, now, &mut remember).await;
+    if let Some((resolver, _)) = &stages.resolver {
+        memory.addresses.clone_from(resolver.known());
+    }
+    result
 }
 
 /// Its program and version. Where nothing is to be checked, a host without it is no fault: the file
@@ -244,8 +270,18 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
             info!("{paused}: `{file}` stays as it is; otherwise this would be applied: {change}");
             exit(true)
         }
-        Outcome::Applied { how } => {
+        Outcome::Applied {
+            how,
+            installed: true,
+        } => {
             info!("installed `{file}` ({change}); {how}");
+            exit(held.is_none())
+        }
+        Outcome::Applied {
+            how,
+            installed: false,
+        } => {
+            info!("`{file}` was as it should be, but HAProxy was yet to be brought to it; {how}");
             exit(held.is_none())
         }
         Outcome::NotRunning { installed: false } => {
@@ -283,9 +319,13 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
             attempts,
             next_try_at,
         } => {
+            let failed = match attempts {
+                1 => "the reload failed".to_owned(),
+                many => format!("{many} reloads failed, the last one so"),
+            };
             error!(
-                "{attempts} reloads failed, the last one so: {error}; the next attempt follows at \
-                 {next_try_at} or later"
+                "{failed}: {error}; the next attempt follows at {next_try_at} or later, or with \
+                 --retry-now"
             );
             exit(false)
         }
@@ -323,7 +363,7 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
     let (outcome, detail) = match &report.outcome {
         Outcome::Unchanged => (TurnOutcome::Unchanged, None),
         Outcome::Paused => (TurnOutcome::Paused, None),
-        Outcome::Applied { how } => (TurnOutcome::Applied, Some(how.clone())),
+        Outcome::Applied { how, .. } => (TurnOutcome::Applied, Some(how.clone())),
         Outcome::NotRunning { .. } => (
             TurnOutcome::Applied,
             Some("HAProxy does not run".to_owned()),

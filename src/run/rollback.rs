@@ -61,7 +61,7 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
     };
     let result = host.go_back(&way, &mut memory, now, &mut remember).await;
     let how = match &result {
-        Ok(Outcome::Applied { how }) => Some(how.clone()),
+        Ok(Outcome::Applied { how, .. }) => Some(how.clone()),
         Ok(Outcome::NotRunning { .. }) => {
             Some("HAProxy does not run and was not started".to_owned())
         }

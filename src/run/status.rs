@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -29,8 +29,13 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         .applied
         .as_ref()
         .and_then(|applied| is_alive(applied, config));
+    let now = Time::at(SystemTime::now());
+    let last = state.last_turn.as_ref();
+    let is_old = last
+        .is_some_and(|last| config.max_age > Duration::ZERO && now.since(last.at) > config.max_age);
     let status = Status {
-        ok: unread.is_none() && is_well(&state, alive, installed),
+        ok: unread.is_none() && !is_old && is_well(&state, alive, installed),
+        is_old,
         unread: unread.as_deref(),
         config: &at.cfg,
         state_folder: folder.path(),
@@ -49,7 +54,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         json.push('\n');
         json
     } else {
-        status.for_people(Time::at(SystemTime::now()))
+        status.for_people(now)
     };
     print(&text)?;
     Ok(ExitCode::from(u8::from(!status.ok)))
@@ -61,6 +66,8 @@ struct Status<'a> {
     ok: bool,
     /// Why nothing is known, where there should be something.
     unread: Option<&'a str>,
+    /// Whether the last turn is older than it may be.
+    is_old: bool,
     config: &'a Path,
     state_folder: &'a Path,
     last_turn: Option<&'a LastTurn>,
@@ -152,6 +159,7 @@ impl Status<'_> {
         let verdict = match (self.ok, self.paused, self.last_turn) {
             _ if self.unread.is_some() => "nothing is known: the state cannot be read",
             (_, _, None) => "nothing is known: no turn was ever taken",
+            _ if self.is_old => "no turn was taken for too long",
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
             (true, None, _) => "all is well",

@@ -64,6 +64,21 @@ fn a_held_port_costs_no_request_and_appears_once_it_is_free() {
     assert_eq!(done.stderr, "");
 }
 
+/// What would be left out is left out of what is shown, too.
+#[test]
+fn those_who_only_look_are_told_of_a_held_port_as_well() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let (_other, port) = held();
+    deploy(&web, "/late", port);
+    let told = says_held("/late", port);
+    let looked = host.look("diff", &web.url()).expect(0).says(&[&told]);
+    assert_eq!(looked.stdout, "");
+    let looked = host.look("check", &web.url()).expect(1).says(&[&told]);
+    assert!(looked.stdout.contains("1 service ports"), "{looked:?}");
+}
+
 #[test]
 fn a_first_start_leaves_out_what_is_held_and_serves_the_rest() {
     let web = Web::start();

@@ -101,6 +101,17 @@ impl Host {
         command
     }
 
+    /// `diff` or `check`.
+    pub(crate) fn look<S: AsRef<str>>(&self, word: &str, marathons: &[S]) -> Done {
+        let mut command = self.test.command();
+        command.arg(word).arg("--haproxy-config").arg(self.cfg());
+        command.arg("--template-dir").arg(self.path("templates"));
+        for marathon in marathons {
+            command.args(["--marathon", marathon.as_ref()]);
+        }
+        Done::of(command)
+    }
+
     /// `refresh_system_haproxy`, which takes its options from the environment.
     pub(crate) fn refresh_system_haproxy<S: AsRef<str>>(&self, marathons: &[S]) -> Done {
         fs::create_dir_all(self.path("run")).unwrap();

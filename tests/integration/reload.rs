@@ -1,6 +1,11 @@
 //! What becomes of a change that HAProxy does not take, and of the ways to tell it of one.
 
 use std::fs;
+use std::time::Duration;
+
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::App;
+use serde_json::Value;
 
 use crate::host::{Host, Web, wait_until};
 
@@ -58,8 +63,8 @@ fn a_reload_that_fails_is_undone_and_tried_again() {
         .says(&["next attempt follows at", "no such service"]);
     assert_eq!(calls(&host), 2);
 
-    the_pause_passes(&host);
-    host.refresh(&web.url(), &args).expect(1).says(&failed);
+    let at_once = [&args[..], &["--retry-now"]].concat();
+    host.refresh(&web.url(), &at_once).expect(1).says(&failed);
     assert_eq!(host.state()["pending"]["attempts"], 2);
     assert_eq!((host.installed(), calls(&host)), (good, 3));
 
@@ -70,6 +75,24 @@ fn a_reload_that_fails_is_undone_and_tried_again() {
     let state = host.state();
     assert!(state["pending"].is_null(), "{state}");
     assert_eq!(state["last_turn"]["outcome"], "applied", "{state}");
+}
+
+/// Else an attempt that takes longer than the pause is followed by the next at once, for ever.
+#[test]
+fn the_pause_begins_when_the_attempt_has_ended() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &["--reload", "none"]).expect(0);
+    web.marathon
+        .deploy(App::new("/other").service_port(free_ports(1).unwrap()[0]));
+    let slow = ["--reload", "command", "--reload-command", "sleep 2; exit 1"];
+    host.refresh(&web.url(), &slow).expect(1);
+    let state = host.state();
+    let time = |text: &Value| humantime::parse_rfc3339(text.as_str().unwrap()).unwrap();
+    let pause = time(&state["pending"]["next_try_at"])
+        .duration_since(time(&state["last_turn"]["at"]))
+        .unwrap();
+    assert!(pause >= Duration::from_secs(17), "{pause:?}");
 }
 
 /// Waiting is for what failed, not for what would mend it.

@@ -41,6 +41,20 @@ impl fmt::Display for CheckMessage {
     }
 }
 
+impl CheckMessage {
+    /// The same words wherever in the file the fault stands: other sections come and go.
+    #[must_use]
+    pub fn lasting(&self) -> String {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => {
+                let (place, file) = (format!("[{file}:{line}]"), format!("[{file}]"));
+                self.text.replace(&place, &file)
+            }
+            _ => self.text.clone(),
+        }
+    }
+}
+
 /// Reads `output`; a place counts only where it lies in one of `files`, since brackets also hold
 /// addresses with ports.
 #[must_use]

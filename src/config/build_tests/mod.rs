@@ -115,6 +115,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "allow-removal"
         | "json"
         | "no-pause"
+        | "retry-now"
         | "health-check"
         | "strict-mode"
         | "no-maps"
@@ -136,6 +137,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "auth-credentials-file" => ("/example/password", " "),
         "auth-token-file" => ("/example/token", " "),
         "dcos-auth-credentials-file" => ("/example/account", " "),
+        "max-age" => ("0s", "an hour"),
         "max-body" => ("5MiB", "5MB"),
         "haproxy-version" => ("2.10", "two"),
         "template-set" => ("marathon-lb", "bridges"),

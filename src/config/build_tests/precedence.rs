@@ -107,6 +107,8 @@ fn every_default_of_the_table_counts() {
         },
         allow_removal: false,
         json: false,
+        retry_now: false,
+        max_age: 900s,
         reason: None,
         in_place: false,
         no_pause: false,

@@ -28,7 +28,7 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
             bail!("expected a turn without a warning, found: {warning}");
         }
         let how = match report.outcome {
-            Outcome::Applied { how } => how,
+            Outcome::Applied { how, .. } => how,
             Outcome::ReloadFailed { error, .. } => return Ok(Err(NotServing(error))),
             other => bail!("expected HAProxy to be brought to another file, found {other:?}"),
         };

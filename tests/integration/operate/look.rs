@@ -1,8 +1,9 @@
 //! `diff`, `check` and `status`, which change nothing.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
-use haproxy_marathon_bridge::state::Folder;
+use haproxy_marathon_bridge::state::{Folder, Time};
 use serde_json::{Value, json};
 
 use super::{Host, assert_says, done};
@@ -118,6 +119,54 @@ fn status_knows_nothing_before_the_first_turn_and_tells_of_the_last_one_after() 
         &failed.stdout,
         &["something is wrong", "failed: ", "apps.json"],
     );
+}
+
+/// A turn that does not come so far must not pass for none.
+#[test]
+fn whatever_a_turn_fails_for_status_tells_of_it() {
+    let host = Host::serving(&[("/web", 10001, 1)]);
+    host.call(&["refresh", "--haproxy", "no-haproxy"]).expect(1);
+    assert!(!host.path("state").exists(), "nothing is written before");
+    host.call(&["refresh"]).expect(0);
+    fs::create_dir(host.path("broken")).unwrap();
+    fs::write(host.path("broken/header.cfg.tera"), "{{ nonsense").unwrap();
+    for (words, told) in [
+        (&["--template-dir", "broken"][..], "broken/header.cfg.tera"),
+        (&["--haproxy", "no-haproxy"], "no-haproxy"),
+        (
+            &["-m", "https://127.0.0.1:1", "--marathon-ca-cert", "no-cert"],
+            "no-cert",
+        ),
+    ] {
+        host.call(&[&["refresh"], words].concat()).expect(1);
+        let failed = host.call(&["status"]).expect(1);
+        assert_says(&failed.stdout, &["something is wrong", "failed: ", told]);
+        host.call(&["refresh"]).expect(0);
+        host.call(&["status"]).expect(0);
+    }
+}
+
+/// A cron job that does not run any more says nothing.
+#[test]
+fn status_is_not_well_when_no_turn_was_taken_for_too_long() {
+    let host = Host::serving(&[("/web", 10001, 1)]);
+    host.call(&["refresh"]).expect(0);
+    let folder = Folder::of(&host.path("state"), &host.path("etc/haproxy.cfg"));
+    let file = folder.path().join("state.json");
+    let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let ago = Time::at(SystemTime::now() - Duration::from_secs(16 * 60));
+    state["last_turn"]["at"] = json!(ago);
+    fs::write(file, state.to_string()).unwrap();
+    let (code, json) = host.status();
+    assert_eq!(
+        (code, &json["ok"], &json["is_old"]),
+        (1, &json!(false), &json!(true))
+    );
+    let old = host.call(&["status"]).expect(1);
+    assert_says(&old.stdout, &["no turn was taken for too long", "16m"]);
+    for age in ["0s", "17m"] {
+        host.call(&["status", "--max-age", age]).expect(0);
+    }
 }
 
 #[test]

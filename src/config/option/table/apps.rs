@@ -64,7 +64,7 @@ pub(super) static APPS: &[Definition] = &[
         short: None,
         takes: Takes::Nothing(Switch(|c, on| c.apps.strict_mode = on)),
         fallback: Fallback::Value("false"),
-        summary: "Serve only what its app enables by HAPROXY_{n}_ENABLED",
+        summary: "Serve only what its app enables, as by HAPROXY_0_ENABLED",
         details: "",
         heading: Heading::Apps,
         commands: ASKING,

@@ -56,7 +56,7 @@ pub(super) static TEMPLATES: &[Definition] = &[
         ),
         fallback: Fallback::Rule("none"),
         summary: "Which labels of apps may replace templates",
-        details: "all: HAPROXY_{n}_ and the name of a template, in the language of marathon-lb. Who may deploy an app has a say in the text of the file then.",
+        details: "all: HAPROXY_0_, or another number, and the name of a template, in the language of marathon-lb. Who may deploy an app has a say in the text of the file then.",
         heading: Heading::Templates,
         commands: RENDERING,
     },
