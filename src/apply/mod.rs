@@ -10,6 +10,7 @@ mod journal;
 mod last_good;
 mod lock;
 mod maps;
+mod mark;
 mod plan;
 mod recover;
 pub mod reload;

@@ -18,7 +18,7 @@ use super::reload::Reloaded;
 use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
-    Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, recover,
+    Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, mark, recover,
     restore_last_good,
 };
 use crate::disk::{Digest, Disk};
@@ -213,9 +213,12 @@ impl<B: Balancer> Host<'_, B> {
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
         let same = before.as_ref() == Some(wanted);
-        if same && !finished && self.is_proved(wanted, memory) {
+        if same && !finished && is_proved(self.disk, self.at, wanted, memory) {
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
+            if memory.applied.is_some() && !is_remembered(wanted, memory) {
+                wish.known(memory, self.balancer.running(self.at));
+            }
             let is_gone = self.is_gone(memory);
             if !is_gone && !self.is_to_start(memory) {
                 self.greet(memory, now);
@@ -245,6 +248,7 @@ impl<B: Balancer> Host<'_, B> {
             // A kill between the installation and the reload must not look like a success.
             memory.pending = Some(wish.pending(memory, "it was not tried yet", Duration::ZERO));
             remember(memory);
+            mark::clear(self.disk, self.at);
             let installed = install(self.disk, self.at, wanted, &obsolete)
                 .context("the new files cannot be installed")?;
             for warning in installed.warnings {
@@ -256,11 +260,13 @@ impl<B: Balancer> Host<'_, B> {
         match self.balancer.reload(wanted, self.at, may_start).await {
             Ok(Reloaded::NotRunning) => {
                 wish.proved(memory, &Reloaded::NotRunning);
+                mark::set(self.disk, self.at, &wish.marks);
                 self.keep(wanted, &wish.marks, now);
                 Ok(Outcome::NotRunning { installed: true })
             }
             Ok(reloaded) => {
                 wish.proved(memory, &reloaded);
+                mark::set(self.disk, self.at, &wish.marks);
                 self.keep(wanted, &wish.marks, now);
                 let (how, _) = described(&reloaded);
                 Ok(Outcome::Applied {
@@ -284,20 +290,10 @@ impl<B: Balancer> Host<'_, B> {
         let finished = self.recover()?;
         let maps = wanted.maps.keys().map(String::as_str);
         let same = installed(self.disk, self.at, maps)?.as_ref() == Some(wanted);
-        if same && !finished && self.is_proved(wanted, memory) {
+        if same && !finished && is_proved(self.disk, self.at, wanted, memory) {
             return Ok(Outcome::Unchanged);
         }
         Ok(Outcome::Paused)
-    }
-
-    /// Whether HAProxy was proved to run just these files, which are installed. Without any memory
-    /// the files that are kept tell.
-    fn is_proved(&self, files: &FileSet, memory: &State) -> bool {
-        if memory.applied.is_none() && memory.pending.is_none() {
-            let kept = good_sets(self.disk, self.at).unwrap_or_default();
-            return kept.first().is_none_or(|last| last.is(files));
-        }
-        is_proved(files, memory)
     }
 
     /// Whether the process that was proved to run the files has ended, and nobody took its place.
@@ -390,16 +386,21 @@ fn was_started_by_us(memory: &State) -> bool {
     applied.is_some_and(|applied| applied.started_by_us)
 }
 
-/// Whether HAProxy was proved to run just these files, as far as is remembered. Without any memory
-/// the installed ones are taken for proved: to reload on suspicion would cost every host a reload at
-/// every loss.
+/// Whether HAProxy was proved to run just these files, which are installed. Without any memory the
+/// files that are kept tell; without those, too, the installed ones are taken for proved: to reload
+/// on suspicion would cost every host a reload at every loss.
 #[must_use]
-pub fn is_proved(files: &FileSet, memory: &State) -> bool {
-    match (&memory.applied, &memory.pending) {
-        (_, Some(_)) => false,
-        (None, None) => true,
-        (Some(_), None) => is_applied(files, memory),
+pub fn is_proved(disk: &dyn Disk, at: &Installation, files: &FileSet, memory: &State) -> bool {
+    if memory.applied.is_none() && memory.pending.is_none() {
+        let kept = good_sets(disk, at).unwrap_or_default();
+        return kept.first().is_none_or(|last| last.is(files));
     }
+    is_remembered(files, memory) || mark::is_set(disk, at, files)
+}
+
+/// Whether the state says so.
+fn is_remembered(files: &FileSet, memory: &State) -> bool {
+    memory.pending.is_none() && is_applied(files, memory)
 }
 
 /// The set as it is installed, with those of `maps` that are there; `None` where there is no

@@ -74,6 +74,19 @@ impl<'a> Wish<'a> {
         }
     }
 
+    /// HAProxy was brought to it before, which could not be remembered.
+    pub(super) fn known(&self, memory: &mut State, pid: Option<u32>) {
+        memory.pending = None;
+        if let Some(applied) = &mut memory.applied {
+            applied.cfg_hash = self.marks.cfg;
+            applied.map_hashes = self.marks.maps.clone();
+            applied.structure_hash = Some(self.marks.structure.clone());
+            applied.at = self.now;
+            "in an earlier turn, which could not be remembered".clone_into(&mut applied.how);
+            applied.haproxy_pid = pid;
+        }
+    }
+
     pub(super) fn proved(&self, memory: &mut State, reloaded: &Reloaded) {
         let (how, pid) = described(reloaded);
         let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);

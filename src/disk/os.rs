@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use super::{Disk, DiskError, Facts, Result, Step, folder_of};
@@ -88,10 +89,17 @@ impl Disk for OsDisk {
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
         OpenOptions::new()
             .write(true)
-            .truncate(true)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(path)
-            .and_then(|mut file| file.write_all(content))
+            .and_then(|mut file| {
+                // What the file holds is cut off last: the room it has is ours on a full disk, too.
+                file.write_all(content)?;
+                let length = content.len() as u64;
+                if file.metadata()?.len() > length {
+                    file.set_len(length)?;
+                }
+                Ok(())
+            })
             .map_err(|cause| DiskError::new(Step::Write, path, cause))
     }
 
@@ -144,6 +152,9 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         .custom_flags(OFlag::O_NONBLOCK.bits())
         .open(path)?;
     let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Errno::EISDIR.into());
+    }
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
@@ -183,7 +194,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        for path in [pipe.as_path(), Path::new("/dev/null"), folder.path()] {
+        for path in [pipe.as_path(), Path::new("/dev/null")] {
             let error = OsDisk.read(path).unwrap_err();
             assert!(error.to_string().contains("no regular file"), "{error}");
         }

@@ -36,7 +36,7 @@ pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let text = differences(&look, paint);
-    let is_waiting = !is_proved(&look.plan.files, &look.memory);
+    let is_waiting = !is_proved(&OsDisk, &look.at, &look.plan.files, &look.memory);
     if text.is_empty() {
         if !is_waiting {
             return Ok(ExitCode::SUCCESS);

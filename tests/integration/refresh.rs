@@ -10,6 +10,7 @@ use std::time::Duration;
 use haproxy_marathon_bridge::demo::client::Requests;
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task, TaskState};
+use haproxy_marathon_bridge::disk::Digest;
 
 use crate::host::{Host, SOON, Web, block_on, wait_until};
 
@@ -82,6 +83,42 @@ fn ten_changes_under_load_lose_no_connection() {
     assert_eq!(report.failed(), 0, "{report} {:?}", report.incidents);
     let last = host.pid();
     wait_until("the end of old processes", || host.haproxies() == [last]);
+}
+
+/// Else every turn of the night replaces the process, until memory is full of old ones.
+#[test]
+fn a_state_that_cannot_be_saved_costs_no_reload_without_a_change() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let in_the_way = host.state_folder().join(".state.json.new");
+    fs::create_dir(&in_the_way).unwrap();
+    for _ in 0..2 {
+        web.scale_up();
+        let done = host.refresh(&web.url(), &[]).expect(0);
+        done.says(&["a new process took over", "the next run will not know"]);
+        host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
+    }
+    fs::remove_dir(in_the_way).unwrap();
+    let done = host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
+    assert_eq!(done.stderr, "");
+    let applied = &host.state()["applied"];
+    assert_eq!(
+        applied["cfg_hash"],
+        Digest::of(host.installed().as_bytes()).to_string()
+    );
+    assert_eq!(applied["haproxy_pid"], host.pid());
+
+    // What could not be brought to run is no such thing.
+    fs::create_dir(host.state_folder().join(".state.json.new")).unwrap();
+    let blocker = host.block_starts();
+    for _ in 0..2 {
+        let done = host.refresh(&web.url(), &[]).expect(1);
+        done.says(&["the reload failed"]);
+    }
+    drop(blocker);
+    let done = host.refresh(&web.url(), &[]).expect(0);
+    done.says(&["a new process took over"]);
 }
 
 /// What a client meets between two sockets on one port is a matter of luck: so it has to be the

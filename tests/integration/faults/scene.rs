@@ -233,8 +233,14 @@ impl Scene {
         let mut expected: BTreeSet<PathBuf> = kept.collect();
         expected.extend([self.host.cfg(), self.host.path("etc/.keep")]);
         expected.extend(
-            ["state.json", "lock", "runtime.cfg", "last-good/files.json"]
-                .map(|name| state.join(name)),
+            [
+                "state.json",
+                "lock",
+                "ran",
+                "runtime.cfg",
+                "last-good/files.json",
+            ]
+            .map(|name| state.join(name)),
         );
         let there = ["etc", "state"]
             .iter()

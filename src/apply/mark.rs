@@ -1,0 +1,58 @@
+//! The mark of the set that HAProxy was last brought to, beside the state.
+//!
+//! On a full disk the state stays that of an older file, and turn after turn would bring HAProxy
+//! once more to what it runs. To write over a small file takes no room: so this one is known all
+//! the same. It is taken back before anything is installed, so that it never tells of too much.
+
+use std::path::{Path, PathBuf};
+
+use tracing::debug;
+
+use super::last_good::Marks;
+use super::{FileSet, Installation};
+use crate::disk::{self, Digest, Disk};
+
+const MODE: u32 = 0o600;
+
+/// As long as a mark, and none.
+const BLANK: &str = "----------------------------------------------------------------\n";
+
+fn place(at: &Installation) -> Option<PathBuf> {
+    at.state.as_ref().map(|folder| folder.join("ran"))
+}
+
+fn of(marks: &Marks) -> String {
+    format!("{}\n", Digest::of_value(&(&marks.cfg, &marks.maps)))
+}
+
+/// Notes that HAProxy was brought to this set.
+pub(super) fn set(disk: &dyn Disk, at: &Installation, marks: &Marks) {
+    let Some(path) = place(at) else { return };
+    if let Err(error) = write(disk, &path, &of(marks)) {
+        debug!("{error}; if the state cannot be saved either, the next turn reloads once more");
+    }
+}
+
+/// Takes the note back, since another set is about to be installed.
+pub(super) fn clear(disk: &dyn Disk, at: &Installation) {
+    let Some(path) = place(at) else { return };
+    if let Ok(Some(_)) = disk.look(&path)
+        && disk.write(&path, BLANK.as_bytes()).is_err()
+        && let Err(error) = disk.remove(&path)
+    {
+        debug!("{error}; what HAProxy runs is known by the state alone");
+    }
+}
+
+/// Whether HAProxy was brought to just these files, whatever else is remembered.
+pub(super) fn is_set(disk: &dyn Disk, at: &Installation, files: &FileSet) -> bool {
+    let noted = place(at).and_then(|path| disk.read(&path).ok().flatten());
+    noted.is_some_and(|noted| noted == of(&Marks::of(files)).as_bytes())
+}
+
+fn write(disk: &dyn Disk, path: &Path, text: &str) -> disk::Result<()> {
+    if disk.look(path)?.is_none() {
+        disk.create(path, MODE)?;
+    }
+    disk.write(path, text.as_bytes())
+}
