@@ -27,7 +27,7 @@ pub type LastAnswer = Rc<dyn Fn() -> Option<Vec<u8>>>;
 type Place = (AppId, usize);
 
 /// Where options are found that were served, and what is refused now.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Fallback {
     last_answer: Option<LastAnswer>,
     last_apps: Option<BTreeMap<AppId, Arc<App>>>,

@@ -9,6 +9,8 @@ mod plan;
 mod recipe;
 mod reserved;
 mod source;
+mod suspects;
+mod unnamed;
 
 use anyhow::Result;
 
@@ -25,8 +27,9 @@ use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
 use crate::state::{GuardMemory, Seen, State, Time};
 
-/// So many services at most are taken out of a file before all of it is refused.
-const MOST_CULPRITS: usize = 64;
+/// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
+/// names everybody whom it gets to see.
+const MOST_ROUNDS: u32 = 8;
 
 /// The stages between Marathon's answer and the finished text, with what they remember.
 pub struct Stages<S, L> {
@@ -225,7 +228,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(Applied::of(plan, Outcome::Unchanged));
         }
         plan = self.without_held_ports(host, plan, installed)?;
-        let mut refused = 0;
+        let mut rounds = 0;
         loop {
             if memory.paused.is_some() {
                 let outcome = host.leave(&plan.files, memory)?;
@@ -241,10 +244,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     complaints,
                 });
             };
-            let culprits = plan.culprits(messages);
-            refused += culprits.len();
-            let are_few = refused <= MOST_CULPRITS;
-            if culprits.is_empty() || !are_few || !self.takes_out_what_is_refused {
+            rounds += 1;
+            let mut culprits = plan.culprits(messages);
+            if !self.takes_out_what_is_refused || rounds == MOST_ROUNDS {
+                culprits.clear();
+            } else if culprits.is_empty() {
+                culprits = self.search(host, &plan, messages, installed).await?;
+            }
+            if culprits.is_empty() {
                 return Ok(Applied {
                     plan,
                     outcome,

@@ -22,7 +22,7 @@ use crate::resolve::Lookup;
 use crate::state::{GuardMemory, State, Time};
 
 /// What should be installed, and how it came about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// The files.
     pub files: FileSet,
@@ -47,7 +47,7 @@ pub struct Plan {
 }
 
 /// What the cluster asks for, before it is put into files.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     pub(super) wanted: Wanted,
     pub(super) fallback: Fallback,
@@ -90,8 +90,9 @@ impl Plan {
         for message in messages.iter().filter(|m| m.severity == Severity::Alert) {
             if let Some(owner) = self.blamed(message)
                 && !culprits.iter().any(|(known, _)| known == owner)
+                && !self.refused.contains(owner)
             {
-                culprits.push((owner.clone(), refused(owner, message)));
+                culprits.push((owner.clone(), refused(owner, &message.lasting())));
             }
         }
         culprits
@@ -388,11 +389,12 @@ fn incumbents(memory: &State, served: &[ServicePort]) -> BTreeMap<u32, AppId> {
     incumbents
 }
 
-fn refused(owner: &Owner, message: &CheckMessage) -> Warning {
+/// What of an owner is refused, in these words.
+pub(super) fn refused(owner: &Owner, words: &str) -> Warning {
     Warning {
         app: Some(owner.app.clone()),
         subject: format!("service port {}", owner.service_port),
-        found: format!("what `haproxy -c` refuses: {}", message.lasting()),
+        found: format!("what `haproxy -c` refuses: {words}"),
         expected: "a section that it accepts".to_owned(),
         effect: "service port left out".to_owned(),
     }

@@ -58,7 +58,7 @@ pub struct Labelled {
 }
 
 /// The service ports that are to be served, and what their owners said of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     pub(super) ports: Vec<ServicePort>,
     /// Where labels count: all apps of the answer, as Marathon has them.
@@ -100,7 +100,7 @@ impl Wanted {
 }
 
 /// By app and position.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Said {
     options: HashMap<(AppId, usize), Spoken>,
     /// All service ports of the apps whose checks dial another port of theirs.
@@ -108,7 +108,7 @@ struct Said {
 }
 
 /// What counts for one service port.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Spoken {
     app: Arc<App>,
     options: Arc<ServiceOptions>,

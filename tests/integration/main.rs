@@ -23,6 +23,7 @@ mod operate;
 mod predecessors;
 mod quarantine;
 mod refresh;
+mod refused;
 mod reload;
 mod removals;
 mod running;

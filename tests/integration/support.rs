@@ -15,7 +15,7 @@ pub(crate) struct Test {
 }
 
 /// What came of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Done {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,

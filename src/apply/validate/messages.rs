@@ -8,6 +8,8 @@
 use std::fmt;
 use std::path::Path;
 
+use nix::sys::signal::Signal;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -42,6 +44,17 @@ impl fmt::Display for CheckMessage {
 }
 
 impl CheckMessage {
+    /// HAProxy's last word, where it said none.
+    pub(super) fn of_a_death(signal: Signal) -> Self {
+        Self {
+            severity: Severity::Alert,
+            file: None,
+            line: None,
+            proxies: Vec::new(),
+            text: format!("`haproxy -c` died of it ({signal})"),
+        }
+    }
+
     /// The same words wherever in the file the fault stands: other sections come and go.
     #[must_use]
     pub fn lasting(&self) -> String {

@@ -14,6 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::haproxy::child::{Child, RunError};
 
 use copy::Copy;
@@ -23,6 +25,15 @@ pub use telling::telling;
 
 /// Bytes of output that are read; a file with thousands of faults repeats itself.
 const MAX_OUTPUT: usize = 1 << 20;
+
+/// By which a program dies of its own faults, and nobody else's.
+const DEATHS: [Signal; 5] = [
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGABRT,
+    Signal::SIGFPE,
+    Signal::SIGILL,
+];
 
 /// What is judged.
 #[derive(Clone, Debug)]
@@ -135,11 +146,17 @@ pub async fn check(
         &files.collect::<Vec<_>>(),
     );
     messages.retain(|message| message.severity != Severity::Notice);
-    // 2.6 dies of some faults right after it told of them: that is a refusal too.
+    // 2.6 dies of some faults right after it told of them, or before: that is a refusal too.
     let is_told = messages.iter().any(|m| m.severity == Severity::Alert);
     if let Some(signal) = finished.signal()
         && !is_told
     {
+        if let Ok(signal) = Signal::try_from(signal)
+            && DEATHS.contains(&signal)
+        {
+            messages.push(CheckMessage::of_a_death(signal));
+            return Ok(Verdict::Rejected { messages, output });
+        }
         return Err(CheckError::Killed {
             program: program.to_owned(),
             signal,

@@ -1,0 +1,90 @@
+//! A refusal of HAProxy that names nobody, led back to those whose text it is about.
+
+use std::collections::HashSet;
+
+use anyhow::{Context as _, Result};
+use tracing::debug;
+
+use super::Stages;
+use super::plan::{Plan, refused};
+use super::source::Source;
+use super::suspects::Suspects;
+use crate::apply::validate::{Severity, Verdict};
+use crate::apply::{Balancer, CheckMessage, Host};
+use crate::cluster::Warning;
+use crate::proxy::Owner;
+use crate::resolve::Lookup;
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// Those without whom HAProxy accepts the file; nobody where it never does. Tries are made on
+    /// copies, and nothing is installed.
+    pub(super) async fn search<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        plan: &Plan,
+        messages: &[CheckMessage],
+        installed: Option<&str>,
+    ) -> Result<Vec<(Owner, Warning)>> {
+        if plan.is_about_the_frame(messages) {
+            return Ok(Vec::new());
+        }
+        let all = plan.suspects(None);
+        let new = plan.suspects(installed);
+        for owners in [new, all] {
+            if owners.is_empty() {
+                continue;
+            }
+            let mut suspects = Suspects::new(owners);
+            let mut are_theirs = true;
+            while let Some(out) = suspects.next_try() {
+                let out = out.into_iter().map(|owner| unnamed(owner, messages));
+                let tried = self.draw_without(plan.clone(), out.collect(), installed)?;
+                let verdict = host.balancer.check(&tried.files, host.at).await;
+                let verdict = verdict.context("a part of the new files cannot be checked")?;
+                let is_accepted = matches!(verdict, Verdict::Accepted { .. });
+                debug!(out = ?tried.refused, is_accepted, "tried");
+                if !suspects.judge(is_accepted) {
+                    are_theirs = false;
+                    break;
+                }
+            }
+            if are_theirs {
+                let culprits = suspects.culprits().into_iter();
+                return Ok(culprits.map(|owner| unnamed(owner, messages)).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+impl Plan {
+    /// Everybody in the file who is not out already; beside an `installed` file those who say
+    /// anything that it does not.
+    fn suspects(&self, installed: Option<&str>) -> Vec<Owner> {
+        let known: HashSet<&str> = installed.unwrap_or_default().lines().collect();
+        let mut seen = HashSet::new();
+        let chunks = self.rendered.chunks().iter();
+        chunks
+            .filter(|chunk| chunk.text.lines().any(|line| !known.contains(line)))
+            .filter_map(|chunk| chunk.owner.as_ref())
+            .filter(|owner| !self.refused.contains(owner) && seen.insert(*owner))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether a line is named that belongs to nobody: no app can be blamed for it.
+    fn is_about_the_frame(&self, messages: &[CheckMessage]) -> bool {
+        let alerts = messages.iter().filter(|m| m.severity == Severity::Alert);
+        let mut lines = alerts.filter_map(|message| message.line);
+        lines.any(|line| self.rendered.owner_of_line(line).is_none())
+    }
+}
+
+fn unnamed(owner: Owner, messages: &[CheckMessage]) -> (Owner, Warning) {
+    let mut alerts = messages.iter().filter(|m| m.severity == Severity::Alert);
+    let words = alerts
+        .next()
+        .map_or_else(String::new, CheckMessage::lasting);
+    let warning = refused(&owner, &format!("something, without naming it: {words}"));
+    (owner, warning)
+}

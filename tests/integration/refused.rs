@@ -1,0 +1,187 @@
+//! Whoever HAProxy refuses is found in a few runs of it, among however many, named or not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::support::{Done, Test, haproxy};
+
+/// What the program with a grudge refuses without naming it.
+const POISON: &str = "poison";
+
+const HEAD: &str = "global\n  stats socket /run/haproxy.sock expose-fd listeners\n\ndefaults\n  \
+                    timeout connect 3s\n  timeout client 30s\n  timeout server 30s\n";
+
+/// Apps `/a0`, `/a1` … of which these say something else than that they have a host.
+fn apps(count: usize, said: &dyn Fn(usize) -> Option<(&'static str, String)>) -> String {
+    let app = |number: usize| {
+        let mut labels = json!({
+            "HAPROXY_GROUP": "x",
+            "HAPROXY_0_VHOST": format!("h{number}.example.com"),
+        });
+        if let Some((label, text)) = said(number) {
+            labels[label] = json!(text);
+        }
+        json!({
+            "id": format!("/a{number}"),
+            "labels": labels,
+            "networks": [{"mode": "host"}],
+            "portDefinitions": [{"port": 10000 + number}],
+            "instances": 1,
+            "tasks": [{
+                "id": format!("a{number}.1"),
+                "host": format!("10.0.{}.{}", number / 250, number % 250 + 1),
+                "ports": [31000],
+                "state": "TASK_RUNNING",
+            }],
+        })
+    };
+    let apps: Vec<Value> = (0..count).map(app).collect();
+    json!({ "apps": apps }).to_string()
+}
+
+/// A host whose HAProxy counts how often it is asked, and does `grudge` where a file tells of the
+/// poison.
+fn host(grudge: &str) -> Test {
+    let real = haproxy().display().to_string();
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = -c ] || exec {real} \"$@\"\necho asked >> asked\n\
+         grep -q {POISON} \"$3\" && {{ {grudge}; }}\nexec {real} \"$@\"\n"
+    );
+    let test = Test::new().file("grudge", script);
+    let program = test.path().join("grudge");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let test = test.env("HMB_HAPROXY", program).env("HAPROXY_HEAD", HEAD);
+    test.args([
+        "marathon-lb",
+        "-m=file:apps.json",
+        "--group=x",
+        "--dont-bind-http-https",
+        "--haproxy-config=haproxy.cfg",
+        "--command=true",
+        "--syslog-socket=/dev/null",
+        "--log-level=INFO",
+    ])
+}
+
+const SAYS_NOTHING: &str = "echo '[ALERT] (1) : config : out of luck' >&2; exit 1";
+const DIES: &str = "kill -SEGV $$";
+
+/// A turn, and how often HAProxy was asked for it.
+fn turn(test: &Test, apps: &str) -> (Done, usize) {
+    fs::write(test.path().join("apps.json"), apps).unwrap();
+    let asked = test.path().join("asked");
+    let _ = fs::remove_file(&asked);
+    let done = test.run().expect(0);
+    let asked = fs::read_to_string(asked).unwrap_or_default();
+    (done, asked.lines().count())
+}
+
+fn served(test: &Test) -> Vec<usize> {
+    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let names = cfg
+        .lines()
+        .filter_map(|line| line.strip_prefix("backend a"));
+    let numbers = names.filter_map(|name| name.split('_').next()?.parse().ok());
+    let mut numbers: Vec<usize> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn all_but(count: usize, bad: &[usize]) -> Vec<usize> {
+    (0..count).filter(|number| !bad.contains(number)).collect()
+}
+
+fn poisoned(bad: &[usize]) -> impl Fn(usize) -> Option<(&'static str, String)> {
+    move |number| {
+        let text = format!("  # {POISON} {number}\n");
+        let label = "HAPROXY_0_BACKEND_HTTP_OPTIONS";
+        bad.contains(&number).then_some((label, text))
+    }
+}
+
+/// `HAPROXY_0_BALANCE` that no HAProxy knows.
+fn unbalanced(bad: &[usize]) -> impl Fn(usize) -> Option<(&'static str, String)> {
+    move |number| {
+        let known = bad.contains(&number);
+        known.then(|| ("HAPROXY_0_BALANCE", "fastest".to_owned()))
+    }
+}
+
+#[test]
+fn who_is_named_is_found_in_two_runs_however_many_there_are() {
+    let test = host(SAYS_NOTHING);
+    for bad in [&[7][..], &[1, 2, 30, 70, 99]] {
+        let (done, asked) = turn(&test, &apps(100, &unbalanced(bad)));
+        for number in bad {
+            done.clone().says(&[&format!("app `/a{number}`: ")]);
+        }
+        assert_eq!(served(&test), all_but(100, bad));
+        assert_eq!(asked, 2);
+        fs::remove_dir_all(test.path().join("state")).unwrap();
+        fs::remove_file(test.path().join("haproxy.cfg")).unwrap();
+    }
+}
+
+/// Some faults are told without a line or a section, and of some HAProxy dies.
+#[test]
+fn who_is_not_named_is_looked_for_among_those_who_say_something_new() {
+    for (grudge, words) in [
+        (SAYS_NOTHING, "out of luck"),
+        (DIES, "died of it (SIGSEGV)"),
+    ] {
+        let test = host(grudge);
+        turn(&test, &apps(40, &|_| None));
+        let (done, asked) = turn(&test, &apps(40, &poisoned(&[7])));
+        done.says(&[
+            "app `/a7`: ",
+            words,
+            "service port 10007 is served as it was before",
+        ]);
+        assert_eq!(served(&test), all_but(40, &[]));
+        assert_eq!(asked, 2, "what is left is installed already");
+        // What was refused not long ago is not asked for again.
+        let (_, asked) = turn(&test, &apps(41, &poisoned(&[7])));
+        assert_eq!((asked, served(&test).len()), (1, 41));
+
+        let bad = [3, 7, 20, 21, 39];
+        let (done, asked) = turn(&test, &apps(41, &poisoned(&bad)));
+        for number in [3, 20, 21, 39] {
+            done.clone().says(&[&format!("app `/a{number}`: ")]);
+        }
+        assert_eq!(served(&test), all_but(41, &[]));
+        assert!(asked <= 8, "{asked}");
+    }
+}
+
+#[test]
+fn on_a_new_host_everybody_is_suspected() {
+    let test = host(SAYS_NOTHING);
+    let (done, asked) = turn(&test, &apps(40, &poisoned(&[31])));
+    done.says(&["app `/a31`: ", "service port 10031 left out"]);
+    assert_eq!(served(&test), all_but(40, &[31]));
+    assert!(asked <= 10, "{asked}");
+}
+
+/// Nobody is taken out for what is nobody's.
+#[test]
+fn a_frame_that_is_refused_costs_one_search_and_no_app() {
+    let test = host("true");
+    turn(&test, &apps(5, &|_| None));
+    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let head = format!("{HEAD}  # {POISON}\n");
+    let test = test.env("HAPROXY_HEAD", head);
+    let grudge = fs::read_to_string(test.path().join("grudge")).unwrap();
+    fs::write(
+        test.path().join("grudge"),
+        grudge.replace("{ true; }", "{ exit 1; }"),
+    )
+    .unwrap();
+    let (_, asked) = turn(&test, &apps(6, &|_| None));
+    assert_eq!(
+        fs::read_to_string(test.path().join("haproxy.cfg")).unwrap(),
+        before
+    );
+    assert!(asked <= 3, "{asked}");
+}
