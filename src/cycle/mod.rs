@@ -5,18 +5,21 @@
 
 mod fallback;
 mod held_ports;
+mod labelled;
 mod plan;
 mod recipe;
 mod reserved;
 mod source;
 mod suspects;
 mod unnamed;
+mod wanted;
 
 use anyhow::Result;
 
 pub use fallback::LastAnswer;
+pub use labelled::Labelled;
 pub use plan::Plan;
-pub use recipe::{Labelled, Recipe};
+pub use recipe::Recipe;
 pub use source::{Marathon, Source};
 
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};

@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use super::Stages;
 use super::fallback::{Fallback, LastAnswer, apps_of};
-use super::recipe::{Built, Wanted, effect};
 use super::source::Source;
+use super::wanted::{Built, Wanted, effect};
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
 use crate::cluster::{App, AppId, ServicePort, Warning};

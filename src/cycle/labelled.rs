@@ -1,0 +1,301 @@
+//! The recipe of those sets in which labels count.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+
+use super::fallback::{Asking, Fallback};
+use super::reserved::Reserved;
+use super::wanted::{Built, Said, Spoken, Wanted, effect};
+use crate::apply::FileSet;
+use crate::cluster::{
+    App, AppId, HealthMemory, Selection, ServicePort, Warning, merge_deployments,
+    zipped_service_ports,
+};
+use crate::config::SettingsFrom;
+use crate::labels::{self, ServiceOptions, Settings};
+use crate::proxy::marathon_lb::{self, Asked, Shape};
+use crate::proxy::{Owner, Proxies};
+use crate::render::Renderer;
+
+/// What decides beside the labels.
+#[derive(Debug)]
+pub struct Labelled {
+    /// Which tasks count.
+    pub selection: Selection,
+    /// What was last known of their health.
+    pub health: HealthMemory,
+    /// Which groups are served; `*` is everything.
+    pub groups: Vec<String>,
+    /// Where no group is asked for, the apps that name none are meant.
+    pub ungrouped: bool,
+    /// A service port is served only if its owner enables it.
+    pub strict: bool,
+    /// Where settings are read.
+    pub settings_from: SettingsFrom,
+    /// Whether an owner may put text of its own in the place of templates.
+    pub template_labels: bool,
+    /// The app that this program itself is, without the first `/`.
+    pub own_app: Option<String>,
+    /// What follows for the whole file.
+    pub shape: Shape,
+}
+
+impl Labelled {
+    /// What the apps ask for, as far as it is asked of us.
+    pub(super) fn select(
+        &mut self,
+        apps: &[Arc<App>],
+        fallback: &mut Fallback,
+        warnings: &mut Vec<Warning>,
+    ) -> Wanted {
+        let all = apps.to_vec();
+        let (apps, faults) = merge_deployments(apps);
+        warnings.extend(faults);
+        let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
+        let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health);
+        warnings.extend(faults);
+        let mut wanted = Wanted {
+            ports: Vec::with_capacity(ports.len()),
+            apps: all,
+            said: None,
+        };
+        let mut said = Said::default();
+        let mut ports = ports.into_iter().peekable();
+        for app in &apps {
+            let mut own: Vec<ServicePort> = Vec::new();
+            while let Some(port) = ports.next_if(|port| port.app == app.id) {
+                own.push(port);
+            }
+            if own.iter().any(|port| !port.endpoints.is_empty()) {
+                let asked = self.asked_of(app, &mut own, fallback, warnings);
+                if asked
+                    .iter()
+                    .any(|(_, spoken)| spoken.options.healthcheck_port_index.is_some())
+                {
+                    said.siblings.insert(app.id.clone(), own.clone());
+                }
+                let mut asked = asked.into_iter().peekable();
+                for (position, port) in own.into_iter().enumerate() {
+                    if let Some((_, spoken)) = asked.next_if(|(own, _)| *own == position) {
+                        said.options.insert((port.app.clone(), port.index), spoken);
+                        wanted.ports.push(port);
+                    }
+                }
+            }
+        }
+        wanted.said = Some(said);
+        wanted
+    }
+
+    /// As [`Recipe::fall_back`](super::Recipe::fall_back).
+    pub(super) fn fall_back(
+        &self,
+        wanted: &mut Wanted,
+        owner: &Owner,
+        why: &Warning,
+        fallback: &mut Fallback,
+    ) -> bool {
+        let Some(said) = &mut wanted.said else {
+            return false;
+        };
+        let mut all_fell = true;
+        for port in wanted.ports.iter_mut().filter(|port| owner.owns(port)) {
+            let Some(spoken) = said.options.get_mut(&(port.app.clone(), port.index)) else {
+                continue;
+            };
+            if spoken.is_last_good {
+                fallback.give_up(&port.app, port.index);
+                all_fell = false;
+                continue;
+            }
+            match self.last_good(&spoken.app, port.index, port.service_port, why, fallback) {
+                Some(options) => {
+                    port.service_port = options.port.unwrap_or(spoken.natural_port);
+                    spoken.options = Arc::new(options);
+                    spoken.is_last_good = true;
+                }
+                None => all_fell = false,
+            }
+        }
+        all_fell
+    }
+
+    /// Where settings are read.
+    fn settings<'a>(&self, app: &'a App) -> Cow<'a, Settings> {
+        match self.settings_from {
+            SettingsFrom::Labels => Cow::Borrowed(&app.labels),
+            SettingsFrom::Env => Cow::Borrowed(&app.env),
+            SettingsFrom::EnvAndLabels => {
+                let mut all = app.env.clone();
+                all.extend(app.labels.clone());
+                Cow::Owned(all)
+            }
+        }
+    }
+
+    /// Which of the service ports of one app are asked for, by their positions in `ports`; and
+    /// gives them the numbers that labels say.
+    fn asked_of(
+        &self,
+        app: &Arc<App>,
+        ports: &mut [ServicePort],
+        fallback: &mut Fallback,
+        warnings: &mut Vec<Warning>,
+    ) -> Vec<(usize, Spoken)> {
+        let settings = self.settings(app);
+        let mut asked = Vec::with_capacity(ports.len());
+        for (position, port) in ports.iter_mut().enumerate() {
+            let (mut options, mut faults) = labels::parse(&settings, &app.id, port.index);
+            let natural_port = port.service_port;
+            if let Some(number) = options.port {
+                port.service_port = number;
+            }
+            if port.endpoints.is_empty() || !self.wants(&options) {
+                continue;
+            }
+            if faults.is_empty() {
+                faults.extend(fallback.known(&app.id, port.index, &settings));
+            }
+            let is_last_good = !faults.is_empty();
+            if let Some(why) = faults.first() {
+                let last_good = self.last_good(app, port.index, port.service_port, why, fallback);
+                let effect = effect(port.service_port, last_good.is_some());
+                warnings.extend(faults.into_iter().map(|fault| Warning {
+                    effect: effect.clone(),
+                    ..fault
+                }));
+                match last_good {
+                    Some(last_good) => options = last_good,
+                    None => continue,
+                }
+                port.service_port = options.port.unwrap_or(natural_port);
+            }
+            if !self.template_labels {
+                options.overrides.clear();
+            }
+            let spoken = Spoken {
+                app: Arc::clone(app),
+                options: Arc::new(options),
+                natural_port,
+                is_last_good,
+            };
+            asked.push((position, spoken));
+        }
+        asked
+    }
+
+    /// What the service port was last served with, since what is said of it now is refused.
+    fn last_good(
+        &self,
+        app: &App,
+        index: usize,
+        service_port: u32,
+        why: &Warning,
+        fallback: &mut Fallback,
+    ) -> Option<ServiceOptions> {
+        let asking = Asking {
+            app: &app.id,
+            index,
+            service_port,
+            said: &labels::said_of(&self.settings(app), index),
+        };
+        let said_of = |app: &App| labels::said_of(&self.settings(app), index);
+        let mut options = fallback.instead_of(asking, why, &said_of)?;
+        if !self.template_labels {
+            options.overrides.clear();
+        }
+        Some(options)
+    }
+
+    fn is_own(&self, app: &App) -> bool {
+        self.own_app.as_deref() == Some(&app.id.as_str()[1..])
+    }
+
+    fn wants(&self, options: &ServiceOptions) -> bool {
+        let is_meant = if self.groups.is_empty() && self.ungrouped {
+            options.groups.is_empty()
+        } else {
+            options.is_in(&self.groups)
+        };
+        is_meant && options.enabled.unwrap_or(!self.strict)
+    }
+
+    pub(super) fn build<'p>(
+        &self,
+        ports: impl Iterator<Item = &'p ServicePort>,
+        wanted: &Wanted,
+        incumbents: &BTreeMap<u32, AppId>,
+        renderer: &mut Renderer,
+    ) -> Result<Built> {
+        let services = ports.filter_map(|port| {
+            let Said { options, siblings } = wanted.said.as_ref()?;
+            let spoken = options.get(&(port.app.clone(), port.index))?;
+            let asked = Asked {
+                app: &spoken.app,
+                port,
+                options: &spoken.options,
+                siblings,
+            };
+            Some(Arc::new(marathon_lb::service(asked, self.shape.flavour)))
+        });
+        let services = services.collect();
+        let (layout, mut warnings) = marathon_lb::arrange(services, &self.shape, incumbents);
+        let proxies = Proxies {
+            layout,
+            ..Proxies::default()
+        };
+        let output = renderer
+            .render(&proxies)
+            .context("the templates cannot be rendered")?;
+        warnings.extend(output.warnings);
+        let mut failed: Vec<(Owner, Warning)> = Vec::new();
+        for fault in output.failed {
+            // One that fails in several texts is told of once.
+            if !failed.iter().any(|(owner, _)| *owner == fault.owner) {
+                failed.push((fault.owner.clone(), fault.warning()));
+            }
+        }
+        if failed.is_empty() && self.shape.settles_clashes {
+            let reserved = Reserved::of(output.rendered.chunks());
+            let services = proxies.layout.services.iter();
+            failed.extend(
+                services
+                    .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
+            );
+        }
+        Ok(Built {
+            failed,
+            files: FileSet {
+                cfg: output.rendered.text(),
+                maps: maps(&proxies, self.shape.maps),
+            },
+            rendered: output.rendered,
+            proxies,
+            warnings,
+        })
+    }
+}
+
+/// Map files; those without rows are there too, since the file names them.
+fn maps(proxies: &Proxies, wanted: bool) -> BTreeMap<String, String> {
+    if !wanted {
+        return BTreeMap::new();
+    }
+    let text = |name: &str| {
+        let rows = proxies.layout.maps.get(name).map_or(&[][..], Vec::as_slice);
+        let mut text = String::new();
+        for (key, backend) in rows {
+            text.push_str(key);
+            text.push(' ');
+            text.push_str(backend);
+            text.push('\n');
+        }
+        (name.to_owned(), text)
+    };
+    [marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP]
+        .map(text)
+        .into()
+}

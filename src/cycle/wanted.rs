@@ -1,0 +1,91 @@
+//! What is wanted of a cluster, and what became of it as files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::apply::FileSet;
+use crate::cluster::{App, AppId, Host, ServicePort, Warning};
+use crate::labels::ServiceOptions;
+use crate::proxy::{Owner, Proxies};
+use crate::render::Rendered;
+
+/// The service ports that are to be served, and what their owners said of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) ports: Vec<ServicePort>,
+    /// Where labels count: all apps of the answer, as Marathon has them.
+    pub(super) apps: Vec<Arc<App>>,
+    pub(super) said: Option<Said>,
+}
+
+impl Wanted {
+    pub(super) fn of_ports(ports: Vec<ServicePort>) -> Self {
+        Self {
+            ports,
+            apps: Vec::new(),
+            said: None,
+        }
+    }
+
+    /// Whether labels count.
+    pub(super) fn is_labelled(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// The service ports as an installed file tells of them: by address alone.
+    pub(super) fn dialled(&self) -> Vec<ServicePort> {
+        let mut ports = self.ports.clone();
+        for endpoint in ports.iter_mut().flat_map(|port| &mut port.endpoints) {
+            if let Some(address) = endpoint.host.address() {
+                endpoint.host = Host::Ip(address);
+            }
+        }
+        ports
+    }
+
+    /// marathon-lb's frontends go with the last server.
+    pub(super) fn drop_idle(&mut self) {
+        if self.is_labelled() {
+            self.ports.retain(|port| !port.endpoints.is_empty());
+        }
+    }
+}
+
+/// By app and position.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    pub(super) options: HashMap<(AppId, usize), Spoken>,
+    /// All service ports of the apps whose checks dial another port of theirs.
+    pub(super) siblings: BTreeMap<AppId, Vec<ServicePort>>,
+}
+
+/// What counts for one service port.
+#[derive(Clone, Debug)]
+pub(super) struct Spoken {
+    pub(super) app: Arc<App>,
+    pub(super) options: Arc<ServiceOptions>,
+    /// The service port where no label says another.
+    pub(super) natural_port: u32,
+    /// These are not what is said of it now.
+    pub(super) is_last_good: bool,
+}
+
+/// Service ports as files.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// Who has to be taken out, or back to what was served, before this is whole.
+    pub(super) failed: Vec<(Owner, Warning)>,
+    pub(super) files: FileSet,
+    pub(super) rendered: Rendered,
+    pub(super) proxies: Proxies,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// What becomes of a service port that is refused.
+pub(super) fn effect(service_port: u32, is_kept: bool) -> String {
+    if is_kept {
+        format!("service port {service_port} is served as it was before")
+    } else {
+        format!("service port {service_port} left out")
+    }
+}
