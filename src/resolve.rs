@@ -46,6 +46,9 @@ impl Lookup for System {
 pub struct Resolver<L> {
     lookup: L,
     known: BTreeMap<Box<str>, IpAddr>,
+    /// Names that only the service ports before the last ones had: a removal that is held brings
+    /// them back.
+    dropped: BTreeMap<Box<str>, IpAddr>,
     /// Names that are known from earlier and no longer resolve.
     stale: BTreeSet<Box<str>>,
     /// Whether the last service ports had names at all.
@@ -58,6 +61,7 @@ impl<L: Lookup> Resolver<L> {
         Self {
             lookup,
             known,
+            dropped: BTreeMap::new(),
             stale: BTreeSet::new(),
             uses_names: false,
         }
@@ -82,7 +86,17 @@ impl<L: Lookup> Resolver<L> {
                 Host::Ip(_) | Host::Resolved { .. } => None,
             })
             .collect();
-        self.known.retain(|name, _| asked.contains(name));
+        let mut known = std::mem::take(&mut self.dropped);
+        known.retain(|name, _| asked.contains(name));
+        for (name, address) in std::mem::take(&mut self.known) {
+            let names = if asked.contains(&name) {
+                &mut known
+            } else {
+                &mut self.dropped
+            };
+            names.insert(name, address);
+        }
+        self.known = known;
         self.uses_names = !asked.is_empty();
         self.stale.clear();
         let mut warnings = Vec::new();
@@ -361,6 +375,19 @@ mod tests {
         assert_eq!(shown(&ports), ["10.0.0.7"]);
         assert!(warnings[0].effect.contains("10.0.0.7"), "{}", warnings[0]);
         assert_eq!(resolver.known().len(), 1, "names out of use are forgotten");
+    }
+
+    /// An answer that lacks an app is resolved before the guard puts the app back.
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_was_out_of_use_for_a_moment_keeps_its_address() {
+        let mut resolver = resolver(&[], &[("h", "10.0.0.7")]);
+        for _ in 0..2 {
+            resolver.resolve(&mut ports(&[]), Names::Numeric).await;
+            assert!(resolver.known().is_empty());
+            let mut ports = ports(&["h"]);
+            resolver.resolve(&mut ports, Names::Numeric).await;
+            assert_eq!(shown(&ports), ["10.0.0.7"]);
+        }
     }
 
     #[tokio::test(start_paused = true)]
