@@ -149,12 +149,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let applied = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await;
-        memory.snapshot = snapshot;
         let Applied {
             plan,
             outcome,
             complaints,
-        } = applied?;
+        } = applied.inspect_err(|_| memory.snapshot = snapshot)?;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         if is_in_place {
             memory.incumbents = plan
@@ -181,14 +180,17 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             },
         });
         let is_whole = plan.held.is_none() && plan.draft.wanted.is_labelled();
-        let is_news = outcome != Outcome::Unchanged || memory.snapshot.is_none();
-        let keep = is_in_place && is_whole && is_news;
+        let is_news = outcome != Outcome::Unchanged || snapshot.is_none();
+        // New files are made of this answer, and where a removal is held of no single one. It counts
+        // when it is kept: whoever is killed before that counts on none.
+        let is_new = is_in_place && is_news;
+        memory.snapshot = snapshot.filter(|_| !is_new);
         Ok(Report {
             plan,
             outcome,
             complaints,
             as_before: false,
-            good_answer: keep.then_some(GoodAnswer {
+            good_answer: (is_new && is_whole).then_some(GoodAnswer {
                 text: body,
                 essence,
             }),
