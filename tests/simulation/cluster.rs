@@ -1,21 +1,11 @@
-//! The simulated Marathon and DNS: apps that come, go, grow, break and quarrel about ports, told
-//! in Marathon's own words, and the truth about them to compare with.
+//! The simulated cluster: apps that come, go, grow, break and quarrel about ports, told in
+//! Marathon's own words, and the truth about them to compare with.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::future;
-use std::io;
-use std::net::IpAddr;
-use std::rc::Rc;
 
-use anyhow::{Result, anyhow};
-use haproxy_marathon_bridge::cluster::Snapshot;
-use haproxy_marathon_bridge::cycle::Source;
-use haproxy_marathon_bridge::disk::Digest;
-use haproxy_marathon_bridge::marathon::{self, Answer};
-use haproxy_marathon_bridge::resolve::Lookup;
-
+use crate::labels::{GROUP, Labels};
+use crate::outside::{Form, Names};
 use crate::random::Random;
 
 /// What is wrong with an app of the cluster.
@@ -55,6 +45,23 @@ pub(crate) struct App {
     tasks: Vec<(String, u16)>,
     changed: usize,
     fault: Option<AppFault>,
+    /// Where they count.
+    labels: Option<Labels>,
+}
+
+impl App {
+    /// As sections carry it.
+    fn name(&self) -> String {
+        self.id[1..].replace('/', "_")
+    }
+
+    fn title(&self) -> String {
+        format!("{}-{}", self.name(), self.service_port)
+    }
+
+    pub(crate) fn lose_tasks(&mut self) {
+        self.tasks.clear();
+    }
 }
 
 /// A section that the cluster asks for: which servers it has to have, and which it may have.
@@ -63,6 +70,17 @@ pub(crate) struct Asked {
     pub(crate) service_port: u16,
     pub(crate) must: BTreeSet<String>,
     pub(crate) may: BTreeSet<String>,
+    /// How a server is chosen, where a label says it.
+    pub(crate) balance: Option<&'static str>,
+    /// A label says what cannot be served.
+    pub(crate) is_bad: bool,
+}
+
+impl Asked {
+    /// Whether it has to be there. Where labels count, sections go with their last server.
+    pub(crate) fn is_due(&self) -> bool {
+        self.balance.is_none() || !self.is_bad && !self.must.is_empty()
+    }
 }
 
 /// What an answer asks for, by section title (`web-10001`).
@@ -71,8 +89,9 @@ pub(crate) type Sections = BTreeMap<String, Asked>;
 /// The apps as they really are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cluster {
-    apps: Vec<App>,
+    pub(crate) apps: Vec<App>,
     deployed: usize,
+    pub(crate) labelled: bool,
 }
 
 const IDS: [&str; 12] = [
@@ -91,8 +110,11 @@ const IDS: [&str; 12] = [
 ];
 
 impl Cluster {
-    pub(crate) fn of_size(apps: usize, random: &mut Random) -> Self {
-        let mut cluster = Self::default();
+    pub(crate) fn of_size(apps: usize, labelled: bool, random: &mut Random) -> Self {
+        let mut cluster = Self {
+            labelled,
+            ..Self::default()
+        };
         for _ in 0..apps {
             cluster.deploy(random);
         }
@@ -108,7 +130,8 @@ impl Cluster {
         self.deployed += 1;
         let deployed = self.deployed;
         let app = &mut self.apps[at];
-        match random.below(10) {
+        let kinds = if self.labelled { 14 } else { 10 };
+        match random.below(kinds) {
             0..=2 => self.deploy(random),
             3 => {
                 let gone = self.apps.remove(at);
@@ -135,9 +158,14 @@ impl Cluster {
                 app.fault = Some(random.pick(&AppFault::ALL));
                 format!("break {} by {:?}", app.id, app.fault)
             }
-            _ => {
+            9 => {
                 app.fault = None;
                 format!("repair {}", app.id)
+            }
+            _ => {
+                let labels = app.labels.as_mut().expect("labels count");
+                labels.change(random);
+                format!("{} says {labels:?}", app.id)
             }
         }
     }
@@ -151,12 +179,16 @@ impl Cluster {
 
     /// An app that nobody can be in the way of.
     pub(crate) fn deploy_alone(&mut self) {
+        let labels = self.labelled.then(Labels::good);
+        // Where labels count, what has no server has no section.
+        let task = labels.is_some().then(|| ("10.0.0.9".to_owned(), 30_000));
         self.apps.push(App {
             id: "/alone".to_owned(),
             service_port: 20_000,
-            tasks: Vec::new(),
+            tasks: task.into_iter().collect(),
             changed: 0,
             fault: None,
+            labels,
         });
     }
 
@@ -169,6 +201,7 @@ impl Cluster {
             tasks: tasks(random, self.deployed),
             changed: self.deployed,
             fault: None,
+            labels: self.labelled.then(|| Labels::new(random)),
         };
         let said = format!(
             "deploy {id} on port {} with {} tasks",
@@ -185,14 +218,21 @@ impl Cluster {
         said
     }
 
-    fn asked(&self, form: Form, numeric: bool, names: &Names) -> Sections {
+    pub(crate) fn asked(&self, form: Form, numeric: bool, names: &Names) -> Sections {
         let mut sections = Sections::new();
         for app in &self.apps {
             if app.fault.is_some_and(AppFault::is_fatal) && form == Form::Json {
                 continue;
             }
+            let labels = app.labels.as_ref();
+            let is_idle = labels.is_some() && app.tasks.is_empty();
+            if is_idle || labels.is_some_and(|labels| labels.group != GROUP) {
+                continue;
+            }
             let mut asked = Asked {
                 service_port: app.service_port,
+                balance: labels.map(|labels| labels.balance),
+                is_bad: labels.is_some_and(|labels| labels.bad.is_some()),
                 ..Asked::default()
             };
             for (host, port) in &app.tasks {
@@ -207,16 +247,27 @@ impl Cluster {
                     asked.may.extend(written);
                 }
             }
-            sections.insert(
-                format!("{}-{}", app.id[1..].replace('/', "_"), app.service_port),
-                asked,
-            );
+            sections.insert(app.title(), asked);
         }
         sections
     }
 
+    /// The sections of all apps that can be served, had they tasks.
+    pub(crate) fn titles(&self) -> BTreeSet<String> {
+        let apps = self.apps.iter().filter(|app| {
+            let is_ours = app.labels.as_ref().is_none_or(|l| l.group == GROUP);
+            is_ours && !app.fault.is_some_and(AppFault::is_fatal)
+        });
+        apps.map(App::title).collect()
+    }
+
+    /// All apps that are told of, as sections carry their names.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.apps.iter().map(App::name).collect()
+    }
+
     /// `ticks` stand for all that changes in an answer by itself.
-    fn json(&self, ticks: u64) -> String {
+    pub(crate) fn json(&self, ticks: u64) -> String {
         let mut text = "{\"apps\":[".to_owned();
         for (position, app) in self.apps.iter().enumerate() {
             let comma = if position > 0 { "," } else { "" };
@@ -224,6 +275,7 @@ impl Cluster {
                 Some(AppFault::BadId) => format!("{} \\n{}", app.id, app.id),
                 _ => app.id.clone(),
             };
+            let labels = app.labels.as_ref().map(Labels::json).unwrap_or_default();
             let port = match app.fault {
                 Some(AppFault::PortZero) => "0".to_owned(),
                 Some(AppFault::WrongType) => "{\"is\":\"none\"}".to_owned(),
@@ -231,7 +283,7 @@ impl Cluster {
             };
             write!(
                 text,
-                r#"{comma}{{"id":"{id}","ports":[{port}],"tasksHealthy":{ticks},"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
+                r#"{comma}{{"id":"{id}","ports":[{port}],{labels}"tasksHealthy":{ticks},"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
                 app.changed
             )
             .expect("a String takes all text");
@@ -242,9 +294,15 @@ impl Cluster {
             };
             for (position, (host, port)) in app.tasks.iter().chain(&bad).enumerate() {
                 let comma = if position > 0 { "," } else { "" };
+                // Another task has another id, wherever it stands in the list.
+                let name = if position < app.tasks.len() {
+                    host
+                } else {
+                    "bad"
+                };
                 write!(
                     text,
-                    r#"{comma}{{"id":"t{position}","host":"{host}","ports":[{port}],"state":"TASK_RUNNING"}}"#
+                    r#"{comma}{{"id":"{name}.{port}","host":"{host}","ports":[{port}],"state":"TASK_RUNNING"}}"#
                 )
                 .expect("a String takes all text");
             }
@@ -254,10 +312,10 @@ impl Cluster {
         text
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for app in &self.apps {
-            let name = app.id[1..].replace('/', "_");
+            let name = app.name();
             write!(text, "{name}\t{}\t", app.service_port).expect("a String takes all text");
             for (host, port) in &app.tasks {
                 write!(text, "{host}:{port}\t").expect("a String takes all text");
@@ -287,193 +345,4 @@ fn task(random: &mut Random, number: usize) -> (String, u16) {
     };
     let port = 31_000 + u16::try_from(number % 1_000).expect("it is below 1,000");
     (host, port)
-}
-
-/// In which form Marathon tells of its cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    Json,
-    Text,
-}
-
-/// What becomes of a question to Marathon.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum SourceFault {
-    #[default]
-    None,
-    /// No connection.
-    Down,
-    /// An HTML page.
-    Html,
-    /// The answer breaks off.
-    Cut,
-    /// A Marathon that has lost its memory.
-    Empty,
-    /// Every second app is missing.
-    Half,
-    /// Apps without tasks.
-    NoTasks,
-    /// It never ends, and whoever waits is killed.
-    Hangs,
-}
-
-impl SourceFault {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Down,
-        Self::Html,
-        Self::Cut,
-        Self::Empty,
-        Self::Half,
-        Self::NoTasks,
-        Self::Hangs,
-    ];
-}
-
-/// Host names. Some go and come back, one at most goes for good.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    pub(crate) all_down: bool,
-    pub(crate) gone: Option<usize>,
-    /// Agents get other addresses.
-    pub(crate) moved: u8,
-}
-
-impl Names {
-    pub(crate) fn resolves(&self, host: &str) -> bool {
-        match host.strip_prefix("agent-") {
-            Some(number) => {
-                !self.all_down && self.gone.map(|gone| gone.to_string()).as_deref() != Some(number)
-            }
-            None => host.parse::<IpAddr>().is_ok(),
-        }
-    }
-
-    /// All that it ever had, the present one last.
-    fn addresses<'a>(&self, host: &'a str) -> impl Iterator<Item = String> + use<'a> {
-        let number = host.strip_prefix("agent-");
-        let times = if number.is_some() { self.moved } else { 0 };
-        (0..=times).map(move |moved| match number {
-            Some(number) => format!("10.1.{moved}.{number}"),
-            None => host.to_owned(),
-        })
-    }
-}
-
-/// Marathon and DNS, shared by all who ask them.
-#[derive(Debug)]
-pub(crate) struct Outside {
-    pub(crate) cluster: RefCell<Cluster>,
-    pub(crate) names: RefCell<Names>,
-    pub(crate) source_fault: Cell<SourceFault>,
-    pub(crate) ticks: Cell<u64>,
-    pub(crate) form: Form,
-    pub(crate) numeric: bool,
-    /// What the last answer asked for, until somebody takes it.
-    pub(crate) answered: RefCell<Option<Sections>>,
-}
-
-impl Outside {
-    /// What the cluster asks for as it really is.
-    pub(crate) fn asked(&self) -> Sections {
-        self.asked_by(&self.cluster.borrow())
-    }
-
-    fn asked_by(&self, cluster: &Cluster) -> Sections {
-        cluster.asked(self.form, self.numeric, &self.names.borrow())
-    }
-}
-
-pub(crate) struct SimulatedMarathon {
-    pub(crate) outside: Rc<Outside>,
-    known: Option<Digest>,
-    /// Whether the last answer was recognised without being read.
-    pub(crate) recognised: bool,
-}
-
-impl SimulatedMarathon {
-    pub(crate) fn new(outside: &Rc<Outside>) -> Self {
-        Self {
-            outside: Rc::clone(outside),
-            known: None,
-            recognised: false,
-        }
-    }
-}
-
-impl Source for SimulatedMarathon {
-    fn recognise(&mut self, known: Option<Digest>) {
-        self.known = known;
-    }
-
-    async fn fetch(&mut self) -> Result<Answer> {
-        let outside = &self.outside;
-        let mut told = outside.cluster.borrow().clone();
-        let fault = outside.source_fault.get();
-        match fault {
-            SourceFault::None | SourceFault::Html | SourceFault::Cut => (),
-            SourceFault::Down => return Err(anyhow!("no connection")),
-            SourceFault::Hangs => future::pending().await,
-            SourceFault::Empty => told.apps.clear(),
-            SourceFault::Half => {
-                let mut odd = false;
-                told.apps.retain(|_| {
-                    odd = !odd;
-                    odd
-                });
-            }
-            SourceFault::NoTasks => told.apps.iter_mut().for_each(|app| app.tasks.clear()),
-        }
-        let form = if told.apps.is_empty() {
-            Form::Json
-        } else {
-            outside.form
-        };
-        let mut body = match form {
-            Form::Json => told.json(outside.ticks.get()),
-            Form::Text => told.text(),
-        };
-        match fault {
-            SourceFault::Html => "<html><body>Bad Gateway</body></html>".clone_into(&mut body),
-            SourceFault::Cut => body.truncate(body.len() / 2),
-            _ => (),
-        }
-        self.recognised = self.known == Some(Digest::of(body.as_bytes()));
-        let (cluster, warnings) = match form {
-            _ if self.recognised => (marathon::Cluster::AsBefore, Vec::new()),
-            Form::Text if matches!(fault, SourceFault::Html | SourceFault::Cut) => {
-                return Err(anyhow!("no text of tasks"));
-            }
-            Form::Text => {
-                let (ports, warnings) = marathon::tasks(&body);
-                (marathon::Cluster::Endpoints(ports), warnings)
-            }
-            Form::Json => {
-                let (apps, warnings) = marathon::apps(&body)?;
-                (marathon::Cluster::Apps(Snapshot::new(apps)), warnings)
-            }
-        };
-        *outside.answered.borrow_mut() = Some(outside.asked_by(&told));
-        Ok(Answer {
-            cluster,
-            warnings,
-            from: "http://marathon:8080".to_owned(),
-            essence: Digest::of(body.as_bytes()),
-            body,
-        })
-    }
-}
-
-pub(crate) struct SimulatedDns(pub(crate) Rc<Outside>);
-
-impl Lookup for SimulatedDns {
-    fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
-        let names = self.0.names.borrow();
-        future::ready(if names.resolves(name) {
-            let address = names.addresses(name).last();
-            let address = address.expect("every host has one").parse();
-            Ok(vec![address.expect("it is numeric")])
-        } else {
-            Err(io::Error::other("no such name"))
-        })
-    }
 }

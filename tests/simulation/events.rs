@@ -9,8 +9,9 @@ use std::path::Path;
 use haproxy_marathon_bridge::disk::{Disk as _, Fault, PowerCut};
 use nix::errno::Errno;
 
-use crate::cluster::SourceFault;
 use crate::haproxy::{CheckFault, ReloadFault};
+use crate::outside::SourceFault;
+use crate::promises::Broken;
 use crate::random::Random;
 use crate::world::{CFG, World};
 
@@ -165,13 +166,14 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn power_cut(&mut self, cut: PowerCut) {
+    pub(crate) fn power_cut(&mut self, cut: PowerCut) -> Result<(), Broken> {
         self.disk.power_cut(cut);
         let started = self.haproxy.start();
         self.note(&format!(
             "power cut ({cut:?}); HAProxy after it: {started:?}"
         ));
         self.count("power cut");
+        self.check_pause()
     }
 
     /// All faults end. A host name that is gone stays so.
@@ -187,6 +189,9 @@ impl World<'_> {
         if warning.is_some_and(|warning| warning.contains("newer")) {
             self.end_program();
             self.remove(&Self::folder().path().join("state.json"));
+        }
+        if self.pause.lasts {
+            self.resume(Fault::None);
         }
         self.start_haproxy_if_down();
     }

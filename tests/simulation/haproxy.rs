@@ -11,10 +11,11 @@ use std::rc::Rc;
 use haproxy_marathon_bridge::apply::reload::{Method, ReloadError, Reloaded, Verified};
 use haproxy_marathon_bridge::apply::validate::{CheckError, CheckMessage, Severity, Verdict};
 use haproxy_marathon_bridge::apply::{Balancer, FileSet, Installation};
-use haproxy_marathon_bridge::disk::{Disk as _, MemoryDisk};
+use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::child::RunError;
 
-use crate::cluster::Outside;
+use crate::labels::BALANCES;
+use crate::outside::Outside;
 
 /// What becomes of a reload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,8 +77,10 @@ pub(crate) struct Haproxy {
     /// Whether a reload starts a HAProxy that does not run, as `sf` does.
     starts: bool,
     pub(crate) running: RefCell<Option<Process>>,
-    /// Every configuration that the check accepted, with its maps.
-    accepted: RefCell<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Every configuration that the check accepted, with its maps each time.
+    accepted: RefCell<BTreeMap<String, Vec<BTreeMap<String, String>>>>,
+    /// Every set of files that some process has read, or would have, by digest.
+    pub(crate) served: RefCell<BTreeSet<Digest>>,
     pub(crate) check_fault: Cell<CheckFault>,
     pub(crate) reload_fault: Cell<ReloadFault>,
     /// Somebody else listens on this port.
@@ -108,6 +111,7 @@ impl Haproxy {
             starts,
             running: RefCell::default(),
             accepted: RefCell::default(),
+            served: RefCell::default(),
             check_fault: Cell::default(),
             reload_fault: Cell::default(),
             taken: Cell::default(),
@@ -126,7 +130,9 @@ impl Haproxy {
     /// What lies there was put there by somebody who knows what he does.
     pub(crate) fn trust_installed(&self) {
         if let Some(cfg) = self.disk.text(&self.cfg) {
-            self.accepted.borrow_mut().insert(cfg, BTreeMap::new());
+            self.accepted
+                .borrow_mut()
+                .insert(cfg, vec![BTreeMap::new()]);
         }
     }
 
@@ -148,26 +154,32 @@ impl Haproxy {
     pub(crate) fn fault_of_installed(&self) -> Option<String> {
         let files = self.installed()?;
         let accepted = self.accepted.borrow();
-        let Some(maps) = accepted.get(&files.cfg) else {
+        let Some(accepted) = accepted.get(&files.cfg) else {
             return Some(format!("nobody accepted what is installed:\n{}", files.cfg));
         };
-        for (name, wanted) in maps {
+        // While the maps of one configuration change, each is an old or a new one.
+        maps_of(&files.cfg).iter().find_map(|name| {
             let Some(found) = files.maps.get(name) else {
                 return Some(format!("map {name} is missing"));
             };
-            for row in wanted.lines() {
-                let key = row.split(' ').next().unwrap_or_default();
-                let backend = found
-                    .lines()
-                    .find_map(|row| row.strip_prefix(&format!("{key} ")));
-                if !backend
-                    .is_some_and(|backend| files.cfg.contains(&format!("listen {backend}\n")))
-                {
-                    return Some(format!("map {name} leads {key} to {backend:?}"));
-                }
-            }
-        }
-        None
+            let wanted = accepted.iter().filter_map(|maps| maps.get(name));
+            let mut faults = wanted.map(|wanted| fault_of_map(&files.cfg, name, wanted, found));
+            let first = faults.next()??;
+            faults.all(|fault| fault.is_some()).then_some(first)
+        })
+    }
+
+    /// Whether the maps that lie there were accepted together with the configuration.
+    pub(crate) fn has_fitting_maps(&self) -> bool {
+        let Some(files) = self.installed() else {
+            return true;
+        };
+        let accepted = self.accepted.borrow();
+        let mut sets = accepted.get(&files.cfg).into_iter().flatten();
+        sets.any(|maps| {
+            let mut named = files.maps.iter();
+            named.all(|(name, text)| maps.get(name) == Some(text))
+        })
     }
 
     /// Whether it listens on this port, so that nobody else can.
@@ -212,6 +224,7 @@ impl Haproxy {
             }
         }
         self.resolve(&files.cfg)?;
+        self.served.borrow_mut().insert(digest_of(&files));
         let pid = self.next_pid.get() + 1;
         self.next_pid.set(pid);
         *self.running.borrow_mut() = Some(Process { files, pid });
@@ -233,20 +246,25 @@ impl Haproxy {
         Ok(())
     }
 
-    fn judge(&self, files: &FileSet) -> Result<(), String> {
+    fn judge(&self, files: &FileSet) -> Result<(), Vec<CheckMessage>> {
+        let of_all = |text: String| vec![alert(text, None, None)];
         if self.check_fault.get() == CheckFault::RefusesAll {
-            return Err("this is not my day".to_owned());
+            return Err(of_all("this is not my day".to_owned()));
         }
         if !files.cfg.starts_with("global\n") || !files.cfg.ends_with('\n') {
-            return Err("missing LF on last line".to_owned());
+            return Err(of_all("missing LF on last line".to_owned()));
+        }
+        let faults = faults_of_sections(&files.cfg);
+        if !faults.is_empty() {
+            return Err(faults);
         }
         if let Some(missing) = maps_of(&files.cfg)
             .iter()
             .find(|name| !files.maps.contains_key(*name))
         {
-            return Err(format!("failed to open pattern file <{missing}>"));
+            return Err(of_all(format!("failed to open pattern file <{missing}>")));
         }
-        self.resolve(&files.cfg)
+        self.resolve(&files.cfg).map_err(of_all)
     }
 }
 
@@ -283,20 +301,17 @@ impl Balancer for Seen<'_> {
         Ok(match haproxy.judge(files) {
             Ok(()) => {
                 let mut accepted = haproxy.accepted.borrow_mut();
-                accepted.insert(files.cfg.clone(), files.maps.clone());
+                let maps = accepted.entry(files.cfg.clone()).or_default();
+                if !maps.contains(&files.maps) {
+                    maps.push(files.maps.clone());
+                }
                 Verdict::Accepted {
                     warnings: Vec::new(),
                 }
             }
-            Err(text) => Verdict::Rejected {
-                output: text.clone(),
-                messages: vec![CheckMessage {
-                    severity: Severity::Alert,
-                    file: None,
-                    line: None,
-                    proxies: Vec::new(),
-                    text,
-                }],
+            Err(messages) => Verdict::Rejected {
+                output: String::new(),
+                messages,
             },
         })
     }
@@ -348,6 +363,10 @@ impl Balancer for Seen<'_> {
         }
         let ran = haproxy.running.borrow().is_some();
         if !ran && !haproxy.starts {
+            haproxy
+                .served
+                .borrow_mut()
+                .extend(haproxy.installed().as_ref().map(digest_of));
             return Ok(Reloaded::NotRunning);
         }
         let pid = haproxy.take_over().map_err(|said| refused(&said))?;
@@ -373,6 +392,65 @@ fn refused(said: &str) -> ReloadError {
         how: Method::Sf,
         output: said.to_owned(),
     }
+}
+
+fn alert(text: String, line: Option<usize>, proxy: Option<&str>) -> CheckMessage {
+    CheckMessage {
+        severity: Severity::Alert,
+        file: None,
+        line,
+        proxies: proxy.map(str::to_owned).into_iter().collect(),
+        text,
+    }
+}
+
+/// What HAProxy says of sections: some of it about a line, some only about a name.
+fn faults_of_sections(cfg: &str) -> Vec<CheckMessage> {
+    let mut faults = Vec::new();
+    let mut section = "";
+    for (line, number) in cfg.lines().zip(1..) {
+        let Some(line) = line.strip_prefix("  ") else {
+            section = line.rsplit(' ').next().unwrap_or_default();
+            continue;
+        };
+        let fault = match line.split_once(' ') {
+            Some(("balance", way)) if !BALANCES.contains(&way) => {
+                format!("'{section}': unknown balance '{way}'")
+            }
+            Some(("bind", address)) if address.ends_with(":0") => {
+                format!("'{section}': missing port number in '{address}'")
+            }
+            _ => continue,
+        };
+        faults.push(if number % 2 == 0 {
+            alert(fault, Some(number), None)
+        } else {
+            alert(fault, None, Some(section))
+        });
+    }
+    faults
+}
+
+/// Where `found`, in the place of a map that was `wanted`, leads a key to nowhere. A host that goes
+/// from a backend that goes to one that comes does so while files change.
+fn fault_of_map(cfg: &str, name: &str, wanted: &str, found: &str) -> Option<String> {
+    let has = |backend: &str| {
+        ["listen", "backend"].map(|kind| cfg.contains(&format!("{kind} {backend}\n")))
+    };
+    wanted.lines().find_map(|row| {
+        let (key, wanted) = row.split_once(' ').unwrap_or_default();
+        let backend = found
+            .lines()
+            .find_map(|row| row.strip_prefix(&format!("{key} ")));
+        let leads =
+            backend.is_some_and(|backend| has(backend).contains(&true) || backend != wanted);
+        (!leads).then(|| format!("map {name} leads {key} to {backend:?}"))
+    })
+}
+
+/// Stands for all of a set.
+pub(crate) fn digest_of(files: &FileSet) -> Digest {
+    Digest::of_value(&(&files.cfg, &files.maps))
 }
 
 /// The maps that a configuration names.

@@ -1,10 +1,12 @@
 //! A deterministic simulation of hosts on which everything goes wrong.
 //!
 //! Every seed stands for one host and one order of changes and faults: apps come, go, break and
-//! quarrel about ports; Marathon, DNS, the disk and HAProxy fail in all their ways; the program is
+//! quarrel about ports, and in a third of the seeds say by labels what they want; Marathon, DNS, the
+//! disk and HAProxy fail in all their ways; operators pause, resume and roll back; the program is
 //! killed at any step and the power goes. The stages, the guard, the transaction and what is
 //! remembered are the real ones, and `promises` says after every turn whether what was promised
-//! still holds. `events` has what can happen, and how more is added.
+//! still holds, with `labelled` for what only labels make possible. `events` has what can happen,
+//! and how more is added.
 //!
 //! A seed that fails is printed with what led to it. `SIMULATION_SEED=17` runs one seed and prints
 //! everything, `SIMULATION_SEEDS=100000` runs more of them.
@@ -12,9 +14,15 @@
 mod cluster;
 mod events;
 mod haproxy;
+mod labelled;
+mod labels;
+mod operator;
+mod outside;
 mod program;
 mod promises;
 mod random;
+mod sections;
+mod setting;
 mod world;
 
 use std::collections::BTreeMap;
@@ -30,7 +38,7 @@ use world::World;
 const SEEDS: u64 = 10_000;
 
 /// What has to come about in every thousand seeds, or the simulation has gone blind.
-const MUST_BE_SEEN: [(&str, usize); 11] = [
+const MUST_BE_SEEN: [(&str, usize); 18] = [
     ("applied", 1_000),
     ("unchanged", 1_000),
     ("killed", 1_000),
@@ -42,6 +50,13 @@ const MUST_BE_SEEN: [(&str, usize); 11] = [
     ("port held", 50),
     ("power cut", 100),
     ("asked for the same", 100),
+    ("held, then let go", 100),
+    ("held where labels count", 200),
+    ("served as before", 80),
+    ("left out", 200),
+    ("paused", 500),
+    ("rolled back", 60),
+    ("killed in a rollback", 20),
 ];
 
 #[test]

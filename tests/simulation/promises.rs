@@ -7,7 +7,11 @@ use std::fmt;
 use haproxy_marathon_bridge::apply::{FileSet, Outcome};
 
 use crate::cluster::Sections;
-use crate::haproxy::{Haproxy, Process};
+use crate::haproxy::{Haproxy, Process, digest_of};
+use crate::labelled::{check_bad_labels, check_lost_apps};
+use crate::outside::Told;
+use crate::program::Facts;
+use crate::sections::{Counts, counts_of, is_most, sections_of};
 use crate::world::Ended;
 
 /// A promise that was not kept.
@@ -20,18 +24,22 @@ impl fmt::Display for Broken {
     }
 }
 
-fn broken<T>(what: impl Into<String>) -> Result<T, Broken> {
+pub(crate) fn broken<T>(what: impl Into<String>) -> Result<T, Broken> {
     Err(Broken(what.into()))
 }
 
 /// What was there before a turn, what is there after it, and what was asked for in between.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each can come about with each"
+)]
 pub(crate) struct Turn<'a> {
     pub(crate) now: u64,
     pub(crate) before: Option<&'a FileSet>,
     pub(crate) after: Option<&'a FileSet>,
     pub(crate) ran_before: Option<&'a Process>,
     /// `None` where Marathon gave no answer.
-    pub(crate) answered: Option<&'a Sections>,
+    pub(crate) answered: Option<&'a Told>,
     pub(crate) allow_removal: bool,
     pub(crate) ended: &'a Ended,
     /// The program may know nothing of this turn: it was killed, or the disk kept it from saving.
@@ -43,6 +51,14 @@ pub(crate) struct Turn<'a> {
     pub(crate) meddled: bool,
     /// The last good files, as far as the program could read them.
     pub(crate) kept: Option<FileSet>,
+    pub(crate) is_labelled: bool,
+    /// An operator wants nothing to be changed.
+    pub(crate) is_paused: bool,
+    /// An installation had been broken off before, and is to be finished whatever else happens.
+    pub(crate) was_broken_off: bool,
+    /// The program knew that HAProxy ran what was installed, and of which answer that was made.
+    pub(crate) knew_answer: bool,
+    pub(crate) facts: Facts,
 }
 
 /// What an outsider remembers from turn to turn.
@@ -51,7 +67,7 @@ pub(crate) struct Watch {
     /// Answers of Marathon, the latest last, and whether the program may have forgotten them.
     answers: Vec<(u64, Sections, bool)>,
     /// What a turn last installed with success.
-    settled: Option<FileSet>,
+    pub(crate) settled: Option<FileSet>,
 }
 
 impl Watch {
@@ -59,6 +75,12 @@ impl Watch {
         let haproxy = turn.haproxy;
         let told = haproxy.checks.get() + haproxy.reloads.get();
         let runs = haproxy.running.borrow();
+        if turn.is_paused {
+            let is_same = turn.before == turn.after || turn.was_broken_off;
+            if !is_same || runs.as_ref() != turn.ran_before || told > 0 {
+                return broken("a turn changed something although it is paused");
+            }
+        }
         let Some(answered) = turn.answered else {
             if turn.before != turn.after || runs.as_ref() != turn.ran_before || told > 0 {
                 return broken("a turn without an answer of Marathon changed something");
@@ -66,8 +88,11 @@ impl Watch {
             return Ok(());
         };
         self.answers
-            .push((turn.now, answered.clone(), turn.is_forgotten));
+            .push((turn.now, answered.sections.clone(), turn.is_forgotten));
         self.check_removal(turn)?;
+        if self.is_unjustified(turn) {
+            check_lost_apps(turn, answered)?;
+        }
         if let Ended::Done(
             Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning { .. },
         ) = turn.ended
@@ -77,22 +102,28 @@ impl Watch {
         Self::check_held_port(turn)?;
         match turn.ended {
             Ended::Done(Outcome::Unchanged) => {
+                // HAProxy is asked from time to time whether it still refuses what it refused.
+                let told = if turn.facts.served_as_before || turn.facts.left_out {
+                    haproxy.reloads.get()
+                } else {
+                    told
+                };
                 if told > 0 || turn.before != turn.after || runs.as_ref() != turn.ran_before {
                     return broken("a turn that says Unchanged changed something");
                 }
-                check_served(turn, answered)
+                check_served(turn, &answered.sections)
             }
             Ended::Done(Outcome::Applied { .. }) => {
                 if runs.as_ref().map(|process| &process.files) != turn.after {
                     return broken("a turn that says Applied left HAProxy with other files");
                 }
-                check_served(turn, answered)
+                check_served(turn, &answered.sections)
             }
             Ended::Done(Outcome::NotRunning { .. }) => {
                 if runs.is_some() {
                     return broken("a turn says NotRunning of a HAProxy that runs");
                 }
-                check_served(turn, answered)
+                check_served(turn, &answered.sections)
             }
             Ended::Done(
                 Outcome::Rejected { .. }
@@ -144,11 +175,27 @@ impl Watch {
         let is_back = [&self.settled, &turn.kept]
             .map(|files| files.as_ref().map(cfg))
             .contains(&after);
-        if turn.before == turn.after || is_back || !is_known {
+        // A rollback that was broken off is finished.
+        let served = turn.haproxy.served.borrow();
+        let is_finished = turn.was_broken_off
+            && turn
+                .after
+                .is_some_and(|files| served.contains(&digest_of(files)));
+        if turn.before == turn.after || is_back || is_finished || !is_known {
             return Ok(());
         }
         let before = counts_of(in_service);
-        let after = counts_of(turn.after);
+        let mut after = counts_of(turn.after);
+        if let Some(answered) = turn.answered.filter(|_| turn.is_labelled) {
+            // What an owner says is done at once, and what becomes of bad labels is told below.
+            let is_bad = |title: &str| {
+                let asked = answered.sections.get(title);
+                asked.is_some_and(|asked| asked.is_bad)
+            };
+            let own = before.iter();
+            let own = own.filter(|(title, _)| answered.moves(title) || is_bad(title));
+            after.extend(own.map(|(title, servers)| (title.clone(), *servers)));
+        }
         // A file of ours that HAProxy was not yet brought to counts as one that it was.
         let is_ours = turn
             .before
@@ -159,13 +206,46 @@ impl Watch {
         {
             return Ok(());
         }
+        let agreeing = self.agreeing(&before);
+        if agreeing < 3 {
+            return broken(format!(
+                "most of what was served went, and {agreeing} answers agree: {before:?} → {after:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether an answer lacks most of what is served, and too few agree. How many servers there
+    /// will be of names without address is not known here.
+    fn is_unjustified(&self, turn: &Turn<'_>) -> bool {
+        let Some(answered) = turn.answered.filter(|_| !turn.allow_removal) else {
+            return false;
+        };
+        let runs = turn.ran_before.map(|process| &process.files);
+        let cfg = |files: Option<&FileSet>| files.map(|files| files.cfg.clone());
+        let is_behind = turn.kept.is_some() && cfg(turn.kept.as_ref()) != cfg(turn.before);
+        if runs.is_some() && runs != turn.before || is_behind {
+            return false;
+        }
+        let counts = answered
+            .sections
+            .iter()
+            .map(|(title, asked)| (title.clone(), asked.must.len() + asked.may.len()));
+        let before = counts_of(turn.before);
+        is_most(&before, &counts.collect()) && self.agreeing(&before) < 3
+    }
+
+    /// How many of the latest answers lack most of this.
+    fn agreeing(&self, before: &Counts) -> usize {
         let mut agreeing = 0;
         let mut last_at: Option<u64> = None;
         for (at, answer, is_forgotten) in self.answers.iter().rev() {
+            // Who says what is bad may be out for that.
             let counts = answer
                 .iter()
+                .filter(|(_, asked)| !asked.is_bad)
                 .map(|(title, asked)| (title.clone(), asked.must.len()));
-            if !is_most(&before, &counts.collect()) {
+            if !is_most(before, &counts.collect()) {
                 if *is_forgotten {
                     continue;
                 }
@@ -176,48 +256,26 @@ impl Watch {
                 last_at = Some(*at);
             }
         }
-        if agreeing < 3 {
-            return broken(format!(
-                "most of what was served went, and {agreeing} answers agree: {before:?} → {after:?}"
-            ));
-        }
-        Ok(())
+        agreeing
     }
-}
-
-/// Servers by section.
-type Counts = BTreeMap<String, usize>;
-
-fn counts_of(files: Option<&FileSet>) -> Counts {
-    let sections = sections_of(files).into_iter();
-    sections
-        .map(|(title, section)| (title, section.servers.len()))
-        .collect()
-}
-
-/// More than half of the service ports or of the servers, and at least three.
-fn is_most(before: &Counts, after: &Counts) -> bool {
-    let ports = before
-        .keys()
-        .filter(|title| !after.contains_key(*title))
-        .count();
-    let lost = |(title, servers): (&String, &usize)| {
-        servers.saturating_sub(after.get(title).copied().unwrap_or(0))
-    };
-    let servers: usize = before.iter().map(lost).sum();
-    let most = |lost: usize, of: usize| lost >= 3 && lost * 2 > of;
-    most(ports, before.len()) || most(servers, before.values().sum())
 }
 
 /// Everything that was asked for is served, one bad app or not.
 fn check_served(turn: &Turn<'_>, answered: &Sections) -> Result<(), Broken> {
+    if turn.facts.keeps_all {
+        return Ok(());
+    }
     let before = sections_of(turn.before);
     let after = sections_of(turn.after);
     let holders: BTreeMap<u16, &String> = after.iter().map(|(title, s)| (s.port, title)).collect();
     if holders.len() < after.len() {
         return broken("two sections listen on one port");
     }
-    for (title, asked) in answered {
+    if !turn.haproxy.has_fitting_maps() {
+        return broken("a turn that was done left maps of another configuration");
+    }
+    check_bad_labels(turn, answered, &before, &after)?;
+    for (title, asked) in answered.iter().filter(|(_, asked)| asked.is_due()) {
         let Some(section) = after.get(title) else {
             if turn.haproxy.taken.get() == Some(asked.service_port) && !before.contains_key(title) {
                 continue;
@@ -232,6 +290,9 @@ fn check_served(turn: &Turn<'_>, answered: &Sections) -> Result<(), Broken> {
         };
         if !section.servers.is_superset(&asked.must) {
             return broken(format!("{title} lacks servers: {section:?} of {asked:?}"));
+        }
+        if asked.balance.is_some() && section.balance.as_deref() != asked.balance {
+            return broken(format!("{title} says {section:?}, asked for is {asked:?}"));
         }
     }
     Ok(())
@@ -253,7 +314,7 @@ pub(crate) fn check_converged(asked: &Sections, haproxy: &Haproxy) -> Result<(),
     let served: BTreeSet<u16> = sections.values().map(|section| section.port).collect();
     if let Some((title, _)) = asked
         .iter()
-        .find(|(_, asked)| !served.contains(&asked.service_port))
+        .find(|(_, asked)| asked.is_due() && !served.contains(&asked.service_port))
     {
         return broken(format!("{title} is asked for, and its port is not served"));
     }
@@ -264,42 +325,4 @@ pub(crate) fn check_converged(asked: &Sections, haproxy: &Haproxy) -> Result<(),
         ));
     }
     Ok(())
-}
-
-/// A section of an app in a file.
-#[derive(Clone, Debug, Default)]
-struct Section {
-    port: u16,
-    servers: BTreeSet<String>,
-}
-
-fn sections_of(files: Option<&FileSet>) -> BTreeMap<String, Section> {
-    let mut sections: BTreeMap<String, Section> = BTreeMap::new();
-    let mut title = None;
-    for line in files.map(|files| files.cfg.lines()).into_iter().flatten() {
-        if !line.starts_with(' ') {
-            title = line
-                .strip_prefix("listen ")
-                .filter(|title| !matches!(*title, "stats" | "by-hand"));
-            continue;
-        }
-        let Some(title) = title else {
-            continue;
-        };
-        let section = sections.entry(title.to_owned()).or_default();
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        match words[..] {
-            ["bind", address] => {
-                let port = address
-                    .rsplit_once(':')
-                    .and_then(|(_, port)| port.parse().ok());
-                section.port = port.unwrap_or_default();
-            }
-            ["server", _, address, ..] => {
-                section.servers.insert(address.to_owned());
-            }
-            _ => (),
-        }
-    }
-    sections
 }

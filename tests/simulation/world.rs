@@ -1,30 +1,29 @@
 //! One simulated host: its disk, its HAProxy, its clock, and the program on it, taken through what
 //! a seed decides.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome, load_last_good};
-use haproxy_marathon_bridge::cluster::ServingTasks;
-use haproxy_marathon_bridge::config::{Names as NamesWanted, TemplateSet};
-use haproxy_marathon_bridge::cycle::{Recipe, Stages};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, Fault, FaultyDisk, MemoryDisk, PowerCut};
-use haproxy_marathon_bridge::haproxy::{Dialect, Version};
-use haproxy_marathon_bridge::render::{Renderer, Site};
-use haproxy_marathon_bridge::resolve::Resolver;
-use haproxy_marathon_bridge::state::{Folder, Time, Writable};
+use haproxy_marathon_bridge::render::Renderer;
+use haproxy_marathon_bridge::state::Folder;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, Form, Names, Outside, SimulatedDns, SimulatedMarathon};
+use crate::cluster::Cluster;
 use crate::haproxy::{Haproxy, Process, ReloadFault, Seen};
-use crate::program::Program;
+use crate::labelled::{check_kept_answer, counts_on_answer};
+use crate::operator::Pause;
+use crate::outside::Outside;
+use crate::program::{Facts, Program};
 use crate::promises::{Broken, Turn, Watch, check_converged};
 use crate::random::Random;
+use crate::sections::sections_of;
+use crate::setting::{Kind, Setting};
 
 pub(crate) const CFG: &str = "/simulated/haproxy/haproxy.cfg";
 const STATE: &str = "/simulated/state";
@@ -38,32 +37,6 @@ const TURNS_TO_AGREE: usize = 3;
 
 /// A program that goes on running saves its `state.json` in so many steps.
 const STEPS_OF_A_SAVE: usize = 5;
-
-/// What one seed stands for.
-#[derive(Debug)]
-pub(crate) struct Setting {
-    maps: bool,
-    form: Form,
-    /// Addresses stand in the file where Marathon wrote names.
-    numeric: bool,
-    /// A reload starts a HAProxy that does not run.
-    starts_haproxy: bool,
-    apps: usize,
-    pub(crate) steps: usize,
-}
-
-impl Setting {
-    fn of(random: &mut Random) -> Self {
-        Self {
-            maps: random.percent(30),
-            form: random.pick(&[Form::Json, Form::Json, Form::Json, Form::Text]),
-            numeric: random.percent(50),
-            starts_haproxy: random.percent(60),
-            apps: random.below(9),
-            steps: 12 + random.below(20),
-        }
-    }
-}
 
 /// How a turn ended.
 #[derive(Debug)]
@@ -92,20 +65,23 @@ impl Ended {
 pub(crate) struct World<'a> {
     seed: u64,
     pub(crate) setting: Setting,
-    runtime: &'a Runtime,
+    pub(crate) runtime: &'a Runtime,
     /// Seconds since 1970.
     pub(crate) now: u64,
     pub(crate) disk: Arc<MemoryDisk>,
     pub(crate) outside: Rc<Outside>,
     pub(crate) haproxy: Haproxy,
-    program: Option<Program>,
+    pub(crate) program: Option<Program>,
     /// Templates cost more to compile than a turn takes, and remember nothing that matters.
-    renderer: Option<Renderer>,
+    pub(crate) renderer: Option<Renderer>,
     /// What is wrong with the disk until somebody mends it.
     pub(crate) lasting: Option<Fault>,
-    watch: Watch,
+    pub(crate) watch: Watch,
+    pub(crate) pause: Pause,
+    /// The last turn held a removal back.
+    held: bool,
     /// What the program knows is not what was saved.
-    unsaved: bool,
+    pub(crate) unsaved: bool,
     /// What was remembered is lost, so that nobody knows whether HAProxy runs what is installed.
     pub(crate) forgot: bool,
     /// How many steps the last turn took on the disk.
@@ -124,15 +100,8 @@ impl<'a> World<'a> {
         let disk = Arc::new(MemoryDisk::new());
         disk.put(Path::new(CFG), b"global\n  daemon\n");
         disk.put_folder(Path::new("/simulated"));
-        let outside = Rc::new(Outside {
-            cluster: RefCell::new(Cluster::of_size(setting.apps, random)),
-            names: RefCell::new(Names::default()),
-            source_fault: Cell::default(),
-            ticks: Cell::default(),
-            form: setting.form,
-            numeric: setting.numeric,
-            answered: RefCell::default(),
-        });
+        let cluster = Cluster::of_size(setting.apps, setting.is_labelled(), random);
+        let outside = Rc::new(Outside::new(cluster, setting.form, setting.numeric));
         let haproxy = Haproxy::new(
             Arc::clone(&disk),
             Rc::clone(&outside),
@@ -150,6 +119,8 @@ impl<'a> World<'a> {
             renderer: None,
             lasting: None,
             watch: Watch::default(),
+            pause: Pause::default(),
+            held: false,
             unsaved: false,
             forgot: false,
             last_steps: 0,
@@ -178,17 +149,21 @@ impl<'a> World<'a> {
             self.event(random);
             self.check_host()?;
         }
+        if random.percent(9) {
+            self.operate(random)?;
+            self.check_host()?;
+        }
         let fault = self.next_fault(random);
         let allow_removal = random.percent(3);
         let power_fails = random.percent(30);
         let cut = random.pick(&[PowerCut::LosesNames, PowerCut::KeepsNames]);
         let ended = self.turn(fault, allow_removal)?;
         if matches!(ended, Ended::Killed) && power_fails {
-            self.power_cut(cut);
+            self.power_cut(cut)?;
             self.check_host()?;
         }
         self.after_turn();
-        Ok(())
+        self.check_memory()
     }
 
     /// After the last fault, all that the cluster asks for comes true within a few turns, and then
@@ -238,11 +213,12 @@ impl<'a> World<'a> {
                 "a turn without a reason took {steps} steps on the disk"
             )));
         }
-        if before
+        // What is left of a pause that failed, the next one replaces.
+        let mut names = before
             .0
             .iter()
-            .any(|name| name.contains("/.") || name.ends_with("journal"))
-        {
+            .filter(|name| !name.ends_with("/.paused.json.new"));
+        if names.any(|name| name.contains("/.") || name.ends_with("journal")) {
             return Err(Broken(format!("traces are left: {:?}", before.0)));
         }
         Ok(())
@@ -264,7 +240,13 @@ impl<'a> World<'a> {
             None => self.start_program(&disk),
         };
         program.stages.allow_removal = allow_removal;
-        let now = Time::at(SystemTime::UNIX_EPOCH + Duration::from_secs(self.now));
+        let now = self.time();
+        let knew_answer = counts_on_answer(&program.memory, before.as_ref());
+        let was_broken_off = self
+            .disk
+            .names()
+            .iter()
+            .any(|name| name.ends_with("journal"));
         let at = Installation::new(Path::new(CFG), program.store.path());
         let kept = load_last_good(&self.disk, &at).unwrap_or_default();
         let seen = Seen {
@@ -276,7 +258,7 @@ impl<'a> World<'a> {
             balancer: &seen,
             at: &at,
         };
-        let turn = program.turn(&host, now, self.setting.maps);
+        let turn = program.turn(&host, now, self.setting.kind);
         // The clock of the runtime moves only when everybody waits, and only the dead wait for ever.
         let limit = Duration::from_secs(3_600);
         let ended = match self.runtime.block_on(async { timeout(limit, turn).await }) {
@@ -288,10 +270,8 @@ impl<'a> World<'a> {
         let steps = disk.steps();
         self.note_turn(fault, allow_removal, &ended, steps);
         self.count(ended.name());
-        if program.asked_for_the_same {
-            self.count("asked for the same");
-        }
-
+        let facts = program.facts;
+        self.count_facts(facts, &ended, allow_removal);
         let is_killed = matches!(ended, Ended::Killed);
         // What was not saved because of the disk, nobody will remember.
         self.unsaved = if is_killed {
@@ -329,55 +309,21 @@ impl<'a> World<'a> {
             ended: &ended,
             is_forgotten: is_killed || self.unsaved,
             haproxy: &self.haproxy,
-            held_port: self.haproxy.taken.get().filter(|_| !self.setting.maps),
+            held_port: self
+                .haproxy
+                .taken
+                .get()
+                .filter(|_| self.setting.kind != Kind::BridgeWithMaps),
             meddled,
             kept,
+            is_labelled: self.setting.is_labelled(),
+            is_paused: self.pause.lasts,
+            was_broken_off,
+            knew_answer,
+            facts,
         })?;
         self.last_steps = steps;
         Ok(ended)
-    }
-
-    fn start_program(&mut self, disk: &FaultyDisk<Arc<MemoryDisk>>) -> Program {
-        let (store, memory, _) = Writable::open(disk, Self::folder());
-        let names = if self.setting.numeric {
-            NamesWanted::Numeric
-        } else {
-            NamesWanted::Keep
-        };
-        let dns = SimulatedDns(Rc::clone(&self.outside));
-        let renderer = self.renderer.take().unwrap_or_else(|| {
-            Renderer::new(&Site::new(
-                TemplateSet::Bridge,
-                Dialect::of(Version::NEWEST),
-            ))
-            .expect("templates that are compiled in are right")
-        });
-        Program {
-            stages: Stages {
-                source: SimulatedMarathon::new(&self.outside),
-                recipe: Recipe::Bridge {
-                    serving: ServingTasks::Running,
-                    groups: vec!["*".to_owned()],
-                },
-                last_answer: None,
-                takes_out_what_is_refused: true,
-                resolver: Some((Resolver::new(dns, memory.addresses.clone()), names)),
-                renderer,
-                decisions: Digest::of(b"the same in every run"),
-                allow_removal: false,
-            },
-            store,
-            memory,
-            asked_for_the_same: false,
-        }
-    }
-
-    pub(crate) fn end_program(&mut self) {
-        self.forgot |= self.unsaved;
-        self.unsaved = false;
-        if let Some(program) = self.program.take() {
-            self.renderer = Some(program.stages.renderer);
-        }
     }
 
     pub(crate) fn folder() -> Folder {
@@ -389,6 +335,42 @@ impl<'a> World<'a> {
         match broken.or_else(|| self.haproxy.fault_of_installed()) {
             Some(what) => Err(Broken(what)),
             None => Ok(()),
+        }
+    }
+
+    /// What is remembered of Marathon's answers fits what lies there.
+    pub(crate) fn check_memory(&self) -> Result<(), Broken> {
+        if !self.setting.is_labelled() {
+            return Ok(());
+        }
+        let installed = self.haproxy.installed();
+        check_kept_answer(
+            &self.disk,
+            &Self::folder(),
+            installed.as_ref(),
+            &self.outside,
+        )
+    }
+
+    fn count_facts(&mut self, facts: Facts, ended: &Ended, allow_removal: bool) {
+        let is_applied = matches!(ended, Ended::Done(Outcome::Applied { .. }));
+        let is_let_go = self.held && !facts.held && facts.let_go && !allow_removal;
+        let is_labelled = self.setting.is_labelled();
+        for (what, came_about) in [
+            ("asked for the same", facts.asked_for_the_same),
+            ("held", facts.held),
+            ("held where labels count", facts.held && is_labelled),
+            ("held, then let go", is_applied && is_let_go),
+            ("kept for want of an answer", facts.keeps_all),
+            ("served as before", facts.served_as_before),
+            ("left out", facts.left_out),
+        ] {
+            if came_about {
+                self.count(what);
+            }
+        }
+        if matches!(ended, Ended::Done(_)) {
+            self.held = facts.held;
         }
     }
 
@@ -447,7 +429,7 @@ impl<'a> World<'a> {
 
 fn short(files: &FileSet) -> String {
     let maps: String = files.maps.values().map(String::as_str).collect();
-    let sections = files.cfg.matches("\nlisten ").count().saturating_sub(1);
+    let sections = sections_of(Some(files)).len();
     let digest = Digest::of(format!("{}{maps}", files.cfg).as_bytes()).short(6);
     format!("{digest} ({sections} sections)")
 }
