@@ -7,7 +7,7 @@ use std::fmt;
 use haproxy_marathon_bridge::apply::{FileSet, Outcome};
 
 use crate::cluster::Sections;
-use crate::haproxy::{Haproxy, Process, digest_of};
+use crate::haproxy::{CheckFault, Haproxy, Process, digest_of};
 use crate::labelled::{check_bad_labels, check_lost_apps};
 use crate::outside::Told;
 use crate::program::Facts;
@@ -100,6 +100,13 @@ impl Watch {
             self.settled = turn.after.cloned();
         }
         Self::check_held_port(turn)?;
+        let refuses_all = haproxy.check_fault.get() == CheckFault::RefusesAll;
+        if let Ended::Done(Outcome::Rejected { .. }) = turn.ended
+            && turn.is_labelled
+            && !refuses_all
+        {
+            return broken("what one owner says kept all others from being served");
+        }
         match turn.ended {
             Ended::Done(Outcome::Unchanged) => {
                 // HAProxy is asked from time to time whether it still refuses what it refused.
