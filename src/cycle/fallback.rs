@@ -91,19 +91,29 @@ impl Fallback {
     }
 
     /// Why HAProxy is not asked about this: it refused the same not long ago.
-    pub(super) fn known(&self, app: &AppId, index: usize, settings: &Settings) -> Option<Warning> {
+    pub(super) fn known(
+        &self,
+        app: &AppId,
+        index: usize,
+        service_port: u32,
+        settings: &Settings,
+    ) -> Option<Warning> {
         if self.remembered.is_empty() {
             return None;
         }
         let entry = self.remembered.get(&(app.clone(), index))?;
         let said = Digest::of_value(&labels::said_of(settings, index));
-        self.is_young(entry, said).then(|| entry.why.warning(app))
+        self.is_young(entry, service_port, said)
+            .then(|| entry.why.warning(app))
     }
 
-    fn is_young(&self, entry: &Quarantined, said: Digest) -> bool {
+    fn is_young(&self, entry: &Quarantined, service_port: u32, said: Digest) -> bool {
         self.turn.is_some_and(|(decisions, now)| {
             let age = now.since(entry.asked_at);
-            let is_same = entry.said == said && entry.decisions == decisions;
+            // Where no label names the service port, it can be what was refused.
+            let is_same = entry.said == said
+                && entry.service_port == service_port
+                && entry.decisions == decisions;
             is_same && now >= entry.asked_at && age < ASKED_AGAIN_AFTER
         })
     }
@@ -126,7 +136,7 @@ impl Fallback {
         let last_good = last_good.filter(|last_good| last_good != asking.said);
         let (decisions, now) = self.turn?;
         let asked_at = match &before {
-            Some(entry) if self.is_young(entry, said) => entry.asked_at,
+            Some(entry) if self.is_young(entry, asking.service_port, said) => entry.asked_at,
             _ => now,
         };
         let options = last_good.as_ref().and_then(|settings| {

@@ -157,7 +157,7 @@ impl Labelled {
                 continue;
             }
             if faults.is_empty() {
-                faults.extend(fallback.known(&app.id, port.index, &settings));
+                faults.extend(fallback.known(&app.id, port.index, port.service_port, &settings));
             }
             let is_last_good = !faults.is_empty();
             if let Some(why) = faults.first() {
