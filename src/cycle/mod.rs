@@ -28,7 +28,7 @@ use crate::disk::Digest;
 use crate::marathon::Cluster;
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{GuardMemory, Seen, State, Time};
+use crate::state::{GuardMemory, Quarantined, Seen, State, Time};
 
 /// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
 /// names everybody whom it gets to see.
@@ -155,6 +155,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             complaints,
         } = applied.inspect_err(|_| memory.snapshot = snapshot)?;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
+        let mut is_cured = false;
         if is_in_place {
             memory.incumbents = plan
                 .proxies
@@ -162,7 +163,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 .map(|owner| (owner.service_port, owner.app.clone()))
                 .collect();
             if !plan.keeps_all {
-                memory.quarantined = plan.draft.fallback.quarantined();
+                let now = plan.draft.fallback.quarantined();
+                let is_still = |was: &Quarantined| now.iter().any(|still| still.is_about(was));
+                is_cured = !memory.quarantined.iter().all(is_still);
+                memory.quarantined = now;
             }
         }
         // A name that has no address yet may get one while the answer stays the same.
@@ -180,7 +184,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             },
         });
         let is_whole = plan.held.is_none() && plan.draft.wanted.is_labelled();
-        let is_news = outcome != Outcome::Unchanged || snapshot.is_none();
+        // The answer that is kept may hold what was refused, and nobody remembers any more what was
+        // served instead.
+        let is_news = outcome != Outcome::Unchanged || snapshot.is_none() || is_cured;
         // New files are made of this answer, and where a removal is held of no single one. It counts
         // when it is kept: whoever is killed before that counts on none.
         let is_new = is_in_place && is_news;

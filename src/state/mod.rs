@@ -228,6 +228,14 @@ pub struct Quarantined {
     pub last_good: Option<BTreeMap<Box<str>, Box<str>>>,
 }
 
+impl Quarantined {
+    /// Whether it is the same service port of the same app.
+    #[must_use]
+    pub fn is_about(&self, other: &Self) -> bool {
+        self.app == other.app && self.index == other.index
+    }
+}
+
 /// What a warning says, but for whose it is and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
