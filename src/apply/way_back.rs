@@ -11,7 +11,7 @@ use super::{
 };
 use crate::diff;
 use crate::disk::{Digest, Disk};
-use crate::state::{State, Time};
+use crate::state::{Pending, State, Time};
 
 /// From what is installed to what was before.
 #[derive(Debug)]
@@ -80,6 +80,19 @@ impl<B: Balancer> Host<'_, B> {
                 if let Err(error) = forget_good(self.disk, self.at, &way.left) {
                     warn!("{error}; the files that were gone back from still count as good");
                 }
+            }
+            Ok(Outcome::ReloadFailed { .. }) => {
+                memory.snapshot = snapshot;
+                // HAProxy may run them although nobody could prove it, and has to be brought back.
+                let due = memory.pending.take().map(|failed| Pending {
+                    cfg_hash: match &memory.applied {
+                        Some(applied) => applied.cfg_hash,
+                        None => failed.cfg_hash,
+                    },
+                    next_try_at: now,
+                    ..failed
+                });
+                memory.pending = pending.or(due);
             }
             Ok(_) => {
                 memory.snapshot = snapshot;
