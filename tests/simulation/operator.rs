@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, anyhow};
 use haproxy_marathon_bridge::apply::{Host, Installation, Outcome, WayBack, recover};
-use haproxy_marathon_bridge::disk::{Fault, FaultyDisk, MemoryDisk, PowerCut};
+use haproxy_marathon_bridge::disk::{Disk as _, Fault, FaultyDisk, MemoryDisk, PowerCut};
 use haproxy_marathon_bridge::state::{Paused, State, Time, Writable};
 use tokio::time::timeout;
 
@@ -179,10 +179,12 @@ impl World<'_> {
     pub(crate) fn check_pause(&mut self) -> Result<(), Broken> {
         let Pause { lasts, is_sure } = self.pause;
         self.look_at_pause(is_sure);
-        if is_sure && self.pause.lasts != lasts {
-            return broken(format!(
-                "a pause that {lasts} to last changed in a power cut"
-            ));
+        // A folder whose name never reached the disk, for a fault when it was made, takes all with it.
+        let folder = self.disk.look(Self::folder().path());
+        let has_folder = folder.is_ok_and(|found| found.is_some());
+        if is_sure && has_folder && self.pause.lasts != lasts {
+            let was = if lasts { "begun" } else { "ended" };
+            return broken(format!("a power cut undid that a pause was {was}"));
         }
         Ok(())
     }
