@@ -27,6 +27,12 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 const HEADER: &str = include_str!("../../templates/bridge/header.cfg.tera");
 const LISTEN: &str = include_str!("../../templates/bridge/listen.cfg.tera");
+/// The shipped texts whose ports are fixed.
+pub(crate) const HTTP: &str =
+    include_str!("../../templates/marathon-lb/fragments/http_frontend_head.cfg.tera");
+pub(crate) const APP_ID: &str =
+    include_str!("../../templates/marathon-lb/fragments/http_frontend_appid_head.cfg.tera");
+const HEAD: &str = include_str!("../../templates/marathon-lb/fragments/head.cfg.tera");
 
 /// The host. Every HAProxy that runs its file ends with it, also when a test panics.
 pub(crate) struct Host {
@@ -44,14 +50,36 @@ impl Host {
     /// statistics take a free port.
     pub(crate) fn new() -> Self {
         let stats = free_ports(1).unwrap()[0];
-        let header = HEADER.replace("127.0.0.1:9090", &format!("127.0.0.1:{stats}"));
-        let listen = LISTEN.replace("{{ listen.bind.address }}", "127.0.0.1");
-        assert!(header != HEADER && listen != LISTEN);
+        let listen = moved(LISTEN, "{{ listen.bind.address }}", "127.0.0.1");
         let test = Test::new()
             .file("etc/.keep", "")
-            .file("templates/header.cfg.tera", header)
+            .file(
+                "templates/header.cfg.tera",
+                on_port(HEADER, "127.0.0.1:9090", stats),
+            )
             .file("templates/listen.cfg.tera", listen);
         Self { test }
+    }
+
+    /// With the templates of marathon-lb, but for addresses: hosts are served on this port of
+    /// loopback, ids of apps and the statistics take free ones.
+    pub(crate) fn labelled(http: u16) -> Self {
+        let free = free_ports(2).unwrap();
+        let test = Test::new().file("etc/.keep", "").file("run/.keep", "");
+        let fragments = [
+            ("head", here(HEAD, &test, free[0])),
+            ("http_frontend_head", on_port(HTTP, "*:80", http)),
+            (
+                "http_frontend_appid_head",
+                on_port(APP_ID, "*:9091", free[1]),
+            ),
+        ];
+        let test = fragments.into_iter().fold(test, |test, (name, text)| {
+            test.file(&format!("templates/fragments/{name}.cfg.tera"), text)
+        });
+        Self {
+            test: test.env("HMB_TEMPLATE_SET", "marathon-lb"),
+        }
     }
 
     /// Its private folder.
@@ -318,6 +346,33 @@ pub(crate) fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
         assert!(began.elapsed() < SOON, "{what} did not come in {SOON:?}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A shipped text that names another place.
+#[track_caller]
+pub(crate) fn moved(text: &str, from: &str, to: &str) -> String {
+    let moved = text.replace(from, to);
+    assert_ne!(moved, text, "{from}");
+    moved
+}
+
+/// One that listens on a port of loopback instead.
+#[track_caller]
+pub(crate) fn on_port(text: &str, from: &str, port: u16) -> String {
+    moved(text, from, &format!("127.0.0.1:{port}"))
+}
+
+/// A HEAD of marathon-lb that lives in the private folder and on a free port.
+#[track_caller]
+pub(crate) fn here(head: &str, test: &Test, stats: u16) -> String {
+    let run = format!("{}/run/", test.path().display());
+    let moved = on_port(
+        &moved(head, "/var/run/haproxy/", &run),
+        "0.0.0.0:9090",
+        stats,
+    );
+    assert!(!moved.contains("9090"), "{moved}");
+    moved
 }
 
 /// Runs a future of the client or of a backend, which work on threads of their own.

@@ -6,14 +6,15 @@ use std::fs;
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
 
+use super::cluster::Cluster;
 use super::scene::{Scene, Start};
 use super::strace::{Fault, SCRATCH, Step};
 use super::stride;
 use crate::host::Host;
 use crate::support::Done;
 
-fn fails_at_each(start: Start, reload: &'static str, stride: usize) {
-    let mut scene = Scene::new(start, reload);
+fn fails_at_each(cluster: Cluster, start: Start, reload: &'static str, stride: usize) {
+    let mut scene = Scene::new(cluster, start, reload);
     for (first, error) in [(0, "ENOSPC"), (stride / 2, "EIO")] {
         for number in (first..scene.steps().len()).step_by(stride) {
             scene.try_at(number, Fault::Fails(error), judge);
@@ -59,17 +60,32 @@ fn needs_no_word(step: &Step) -> bool {
 
 #[test]
 fn a_change_whose_disk_fails_at_any_step_is_completed_by_the_next_run() {
-    fails_at_each(Start::Serving, "none", stride(2));
+    fails_at_each(Cluster::bridge(), Start::Serving, "none", stride(2));
 }
 
 #[test]
 fn the_first_run_may_fail_at_any_step_too() {
-    fails_at_each(Start::Nothing, "none", stride(2));
+    fails_at_each(Cluster::bridge(), Start::Nothing, "none", stride(2));
 }
 
 #[test]
 fn haproxy_serves_through_a_failure_at_any_step_of_a_change() {
-    fails_at_each(Start::Serving, "sf", stride(8));
+    fails_at_each(Cluster::bridge(), Start::Serving, "sf", stride(8));
+}
+
+#[test]
+fn a_change_of_maps_whose_disk_fails_at_any_step_is_completed_by_the_next_run() {
+    fails_at_each(Cluster::labelled(), Start::Serving, "none", stride(6));
+}
+
+#[test]
+fn the_first_run_with_maps_may_fail_at_any_step_too() {
+    fails_at_each(Cluster::labelled(), Start::Nothing, "none", stride(16));
+}
+
+#[test]
+fn haproxy_serves_hosts_through_a_failure_at_any_step_of_a_change() {
+    fails_at_each(Cluster::labelled(), Start::Serving, "sf", stride(24));
 }
 
 /// The copies are then older than what HAProxy runs.

@@ -1,80 +1,103 @@
-//! A host on which one file is replaced by another, over and over from the same start.
+//! A host on which one state of a cluster is replaced by another, over and over from the same start.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
-use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::haproxy::listen::is_taken;
 use serde_json::Value;
 
-use super::strace::{self, Fault, SCRATCH, Step};
-use crate::host::{Host, ask_once, wait_until};
-use crate::support::{Done, haproxy};
+use super::cluster::{Cluster, NAMES};
+use super::home::{Home, files, scratch_folders};
+use super::installed::{Installed, is_accepted};
+use super::strace::{self, Fault, Step};
+use crate::host::{Host, wait_until};
+use crate::support::Done;
 
 /// From where a run starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     /// Nothing is installed, nothing runs.
     Nothing,
-    /// A few files came and went, the last of them is installed and runs.
+    /// A few states came and went, the last of them is installed and runs.
     Serving,
 }
 
-/// Two states of one cluster, each served by an instance of its own, and the runs between them.
+/// Two states of one cluster, and the runs between them.
 pub(super) struct Scene {
-    host: Host,
+    cluster: Cluster,
     start: Start,
     reload: &'static str,
-    port: u16,
-    instances: [Backend; 2],
-    /// For each state: what lies on the disk once it is applied, and the text of its file.
+    /// What lies on the disk where each state was applied.
     homes: [Home; 2],
-    texts: [String; 2],
+    ends: [End; 2],
     steps: [Vec<Step>; 2],
     /// The state that was applied last.
     now: usize,
 }
 
-/// Regular files: path, content, mode.
-type Home = Vec<(PathBuf, Vec<u8>, u32)>;
+/// What a complete run leads to.
+#[derive(Default)]
+struct End {
+    installed: Installed,
+    remembered: Remembered,
+}
+
+/// What is remembered of the installed files, and of the answer that they were made of.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Remembered {
+    applied: Value,
+    counts_on: Value,
+    answer: Option<String>,
+}
+
+impl Remembered {
+    fn of(host: &Host) -> Self {
+        let state = host.state();
+        Self {
+            applied: state["applied"]["cfg_hash"].clone(),
+            counts_on: state["snapshot"].clone(),
+            answer: fs::read_to_string(host.state_folder().join("snapshot.json")).ok(),
+        }
+    }
+}
 
 impl Scene {
-    pub(super) fn new(start: Start, reload: &'static str) -> Self {
+    pub(super) fn new(cluster: Cluster, start: Start, reload: &'static str) -> Self {
         let mut scene = Self {
-            host: Host::new(),
+            cluster,
             start,
             reload,
-            port: free_ports(1).unwrap()[0],
-            instances: ["zero", "one"].map(|name| Instance::tcp(name).start().unwrap()),
-            homes: [Vec::new(), Vec::new()],
-            texts: [String::new(), String::new()],
-            steps: [Vec::new(), Vec::new()],
+            homes: Default::default(),
+            ends: Default::default(),
+            steps: Default::default(),
             now: 0,
         };
-        fs::create_dir(scene.host.path("tmp")).unwrap();
-        // As many as it takes until old copies are removed.
-        let others = free_ports(3).unwrap();
+        fs::create_dir(scene.host().path("tmp")).unwrap();
         for state in [0, 1] {
-            scene.restore(&[]);
-            for port in others.iter().chain([&scene.instances[state].port()]) {
-                scene.tell(*port);
+            Home::default().restore(scene.host());
+            let answers = &scene.cluster.answers[state];
+            for answer in scene.cluster.earlier.iter().chain([answers]) {
+                scene.cluster.tell(answer);
                 scene.refresh().expect(0);
             }
-            scene.texts[state] = scene.host.installed();
+            let installed = scene.installed().unwrap();
+            assert_eq!(installed.faults(), [""; 0]);
+            scene.ends[state] = End {
+                installed,
+                remembered: Remembered::of(scene.host()),
+            };
             if start == Start::Serving {
-                scene.homes[state] = scene.home();
+                scene.homes[state] = Home::of(scene.host());
             }
         }
         scene.now = 1;
         for state in [0, 1] {
             scene.set_out(state);
-            scene.steps[state] = strace::survey(&scene.command(), scene.root());
+            scene.steps[state] = strace::survey(&scene.command(), scene.host().root());
             scene.arrived(state);
+            scene.now = state;
         }
         assert_eq!(scene.steps[0].len(), scene.steps[1].len());
         scene
@@ -88,59 +111,124 @@ impl Scene {
     /// Runs from one state to the other with `fault` at the step of this number, has `judge` look
     /// at what came of it, and proves that nothing is broken and that the next run mends it all.
     pub(super) fn try_at(&mut self, number: usize, fault: Fault, judge: impl Fn(&Step, &Done)) {
-        let (old, new) = (self.now, 1 - self.now);
+        let new = 1 - self.now;
         let step = self.steps[new][number].clone();
         self.set_out(new);
-        let done = strace::inject(&self.command(), self.root(), &step, fault);
+        let done = strace::inject(&self.command(), self.host().root(), &step, fault);
         let what = format!("{fault:?} at {number}, {step}: {done:#?}");
 
-        let there = fs::read_to_string(self.host.cfg()).ok();
-        let allowed = [
-            Some(&self.texts[new]),
-            (self.start == Start::Serving).then(|| &self.texts[old]),
-        ];
-        assert!(
-            there.is_none() && self.start == Start::Nothing || allowed.contains(&there.as_ref()),
-            "neither the old file nor the new: {there:?}\n{what}"
-        );
-        if there.is_some() {
-            assert!(is_accepted(&self.host.cfg()), "{what}");
-        }
-        if self.reload == "sf" && self.start == Start::Serving {
-            let served = self
-                .ask()
-                .unwrap_or_else(|| panic!("nobody answers\n{what}"));
-            assert!(["zero", "one"].contains(&&*served), "{served}\n{what}");
-        }
+        self.assert_sound(new, &what);
+        self.assert_served(&what);
         judge(&step, &done);
+        self.assert_held(new, &what);
+        if fault == Fault::Killed {
+            self.assert_whole_in_a_pause(&what);
+        }
 
         let next = self.refresh();
-        assert_eq!(next.status.code(), Some(0), "{what}\nand then {next:#?}");
-        assert_eq!(
-            self.host.installed(),
-            self.texts[new],
-            "{what}\nand then {next:#?}"
-        );
+        let what = format!("{what}\nand then {next:#?}");
+        assert_eq!(next.status.code(), Some(0), "{what}");
+        let End {
+            installed,
+            remembered,
+        } = &self.ends[new];
+        assert_eq!(self.installed().as_ref(), Some(installed), "{what}");
+        self.now = new;
         self.arrived(new);
-        assert_eq!(
-            self.leftovers(),
-            BTreeSet::new(),
-            "{what}\nand then {next:#?}"
-        );
-        let idle = self.host.untouched(|| self.refresh());
+        assert_eq!(self.leftovers(), BTreeSet::new(), "{what}");
+        let idle = self.host().untouched(|| self.refresh());
         assert_eq!((idle.status.code(), &*idle.stderr), (Some(0), ""), "{what}");
+        assert_eq!(&Remembered::of(self.host()), remembered, "{what}");
     }
 
-    fn root(&self) -> &Path {
-        self.host.root()
+    /// What lies there serves, and the state does not take it for something else.
+    fn assert_sound(&self, new: usize, what: &str) {
+        let ends = match self.start {
+            Start::Nothing => &self.ends[new..=new],
+            Start::Serving => &self.ends,
+        };
+        let Some(there) = self.installed() else {
+            assert_eq!(self.start, Start::Nothing, "nothing is there\n{what}");
+            return;
+        };
+        assert!(
+            ends.iter().any(|end| end.installed.cfg == there.cfg),
+            "neither the old file nor the new: {there:?}\n{what}"
+        );
+        assert!(is_accepted(&self.host().cfg()), "{there:?}\n{what}");
+        let ends: Vec<&Installed> = ends.iter().map(|end| &end.installed).collect();
+        assert_eq!(there.faults_between(&ends), [""; 0], "{there:?}\n{what}");
+
+        if self.host().state_folder().join("state.json").exists() {
+            let now = Remembered::of(self.host());
+            let mut ends = self.ends.iter();
+            assert!(
+                now.counts_on == Value::Null || ends.any(|end| end.remembered == now),
+                "the state counts on another answer: {now:?}\n{what}"
+            );
+        }
+    }
+
+    fn assert_served(&self, what: &str) {
+        if self.reload == "sf" && self.start == Start::Serving {
+            let served = self.cluster.ask();
+            let served = served.unwrap_or_else(|| panic!("nobody answers\n{what}"));
+            assert!(NAMES.contains(&&*served), "{served}\n{what}");
+        }
+    }
+
+    /// An answer that lacks most of what is installed takes nothing of it away. Afterwards all is as
+    /// it was.
+    fn assert_held(&self, new: usize, what: &str) {
+        let (Some(lacking), Some(there)) = (&self.cluster.lacking, self.installed()) else {
+            return;
+        };
+        let before = Home::of(self.host());
+        self.cluster.tell(lacking);
+        let held = self.refresh();
+        let what = format!("{what}\nand then, held, {held:#?}");
+        assert_eq!(held.status.code(), Some(1), "{what}");
+        held.says(&["the answer lacks"]);
+        let cfg = self.installed().map(|installed| installed.cfg);
+        assert_eq!(cfg.as_ref(), Some(&there.cfg), "{what}");
+        self.assert_sound(new, &what);
+        self.assert_served(&what);
+        before.restore(self.host());
+        self.cluster.tell(&self.cluster.answers[new]);
+    }
+
+    /// Who wants that nothing is changed does not get a state between two, which nobody asked for.
+    /// Afterwards all is as it was.
+    fn assert_whole_in_a_pause(&self, what: &str) {
+        let is_whole = |there| self.ends.iter().any(|end| end.installed == there);
+        if self.installed().is_none_or(is_whole) {
+            return;
+        }
+        let before = Home::of(self.host());
+        // Whatever lies there is a pause.
+        fs::write(self.host().state_folder().join("paused.json"), "").unwrap();
+        let paused = self.refresh();
+        let what = format!("{what}\nand then, paused, {paused:#?}");
+        assert_eq!(paused.status.code(), Some(0), "{what}");
+        assert!(is_whole(self.installed().unwrap()), "{what}");
+        before.restore(self.host());
+    }
+
+    fn host(&self) -> &Host {
+        &self.cluster.host
+    }
+
+    fn installed(&self) -> Option<Installed> {
+        Installed::read(&self.host().cfg(), self.cluster.maps)
     }
 
     fn command(&self) -> Command {
-        let source = format!("file:{}", self.host.path("apps.json").display());
+        let source = format!("file:{}", self.host().path("apps.json").display());
         let mut command = self
-            .host
+            .host()
             .refresh_command(&[source], &["--reload", self.reload]);
-        command.env("TMPDIR", self.host.path("tmp"));
+        command.envs(self.cluster.options.iter().copied());
+        command.env("TMPDIR", self.host().path("tmp"));
         command
     }
 
@@ -148,140 +236,49 @@ impl Scene {
         Done::of(self.command())
     }
 
-    /// Has the cluster run its one task here.
-    fn tell(&self, port: u16) {
-        let apps = format!(
-            r#"{{"apps": [{{"id": "/web", "instances": 1, "ports": [{}], "tasks": [
-                {{"id": "web.1", "host": "127.0.0.1", "ports": [{port}], "state": "TASK_RUNNING"}}]}}]}}"#,
-            self.port
-        );
-        self.host.write("apps.json", &apps);
-    }
-
     /// Back to where the other state was applied, with this one to come.
     fn set_out(&self, state: usize) {
-        self.restore(&self.homes[1 - state]);
+        self.homes[1 - state].restore(self.host());
         if self.start == Start::Nothing {
-            self.host.kill();
+            self.host().kill();
             // A process that ends loses its name before its sockets.
             wait_until("the end of HAProxy", || {
-                self.host.haproxies().is_empty() && !is_taken(self.address())
+                self.host().haproxies().is_empty() && !is_taken(self.cluster.target())
             });
         }
-        self.tell(self.instances[state].port());
+        self.cluster.tell(&self.cluster.answers[state]);
     }
 
     /// Waits until HAProxy serves the state: an old process may have the last word for a moment.
-    fn arrived(&mut self, state: usize) {
-        self.now = state;
+    fn arrived(&self, state: usize) {
         if self.reload == "sf" {
-            let name = self.instances[state].name();
-            wait_until(name, || self.ask().as_deref() == Some(name));
-        }
-    }
-
-    fn ask(&self) -> Option<String> {
-        ask_once(self.address())
-    }
-
-    fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
-    }
-
-    fn home(&self) -> Home {
-        let mut home = Home::new();
-        for path in ["etc", "state"]
-            .iter()
-            .flat_map(|f| files(&self.host.path(f)))
-        {
-            let mode = fs::metadata(&path).unwrap().permissions().mode();
-            home.push((path.clone(), fs::read(&path).unwrap(), mode));
-        }
-        home
-    }
-
-    /// Sockets stay: they are HAProxy's.
-    fn restore(&self, home: &[(PathBuf, Vec<u8>, u32)]) {
-        for path in ["etc", "state", "tmp"]
-            .iter()
-            .flat_map(|f| files(&self.host.path(f)))
-        {
-            fs::remove_file(path).unwrap();
-        }
-        for entry in fs::read_dir(self.host.path("tmp")).unwrap() {
-            fs::remove_dir_all(entry.unwrap().path()).unwrap();
-        }
-        if home.is_empty() {
-            let _ = fs::remove_dir_all(self.host.path("state"));
-        }
-        for (path, content, mode) in home {
-            fs::write(path, content).unwrap();
-            fs::set_permissions(path, fs::Permissions::from_mode(*mode)).unwrap();
+            let name = self.cluster.expected(state);
+            wait_until(name, || self.cluster.ask().as_deref() == Some(name));
         }
     }
 
     /// Files and copies for `haproxy -c` that no run would leave if nothing had gone wrong.
     fn leftovers(&self) -> BTreeSet<PathBuf> {
-        let state = self.host.state_folder();
+        let state = self.host().state_folder();
         // There is no list where the first run could not make the folder.
         let list = fs::read(state.join("last-good/files.json")).unwrap_or_else(|_| b"{}".to_vec());
         let list: Value = serde_json::from_slice(&list).unwrap();
-        let kept = list["sets"].as_array().into_iter().flatten().map(|set| {
-            let file = set["cfg"]["file"].as_str().unwrap();
-            state.join("last-good").join(file)
+        let sets = list["sets"].as_array().into_iter().flatten();
+        let copies = sets.flat_map(|set| {
+            let maps = set["maps"].as_object().unwrap().values();
+            maps.chain([&set["cfg"]])
         });
-        let mut expected: BTreeSet<PathBuf> = kept.collect();
-        expected.extend([self.host.cfg(), self.host.path("etc/.keep")]);
-        expected.extend(
-            [
-                "state.json",
-                "lock",
-                "ran",
-                "runtime.cfg",
-                "last-good/files.json",
-            ]
-            .map(|name| state.join(name)),
-        );
-        let there = ["etc", "state"]
-            .iter()
-            .flat_map(|f| files(&self.host.path(f)));
-        let copies = [state, self.host.path("tmp")];
-        let copies = copies.iter().flat_map(|folder| folders(folder));
-        let copies = copies.filter(|path| path.to_string_lossy().contains(SCRATCH));
-        there
-            .filter(|path| !expected.contains(path))
-            .chain(copies)
-            .collect()
+        let copy = |copy: &Value| state.join("last-good").join(copy["file"].as_str().unwrap());
+        let mut expected: BTreeSet<PathBuf> = copies.map(copy).collect();
+        let cfg = self.host().cfg();
+        let installed = [".keep"].iter().chain(self.cluster.maps);
+        expected.extend(installed.map(|name| cfg.with_file_name(name)));
+        let remembered = ["last-good/files.json"].iter();
+        let remembered = remembered.chain(self.cluster.remembered);
+        expected.extend(remembered.map(|name| state.join(name)));
+        expected.insert(cfg);
+        let is_left = |path: &PathBuf| !expected.contains(path);
+        let left = files(self.host()).into_iter().filter(is_left);
+        left.chain(scratch_folders(self.host())).collect()
     }
-}
-
-/// The folders in a folder.
-fn folders(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.is_dir()).collect()
-}
-
-/// The regular files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.unwrap();
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            found.extend(files(&entry.path()));
-        } else if kind.is_file() {
-            found.push(entry.path());
-        }
-    }
-    found
-}
-
-fn is_accepted(cfg: &Path) -> bool {
-    let mut check = Command::new(haproxy());
-    check.arg("-c").arg("-f").arg(cfg);
-    Done::of(check).status.success()
 }

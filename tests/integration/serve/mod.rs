@@ -13,7 +13,7 @@ mod grouped;
 mod https;
 mod isolated;
 mod maps;
-mod request;
+pub(crate) mod request;
 mod rewrites;
 mod routes;
 
@@ -30,18 +30,14 @@ use serde_json::{Value, json};
 
 use self::echo::Echo;
 use self::request::{Answer, Ask};
-use crate::host::wait_until;
+use crate::host::{APP_ID, HTTP, here, on_port, wait_until};
 use crate::support::{Done, Test, haproxy};
 
 /// The shipped texts whose ports are fixed.
-const HTTP: &str =
-    include_str!("../../../templates/marathon-lb/fragments/http_frontend_head.cfg.tera");
 const HTTPS: &str =
     include_str!("../../../templates/marathon-lb/fragments/https_frontend_head.cfg.tera");
 const HTTPS_GROUPED: &str =
     include_str!("../../../templates/marathon-lb/fragments/https_grouped_frontend_head.cfg.tera");
-const APP_ID: &str =
-    include_str!("../../../templates/marathon-lb/fragments/http_frontend_appid_head.cfg.tera");
 
 /// Apps with backends that answer, and the host that they are to be served on.
 struct Scene {
@@ -71,9 +67,7 @@ impl Scene {
             app_id: free[3],
         };
         let at = |text: &str, from: &str, port: u16| {
-            let moved = text.replace(from, &format!("127.0.0.1:{port}"));
-            assert_ne!(moved, text, "{from}");
-            moved.replace("{{ sslCerts }}", "{sslCerts}")
+            on_port(text, from, port).replace("{{ sslCerts }}", "{sslCerts}")
         };
         let test = Test::new().file("etc/.keep", "").file("run/.keep", "");
         let head = here(&default_head(&test, &[]), &test, ports.stats);
@@ -310,18 +304,6 @@ fn default_head(test: &Test, more: &[&str]) -> String {
     let done = test.call([&words[..], more].concat()).expect(0);
     let (head, _) = done.stdout.split_once("\n\n").unwrap();
     format!("{head}\n")
-}
-
-/// A HEAD that lives in the private folder and on a free port.
-fn here(head: &str, test: &Test, stats: u16) -> String {
-    let moved = head
-        .replace("0.0.0.0:9090", &format!("127.0.0.1:{stats}"))
-        .replace(
-            "/var/run/haproxy/",
-            &format!("{}/run/", test.path().display()),
-        );
-    assert!(!moved.contains("9090"), "{moved}");
-    moved
 }
 
 /// A self-signed certificate for `host` with its key, as HAProxy reads it, in `NAME.pem`; the

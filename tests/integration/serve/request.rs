@@ -10,7 +10,7 @@ use crate::host::{SOON, block_on};
 
 /// A request to come.
 #[derive(Clone)]
-pub(super) struct Ask {
+pub(crate) struct Ask {
     target: SocketAddr,
     scheme: &'static str,
     sni: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct Ask {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     pub(super) body: String,
@@ -29,7 +29,7 @@ pub(super) struct Answer {
 }
 
 impl Ask {
-    pub(super) fn http(target: SocketAddr) -> Self {
+    pub(crate) fn http(target: SocketAddr) -> Self {
         Self {
             target,
             scheme: "http",
@@ -71,7 +71,7 @@ impl Ask {
     }
 
     /// The same, where no answer is one too.
-    pub(super) fn try_get(&self, host: &str, path: &str) -> reqwest::Result<Answer> {
+    pub(crate) fn try_get(&self, host: &str, path: &str) -> reqwest::Result<Answer> {
         block_on(async {
             let name = self.sni.as_deref().unwrap_or(host);
             let name = name.split(':').next().unwrap_or(name);
@@ -120,7 +120,7 @@ impl Answer {
 
     /// Which backend answered, with 200.
     #[track_caller]
-    pub(super) fn by(&self) -> &str {
+    pub(crate) fn by(&self) -> &str {
         assert_eq!(self.status, 200, "{self:#?}");
         self.body.lines().next().unwrap()
     }
