@@ -11,24 +11,46 @@ use tracing::debug;
 use super::last_good::Marks;
 use super::{FileSet, Installation};
 use crate::disk::{self, Digest, Disk};
+use crate::state::State;
 
 const MODE: u32 = 0o600;
 
 /// As long as a mark, and none.
-const BLANK: &str = "----------------------------------------------------------------\n";
+const BLANK: &str = "----------------------------------------------------------------    \n";
+
+/// What is known of a set that HAProxy was brought to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ran {
+    /// As in [`Applied`](crate::state::Applied).
+    pub(super) started_by_us: bool,
+}
+
+impl Ran {
+    /// Of what was just proved; `None` where no process runs it, as far as is known.
+    pub(super) fn of(memory: &State) -> Option<Self> {
+        let applied = memory
+            .applied
+            .as_ref()
+            .filter(|applied| !applied.unproved)?;
+        Some(Self {
+            started_by_us: applied.started_by_us,
+        })
+    }
+}
 
 fn place(at: &Installation) -> Option<PathBuf> {
     at.state.as_ref().map(|folder| folder.join("ran"))
 }
 
-fn of(marks: &Marks) -> String {
-    format!("{}\n", Digest::of_value(&(&marks.cfg, &marks.maps)))
+fn of(marks: &Marks, ran: Ran) -> String {
+    let by = if ran.started_by_us { "us " } else { "any" };
+    format!("{} {by}\n", Digest::of_value(&(&marks.cfg, &marks.maps)))
 }
 
 /// Notes that HAProxy was brought to this set.
-pub(super) fn set(disk: &dyn Disk, at: &Installation, marks: &Marks) {
+pub(super) fn set(disk: &dyn Disk, at: &Installation, marks: &Marks, ran: Ran) {
     let Some(path) = place(at) else { return };
-    if let Err(error) = write(disk, &path, &of(marks)) {
+    if let Err(error) = write(disk, &path, &of(marks, ran)) {
         debug!("{error}; if the state cannot be saved either, the next turn reloads once more");
     }
 }
@@ -45,9 +67,12 @@ pub(super) fn clear(disk: &dyn Disk, at: &Installation) {
 }
 
 /// Whether HAProxy was brought to just these files, whatever else is remembered.
-pub(super) fn is_set(disk: &dyn Disk, at: &Installation, files: &FileSet) -> bool {
-    let noted = place(at).and_then(|path| disk.read(&path).ok().flatten());
-    noted.is_some_and(|noted| noted == of(&Marks::of(files)).as_bytes())
+pub(super) fn of_files(disk: &dyn Disk, at: &Installation, files: &FileSet) -> Option<Ran> {
+    let noted = disk.read(&place(at)?).ok()??;
+    let marks = Marks::of(files);
+    let both = [true, false].map(|started_by_us| Ran { started_by_us });
+    both.into_iter()
+        .find(|ran| noted == of(&marks, *ran).as_bytes())
 }
 
 fn write(disk: &dyn Disk, path: &Path, text: &str) -> disk::Result<()> {

@@ -216,8 +216,10 @@ impl<B: Balancer> Host<'_, B> {
         if same && !finished && is_proved(self.disk, self.at, wanted, memory) {
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
-            if memory.applied.is_some() && !is_remembered(wanted, memory) {
-                wish.known(memory, self.balancer.running(self.at));
+            if !is_remembered(wanted, memory)
+                && let Some(ran) = mark::of_files(self.disk, self.at, wanted)
+            {
+                wish.known(memory, self.balancer.running(self.at), ran);
             }
             let is_gone = self.is_gone(memory);
             if !is_gone && !self.is_to_start(memory) {
@@ -260,13 +262,14 @@ impl<B: Balancer> Host<'_, B> {
         match self.balancer.reload(wanted, self.at, may_start).await {
             Ok(Reloaded::NotRunning) => {
                 wish.proved(memory, &Reloaded::NotRunning);
-                mark::set(self.disk, self.at, &wish.marks);
                 self.keep(wanted, &wish.marks, now);
                 Ok(Outcome::NotRunning { installed: true })
             }
             Ok(reloaded) => {
                 wish.proved(memory, &reloaded);
-                mark::set(self.disk, self.at, &wish.marks);
+                if let Some(ran) = mark::Ran::of(memory) {
+                    mark::set(self.disk, self.at, &wish.marks, ran);
+                }
                 self.keep(wanted, &wish.marks, now);
                 let (how, _) = described(&reloaded);
                 Ok(Outcome::Applied {
@@ -395,7 +398,7 @@ pub fn is_proved(disk: &dyn Disk, at: &Installation, files: &FileSet, memory: &S
         let kept = good_sets(disk, at).unwrap_or_default();
         return kept.first().is_none_or(|last| last.is(files));
     }
-    is_remembered(files, memory) || mark::is_set(disk, at, files)
+    is_remembered(files, memory) || mark::of_files(disk, at, files).is_some()
 }
 
 /// Whether the state says so.

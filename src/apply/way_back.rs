@@ -115,7 +115,12 @@ fn step_back(sets: &[GoodSet], installed: Option<&FileSet>, memory: &State) -> u
     };
     let hash = Digest::of(files.cfg.as_bytes());
     let is_pending = memory.pending.as_ref().is_some_and(|p| p.cfg_hash == hash);
-    if is_pending { place } else { place + 1 }
+    let is_applied = memory.applied.as_ref().is_some_and(|a| a.cfg_hash == hash);
+    if is_pending && !is_applied {
+        place
+    } else {
+        place + 1
+    }
 }
 
 /// Maps of other sets may lie there too.

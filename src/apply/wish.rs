@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::last_good::Marks;
+use super::mark::Ran;
 use super::reload::{Reloaded, Verified};
 use super::{FileSet, Outcome};
 use crate::state::{Applied, Down, Pending, State, Time};
@@ -75,16 +76,19 @@ impl<'a> Wish<'a> {
     }
 
     /// HAProxy was brought to it before, which could not be remembered.
-    pub(super) fn known(&self, memory: &mut State, pid: Option<u32>) {
+    pub(super) fn known(&self, memory: &mut State, pid: Option<u32>, ran: Ran) {
         memory.pending = None;
-        if let Some(applied) = &mut memory.applied {
-            applied.cfg_hash = self.marks.cfg;
-            applied.map_hashes = self.marks.maps.clone();
-            applied.structure_hash = Some(self.marks.structure.clone());
-            applied.at = self.now;
-            "in an earlier turn, which could not be remembered".clone_into(&mut applied.how);
-            applied.haproxy_pid = pid;
-        }
+        memory.applied = Some(Applied {
+            cfg_hash: self.marks.cfg,
+            map_hashes: self.marks.maps.clone(),
+            structure_hash: Some(self.marks.structure.clone()),
+            at: self.now,
+            how: "in an earlier turn, which could not be remembered".to_owned(),
+            unproved: false,
+            started_by_us: ran.started_by_us,
+            down: None,
+            haproxy_pid: pid,
+        });
     }
 
     pub(super) fn proved(&self, memory: &mut State, reloaded: &Reloaded) {

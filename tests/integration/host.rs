@@ -41,7 +41,7 @@ pub(crate) struct Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.kill();
+        self.send_kill();
     }
 }
 
@@ -181,8 +181,13 @@ impl Host {
         all.iter().map(|process| process.pid).collect()
     }
 
-    /// Kills them as the machine's memory killer would.
+    /// Kills them as the machine's memory killer would, and waits for their end.
     pub(crate) fn kill(&self) {
+        self.send_kill();
+        wait_until("the end of HAProxy", || self.haproxies().is_empty());
+    }
+
+    fn send_kill(&self) {
         for pid in self.haproxies() {
             let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
         }
