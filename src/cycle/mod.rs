@@ -23,8 +23,10 @@ pub use recipe::Recipe;
 pub use source::{Marathon, Source};
 
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
+use crate::cluster::ServicePort;
 use crate::config::Names;
 use crate::disk::Digest;
+use crate::guard;
 use crate::marathon::Cluster;
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
@@ -239,6 +241,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(Applied::of(plan, Outcome::Unchanged));
         }
         plan = self.without_held_ports(host, plan, installed)?;
+        let served = self.served_and_wanted(&plan, installed)?;
         let mut rounds = 0;
         loop {
             if memory.paused.is_some() {
@@ -257,9 +260,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             };
             rounds += 1;
             let mut culprits = plan.culprits(messages);
+            let is_unnamed = culprits.is_empty();
             if !self.takes_out_what_is_refused || rounds == MOST_ROUNDS {
                 culprits.clear();
-            } else if culprits.is_empty() {
+            } else if is_unnamed && self.recipe.is_labelled() {
+                // Without labels nobody wrote what could be refused: that is DNS, or the frame.
                 culprits = self.search(host, &plan, messages, installed).await?;
             }
             if culprits.is_empty() {
@@ -269,8 +274,32 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     complaints,
                 });
             }
-            plan = self.draw_instead(plan, culprits, installed)?;
+            let left = self.draw_instead(plan.clone(), culprits, installed)?;
+            // Who was only found by trial is not taken out of service. And where nobody says anything,
+            // what ran cannot all have gone bad at once: that is DNS, and the installed file is
+            // better than what is left.
+            let still = left.serves(&served);
+            let is_loss = if is_unnamed {
+                still.len() < served.len()
+            } else {
+                !self.recipe.is_labelled() && guard::takes_most(&served, &still)
+            };
+            if is_loss && !self.allow_removal {
+                return Ok(Applied {
+                    plan,
+                    outcome,
+                    complaints,
+                });
+            }
+            plan = left;
         }
+    }
+
+    /// What the installed file serves and the plan goes on to serve.
+    fn served_and_wanted(&self, plan: &Plan, installed: Option<&str>) -> Result<Vec<ServicePort>> {
+        let own = self.renderer.header()?;
+        let served = installed.map(|text| guard::served(text, &own));
+        Ok(plan.serves(&served.unwrap_or_default()))
     }
 
     /// What would leave everything as it is. There is nothing while anything is open.

@@ -1,6 +1,6 @@
 //! What should be installed: the first half of a turn, which decides and touches nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -70,6 +70,13 @@ impl Plan {
             refused: Vec::new(),
             draft: Draft::default(),
         }
+    }
+
+    /// Those of `served` that it goes on to serve.
+    pub(super) fn serves(&self, served: &[ServicePort]) -> Vec<ServicePort> {
+        let own: BTreeSet<u32> = self.proxies.owners().map(|o| o.service_port).collect();
+        let is_own = |port: &&ServicePort| own.contains(&port.service_port);
+        served.iter().filter(is_own).cloned().collect()
     }
 
     /// Who answers for what HAProxy complains of: known by the line, else by the section that it

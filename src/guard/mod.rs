@@ -126,6 +126,12 @@ pub fn hold(
     (put_back(fresh, rest.owned()), Some(held))
 }
 
+/// Whether most of the `served` service ports are lacking in `left`, whatever their servers.
+#[must_use]
+pub fn takes_most(served: &[ServicePort], left: &[ServicePort]) -> bool {
+    service_ports(&Losses::of(served, left), served).is_most()
+}
+
 fn is_most(losses: &Losses<'_>, served: &[ServicePort]) -> bool {
     service_ports(losses, served).is_most() || servers(losses, served).is_most()
 }
