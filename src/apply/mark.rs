@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::debug;
 
+use super::Installation;
 use super::last_good::Marks;
-use super::{FileSet, Installation};
 use crate::disk::{self, Digest, Disk};
 use crate::state::State;
 
@@ -66,13 +66,12 @@ pub(super) fn clear(disk: &dyn Disk, at: &Installation) {
     }
 }
 
-/// Whether HAProxy was brought to just these files, whatever else is remembered.
-pub(super) fn of_files(disk: &dyn Disk, at: &Installation, files: &FileSet) -> Option<Ran> {
+/// Whether HAProxy was brought to just this set, whatever else is remembered.
+pub(super) fn get(disk: &dyn Disk, at: &Installation, marks: &Marks) -> Option<Ran> {
     let noted = disk.read(&place(at)?).ok()??;
-    let marks = Marks::of(files);
     let both = [true, false].map(|started_by_us| Ran { started_by_us });
     both.into_iter()
-        .find(|ran| noted == of(&marks, *ran).as_bytes())
+        .find(|ran| noted == of(marks, *ran).as_bytes())
 }
 
 fn write(disk: &dyn Disk, path: &Path, text: &str) -> disk::Result<()> {

@@ -213,11 +213,11 @@ impl<B: Balancer> Host<'_, B> {
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
         let same = before.as_ref() == Some(wanted);
-        if same && !finished && is_proved(self.disk, self.at, wanted, memory) {
+        if same && !finished && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory) {
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
-            if !is_remembered(wanted, memory)
-                && let Some(ran) = mark::of_files(self.disk, self.at, wanted)
+            if !is_remembered(&wish.marks, memory)
+                && let Some(ran) = mark::get(self.disk, self.at, &wish.marks)
             {
                 wish.known(memory, self.balancer.running(self.at), ran);
             }
@@ -394,16 +394,27 @@ fn was_started_by_us(memory: &State) -> bool {
 /// on suspicion would cost every host a reload at every loss.
 #[must_use]
 pub fn is_proved(disk: &dyn Disk, at: &Installation, files: &FileSet, memory: &State) -> bool {
+    is_proved_as(disk, at, files, &Marks::of(files), memory)
+}
+
+fn is_proved_as(
+    disk: &dyn Disk,
+    at: &Installation,
+    files: &FileSet,
+    marks: &Marks,
+    memory: &State,
+) -> bool {
     if memory.applied.is_none() && memory.pending.is_none() {
         let kept = good_sets(disk, at).unwrap_or_default();
         return kept.first().is_none_or(|last| last.is(files));
     }
-    is_remembered(files, memory) || mark::of_files(disk, at, files).is_some()
+    is_remembered(marks, memory) || mark::get(disk, at, marks).is_some()
 }
 
 /// Whether the state says so.
-fn is_remembered(files: &FileSet, memory: &State) -> bool {
-    memory.pending.is_none() && is_applied(files, memory)
+fn is_remembered(marks: &Marks, memory: &State) -> bool {
+    let applied = memory.applied.as_ref().filter(|_| memory.pending.is_none());
+    applied.is_some_and(|a| a.cfg_hash == marks.cfg && a.map_hashes == marks.maps)
 }
 
 /// The set as it is installed, with those of `maps` that are there; `None` where there is no

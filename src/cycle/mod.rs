@@ -241,7 +241,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(Applied::of(plan, Outcome::Unchanged));
         }
         plan = self.without_held_ports(host, plan, installed)?;
-        let served = self.served_and_wanted(&plan, installed)?;
+        let mut served = Vec::new();
         let mut rounds = 0;
         loop {
             if memory.paused.is_some() {
@@ -258,6 +258,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     complaints,
                 });
             };
+            if rounds == 0 {
+                served = self.served_and_wanted(&plan, installed)?;
+            }
             rounds += 1;
             let mut culprits = plan.culprits(messages);
             let is_unnamed = culprits.is_empty();

@@ -16,8 +16,9 @@ use crate::proxy::Owner;
 use crate::resolve::Lookup;
 
 impl<S: Source, L: Lookup> Stages<S, L> {
-    /// Those without whom HAProxy accepts the file; nobody where it never does. Tries are made on
-    /// copies, and nothing is installed.
+    /// Those without whom HAProxy accepts the file; nobody where it never does. Suspected is who says
+    /// what is not installed: others are served as they are, and nobody is taken out of service by
+    /// trial. Tries are made on copies, and nothing is installed.
     pub(super) async fn search<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
@@ -28,32 +29,24 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if plan.is_about_the_frame(messages) {
             return Ok(Vec::new());
         }
-        let all = plan.suspects(None);
-        let new = plan.suspects(installed);
-        for owners in [new, all] {
-            if owners.is_empty() {
-                continue;
-            }
-            let mut suspects = Suspects::new(owners);
-            let mut are_theirs = true;
-            while let Some(out) = suspects.next_try() {
-                let out = out.into_iter().map(|owner| unnamed(owner, messages));
-                let tried = self.draw_without(plan.clone(), out.collect(), installed)?;
-                let verdict = host.balancer.check(&tried.files, host.at).await;
-                let verdict = verdict.context("a part of the new files cannot be checked")?;
-                let is_accepted = matches!(verdict, Verdict::Accepted { .. });
-                debug!(out = ?tried.refused, is_accepted, "tried");
-                if !suspects.judge(is_accepted) {
-                    are_theirs = false;
-                    break;
-                }
-            }
-            if are_theirs {
-                let culprits = suspects.culprits().into_iter();
-                return Ok(culprits.map(|owner| unnamed(owner, messages)).collect());
+        let owners = plan.suspects(installed);
+        if owners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let blame = |owner| unnamed(owner, messages);
+        let mut suspects = Suspects::new(owners);
+        while let Some(out) = suspects.next_try() {
+            let out = out.into_iter().map(blame).collect();
+            let tried = self.draw_without(plan.clone(), out, installed)?;
+            let verdict = host.balancer.check(&tried.files, host.at).await;
+            let verdict = verdict.context("a part of the new files cannot be checked")?;
+            let is_accepted = matches!(verdict, Verdict::Accepted { .. });
+            debug!(out = ?tried.refused, is_accepted, "tried");
+            if !suspects.judge(is_accepted) {
+                return Ok(Vec::new());
             }
         }
-        Ok(Vec::new())
+        Ok(suspects.culprits().into_iter().map(blame).collect())
     }
 }
 
