@@ -45,10 +45,10 @@ pub trait Balancer {
         may_start: bool,
     ) -> impl Future<Output = Result<Reloaded, ReloadError>>;
 
-    /// Whether the process `pid`, which ran our files, is gone, and no other runs them in its place.
-    fn is_gone(&self, pid: u32, at: &Installation) -> bool;
+    /// Whether the process `pid` runs our files; its number may be another's by now.
+    fn serves(&self, pid: u32, at: &Installation) -> bool;
 
-    /// A process that runs our files, whoever started it.
+    /// A process that runs our files, whoever started it; of several, the latest.
     fn running(&self, at: &Installation) -> Option<u32>;
 
     /// Those of `addresses` on which another process than our HAProxy listens, as far as can be
@@ -182,15 +182,12 @@ impl Balancer for LocalHaproxy<'_> {
         check(&self.program, &candidate, CHECK_LIMIT).await
     }
 
-    fn is_gone(&self, pid: u32, at: &Installation) -> bool {
-        let context = self.context(at);
-        let process = context.proc.process(pid);
-        !process.is_some_and(|process| process.is_haproxy()) && context.our_processes().is_empty()
+    fn serves(&self, pid: u32, at: &Installation) -> bool {
+        self.context(at).serves(pid)
     }
 
     fn running(&self, at: &Installation) -> Option<u32> {
-        let ours = self.context(at).our_processes();
-        ours.first().map(|process| process.pid)
+        self.context(at).serving()
     }
 
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr> {

@@ -14,6 +14,7 @@ mod mark;
 mod plan;
 mod recover;
 pub mod reload;
+mod standing;
 mod transaction;
 pub mod validate;
 mod way_back;

@@ -9,12 +9,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::reload::Reloaded;
+use super::standing::{Standing, greet, recognise};
 use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
@@ -151,7 +152,7 @@ impl<B: Balancer> Host<'_, B> {
         let Some(applied) = memory.applied.as_ref().filter(|_| memory.pending.is_none()) else {
             return Ok(false);
         };
-        if self.is_gone(memory) || self.came_up(memory).is_some() || self.is_to_start(memory) {
+        if self.standing(memory) != Standing::AsBefore {
             return Ok(false);
         }
         self.recover()?;
@@ -216,20 +217,30 @@ impl<B: Balancer> Host<'_, B> {
         if same && !finished && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory) {
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
-            if !is_remembered(&wish.marks, memory)
-                && let Some(ran) = mark::get(self.disk, self.at, &wish.marks)
-            {
+            let is_found = !is_remembered(&wish.marks, memory);
+            if is_found {
+                let ran = mark::get(self.disk, self.at, &wish.marks);
                 wish.known(memory, self.balancer.running(self.at), ran);
             }
-            let is_gone = self.is_gone(memory);
-            if !is_gone && !self.is_to_start(memory) {
-                self.greet(memory, now);
-                return Ok(Outcome::Unchanged);
-            }
-            if is_gone && !self.balancer.starts(was_started_by_us(memory)) {
-                // Said once: from now on no process is expected.
-                wish.proved(memory, &Reloaded::NotRunning);
-                return Ok(Outcome::NotRunning { installed: false });
+            match self.standing(memory) {
+                Standing::AsBefore if is_found && is_down(memory) => {
+                    return Ok(Outcome::NotRunning { installed: false });
+                }
+                Standing::AsBefore => return Ok(Outcome::Unchanged),
+                Standing::Other { pid } => {
+                    recognise(memory, pid);
+                    return Ok(Outcome::Unchanged);
+                }
+                Standing::CameUp { pid } => {
+                    greet(memory, pid, now);
+                    return Ok(Outcome::Unchanged);
+                }
+                Standing::HasEnded if !self.balancer.starts(was_started_by_us(memory)) => {
+                    // Said once: from now on no process is expected.
+                    wish.proved(memory, &Reloaded::NotRunning);
+                    return Ok(Outcome::NotRunning { installed: false });
+                }
+                Standing::HasEnded | Standing::ToStart => (),
             }
         }
         if let Some(waiting) = wish.waits(memory) {
@@ -266,6 +277,7 @@ impl<B: Balancer> Host<'_, B> {
                 Ok(Outcome::NotRunning { installed: true })
             }
             Ok(reloaded) => {
+                self.is_still_installed(wanted)?;
                 wish.proved(memory, &reloaded);
                 if let Some(ran) = mark::Ran::of(memory) {
                     mark::set(self.disk, self.at, &wish.marks, ran);
@@ -284,6 +296,19 @@ impl<B: Balancer> Host<'_, B> {
         }
     }
 
+    /// What HAProxy was asked to show for a proof can be ours while the file that it read is not.
+    fn is_still_installed(&self, wanted: &FileSet) -> Result<()> {
+        let maps = wanted.maps.keys().map(String::as_str);
+        if installed(self.disk, self.at, maps)?.as_ref() != Some(wanted) {
+            bail!(
+                "somebody else changed `{}` or its maps while HAProxy was being brought to them, so \
+                 that nobody knows what it runs; the next turn installs them again",
+                self.at.cfg.display()
+            );
+        }
+        Ok(())
+    }
+
     /// Leaves everything as it is, while an operator wants it so; only an installation that was
     /// broken off is brought to its end, since what it left is a state that nobody asked for.
     ///
@@ -297,42 +322,6 @@ impl<B: Balancer> Host<'_, B> {
             return Ok(Outcome::Unchanged);
         }
         Ok(Outcome::Paused)
-    }
-
-    /// Whether the process that was proved to run the files has ended, and nobody took its place.
-    fn is_gone(&self, memory: &State) -> bool {
-        let pid = memory
-            .applied
-            .as_ref()
-            .and_then(|applied| applied.haproxy_pid);
-        pid.is_some_and(|pid| self.balancer.is_gone(pid, self.at))
-    }
-
-    /// The process that read the installed files when somebody started it, where none ran before.
-    fn came_up(&self, memory: &State) -> Option<u32> {
-        is_down(memory).then(|| self.balancer.running(self.at))?
-    }
-
-    /// Whether HAProxy did not run, still does not, and is ours to start: the way to reload may be
-    /// another than it was.
-    fn is_to_start(&self, memory: &State) -> bool {
-        is_down(memory)
-            && self.balancer.starts(was_started_by_us(memory))
-            && self.balancer.running(self.at).is_none()
-    }
-
-    /// That HAProxy does not run was told once, and so is that it does.
-    fn greet(&self, memory: &mut State, now: Time) {
-        if let Some(pid) = self.came_up(memory)
-            && let Some(applied) = &mut memory.applied
-        {
-            info!("over: HAProxy did not run; it was started (pid {pid})");
-            applied.at = now;
-            applied.how = format!("HAProxy was started by somebody else (pid {pid})");
-            applied.unproved = false;
-            applied.down = None;
-            applied.haproxy_pid = Some(pid);
-        }
     }
 
     /// Keeps files that HAProxy runs, or will read when it starts.
@@ -384,7 +373,7 @@ fn is_down(memory: &State) -> bool {
     applied.is_some_and(|applied| applied.down.is_some())
 }
 
-fn was_started_by_us(memory: &State) -> bool {
+pub(super) fn was_started_by_us(memory: &State) -> bool {
     let applied = memory.applied.as_ref();
     applied.is_some_and(|applied| applied.started_by_us)
 }

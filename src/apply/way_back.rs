@@ -72,8 +72,6 @@ impl<B: Balancer> Host<'_, B> {
             // A pause after a failed reload is not for an operator who asks for another attempt.
             pending.next_try_at = now;
         }
-        // The answer that is kept belongs to what is gone back from.
-        let snapshot = memory.snapshot.take();
         let result = self.bring_to(&way.files, memory, now, remember).await;
         match &result {
             Ok(Outcome::Applied { .. } | Outcome::NotRunning { .. }) => {
@@ -82,7 +80,6 @@ impl<B: Balancer> Host<'_, B> {
                 }
             }
             Ok(Outcome::ReloadFailed { .. }) => {
-                memory.snapshot = snapshot;
                 // HAProxy may run them although nobody could prove it, and has to be brought back.
                 let due = memory.pending.take().map(|failed| Pending {
                     cfg_hash: match &memory.applied {
@@ -95,11 +92,10 @@ impl<B: Balancer> Host<'_, B> {
                 memory.pending = pending.or(due);
             }
             Ok(_) => {
-                memory.snapshot = snapshot;
                 // The files of before are installed, and nobody waits for those that were refused.
                 memory.pending = pending;
             }
-            Err(_) => memory.snapshot = snapshot,
+            Err(_) => (),
         }
         result
     }

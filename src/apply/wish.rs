@@ -75,18 +75,22 @@ impl<'a> Wish<'a> {
         }
     }
 
-    /// HAProxy was brought to it before, which could not be remembered.
-    pub(super) fn known(&self, memory: &mut State, pid: Option<u32>, ran: Ran) {
+    /// HAProxy was brought to it before, which is not remembered: `ran` is what was noted of that.
+    /// Without a note it is the process `pid` that is taken for proved to run it.
+    pub(super) fn known(&self, memory: &mut State, pid: Option<u32>, ran: Option<Ran>) {
         memory.pending = None;
         memory.applied = Some(Applied {
             cfg_hash: self.marks.cfg,
             map_hashes: self.marks.maps.clone(),
             structure_hash: Some(self.marks.structure.clone()),
             at: self.now,
-            how: "in an earlier turn, which could not be remembered".to_owned(),
-            unproved: false,
-            started_by_us: ran.started_by_us,
-            down: None,
+            how: "in an earlier turn, which is not remembered".to_owned(),
+            unproved: pid.is_none(),
+            started_by_us: ran.is_some_and(|ran| ran.started_by_us),
+            down: pid.is_none().then_some(match ran {
+                Some(_) => Down::HasEnded,
+                None => Down::NeverRan,
+            }),
             haproxy_pid: pid,
         });
     }

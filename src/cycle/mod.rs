@@ -30,7 +30,7 @@ use crate::guard;
 use crate::marathon::Cluster;
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{GuardMemory, Quarantined, Seen, State, Time};
+use crate::state::{GuardMemory, KeptAnswer, Quarantined, Seen, State, Time};
 
 /// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
 /// names everybody whom it gets to see.
@@ -79,8 +79,8 @@ pub struct Report {
 pub struct GoodAnswer {
     /// All of it.
     pub text: String,
-    /// As in [`Answer`](crate::marathon::Answer).
-    pub essence: Digest,
+    /// What is to be known of it.
+    pub kept: KeptAnswer,
 }
 
 /// What a plan came to.
@@ -146,16 +146,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let plan = self
             .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
-        // A kill must not leave files beside an answer that they were not made of.
-        let snapshot = memory.snapshot.take();
-        let applied = self
-            .apply(host, plan, installed.as_deref(), memory, now, remember)
-            .await;
         let Applied {
             plan,
             outcome,
             complaints,
-        } = applied.inspect_err(|_| memory.snapshot = snapshot)?;
+        } = self
+            .apply(host, plan, installed.as_deref(), memory, now, remember)
+            .await?;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         let mut is_cured = false;
         if is_in_place {
@@ -186,22 +183,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             },
         });
         let is_whole = plan.held.is_none() && plan.draft.wanted.is_labelled();
+        let cfg_hash = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         // The answer that is kept may hold what was refused, and nobody remembers any more what was
         // served instead.
-        let is_news = outcome != Outcome::Unchanged || snapshot.is_none() || is_cured;
-        // New files are made of this answer, and where a removal is held of no single one. It counts
-        // when it is kept: whoever is killed before that counts on none.
-        let is_new = is_in_place && is_news;
-        memory.snapshot = snapshot.filter(|_| !is_new);
+        let is_news = outcome != Outcome::Unchanged || !is_known(memory) || is_cured;
+        let is_worth_keeping = is_in_place && is_news && is_whole;
+        let kept = cfg_hash.map(|cfg_hash| KeptAnswer { essence, cfg_hash });
         Ok(Report {
             plan,
             outcome,
             complaints,
             as_before: false,
-            good_answer: (is_new && is_whole).then_some(GoodAnswer {
-                text: body,
-                essence,
-            }),
+            good_answer: kept
+                .filter(|_| is_worth_keeping)
+                .map(|kept| GoodAnswer { text: body, kept }),
         })
     }
 
@@ -317,8 +312,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         let open = applied != Some(seen.cfg_hash)
             || memory.paused.is_some()
-            || (memory.snapshot.is_none() && self.recipe.is_labelled())
+            || (self.recipe.is_labelled() && !is_known(memory))
             || memory.guard != GuardMemory::default();
         Ok((!open && host.is_settled(memory)?).then_some(seen))
     }
+}
+
+/// Whether the answer is kept of which the files were made that HAProxy runs.
+fn is_known(memory: &State) -> bool {
+    let made = memory.answer.map(|answer| answer.cfg_hash);
+    let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
+    made.is_some() && made == applied
 }

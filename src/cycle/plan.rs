@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Stages;
-use super::fallback::{Fallback, LastAnswer, apps_of};
+use super::fallback::{Fallback, apps_of};
 use super::source::Source;
 use super::wanted::{Built, Wanted, effect};
 use crate::apply::validate::Severity;
@@ -250,24 +250,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         wanted.drop_idle();
     }
 
-    /// The apps of which `cfg` was made, the file that HAProxy runs. Where the state could not be
-    /// saved, what is remembered belongs to an older one.
+    /// The apps of which `cfg` was made, the file that HAProxy runs. Where a removal was held, the
+    /// state could not be saved, or an operator went back, no answer is known of which it was.
     fn last_good_apps(&self, memory: &State, cfg: Option<&str>) -> Option<Vec<Arc<App>>> {
+        let made = memory.answer?.cfg_hash;
         let applied = memory.applied.as_ref()?.cfg_hash;
-        if applied != Digest::of(cfg?.as_bytes()) {
+        if made != applied || applied != Digest::of(cfg?.as_bytes()) {
             return None;
         }
-        apps_of(&self.last_answer(memory)?()?)
+        apps_of(&self.last_answer.as_ref()?()?)
     }
 
-    /// What is kept is of use only where the installed files were made of it.
-    fn last_answer(&self, memory: &State) -> Option<LastAnswer> {
-        memory.snapshot.and(self.last_answer.clone())
-    }
-
+    /// For the options of one service port an answer is good that HAProxy was brought to once.
     fn fallback(&self, memory: &State, now: Time) -> Fallback {
         Fallback::new(
-            self.last_answer(memory),
+            memory.answer.and(self.last_answer.clone()),
             &memory.quarantined,
             self.decisions,
             now,

@@ -96,8 +96,8 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         warn!("{warning}");
     }
     let mut report = result?;
-    if let Some(GoodAnswer { text, essence }) = report.good_answer.take()
-        && let Some(warning) = store.keep_answer(&OsDisk, &mut memory, text.as_bytes(), essence)
+    if let Some(GoodAnswer { text, kept }) = report.good_answer.take()
+        && let Some(warning) = store.keep_answer(&OsDisk, &mut memory, text.as_bytes(), kept)
     {
         warn!("{warning}");
     }
@@ -286,8 +286,8 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
         }
         Outcome::NotRunning { installed: false } => {
             warn!(
-                "HAProxy does not run any more, and the way in which it is reloaded starts none; \
-                 `{file}` waits for whoever does"
+                "HAProxy does not run, and the way in which it is reloaded starts none; `{file}` waits \
+                 for whoever does"
             );
             exit(held.is_none())
         }

@@ -9,10 +9,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{access, print};
-use crate::apply::{GoodSet, Installation, good_sets};
+use crate::apply::{GoodSet, Installation, good_sets, reload};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
-use crate::haproxy::{Proc, program};
+use crate::haproxy::program;
 use crate::state::{
     Applied, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
 };
@@ -25,16 +25,16 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = good_sets(&OsDisk, &at)?;
     let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
-    let alive = state
+    let process = state
         .applied
         .as_ref()
-        .and_then(|applied| is_alive(applied, config));
+        .and_then(|applied| Process::beside(applied, config));
     let now = Time::at(SystemTime::now());
     let last = state.last_turn.as_ref();
     let is_old = last
         .is_some_and(|last| config.max_age > Duration::ZERO && now.since(last.at) > config.max_age);
     let status = Status {
-        ok: unread.is_none() && !is_old && is_well(&state, alive, installed),
+        ok: unread.is_none() && !is_old && is_well(&state, process, installed),
         is_old,
         unread: unread.as_deref(),
         config: &at.cfg,
@@ -42,7 +42,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         last_turn: state.last_turn.as_ref(),
         last_marathon: state.last_good_marathon.as_deref(),
         applied: state.applied.as_ref(),
-        haproxy_pid_alive: alive,
+        haproxy_process: process,
         installed,
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
@@ -75,7 +75,7 @@ struct Status<'a> {
     last_marathon: Option<&'a str>,
     applied: Option<&'a Applied>,
     /// Null where no process is known.
-    haproxy_pid_alive: Option<bool>,
+    haproxy_process: Option<Process>,
     installed: Installed,
     pending: Option<&'a Pending>,
     paused: Option<&'a Paused>,
@@ -110,7 +110,40 @@ impl Installed {
     }
 }
 
-fn is_well(state: &State, alive: Option<bool>, installed: Installed) -> bool {
+/// The process that was last known to run the files, beside those that run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "found")]
+enum Process {
+    AsKnown {
+        pid: u32,
+    },
+    /// Somebody else reloaded or restarted HAProxy since the last turn.
+    Other {
+        pid: u32,
+    },
+    Gone {
+        pid: u32,
+    },
+}
+
+impl Process {
+    fn beside(applied: &Applied, config: &Config) -> Option<Self> {
+        let known = applied.haproxy_pid?;
+        let haproxy = &config.haproxy;
+        let program = program::find(&haproxy.program).unwrap_or_else(|_| haproxy.program.clone());
+        let (cfg, pid_file) = (&haproxy.config, &haproxy.pid_file);
+        let host = reload::Context::new(&program, cfg, pid_file, config.reload.timeout);
+        Some(if host.serves(known) {
+            Self::AsKnown { pid: known }
+        } else if let Some(pid) = host.serving() {
+            Self::Other { pid }
+        } else {
+            Self::Gone { pid: known }
+        })
+    }
+}
+
+fn is_well(state: &State, process: Option<Process>, installed: Installed) -> bool {
     let Some(last) = &state.last_turn else {
         return false;
     };
@@ -128,17 +161,10 @@ fn is_well(state: &State, alive: Option<bool>, installed: Installed) -> bool {
         Installed::Missing | Installed::Changed => state.paused.is_some(),
     };
     let applied = state.applied.as_ref();
-    let is_gone = alive == Some(false) || applied.is_some_and(Applied::has_ended);
+    let is_gone = matches!(process, Some(Process::Gone { .. }))
+        || applied.is_some_and(Applied::has_ended)
+        || applied.is_none() && state.paused.is_none();
     went_well && is_known && last.held.is_none() && state.pending.is_none() && !is_gone
-}
-
-fn is_alive(applied: &Applied, config: &Config) -> Option<bool> {
-    let mut proc = Proc::default();
-    if let Ok(program) = program::find(&config.haproxy.program) {
-        proc = proc.with_program(&program);
-    }
-    let process = proc.process(applied.haproxy_pid?);
-    Some(process.is_some_and(|process| process.is_haproxy()))
 }
 
 fn outcome(outcome: TurnOutcome) -> &'static str {
@@ -235,15 +261,14 @@ impl Status<'_> {
         if let Some(hash) = &applied.structure_hash {
             let _ = write!(text, ", structure {hash}");
         }
-        match (applied.haproxy_pid, self.haproxy_pid_alive) {
-            (Some(pid), Some(true)) => {
-                let _ = write!(text, ", pid {pid}");
+        let _ = match self.haproxy_process {
+            Some(Process::AsKnown { pid }) => write!(text, ", pid {pid}"),
+            Some(Process::Other { pid }) => {
+                write!(text, ", pid {pid} since somebody else reloaded it")
             }
-            (Some(pid), _) => {
-                let _ = write!(text, "; its pid was {pid}, which is gone");
-            }
-            (None, _) => (),
-        }
+            Some(Process::Gone { pid }) => write!(text, "; its pid was {pid}, which is gone"),
+            None => Ok(()),
+        };
         text
     }
 }

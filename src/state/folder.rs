@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Paused, State, Time};
+use super::{KeptAnswer, Paused, State, Time};
 use crate::disk::{self, Digest, Disk, DiskError, folder_of};
 
 /// The format that is written; older ones are read.
@@ -291,9 +291,9 @@ impl Writable {
         disk: &dyn Disk,
         state: &mut State,
         text: &[u8],
-        essence: Digest,
+        kept: KeptAnswer,
     ) -> Option<String> {
-        state.snapshot = None;
+        state.answer = None;
         let warning = self.save(disk, state);
         if self.unsaved.is_some() {
             return warning;
@@ -304,7 +304,7 @@ impl Writable {
         if replaced.is_err() {
             return self.complain(replaced);
         }
-        state.snapshot = Some(essence);
+        state.answer = Some(kept);
         self.save(disk, state)
     }
 

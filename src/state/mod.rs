@@ -47,9 +47,8 @@ pub struct State {
     pub addresses: BTreeMap<Box<str>, IpAddr>,
     /// The answer that HAProxy was last brought to as a whole, so that it is recognised.
     pub seen: Option<Seen>,
-    /// The essence of the answer in `snapshot.json`, while that is the one which the installed files
-    /// were made of; what else lies there is of no use.
-    pub snapshot: Option<Digest>,
+    /// The answer in `snapshot.json`, while it is known what was made of it.
+    pub answer: Option<KeptAnswer>,
     /// Set while an operator keeps the program from changing anything. It has a file of its own, see
     /// [`Writable::pause`].
     #[serde(skip)]
@@ -202,6 +201,15 @@ pub struct Seen {
     /// Of this program's version, its templates and the options that reach the files.
     pub decisions: Digest,
     /// Of the `haproxy.cfg` that was made of it; a rollback leads to another one.
+    pub cfg_hash: Digest,
+}
+
+/// Marathon's last good answer, beside the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAnswer {
+    /// As in [`Answer`](crate::marathon::Answer).
+    pub essence: Digest,
+    /// Of the `haproxy.cfg` that was made of it, and that HAProxy was brought to.
     pub cfg_hash: Digest,
 }
 

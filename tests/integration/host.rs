@@ -140,6 +140,16 @@ impl Host {
         Done::of(command)
     }
 
+    pub(crate) fn status(&self) -> Done {
+        let mut command = self.test.command();
+        command
+            .arg("status")
+            .arg("--haproxy-config")
+            .arg(self.cfg());
+        command.arg("--pid-file").arg(self.path("run/pid"));
+        Done::of(command)
+    }
+
     /// `refresh_system_haproxy`, which takes its options from the environment.
     pub(crate) fn refresh_system_haproxy<S: AsRef<str>>(&self, marathons: &[S]) -> Done {
         fs::create_dir_all(self.path("run")).unwrap();

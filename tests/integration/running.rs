@@ -38,18 +38,14 @@ fn that_haproxy_does_not_run_is_told_once_where_the_method_starts_none_and_when_
     host.kill();
     let master = ["--reload", "master"];
     let done = host.refresh(&web.url(), &master).expect(0);
-    done.says(&["warn", "HAProxy does not run any more"]);
+    done.says(&["warn", "HAProxy does not run, and"]);
     let done = host.untouched(|| host.refresh(&web.url(), &master).expect(0));
     assert_eq!(done.stderr, "");
     assert!(host.haproxies().is_empty());
     assert!(host.state()["applied"]["haproxy_pid"].is_null());
 
     // Whoever looks after it starts it.
-    let mut start = Command::new(haproxy());
-    start.arg("-D").arg("-f").arg(host.cfg());
-    start.arg("-p").arg(host.path("run/pid"));
-    let done = Done::of(start).expect(0);
-    assert_eq!(done.stdout, "");
+    start_by_hand(&host, &[]);
     let done = host.untouched(|| host.refresh(&web.url(), &master).expect(0));
     let pid = host.pid();
     done.says(&[&format!(
@@ -61,7 +57,7 @@ fn that_haproxy_does_not_run_is_told_once_where_the_method_starts_none_and_when_
     assert_eq!(done.stderr, "");
     host.kill();
     let done = host.refresh(&web.url(), &master).expect(0);
-    done.says(&["HAProxy does not run any more"]);
+    done.says(&["HAProxy does not run, and"]);
 }
 
 /// Whoever changes to `sf` wants to see it run.
@@ -77,12 +73,113 @@ fn a_way_to_reload_that_starts_haproxy_starts_one_that_was_found_not_to_run() {
 
     host.kill();
     let done = host.refresh(&web.url(), &["--reload", "master"]).expect(0);
-    done.says(&["HAProxy does not run any more"]);
+    done.says(&["HAProxy does not run, and"]);
     let done = host.refresh(&web.url(), &["--reload", "sf"]).expect(0);
     done.says(&["HAProxy was started"]);
     web.connect();
     let done = host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
     assert_eq!(done.stderr, "");
+}
+
+/// Starts HAProxy as somebody else would, with what he gives it besides.
+fn start_by_hand(host: &Host, more: &[&str]) {
+    let mut start = Command::new(haproxy());
+    start.arg("-D").arg("-f").arg(host.cfg());
+    start.arg("-p").arg(host.path("run/pid")).args(more);
+    let done = Done::of(start).expect(0);
+    assert_eq!(done.stdout, "");
+}
+
+/// Memory that is lost must not cost what it was for.
+#[test]
+fn a_haproxy_that_ends_is_started_also_where_the_memory_of_it_was_lost() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let lose: [fn(&Host); 3] = [
+        |host| fs::write(host.state_folder().join("state.json"), "x{").unwrap(),
+        |host| fs::remove_dir_all(host.state_folder()).unwrap(),
+        |host| {
+            fs::remove_dir_all(host.state_folder()).unwrap();
+            host.kill();
+        },
+    ];
+    for lose in lose {
+        lose(&host);
+        host.refresh(&web.url(), &[]).expect(0);
+        assert_eq!(host.state()["applied"]["haproxy_pid"], host.pid());
+        host.status().expect(0);
+        host.kill();
+        host.status().expect(1);
+        let done = host.refresh(&web.url(), &[]).expect(0);
+        done.says(&["HAProxy was started"]);
+        web.connect();
+        host.status().expect(0);
+    }
+}
+
+#[test]
+fn that_it_ended_is_told_also_where_the_memory_of_it_was_lost() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let master = ["--reload", "master"];
+    fs::remove_file(host.state_folder().join("state.json")).unwrap();
+    host.kill();
+    let done = host.refresh(&web.url(), &master).expect(0);
+    done.says(&["warn", "HAProxy does not run, and"]);
+    host.status()
+        .expect(1)
+        .prints(&["the one that ran before has ended"]);
+    let done = host.untouched(|| host.refresh(&web.url(), &master).expect(0));
+    assert_eq!(done.stderr, "");
+}
+
+#[test]
+fn who_reloads_haproxy_by_hand_is_recognised() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let old = host.pid();
+    start_by_hand(&host, &["-sf", &old.to_string()]);
+    wait_until("the end of the old process", || {
+        !host.haproxies().contains(&old)
+    });
+    let pid = host.pid();
+    let by_hand = format!("pid {pid} since somebody else reloaded it");
+    host.status().expect(0).prints(&[&by_hand]);
+    let done = host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
+    done.says(&[&format!(
+        "HAProxy runs as pid {pid} now, no longer as {old}"
+    )]);
+    host.status().expect(0).prints(&[&format!("pid {pid}\n")]);
+    let done = host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
+    assert_eq!(done.stderr, "");
+}
+
+/// What HAProxy shows for a proof lies in a file of ours, which tells nothing of the one that it read.
+#[test]
+fn a_file_that_somebody_changes_during_the_reload_is_not_taken_for_proved() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    web.scale_up();
+    let (cfg, pid_file) = (host.cfg(), host.path("run/pid"));
+    let edit = format!(
+        "echo '# by hand' >> '{cfg}'; '{haproxy}' -D -f '{cfg}' -p '{pid_file}' -sf {pid}",
+        cfg = cfg.display(),
+        haproxy = haproxy().display(),
+        pid_file = pid_file.display(),
+        pid = host.pid(),
+    );
+    let by_command = ["--reload", "command", "--reload-command", &edit];
+    let done = host.refresh(&web.url(), &by_command).expect(1);
+    done.says(&["somebody else changed", "the next turn installs them again"]);
+    host.status().expect(1);
+    let done = host.refresh(&web.url(), &[]).expect(0);
+    done.says(&["a new process took over"]);
+    assert!(!host.installed().contains("by hand"));
+    host.status().expect(0);
 }
 
 /// Ends every process of a program with another name.

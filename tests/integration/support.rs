@@ -104,6 +104,15 @@ impl Done {
         self
     }
 
+    /// Asserts that all of this was printed.
+    #[track_caller]
+    pub(crate) fn prints(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.stdout.contains(part), "`{part}` is missing: {self:#?}");
+        }
+        self
+    }
+
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "{self:#?}");

@@ -316,8 +316,8 @@ impl Balancer for Seen<'_> {
         })
     }
 
-    fn is_gone(&self, _: u32, _: &Installation) -> bool {
-        self.haproxy.running.borrow().is_none()
+    fn serves(&self, pid: u32, at: &Installation) -> bool {
+        self.running(at) == Some(pid)
     }
 
     fn running(&self, _: &Installation) -> Option<u32> {

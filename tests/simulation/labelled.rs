@@ -99,7 +99,8 @@ pub(crate) fn check_bad_labels(
 pub(crate) fn counts_on_answer(memory: &State, installed: Option<&FileSet>) -> bool {
     let hash = installed.map(|files| Digest::of(files.cfg.as_bytes()));
     let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
-    memory.snapshot.is_some() && memory.pending.is_none() && hash.is_some() && hash == applied
+    let made = memory.answer.map(|answer| answer.cfg_hash);
+    memory.pending.is_none() && made.is_some() && hash == applied && made == applied
 }
 
 /// A state counts on the answer that lies beside it and of which the installed files were made, or on
@@ -111,7 +112,7 @@ pub(crate) fn check_kept_answer(
     outside: &Outside,
 ) -> Result<(), Broken> {
     let (memory, _) = folder.load(disk);
-    let Some(essence) = memory.snapshot else {
+    let Some(essence) = memory.answer.map(|answer| answer.essence) else {
         return Ok(());
     };
     let lies_there = folder.load_snapshot(disk);

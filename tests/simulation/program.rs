@@ -108,8 +108,8 @@ impl Program {
             held: None,
         });
         remember(memory);
-        if let Some(GoodAnswer { text, essence }) = good_answer {
-            drop(store.keep_answer(host.disk, memory, text.as_bytes(), essence));
+        if let Some(GoodAnswer { text, kept }) = good_answer {
+            drop(store.keep_answer(host.disk, memory, text.as_bytes(), kept));
         }
         outcome
     }

@@ -114,6 +114,23 @@ impl Context {
         }
     }
 
+    /// Whether the process `pid` is a HAProxy that runs our file, as far as can be told.
+    #[must_use]
+    pub fn serves(&self, pid: u32) -> bool {
+        let process = self.proc.process(pid);
+        process.is_some_and(|process| process.is_haproxy() && process.may_use(&self.config))
+    }
+
+    /// The process that serves our file: the one of the pid file, else the latest.
+    #[must_use]
+    pub fn serving(&self) -> Option<u32> {
+        let mut named = self.proc.of_pid_file(&self.pid_file);
+        named.retain(|process| process.may_use(&self.config));
+        let latest = |processes: Vec<Process>| processes.into_iter().max_by_key(|p| p.started);
+        let process = latest(named).or_else(|| latest(self.proc.using(&self.config)));
+        process.map(|process| process.pid)
+    }
+
     /// Our processes: those of the pid file, the old ones that still finish their connections, and
     /// whoever else was started with our file. What the pid file names may have hidden its
     /// arguments from us, and is taken at its word then.

@@ -84,6 +84,16 @@ pub(super) const USING_HAPROXY: &[Command] = &[
     Command::Refresh,
     Command::Diff,
     Command::Check,
+    Command::Status,
+    Command::Rollback,
+    Command::Demo,
+];
+/// Those that write in its dialect.
+pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
+    Command::Generate,
+    Command::Refresh,
+    Command::Diff,
+    Command::Check,
     Command::Rollback,
     Command::Demo,
 ];
@@ -91,6 +101,9 @@ pub(super) const USING_HAPROXY: &[Command] = &[
 pub(super) const WEIGHING: &[Command] = &[Command::Refresh, Command::Diff, Command::Check];
 /// Those that change this host.
 pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Rollback];
+/// Those that look for its processes.
+pub(super) const SEEKING_HAPROXY: &[Command] =
+    &[Command::Refresh, Command::Rollback, Command::Status];
 /// Those that change what is remembered.
 pub(super) const WRITING_STATE: &[Command] = &[
     Command::Refresh,

@@ -70,7 +70,10 @@ fn full() -> State {
             by: "root".to_owned(),
             reason: Some("a bad deployment".to_owned()),
         }),
-        snapshot: Some(digest),
+        answer: Some(KeptAnswer {
+            essence: digest,
+            cfg_hash: digest,
+        }),
         quarantined: vec![Quarantined {
             app: "/a".to_owned(),
             index: 1,
@@ -113,11 +116,8 @@ fn what_was_saved_is_loaded_by_the_next_run() {
     writable
         .pause(&disk, state.paused.as_ref().unwrap())
         .unwrap();
-    let essence = state.snapshot.unwrap();
-    assert_eq!(
-        writable.keep_answer(&disk, &mut state, b"apps", essence),
-        None
-    );
+    let kept = state.answer.unwrap();
+    assert_eq!(writable.keep_answer(&disk, &mut state, b"apps", kept), None);
     assert_eq!(state, full());
     assert_eq!(folder().load(&disk), (full(), None));
     let snapshot = folder().load_snapshot(&disk).unwrap();
@@ -256,7 +256,10 @@ fn a_pause_that_cannot_be_written_is_none() {
 fn whatever_ends_it_half_way_the_state_counts_on_the_answer_beside_it_or_on_none() {
     use nix::errno::Errno;
     let [old, new] = ["the old answer", "the new answer"];
-    let essence = |text: &str| Digest::of(text.as_bytes());
+    let kept = |text: &str| KeptAnswer {
+        essence: Digest::of(text.as_bytes()),
+        cfg_hash: Digest::of(b"global"),
+    };
     let mut counted = [0; 3];
     let cuts = [None, Some(PowerCut::LosesNames), Some(PowerCut::KeepsNames)];
     let faults = [
@@ -268,10 +271,10 @@ fn whatever_ends_it_half_way_the_state_counts_on_the_answer_beside_it_or_on_none
         for step in 1.. {
             let disk = MemoryDisk::new();
             let (mut writable, mut state, _) = Writable::open(&disk, folder());
-            writable.keep_answer(&disk, &mut state, old.as_bytes(), essence(old));
+            writable.keep_answer(&disk, &mut state, old.as_bytes(), kept(old));
             state.last_good_marathon = Some("another".to_owned());
             let breaking = FaultyDisk::new(&disk, fault(step));
-            writable.keep_answer(&breaking, &mut state, new.as_bytes(), essence(new));
+            writable.keep_answer(&breaking, &mut state, new.as_bytes(), kept(new));
             let steps = breaking.steps();
             if let Some(cut) = cut {
                 disk.power_cut(*cut);
@@ -280,12 +283,13 @@ fn whatever_ends_it_half_way_the_state_counts_on_the_answer_beside_it_or_on_none
             let (state, warning) = folder().load(&disk);
             assert_eq!(warning, None);
             let lies = folder().load_snapshot(&disk).unwrap().bytes;
-            if let Some(counts_on) = state.snapshot {
+            if let Some(counts_on) = state.answer {
+                let counts_on = counts_on.essence;
                 assert_eq!(counts_on, Digest::of(&lies), "{:?} {cut:?}", fault(step));
             }
-            counted[match state.snapshot {
+            counted[match state.answer {
                 None => 0,
-                Some(digest) if digest == essence(old) => 1,
+                Some(answer) if answer == kept(old) => 1,
                 Some(_) => 2,
             }] += 1;
             if steps < step {
@@ -307,13 +311,11 @@ fn a_folder_that_cannot_be_made_costs_one_warning() {
     assert_eq!(writable.path(), None);
     assert!(writable.unsaved().is_some());
     let mut state = full();
-    let essence = state.snapshot.unwrap();
-    assert_eq!(
-        writable.keep_answer(&OsDisk, &mut state, b"apps", essence),
-        None
-    );
+    let kept = state.answer.unwrap();
+    let warning = writable.keep_answer(&OsDisk, &mut state, b"apps", kept);
+    assert_eq!(warning, None);
     assert!(writable.unsaved().unwrap().contains("a file stands where"));
-    assert_eq!(state.snapshot, None);
+    assert_eq!(state.answer, None);
 }
 
 #[test]

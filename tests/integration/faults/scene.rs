@@ -57,7 +57,7 @@ impl Remembered {
         let state = host.state();
         Self {
             applied: state["applied"]["cfg_hash"].clone(),
-            counts_on: state["snapshot"].clone(),
+            counts_on: state["answer"].clone(),
             answer: fs::read_to_string(host.state_folder().join("snapshot.json")).ok(),
         }
     }

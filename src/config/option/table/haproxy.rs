@@ -1,6 +1,8 @@
 //! HAProxy on this host, and the file that is kept in step.
 
-use super::super::command::{APPLYING, Command, OF_A_FILE, USING_HAPROXY};
+use super::super::command::{
+    APPLYING, Command, OF_A_FILE, SEEKING_HAPROXY, USING_HAPROXY, WRITING_ITS_DIALECT,
+};
 use super::super::{Definition, Fallback, Form, Heading, One, Switch, Takes};
 use super::{put, value};
 
@@ -42,7 +44,7 @@ pub(super) static HAPROXY: &[Definition] = &[
         summary: "Write for this version of HAProxy",
         details: "",
         heading: Heading::Haproxy,
-        commands: USING_HAPROXY,
+        commands: WRITING_ITS_DIALECT,
     },
     Definition {
         name: "stats-socket",
@@ -81,7 +83,7 @@ pub(super) static HAPROXY: &[Definition] = &[
         summary: "Where the running HAProxy left its process id",
         details: "",
         heading: Heading::Haproxy,
-        commands: APPLYING,
+        commands: SEEKING_HAPROXY,
     },
     Definition {
         name: "in-place",

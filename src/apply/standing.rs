@@ -1,0 +1,68 @@
+//! What became of the process that runs the files, between turns: HAProxy ends, is started and is
+//! reloaded by others too.
+
+use tracing::info;
+
+use super::transaction::was_started_by_us;
+use super::{Balancer, Host};
+use crate::state::{State, Time};
+
+/// The process, beside the one that is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// As it was, which may be that none runs.
+    AsBefore,
+    /// Another one, which somebody else brought to the same files.
+    Other { pid: u32 },
+    /// None ran, and now one does.
+    CameUp { pid: u32 },
+    /// The one that ran is gone, and none took its place.
+    HasEnded,
+    /// None runs, and it is ours to start one: the way to reload may be another than it was.
+    ToStart,
+}
+
+impl<B: Balancer> Host<'_, B> {
+    pub(super) fn standing(&self, memory: &State) -> Standing {
+        let Some(applied) = &memory.applied else {
+            return Standing::AsBefore;
+        };
+        if applied.down.is_some() {
+            return match self.balancer.running(self.at) {
+                Some(pid) => Standing::CameUp { pid },
+                None if self.balancer.starts(was_started_by_us(memory)) => Standing::ToStart,
+                None => Standing::AsBefore,
+            };
+        }
+        match applied.haproxy_pid {
+            None => Standing::AsBefore,
+            Some(pid) if self.balancer.serves(pid, self.at) => Standing::AsBefore,
+            Some(_) => match self.balancer.running(self.at) {
+                Some(pid) => Standing::Other { pid },
+                None => Standing::HasEnded,
+            },
+        }
+    }
+}
+
+/// Somebody else started HAProxy, with the files that are installed. That none ran was told once, and
+/// so is that one does.
+pub(super) fn greet(memory: &mut State, pid: u32, now: Time) {
+    if let Some(applied) = &mut memory.applied {
+        info!("over: HAProxy did not run; it was started (pid {pid})");
+        applied.at = now;
+        applied.how = format!("HAProxy was started by somebody else (pid {pid})");
+        applied.unproved = false;
+        applied.down = None;
+        applied.haproxy_pid = Some(pid);
+    }
+}
+
+/// Somebody else reloaded or restarted HAProxy, with the files that are installed.
+pub(super) fn recognise(memory: &mut State, pid: u32) {
+    if let Some(applied) = &mut memory.applied {
+        let before = applied.haproxy_pid.unwrap_or_default();
+        info!("HAProxy runs as pid {pid} now, no longer as {before}: somebody else reloaded it");
+        applied.haproxy_pid = Some(pid);
+    }
+}
