@@ -5,7 +5,7 @@ use tracing::info;
 
 use super::transaction::was_started_by_us;
 use super::{Balancer, Host};
-use crate::state::{State, Time};
+use crate::state::{Down, State, Time};
 
 /// The process, beside the one that is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum Standing {
     Other { pid: u32 },
     /// None ran, and now one does.
     CameUp { pid: u32 },
-    /// The one that ran is gone, and none took its place.
+    /// The one that ran is gone, none took its place, and whoever starts it is somebody else.
     HasEnded,
     /// None runs, and it is ours to start one: the way to reload may be another than it was.
     ToStart,
@@ -39,15 +39,27 @@ impl<B: Balancer> Host<'_, B> {
             Some(pid) if self.balancer.serves(pid, self.at) => Standing::AsBefore,
             Some(_) => match self.balancer.running(self.at) {
                 Some(pid) => Standing::Other { pid },
+                None if self.balancer.starts(was_started_by_us(memory)) => Standing::ToStart,
                 None => Standing::HasEnded,
             },
         }
+    }
+
+    /// The same, once what others did is remembered and told.
+    pub(super) fn observe(&self, memory: &mut State, now: Time) -> Standing {
+        let standing = self.standing(memory);
+        match standing {
+            Standing::Other { pid } => recognise(memory, pid),
+            Standing::CameUp { pid } => greet(memory, pid, now),
+            Standing::AsBefore | Standing::HasEnded | Standing::ToStart => (),
+        }
+        standing
     }
 }
 
 /// Somebody else started HAProxy, with the files that are installed. That none ran was told once, and
 /// so is that one does.
-pub(super) fn greet(memory: &mut State, pid: u32, now: Time) {
+fn greet(memory: &mut State, pid: u32, now: Time) {
     if let Some(applied) = &mut memory.applied {
         info!("over: HAProxy did not run; it was started (pid {pid})");
         applied.at = now;
@@ -59,10 +71,19 @@ pub(super) fn greet(memory: &mut State, pid: u32, now: Time) {
 }
 
 /// Somebody else reloaded or restarted HAProxy, with the files that are installed.
-pub(super) fn recognise(memory: &mut State, pid: u32) {
+fn recognise(memory: &mut State, pid: u32) {
     if let Some(applied) = &mut memory.applied {
         let before = applied.haproxy_pid.unwrap_or_default();
         info!("HAProxy runs as pid {pid} now, no longer as {before}: somebody else reloaded it");
         applied.haproxy_pid = Some(pid);
+    }
+}
+
+/// No process is expected any more.
+pub(super) fn lay_down(memory: &mut State) {
+    if let Some(applied) = &mut memory.applied {
+        applied.down = Some(Down::HasEnded);
+        applied.unproved = true;
+        applied.haproxy_pid = None;
     }
 }

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::reload::Reloaded;
-use super::standing::{Standing, greet, recognise};
+use super::standing::{Standing, lay_down};
 use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
@@ -222,25 +222,19 @@ impl<B: Balancer> Host<'_, B> {
                 let ran = mark::get(self.disk, self.at, &wish.marks);
                 wish.known(memory, self.balancer.running(self.at), ran);
             }
-            match self.standing(memory) {
-                Standing::AsBefore if is_found && is_down(memory) => {
-                    return Ok(Outcome::NotRunning { installed: false });
-                }
-                Standing::AsBefore => return Ok(Outcome::Unchanged),
-                Standing::Other { pid } => {
-                    recognise(memory, pid);
-                    return Ok(Outcome::Unchanged);
-                }
-                Standing::CameUp { pid } => {
-                    greet(memory, pid, now);
-                    return Ok(Outcome::Unchanged);
-                }
-                Standing::HasEnded if !self.balancer.starts(was_started_by_us(memory)) => {
+            match self.observe(memory, now) {
+                Standing::ToStart => (),
+                Standing::HasEnded => {
                     // Said once: from now on no process is expected.
                     wish.proved(memory, &Reloaded::NotRunning);
                     return Ok(Outcome::NotRunning { installed: false });
                 }
-                Standing::HasEnded | Standing::ToStart => (),
+                Standing::AsBefore if is_found && is_down(memory) => {
+                    return Ok(Outcome::NotRunning { installed: false });
+                }
+                Standing::AsBefore | Standing::Other { .. } | Standing::CameUp { .. } => {
+                    return Ok(Outcome::Unchanged);
+                }
             }
         }
         if let Some(waiting) = wish.waits(memory) {
@@ -296,6 +290,25 @@ impl<B: Balancer> Host<'_, B> {
         }
     }
 
+    /// The files that HAProxy was proved to run, from wherever they lie, for a turn that must not
+    /// change them. Without memory they are those installed, with maps named as in `wanted`.
+    ///
+    /// # Errors
+    /// When the installed files cannot be read.
+    pub fn proved_files(&self, wanted: &FileSet, memory: &State) -> Result<Option<FileSet>> {
+        let Some(applied) = &memory.applied else {
+            let maps = wanted.maps.keys().map(String::as_str);
+            return installed(self.disk, self.at, maps);
+        };
+        let maps = applied.map_hashes.keys().map(String::as_str);
+        let is_proved = |files: &FileSet| is_applied(files, memory);
+        let present = installed(self.disk, self.at, maps)?.filter(is_proved);
+        Ok(present.or_else(|| {
+            let good = load_last_good(self.disk, self.at).unwrap_or_default();
+            good.filter(is_proved)
+        }))
+    }
+
     /// What HAProxy was asked to show for a proof can be ours while the file that it read is not.
     fn is_still_installed(&self, wanted: &FileSet) -> Result<()> {
         let maps = wanted.maps.keys().map(String::as_str);
@@ -314,8 +327,16 @@ impl<B: Balancer> Host<'_, B> {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn leave(&self, wanted: &FileSet, memory: &State) -> Result<Outcome> {
+    pub fn leave(&self, wanted: &FileSet, memory: &mut State, now: Time) -> Result<Outcome> {
         let finished = self.recover()?;
+        let is_gone = matches!(
+            self.observe(memory, now),
+            Standing::HasEnded | Standing::ToStart
+        );
+        if is_gone && !is_down(memory) {
+            warn!("HAProxy does not run any more; while turns are paused, none is started");
+            lay_down(memory);
+        }
         let maps = wanted.maps.keys().map(String::as_str);
         let same = installed(self.disk, self.at, maps)?.as_ref() == Some(wanted);
         if same && !finished && is_proved(self.disk, self.at, wanted, memory) {

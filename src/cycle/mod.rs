@@ -26,11 +26,11 @@ use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::ServicePort;
 use crate::config::Names;
 use crate::disk::Digest;
-use crate::guard;
 use crate::marathon::Cluster;
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
 use crate::state::{GuardMemory, KeptAnswer, Quarantined, Seen, State, Time};
+use crate::{diff, guard};
 
 /// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
 /// names everybody whom it gets to see.
@@ -233,14 +233,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Applied> {
         let mut complaints = None;
         if plan.keeps_all {
-            return Ok(Applied::of(plan, Outcome::Unchanged));
+            // HAProxy may have ended, or been brought away from them.
+            let Some(files) = host.proved_files(&plan.files, memory)? else {
+                return Ok(Applied::of(plan, Outcome::Unchanged));
+            };
+            plan.change = diff::compare(installed, &files.cfg);
+            plan.files = files;
+        } else {
+            plan = self.without_held_ports(host, plan, installed)?;
         }
-        plan = self.without_held_ports(host, plan, installed)?;
         let mut served = Vec::new();
         let mut rounds = 0;
         loop {
             if memory.paused.is_some() {
-                let outcome = host.leave(&plan.files, memory)?;
+                let outcome = host.leave(&plan.files, memory, now)?;
                 return Ok(Applied::of(plan, outcome));
             }
             let outcome = host
@@ -253,6 +259,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     complaints,
                 });
             };
+            if plan.keeps_all {
+                return Ok(Applied::of(plan, outcome));
+            }
             if rounds == 0 {
                 served = self.served_and_wanted(&plan, installed)?;
             }

@@ -215,7 +215,7 @@ async fn turn_with_maps<B: Balancer>(
         .await?;
     let files = add_maps(plan.files.cfg, host);
     if memory.paused.is_some() {
-        return host.leave(&files, memory);
+        return host.leave(&files, memory, now);
     }
     let outcome = host.bring_to(&files, memory, now, remember).await?;
     if matches!(

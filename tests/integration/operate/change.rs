@@ -270,6 +270,30 @@ fn a_rollback_brings_the_running_haproxy_back() {
     );
 }
 
+/// A pause is about files. That nobody serves is said all the same, once.
+#[test]
+fn a_haproxy_that_ends_while_turns_are_paused_is_told_of_and_started_when_they_go_on() {
+    let port = free_ports(1).unwrap()[0];
+    let host = Host::serving(&[("/a", port, 1)]);
+    let by_sf = |words: &[&str]| {
+        let mut command = host.test.command();
+        done(command.args(words).args(["--reload", "sf"]))
+    };
+    by_sf(&["refresh"]).expect(0);
+    host.call(&["pause"]).expect(0);
+    let (_, json) = host.status();
+    let pid = json["applied"]["haproxy_pid"].as_i64().unwrap();
+    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    wait_until("HAProxy to end", || host.status().0 == 1);
+    by_sf(&["refresh"]).says(&["HAProxy does not run any more; while turns are paused"]);
+    let again = by_sf(&["refresh"]).expect(0);
+    assert!(!again.stderr.contains("does not run"), "{again:#?}");
+    host.call(&["status"]).expect(1);
+    host.call(&["resume"]).expect(0);
+    by_sf(&["refresh"]).expect(0).says(&["HAProxy was started"]);
+    assert_eq!(host.status().0, 0);
+}
+
 #[test]
 fn what_a_watcher_holds_is_neither_paused_nor_rolled_back() {
     let host = Host::serving(&[("/a", 10001, 1)]);
