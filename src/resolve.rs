@@ -72,6 +72,14 @@ impl<L: Lookup> Resolver<L> {
         &self.known
     }
 
+    /// Goes on remembering names that the last service ports had no more: what they stood for is
+    /// still served.
+    pub fn keep_dropped(&mut self) {
+        for (name, address) in std::mem::take(&mut self.dropped) {
+            self.known.entry(name).or_insert(address);
+        }
+    }
+
     /// Whether the last service ports had names, known or not: then the same answer of Marathon may
     /// lead to other servers.
     pub fn uses_names(&self) -> bool {
@@ -321,6 +329,25 @@ mod tests {
             let warnings = resolver(table, &[]).resolve(&mut ports, names).await;
             assert_eq!(warnings, []);
             assert_eq!(shown(&ports), [want, "10.9.9.9"]);
+        }
+    }
+
+    /// While a removal is held, an answer that lacks a name says nothing of it.
+    #[tokio::test(start_paused = true)]
+    async fn names_that_are_gone_are_forgotten_unless_what_they_stood_for_is_kept() {
+        for (keeps, want) in [(false, vec![]), (true, vec!["10.0.0.7"])] {
+            let mut resolver = resolver(&[], &[("gone", "10.0.0.7")]);
+            for _ in 0..2 {
+                resolver.resolve(&mut [], Names::Numeric).await;
+                if keeps {
+                    resolver.keep_dropped();
+                }
+                let known = resolver.known().clone();
+                resolver = Resolver::new(Table::default(), known);
+            }
+            let mut ports = ports(&["gone"]);
+            resolver.resolve(&mut ports, Names::Numeric).await;
+            assert_eq!(shown(&ports), want);
         }
     }
 

@@ -14,7 +14,7 @@ mod suspects;
 mod unnamed;
 mod wanted;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 pub use fallback::LastAnswer;
 pub use labelled::Labelled;
@@ -26,10 +26,10 @@ use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::ServicePort;
 use crate::config::Names;
 use crate::disk::Digest;
-use crate::marathon::Cluster;
+use crate::marathon::{self, Cluster};
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{GuardMemory, KeptAnswer, Quarantined, Seen, State, Time};
+use crate::state::{self, GuardMemory, KeptAnswer, Quarantined, Seen, State, Time};
 use crate::{diff, guard};
 
 /// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
@@ -74,13 +74,32 @@ pub struct Report {
     pub good_answer: Option<GoodAnswer>,
 }
 
-/// An answer as it came.
+/// An answer as it came; where a removal is held, the one that would have led to what is served.
 #[derive(Debug)]
 pub struct GoodAnswer {
     /// All of it.
     pub text: String,
     /// What is to be known of it.
     pub kept: KeptAnswer,
+}
+
+impl GoodAnswer {
+    /// What `plan`, which HAProxy was brought to, was made of.
+    fn of(plan: &Plan, body: String, essence: Digest, applied: &state::Applied) -> Result<Self> {
+        let (text, essence) = if plan.held.is_none() {
+            (body, essence)
+        } else {
+            let text = marathon::answer(&plan.draft.wanted.apps)
+                .context("what is held cannot be written as an answer")?;
+            let essence = Digest::of(text.as_bytes());
+            (text, essence)
+        };
+        let cfg_hash = applied.cfg_hash;
+        Ok(Self {
+            text,
+            kept: KeptAnswer { essence, cfg_hash },
+        })
+    }
 }
 
 /// What a plan came to.
@@ -182,21 +201,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 None => Digest::of(plan.files.cfg.as_bytes()),
             },
         });
-        let is_whole = plan.held.is_none() && plan.draft.wanted.is_labelled();
-        let cfg_hash = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         // The answer that is kept may hold what was refused, and nobody remembers any more what was
         // served instead.
         let is_news = outcome != Outcome::Unchanged || !is_known(memory) || is_cured;
-        let is_worth_keeping = is_in_place && is_news && is_whole;
-        let kept = cfg_hash.map(|cfg_hash| KeptAnswer { essence, cfg_hash });
+        let is_of_apps = plan.draft.wanted.is_labelled() && !plan.keeps_all;
+        let good_answer = match memory.applied.as_ref().filter(|_| is_in_place && is_news) {
+            Some(applied) if is_of_apps => Some(GoodAnswer::of(&plan, body, essence, applied)?),
+            _ => None,
+        };
         Ok(Report {
             plan,
             outcome,
             complaints,
             as_before: false,
-            good_answer: kept
-                .filter(|_| is_worth_keeping)
-                .map(|kept| GoodAnswer { text: body, kept }),
+            good_answer,
         })
     }
 

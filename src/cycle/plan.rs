@@ -204,9 +204,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             held = guard::hold(&served, wanted.dialled(), &mut memory.guard, now).1;
             if let Some(held) = &held {
                 match self.last_good_apps(memory, behind.or(installed)) {
-                    None => keeps_all = true,
+                    None => {
+                        keeps_all = true;
+                        if let Some((resolver, _)) = &mut self.resolver {
+                            resolver.keep_dropped();
+                        }
+                    }
                     Some(mut last) => {
-                        last.retain(|app| !held.lets_go.contains(&app.id.safe_path()));
+                        // An answer tells of much that was never served.
+                        last.retain(|app| held.apps.contains(&app.id.safe_path()));
                         let apps = guard::with_lost_apps(&wanted.apps, &last);
                         warnings.clear();
                         fallback = self.fallback(memory, now);

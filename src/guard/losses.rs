@@ -99,12 +99,9 @@ impl<'a> Losses<'a> {
             .collect()
     }
 
-    /// Apps that lose something here, and nothing in `rest`.
-    pub(super) fn apps_besides(&self, rest: &Self) -> BTreeSet<String> {
-        let app = |(app, _): &Key| app.clone();
-        let rest: BTreeSet<String> = rest.0.keys().map(app).collect();
-        let all: BTreeSet<String> = self.0.keys().map(app).collect();
-        all.difference(&rest).cloned().collect()
+    /// The apps that lose something.
+    pub(super) fn apps(&self) -> BTreeSet<String> {
+        self.0.keys().map(|(app, _)| app.clone()).collect()
     }
 
     pub(super) fn owned(self) -> Vec<(Key, OwnedLoss)> {

@@ -37,9 +37,8 @@ pub struct Held {
     pub servers: Share,
     /// Fetches that agree so far, this one included.
     pub agreeing: usize,
-    /// Apps of which nothing is held, since enough fetches agreed on what they lose; as sections
-    /// carry their names.
-    pub lets_go: BTreeSet<String>,
+    /// Apps of which something is held, as sections carry their names.
+    pub apps: BTreeSet<String>,
 }
 
 /// A part of a whole.
@@ -63,7 +62,7 @@ impl Held {
             service_ports: service_ports(losses, served),
             servers: servers(losses, served),
             agreeing,
-            lets_go: BTreeSet::new(),
+            apps: losses.apps(),
         }
     }
 }
@@ -119,10 +118,7 @@ pub fn hold(
         *memory = GuardMemory::default();
         return (fresh, None);
     }
-    let held = Held {
-        lets_go: losses.apps_besides(&rest),
-        ..Held::of(&rest, &left, agreeing_on(&memory.fetches, &rest, &left))
-    };
+    let held = Held::of(&rest, &left, agreeing_on(&memory.fetches, &rest, &left));
     (put_back(fresh, rest.owned()), Some(held))
 }
 

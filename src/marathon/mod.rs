@@ -4,7 +4,7 @@
 //! out goes an [`Answer`]. `wire` has the JSON of Marathon 0.7 to 1.11 as it is written, `convert`
 //! turns it into `cluster::App`, `body` reads a whole answer so that one bad app costs only
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
-//! `client` asks one node after the other, `essence` tells answers apart unread, `fetch` asks one of
+//! `client` asks one node after the other, `essence` tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one of
 //! them, `auth` proves to it who asks, `transport` carries what is said, and `fault` says why one did
 //! not answer. Nothing here knows HAProxy.
 
@@ -19,6 +19,7 @@ mod fetch;
 mod text;
 mod transport;
 mod wire;
+mod write;
 
 pub use address::{Address, Node, WrongAddress};
 pub use auth::{Clock, Moment};
@@ -26,6 +27,7 @@ pub use body::{WrongBody, app, apps};
 pub use client::{Answer, Client, Cluster};
 pub use fault::{Failure, Fault, FetchError, Sent};
 pub use text::tasks;
+pub use write::answer;
 
 /// Whether `text` can name an app: what Marathon allows in a path, and the capitals and
 /// underscores that it allowed before 0.7. Names of HAProxy's sections may hold all of these but

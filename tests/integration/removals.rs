@@ -79,6 +79,20 @@ fn what_the_answer_lacks_stays_with_all_its_labels_and_what_is_new_comes() {
     );
 }
 
+/// What is held now may be held for minutes, in which tasks come and go.
+#[test]
+fn changes_go_on_being_applied_while_a_removal_is_held() {
+    let test = host();
+    turn(&test, &apps(0..6));
+    turn(&test, &apps([0, 9])).says(&["the answer lacks 5 of 6 service ports"]);
+    turn(&test, &apps([0, 9, 10])).says(&["the answer lacks 5 of 7 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h10 h2 h3 h4 h5 h9");
+    turn(&test, &apps([1, 9, 10])).says(&["the answer lacks 5 of 8 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h10 h2 h3 h4 h5 h9");
+    turn(&test, &apps([0, 1, 2, 3, 4, 5, 10]));
+    assert_eq!(served(&test), "h0 h1 h10 h2 h3 h4 h5");
+}
+
 #[test]
 fn without_the_last_good_answer_nothing_is_changed() {
     let test = host();
@@ -99,6 +113,23 @@ fn an_allowed_removal_goes_at_once() {
     turn(&test, &apps(0..6));
     turn(&test, &apps([0, 9]));
     assert_eq!(served(&test), "h0 h9");
+}
+
+/// It is in the last answer, which is all that an answer is.
+#[test]
+fn what_was_never_served_is_not_put_back() {
+    let test = host();
+    let mut all: Value = serde_json::from_str(&apps(0..7)).unwrap();
+    all["apps"][6]["labels"]["HAPROXY_GROUP"] = json!("y");
+    turn(&test, &all.to_string());
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5");
+    let mut fresh: Value = serde_json::from_str(&apps([0, 6])).unwrap();
+    fresh["apps"][1]["tasks"][0]["host"] = json!("10.0.1.1");
+    fresh["apps"][1]["tasks"][1]["host"] = json!("10.0.1.1");
+    turn(&test, &fresh.to_string()).says(&["the answer lacks 5 of 6 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h6");
+    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    assert!(cfg.contains(" 10.0.1.1:31000 ") && !cfg.contains(" 10.0.0.7:31000 "));
 }
 
 /// A task of another app may have its place by now.

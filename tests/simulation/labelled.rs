@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use haproxy_marathon_bridge::apply::{FileSet, Outcome};
+use haproxy_marathon_bridge::cluster::App;
 use haproxy_marathon_bridge::disk::Digest;
+use haproxy_marathon_bridge::marathon::apps;
 use haproxy_marathon_bridge::state::{Folder, State};
 
 use crate::cluster::Sections;
@@ -115,15 +117,16 @@ pub(crate) fn check_kept_answer(
     let Some(essence) = memory.answer.map(|answer| answer.essence) else {
         return Ok(());
     };
-    let lies_there = folder.load_snapshot(disk);
-    if lies_there.map(|kept| Digest::of(&kept.bytes)) != Some(essence) {
+    let lies_there = folder.load_snapshot(disk).map(|kept| kept.bytes);
+    if lies_there.as_deref().map(Digest::of) != Some(essence) {
         return broken("the state counts on another answer than the one that is kept");
     }
     if !counts_on_answer(&memory, installed) {
         return Ok(());
     }
     let Some(asked) = outside.asked_then(essence) else {
-        return broken("an answer is kept that nobody gave");
+        // Made of two, while a removal is held.
+        return check_made_answer(&lies_there.unwrap_or_default(), installed);
     };
     for (title, section) in sections_of(installed) {
         let Some(asked) = asked.get(&title) else {
@@ -138,6 +141,36 @@ pub(crate) fn check_kept_answer(
         if !is_its || !asked.is_bad && section.balance.as_deref() != asked.balance {
             return broken(format!(
                 "the answer that is kept tells of {asked:?}, {title} is {section:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An answer that nobody gave tells of all that is served.
+fn check_made_answer(answer: &[u8], installed: Option<&FileSet>) -> Result<(), Broken> {
+    let text = String::from_utf8_lossy(answer);
+    let Ok((apps, _)) = apps(&text) else {
+        return broken("what is kept is no answer");
+    };
+    for (title, section) in sections_of(installed) {
+        let is_its = |app: &&App| title.starts_with(&format!("{}-", app.id.safe_path()));
+        let Some(app) = apps.iter().find(is_its) else {
+            return broken(format!("the answer that was made does not tell of {title}"));
+        };
+        let places = app.tasks.iter().flat_map(|task| {
+            let host = task.host.as_deref().unwrap_or_default();
+            let servers = task.ports.iter().map(move |port| format!("{host}:{port}"));
+            servers.map(|server| as_of_old(&server))
+        });
+        let places: BTreeSet<_> = places.collect();
+        if !section
+            .servers
+            .iter()
+            .all(|s| places.contains(&as_of_old(s)))
+        {
+            return broken(format!(
+                "the answer that was made tells of {places:?}, {title} is {section:?}"
             ));
         }
     }

@@ -288,7 +288,7 @@ fn one_app_is_read_as_in_a_list() {
 }
 
 /// Any JSON, written with the names that Marathon uses, so that it gets past the first field.
-fn any_json() -> impl Strategy<Value = String> {
+pub(in crate::marathon) fn any_json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
         Just("true".to_owned()),
