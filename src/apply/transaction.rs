@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::reload::Reloaded;
@@ -19,7 +19,6 @@ use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
     Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, mark, recover,
-    restore_last_good,
 };
 use crate::disk::{Digest, Disk};
 use crate::haproxy::listen;
@@ -107,39 +106,42 @@ impl<B: Balancer> Host<'_, B> {
         if hash.is_some() && (hash == applied || hash == pending) {
             return None;
         }
-        load_last_good(self.disk, self.at)
-            .unwrap_or_else(|error| {
-                warn!("the good files that were kept cannot be read: {error}");
-                None
-            })
-            .map(|files| files.cfg)
+        self.last_good().map(|files| files.cfg)
+    }
+
+    /// The files that were last proved to run. Copies that are damaged are as good as none: they
+    /// are for bad times, and must not bring them.
+    fn last_good(&self) -> Option<FileSet> {
+        load_last_good(self.disk, self.at).unwrap_or_else(|error| {
+            warn!("the good files that were kept cannot be used: {error}");
+            None
+        })
     }
 
     /// The ports of `addresses` that another process holds. What the installed or the last good file
     /// binds is our HAProxy's, and is not tried.
-    ///
-    /// # Errors
-    /// When the last good files cannot be read.
+    #[must_use]
     pub fn held_ports(
         &self,
         mut addresses: BTreeSet<SocketAddr>,
         installed: Option<&str>,
-    ) -> Result<BTreeSet<u16>> {
+    ) -> BTreeSet<u16> {
         let mut pass_over = |text: &str| {
             let known = listen::ports(text);
             addresses.retain(|address| !known.contains(&address.port()));
             addresses.is_empty()
         };
         if pass_over(installed.unwrap_or_default()) {
-            return Ok(BTreeSet::new());
+            return BTreeSet::new();
         }
-        let good = load_last_good(self.disk, self.at)
-            .context("the good files that were kept cannot be read")?;
-        if good.is_some_and(|good| pass_over(&good.cfg)) {
-            return Ok(BTreeSet::new());
+        match load_last_good(self.disk, self.at) {
+            Ok(Some(good)) if pass_over(&good.cfg) => return BTreeSet::new(),
+            Ok(_) => (),
+            // Who keeps files next, or falls back on these, tells of it.
+            Err(error) => debug!("our own ports are known by the installed file alone: {error}"),
         }
         let taken = self.balancer.taken(&addresses, self.at);
-        Ok(taken.iter().map(SocketAddr::port).collect())
+        taken.iter().map(SocketAddr::port).collect()
     }
 
     /// Whether the installed files are those that HAProxy was proved to run, and nothing is open.
@@ -243,7 +245,7 @@ impl<B: Balancer> Host<'_, B> {
             }
             // What somebody else wrote here ran until now: `rollback` must find it.
             if let Some(before) = before.as_ref().filter(|_| memory.applied.is_none())
-                && good_sets(self.disk, self.at).is_ok_and(|sets| sets.is_empty())
+                && good_sets(self.disk, self.at).unwrap_or_default().is_empty()
             {
                 self.keep(before, &Marks::of(before), now);
             }
@@ -337,8 +339,13 @@ impl<B: Balancer> Host<'_, B> {
 
     /// Keeps files that HAProxy runs, or will read when it starts.
     fn keep(&self, good: &FileSet, marks: &Marks, now: Time) {
-        if let Err(error) = keep_marked(self.disk, self.at, good, marks, now) {
-            warn!("the good files cannot be kept for later: {error}");
+        match keep_marked(self.disk, self.at, good, marks, now) {
+            Ok(faults) if faults.is_empty() => (),
+            Ok(faults) => warn!(
+                "good files that were kept are damaged: {}",
+                faults.join("; ")
+            ),
+            Err(error) => warn!("the good files cannot be kept for later: {error}"),
         }
     }
 
@@ -359,21 +366,19 @@ impl<B: Balancer> Host<'_, B> {
             next_try_at: pending.next_try_at,
         };
         memory.pending = Some(pending);
-        let failed_maps: Vec<String> = wish.files.maps.keys().cloned().collect();
         let before = before.filter(|before| *before != wish.files);
         // Where the disk was full, the files that are kept are older than those that are proved.
         let proved = before.filter(|before| is_applied(before, memory));
-        if proved.is_none()
-            && restore_last_good(self.disk, self.at, &failed_maps)
-                .context("the last good files cannot be restored")?
-                .is_some()
-        {
-            return Ok(failed);
-        }
-        if let Some(before) = proved.or(before) {
-            let obsolete = failed_maps_besides(before, &failed_maps);
-            install(self.disk, self.at, before, &obsolete)
-                .context("the files that were installed before cannot be restored")?;
+        let kept = match proved {
+            Some(_) => None,
+            None => self.last_good(),
+        };
+        if let Some(files) = proved.or(kept.as_ref()).or(before) {
+            let failed = wish.files.maps.keys();
+            let obsolete = failed.filter(|name| !files.maps.contains_key(*name));
+            let obsolete: Vec<String> = obsolete.cloned().collect();
+            install(self.disk, self.at, files, &obsolete)
+                .context("the files of before cannot be installed again")?;
         }
         Ok(failed)
     }
@@ -458,13 +463,5 @@ fn map_hashes(files: &FileSet) -> BTreeMap<String, Digest> {
     let hash = |text: &String| Digest::of(text.as_bytes());
     let maps = files.maps.iter();
     maps.map(|(name, text)| (name.clone(), hash(text)))
-        .collect()
-}
-
-fn failed_maps_besides(before: &FileSet, failed: &[String]) -> Vec<String> {
-    failed
-        .iter()
-        .filter(|name| !before.maps.contains_key(*name))
-        .cloned()
         .collect()
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{access, print};
-use crate::apply::{GoodSet, Installation, good_sets};
+use crate::apply::{Installation, good_sets};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
 use crate::haproxy::{Proc, program};
@@ -23,7 +23,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
     access::may_read(&folder)?;
     let (state, unread) = folder.load(&OsDisk);
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
-    let good = good_sets(&OsDisk, &at)?;
+    let good = Good::of(&at);
     let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
     let alive = state
         .applied
@@ -34,7 +34,10 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let is_old = last
         .is_some_and(|last| config.max_age > Duration::ZERO && now.since(last.at) > config.max_age);
     let status = Status {
-        ok: unread.is_none() && !is_old && is_well(&state, alive, installed),
+        ok: unread.is_none()
+            && !is_old
+            && is_well(&state, alive, installed)
+            && good.unusable.is_empty(),
         is_old,
         unread: unread.as_deref(),
         config: &at.cfg,
@@ -47,7 +50,8 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
         quarantined: &state.quarantined,
-        good_sets: good.iter().map(GoodSet::proved_at).collect(),
+        good_sets: good.sets,
+        good_sets_unusable: good.unusable,
     };
     let text = if config.json {
         let mut json = serde_json::to_string_pretty(&status)?;
@@ -83,6 +87,32 @@ struct Status<'a> {
     quarantined: &'a [Quarantined],
     /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.
     good_sets: Vec<Time>,
+    /// What keeps others from being used.
+    good_sets_unusable: Vec<String>,
+}
+
+/// The good files, as far as they can be gone back to.
+struct Good {
+    sets: Vec<Time>,
+    unusable: Vec<String>,
+}
+
+impl Good {
+    fn of(at: &Installation) -> Self {
+        let (mut sets, mut unusable) = (Vec::new(), Vec::new());
+        match good_sets(&OsDisk, at) {
+            Err(error) => unusable.push(error.to_string()),
+            Ok(all) => {
+                for set in all {
+                    match set.load(&OsDisk, at) {
+                        Ok(_) => sets.push(set.proved_at()),
+                        Err(error) => unusable.push(format!("of {}: {error}", set.proved_at())),
+                    }
+                }
+            }
+        }
+        Self { sets, unusable }
+    }
 }
 
 /// The installed `haproxy.cfg`, beside the one that HAProxy was last proved to run.
@@ -209,6 +239,9 @@ impl Status<'_> {
         if !self.good_sets.is_empty() {
             let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();
             out.put("good files", &format!("of {}", times.join(", ")));
+        }
+        for fault in &self.good_sets_unusable {
+            out.put("good files", &format!("cannot be used: {fault}"));
         }
         for entry in self.quarantined {
             out.put("quarantined", &quarantined(entry, now));
