@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{FileSet, Installation};
 use crate::disk::{self, Digest, Disk, DiskError, Step};
 use crate::haproxy::structure_hash;
-use crate::state::Time;
+use crate::state::{Applied, Time};
 
 const FORMAT: u32 = 2;
 const FILE_MODE: u32 = 0o600;
@@ -130,6 +130,12 @@ impl GoodSet {
                 .iter()
                 .zip(&files.maps)
                 .all(|((name, kept), (other, text))| name == other && same(kept, text))
+    }
+
+    /// Whether it is the set that was applied.
+    pub(super) fn is_that(&self, applied: &Applied) -> bool {
+        let maps = self.maps.iter().map(|(name, kept)| (name, &kept.digest));
+        self.cfg.digest == applied.cfg_hash && maps.eq(&applied.map_hashes)
     }
 
     /// Its files.

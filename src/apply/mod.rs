@@ -12,6 +12,7 @@ mod lock;
 mod maps;
 mod mark;
 mod plan;
+mod put_back;
 mod recover;
 pub mod reload;
 mod transaction;

@@ -360,8 +360,9 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Result<Outcome> {
         pending.attempts += 1;
         pending.next_try_at = pending.next_try_at.after(pause(pending.attempts));
+        let error = pending.last_error.clone();
         let failed = Outcome::ReloadFailed {
-            error: pending.last_error.clone(),
+            error: error.clone(),
             attempts: pending.attempts,
             next_try_at: pending.next_try_at,
         };
@@ -377,8 +378,11 @@ impl<B: Balancer> Host<'_, B> {
             let failed = wish.files.maps.keys();
             let obsolete = failed.filter(|name| !files.maps.contains_key(*name));
             let obsolete: Vec<String> = obsolete.cloned().collect();
-            install(self.disk, self.at, files, &obsolete)
-                .context("the files of before cannot be installed again")?;
+            install(self.disk, self.at, files, &obsolete).with_context(|| {
+                format!(
+                    "the reload failed: {error}; and the files of before cannot be installed again"
+                )
+            })?;
         }
         Ok(failed)
     }

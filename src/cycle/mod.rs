@@ -124,6 +124,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
+        host.put_back(memory);
         let known = self.recognisable(host, memory)?;
         self.source.recognise(known.map(|seen| seen.answer));
         let mut answer = self.source.fetch().await?;

@@ -164,3 +164,73 @@ fn rollback_passes_over_a_set_that_cannot_be_used() {
     assert_says(&failed.stderr, &["cannot be used", "nothing was done"]);
     assert_eq!(host.installed(), first);
 }
+
+/// A reload that fails, and takes the folder of the files away before anything can be put back.
+fn fail_for_good(host: &Host) -> String {
+    let (etc, away) = (host.path("etc"), host.path("away"));
+    let mut failing = host.command(&["refresh"]);
+    let script = format!("mv {} {}; exit 1", etc.display(), away.display());
+    let failed = done(failing.env("HMB_RELOAD_COMMAND", script)).expect(1);
+    let told = ["the reload failed", "cannot be installed again"];
+    assert_says(&failed.stderr, &told);
+    fs::rename(away, etc).unwrap();
+    host.installed()
+}
+
+/// A restart of HAProxy for any other reason would read what could not be started.
+#[test]
+fn files_that_could_not_be_put_back_are_put_back_by_the_next_turn_whatever_it_does() {
+    let wait: fn(&Host) -> i32 = |_| 1;
+    let pause = |host: &Host| {
+        host.call(&["pause"]).expect(0);
+        0
+    };
+    let marathon_fails = |host: &Host| {
+        fs::remove_file(host.path("apps.json")).unwrap();
+        1
+    };
+    for prepare in [wait, pause, marathon_fails] {
+        let host = Host::serving(ONE);
+        host.call(&["refresh"]).expect(0);
+        let good = host.installed();
+        host.serve(TWO);
+        assert_ne!(fail_for_good(&host), good);
+        let code = prepare(&host);
+        let back = host.call(&["refresh"]).expect(code);
+        assert_says(&back.stderr, &["could not be brought", "installed again"]);
+        assert_eq!(host.installed(), good);
+        assert_eq!(host.status().1["installed"], "as-applied");
+        let again = host.call(&["refresh"]).expect(code);
+        assert!(!again.stderr.contains("installed again"), "{again:#?}");
+
+        host.call(&["resume"]).expect(0);
+        host.serve(TWO);
+        host.call(&["refresh", "--retry-now"]).expect(0);
+        assert_says(&host.installed(), &["listen b-10002"]);
+    }
+}
+
+#[test]
+fn what_somebody_wrote_meanwhile_is_not_put_back() {
+    let host = Host::serving(ONE);
+    host.call(&["refresh"]).expect(0);
+    host.serve(TWO);
+    let by_hand = format!("{}# by hand\n", fail_for_good(&host));
+    fs::write(host.path("etc/haproxy.cfg"), &by_hand).unwrap();
+    host.call(&["refresh"]).expect(1);
+    host.call(&["pause"]).expect(0);
+    host.call(&["refresh"]).expect(0);
+    assert_eq!(host.installed(), by_hand);
+}
+
+#[test]
+fn without_a_copy_nothing_is_put_back_and_the_turn_says_so() {
+    let host = Host::serving(ONE);
+    host.call(&["refresh"]).expect(0);
+    host.serve(TWO);
+    let failed = fail_for_good(&host);
+    spoil_copies(&host);
+    let told = host.call(&["refresh"]).expect(1);
+    assert_says(&told.stderr, &["could not be brought", "cannot be used"]);
+    assert_eq!(host.installed(), failed);
+}
