@@ -37,6 +37,9 @@ pub enum Outcome {
         how: String,
         /// The files were installed only now; else a reload was due.
         installed: bool,
+        /// HAProxy was proved to run them before; a reload to others, which failed or was broken
+        /// off, could have taken it away.
+        again: bool,
     },
     /// The files are installed; HAProxy does not run, and will read them when it starts.
     NotRunning {
@@ -106,16 +109,12 @@ impl<B: Balancer> Host<'_, B> {
         if hash.is_some() && (hash == applied || hash == pending) {
             return None;
         }
-        self.last_good().map(|files| files.cfg)
-    }
-
-    /// The files that were last proved to run. Copies that are damaged are as good as none: they
-    /// are for bad times, and must not bring them.
-    fn last_good(&self) -> Option<FileSet> {
-        load_last_good(self.disk, self.at).unwrap_or_else(|error| {
+        // Damaged copies are as good as none: they are for bad times, and must not bring them.
+        let good = load_last_good(self.disk, self.at).unwrap_or_else(|error| {
             warn!("the good files that were kept cannot be used: {error}");
             None
-        })
+        });
+        good.map(|files| files.cfg)
     }
 
     /// The ports of `addresses` that another process holds. What the installed or the last good file
@@ -215,7 +214,17 @@ impl<B: Balancer> Host<'_, B> {
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
         let same = before.as_ref() == Some(wanted);
-        if same && !finished && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory) {
+        if same
+            && !finished
+            && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory)
+            && self.is_left_alone(wanted, &wish.marks, memory)
+        {
+            if is_remembered(&wish.marks, memory) && memory.pending.take().is_some() {
+                info!(
+                    "over: a reload was refused; HAProxy still runs what is now wanted again, and \
+                     needs none"
+                );
+            }
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
             if !is_remembered(&wish.marks, memory)
@@ -237,6 +246,10 @@ impl<B: Balancer> Host<'_, B> {
         if let Some(waiting) = wish.waits(memory) {
             return Ok(waiting);
         }
+        let was_refused = memory.pending.as_ref().is_none_or(|p| p.refused);
+        let of_others = memory.pending.as_ref().map(|pending| pending.cfg_hash);
+        let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
+        let again = same && of_others && is_applied(wanted, memory);
         if !same {
             let verdict = self.balancer.check(wanted, self.at).await;
             match verdict.context("the new files cannot be checked, and stay out")? {
@@ -254,6 +267,12 @@ impl<B: Balancer> Host<'_, B> {
             remember(memory);
             mark::clear(self.disk, self.at);
             let installed = install(self.disk, self.at, wanted, &obsolete)
+                .inspect_err(|_| {
+                    // HAProxy was not told.
+                    if let Some(pending) = &mut memory.pending {
+                        pending.refused = was_refused;
+                    }
+                })
                 .context("the new files cannot be installed")?;
             for warning in installed.warnings {
                 warn!("{warning}");
@@ -277,10 +296,12 @@ impl<B: Balancer> Host<'_, B> {
                 Ok(Outcome::Applied {
                     how,
                     installed: !same,
+                    again,
                 })
             }
             Err(error) => {
-                let failed = wish.pending(memory, &error.to_string(), began.elapsed());
+                let mut failed = wish.pending(memory, &error.to_string(), began.elapsed());
+                failed.refused = was_refused && error.is_refusal();
                 self.fall_back(&wish, before.as_ref(), failed, memory)
             }
         }
@@ -299,6 +320,17 @@ impl<B: Balancer> Host<'_, B> {
             return Ok(Outcome::Unchanged);
         }
         Ok(Outcome::Paused)
+    }
+
+    /// Whether no reload can have taken HAProxy away from the files applied, which are `installed`:
+    /// of one that was refused, the process tells.
+    fn is_left_alone(&self, installed: &FileSet, marks: &Marks, memory: &State) -> bool {
+        if memory.pending.is_none() || mark::get(self.disk, self.at, marks).is_some() {
+            return true;
+        }
+        let applied = memory.applied.as_ref();
+        let pid = applied.and_then(|applied| applied.haproxy_pid);
+        pid.is_some_and(|pid| self.balancer.still_serves(pid, installed, self.at))
     }
 
     /// Whether the process that was proved to run the files has ended, and nobody took its place.
@@ -372,7 +404,14 @@ impl<B: Balancer> Host<'_, B> {
         let proved = before.filter(|before| is_applied(before, memory));
         let kept = match proved {
             Some(_) => None,
-            None => self.last_good(),
+            // What is wrong with them was told when the turn began.
+            None => load_last_good(self.disk, self.at).unwrap_or_else(|_| {
+                warn!(
+                    "what HAProxy runs cannot be installed again, since its copies are damaged; \
+                     what was installed before is"
+                );
+                None
+            }),
         };
         if let Some(files) = proved.or(kept.as_ref()).or(before) {
             let failed = wish.files.maps.keys();
@@ -422,7 +461,8 @@ fn is_proved_as(
 
 /// Whether the state says so.
 fn is_remembered(marks: &Marks, memory: &State) -> bool {
-    let applied = memory.applied.as_ref().filter(|_| memory.pending.is_none());
+    let is_open = memory.pending.as_ref().is_some_and(|p| !p.refused);
+    let applied = memory.applied.as_ref().filter(|_| !is_open);
     applied.is_some_and(|a| a.cfg_hash == marks.cfg && a.map_hashes == marks.maps)
 }
 

@@ -89,6 +89,7 @@ impl<B: Balancer> Host<'_, B> {
             }
             Ok(Outcome::ReloadFailed { .. }) => {
                 memory.snapshot = snapshot;
+                let was_refused = memory.pending.as_ref().is_some_and(|p| p.refused);
                 // HAProxy may run them although nobody could prove it, and has to be brought back.
                 let due = memory.pending.take().map(|failed| Pending {
                     cfg_hash: match &memory.applied {
@@ -99,6 +100,9 @@ impl<B: Balancer> Host<'_, B> {
                     ..failed
                 });
                 memory.pending = pending.or(due);
+                if let Some(pending) = &mut memory.pending {
+                    pending.refused &= was_refused;
+                }
             }
             Ok(_) => {
                 memory.snapshot = snapshot;

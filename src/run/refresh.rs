@@ -273,14 +273,21 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
         Outcome::Applied {
             how,
             installed: true,
+            ..
         } => {
             info!("installed `{file}` ({change}); {how}");
             exit(held.is_none())
         }
         Outcome::Applied {
-            how,
-            installed: false,
+            how, again: true, ..
         } => {
+            info!(
+                "`{file}` is as it should be; a reload to another one had failed or was broken \
+                 off, so HAProxy was brought to this one again; {how}"
+            );
+            exit(held.is_none())
+        }
+        Outcome::Applied { how, .. } => {
             info!("`{file}` was as it should be, but HAProxy was yet to be brought to it; {how}");
             exit(held.is_none())
         }
@@ -308,7 +315,7 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
             next_try_at,
         } => {
             error!(
-                "the reload failed: {error}; the files that HAProxy runs are installed again, \
+                "the reload failed: {error}; the files of before are installed again, \
                  attempt {} follows at {next_try_at} or later",
                 attempts + 1
             );

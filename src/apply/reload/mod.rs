@@ -266,6 +266,25 @@ impl fmt::Display for ReloadError {
 /// Without a source: the message says it already.
 impl std::error::Error for ReloadError {}
 
+impl ReloadError {
+    /// Whether nobody goes on with this reload: it was refused, or nobody could be told.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::HasMaster { .. }
+            | Self::ForeignPid { .. }
+            | Self::Run(RunError::Start { .. }) => true,
+            Self::NotProven { .. }
+            | Self::Died { .. }
+            | Self::OtherDescription { .. }
+            | Self::Ask(_)
+            | Self::Run(RunError::TimedOut { .. })
+            | Self::Signal { .. } => false,
+        }
+    }
+}
+
 /// Brings the running HAProxy to the installed files by `method`, and waits for proof.
 ///
 /// # Errors
