@@ -68,25 +68,44 @@ impl Held {
     }
 }
 
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Held {
+    /// The same where what is lacking cannot be put back beside the rest.
+    #[must_use]
+    pub fn keeping_all(&self) -> String {
+        format!(
+            "{}; the answer of which the installed file was made is not kept, so that they cannot \
+             be served beside what is new: nothing at all is applied, tasks of other apps included, \
+             {}",
+            self.lacking(),
+            self.until()
+        )
+    }
+
+    fn lacking(&self) -> String {
         let Self {
             service_ports,
             servers,
-            agreeing,
             ..
         } = self;
-        write!(
-            f,
-            "the answer lacks {} of {} service ports and {} of {} servers in service, which stay \
-             until {AGREEING_FETCHES} fetches at least {} s apart agree ({agreeing} so far) or \
-             --allow-removal is given",
-            service_ports.lost,
-            service_ports.of,
-            servers.lost,
-            servers.of,
-            APART.as_secs(),
+        format!(
+            "the answer lacks {} of {} service ports and {} of {} servers in service",
+            service_ports.lost, service_ports.of, servers.lost, servers.of,
         )
+    }
+
+    fn until(&self) -> String {
+        format!(
+            "until {AGREEING_FETCHES} fetches at least {} s apart agree ({} so far) or \
+             --allow-removal is given",
+            APART.as_secs(),
+            self.agreeing,
+        )
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, which stay {}", self.lacking(), self.until())
     }
 }
 

@@ -239,7 +239,7 @@ fn complaints(report: &Report) -> Option<BTreeMap<String, Blamed<'_>>> {
 
 /// Who waits for fetches to agree must know when they cannot be counted.
 fn tell_held(turn: &Turn) {
-    let Some(held) = &turn.report.plan.held else {
+    let Some(held) = turn.report.plan.held_back() else {
         return;
     };
     match &turn.forgotten {
@@ -368,6 +368,10 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
         }
     };
     let (outcome, detail) = match &report.outcome {
+        Outcome::Unchanged if report.plan.keeps_all => (
+            TurnOutcome::Unchanged,
+            Some("nothing may be applied while a removal is held back".to_owned()),
+        ),
         Outcome::Unchanged => (TurnOutcome::Unchanged, None),
         Outcome::Paused => (TurnOutcome::Paused, None),
         Outcome::Applied { how, .. } => (TurnOutcome::Applied, Some(how.clone())),
@@ -407,6 +411,6 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
             Change::Nothing => None,
             change => Some(change.to_string()),
         },
-        held: report.plan.held.as_ref().map(ToString::to_string),
+        held: report.plan.held_back(),
     }
 }
