@@ -159,6 +159,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } = applied.inspect_err(|_| memory.snapshot = snapshot)?;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         let mut is_cured = false;
+        if is_in_place && plan.held.is_none() {
+            // What enough fetches agreed on is gone; an attempt that failed takes none of them back.
+            memory.guard = GuardMemory::default();
+        }
         if is_in_place {
             memory.incumbents = plan
                 .proxies

@@ -110,7 +110,8 @@ impl fmt::Display for Held {
 }
 
 /// Puts back into `fresh` what it lacks of `served`, when that is most of it and too few fetches
-/// agree; `memory` counts them.
+/// agree; `memory` counts them. It goes on to know them when enough agree, for as long as what they
+/// lack is served: what is let go may fail to be applied.
 #[must_use]
 pub fn hold(
     served: &[ServicePort],
@@ -131,11 +132,9 @@ pub fn hold(
     }
     // What all of them lack goes. What only the last of them lack is judged beside what is left.
     let agreed = losses.agreed_by_all(&memory.fetches);
-    memory.fetches.remove(0);
     let left = losses::without(served, &agreed.lacking());
     let rest = Losses::of(&left, &fresh);
     if !is_most(&rest, &left) {
-        *memory = GuardMemory::default();
         return (fresh, None);
     }
     let held = Held {
@@ -211,7 +210,7 @@ fn count(fetches: &mut Vec<Fetch>, losses: &Losses<'_>, served: &[ServicePort], 
             });
         }
     }
-    let agreeing = agreeing_on(fetches, losses, served);
+    let agreeing = agreeing_on(fetches, losses, served).min(AGREEING_FETCHES);
     fetches.drain(..fetches.len() - agreeing);
     if fetches.is_empty() {
         fetches.push(Fetch {

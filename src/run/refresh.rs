@@ -268,7 +268,7 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
         Outcome::Paused => {
             let paused = paused.map_or_else(|| "paused".to_owned(), ToString::to_string);
             info!("{paused}: `{file}` stays as it is; otherwise this would be applied: {change}");
-            exit(true)
+            exit(held.is_none())
         }
         Outcome::Applied {
             how,
@@ -313,15 +313,8 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
             error,
             attempts,
             next_try_at,
-        } => {
-            error!(
-                "the reload failed: {error}; the files of before are installed again, \
-                 attempt {} follows at {next_try_at} or later",
-                attempts + 1
-            );
-            exit(false)
         }
-        Outcome::Waiting {
+        | Outcome::Waiting {
             error,
             attempts,
             next_try_at,
@@ -331,8 +324,9 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
                 many => format!("{many} reloads failed, the last one so"),
             };
             error!(
-                "{failed}: {error}; the next attempt follows at {next_try_at} or later, or with \
-                 --retry-now"
+                "{failed}: {error}; the files of before are in place, and attempt {} follows at \
+                 {next_try_at} or later, or with --retry-now",
+                attempts + 1
             );
             exit(false)
         }

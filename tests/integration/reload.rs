@@ -62,11 +62,12 @@ fn a_reload_that_fails_is_undone_and_tried_again() {
     // Not before its time.
     let done = host.untouched(|| host.refresh(&web.url(), &args));
     done.expect(1)
-        .says(&["next attempt follows at", "no such service"]);
+        .says(&["attempt 2 follows at", "no such service"]);
     assert_eq!(calls(&host), 2);
 
     let at_once = [&args[..], &["--retry-now"]].concat();
-    host.refresh(&web.url(), &at_once).expect(1).says(&failed);
+    let again = ["2 reloads failed", "no such service", "attempt 3 follows at"];
+    host.refresh(&web.url(), &at_once).expect(1).says(&again);
     assert_eq!(host.state()["pending"]["attempts"], 2);
     assert_eq!((host.installed(), calls(&host)), (good, 3));
 
