@@ -371,7 +371,7 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
         Outcome::Applied { how, .. } => (TurnOutcome::Applied, Some(how.clone())),
         Outcome::NotRunning { .. } => (
             TurnOutcome::Applied,
-            Some("HAProxy does not run".to_owned()),
+            Some("installed for whoever starts HAProxy, which does not run".to_owned()),
         ),
         Outcome::Rejected { messages } => {
             let first = messages

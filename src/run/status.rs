@@ -31,8 +31,10 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         .and_then(|applied| is_alive(applied, config));
     let now = Time::at(SystemTime::now());
     let last = state.last_turn.as_ref();
-    let is_old = last
-        .is_some_and(|last| config.max_age > Duration::ZERO && now.since(last.at) > config.max_age);
+    let is_old = last.is_some_and(|last| {
+        let is_too_old = now.since(last.at) > config.max_age;
+        config.max_age > Duration::ZERO && (is_too_old || is_ahead(last.at, now))
+    });
     let status = Status {
         ok: unread.is_none()
             && !is_old
@@ -70,7 +72,7 @@ struct Status<'a> {
     ok: bool,
     /// Why nothing is known, where there should be something.
     unread: Option<&'a str>,
-    /// Whether the last turn is older than it may be.
+    /// Whether the last turn is older than it may be, or lies in the future.
     is_old: bool,
     config: &'a Path,
     state_folder: &'a Path,
@@ -189,6 +191,9 @@ impl Status<'_> {
         let verdict = match (self.ok, self.paused, self.last_turn) {
             _ if self.unread.is_some() => "nothing is known: the state cannot be read",
             (_, _, None) => "nothing is known: no turn was ever taken",
+            (_, _, Some(last)) if self.is_old && is_ahead(last.at, now) => {
+                "the last turn lies in the future, so that nobody knows how long ago it was"
+            }
             _ if self.is_old => "no turn was taken for too long",
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
@@ -312,7 +317,15 @@ fn in_words(pending: &Pending) -> String {
     }
 }
 
+/// The clock was set back since; a few seconds are what clocks do.
+fn is_ahead(moment: Time, now: Time) -> bool {
+    moment.since(now) > Duration::from_secs(60)
+}
+
 fn ago(moment: Time, now: Time) -> String {
+    if is_ahead(moment, now) {
+        return "in the future: the clock was set back".to_owned();
+    }
     format!("{} ago", humantime::format_duration(now.since(moment)))
 }
 

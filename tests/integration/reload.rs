@@ -66,7 +66,11 @@ fn a_reload_that_fails_is_undone_and_tried_again() {
     assert_eq!(calls(&host), 2);
 
     let at_once = [&args[..], &["--retry-now"]].concat();
-    let again = ["2 reloads failed", "no such service", "attempt 3 follows at"];
+    let again = [
+        "2 reloads failed",
+        "no such service",
+        "attempt 3 follows at",
+    ];
     host.refresh(&web.url(), &at_once).expect(1).says(&again);
     assert_eq!(host.state()["pending"]["attempts"], 2);
     assert_eq!((host.installed(), calls(&host)), (good, 3));

@@ -23,6 +23,7 @@ use crate::config::{redact, redact_value};
 use crate::haproxy::child::RunError;
 use crate::haproxy::program::search_path;
 use crate::haproxy::{AskError, Proc, Process};
+use crate::logging::shown;
 
 pub use choose::{Choice, Facts, Probe, choose};
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
@@ -215,7 +216,7 @@ impl fmt::Display for ReloadError {
             Self::NotProven { how, waited, seen } => write!(
                 f,
                 "{how}: no new process of HAProxy serves after {}; {seen}",
-                humantime::format_duration(*waited)
+                shown(*waited)
             ),
             Self::Died { pids } => {
                 write!(f, "the new HAProxy ended at once; its pid was {pids:?}")

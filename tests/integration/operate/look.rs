@@ -156,7 +156,7 @@ fn status_is_not_well_when_no_turn_was_taken_for_too_long() {
     let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let ago = Time::at(SystemTime::now() - Duration::from_secs(16 * 60));
     state["last_turn"]["at"] = json!(ago);
-    fs::write(file, state.to_string()).unwrap();
+    fs::write(&file, state.to_string()).unwrap();
     let (code, json) = host.status();
     assert_eq!(
         (code, &json["ok"], &json["is_old"]),
@@ -167,6 +167,16 @@ fn status_is_not_well_when_no_turn_was_taken_for_too_long() {
     for age in ["0s", "17m"] {
         host.call(&["status", "--max-age", age]).expect(0);
     }
+    // A clock that was set back must not make it fresh.
+    let ahead = Time::at(SystemTime::now() + Duration::from_secs(3600));
+    state["last_turn"]["at"] = json!(ahead);
+    fs::write(&file, state.to_string()).unwrap();
+    assert_eq!(host.status().1["is_old"], true);
+    let future = host.call(&["status"]).expect(1);
+    assert_says(
+        &future.stdout,
+        &["lies in the future", "the clock was set back"],
+    );
 }
 
 #[test]
