@@ -15,7 +15,7 @@ use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
-use crate::haproxy::listen::is_taken;
+use crate::haproxy::listen::{is_taken, ports};
 use crate::haproxy::{Version, global::Global, structure_hash};
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
@@ -50,6 +50,9 @@ pub trait Balancer {
 
     /// A process that runs our files, whoever started it; of several, the latest.
     fn running(&self, at: &Installation) -> Option<u32>;
+
+    /// Whether the process `pid`, which ran `files`, still serves them, and no younger one does.
+    fn still_serves(&self, pid: u32, files: &FileSet, at: &Installation) -> bool;
 
     /// Those of `addresses` on which another process than our HAProxy listens, as far as can be
     /// told before HAProxy tries.
@@ -188,6 +191,18 @@ impl Balancer for LocalHaproxy<'_> {
 
     fn running(&self, at: &Installation) -> Option<u32> {
         self.context(at).serving()
+    }
+
+    fn still_serves(&self, pid: u32, files: &FileSet, at: &Installation) -> bool {
+        let context = self.context(at);
+        let ours = context.our_processes();
+        let Some(own) = ours.iter().find(|process| process.pid == pid) else {
+            return false;
+        };
+        // One that was told to end closes its listeners first.
+        let port = ports(&files.cfg).into_iter().next();
+        ours.iter().all(|process| process.started <= own.started)
+            && port.is_some_and(|port| context.proc.listens(&[pid], port))
     }
 
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr> {

@@ -2,18 +2,20 @@
 //! earlier ones for an operator who finds that files can be proved and bad all the same.
 //!
 //! The copies are named by their content and listed in one file that is replaced at the end, so
-//! that the sets change as a whole and unchanged files are not copied again.
+//! that the sets change as a whole and unchanged files are not copied again. Nothing depends on them
+//! but the way back: what is damaged is told, and mended or dropped when files are kept next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{FileSet, InstallError, Installation, Installed, install};
+use super::files::{FileSet, Installation};
 use crate::disk::{self, Digest, Disk, DiskError, Step};
 use crate::haproxy::structure_hash;
-use crate::state::Time;
+use crate::state::{Applied, Time};
 
 const FORMAT: u32 = 2;
 const FILE_MODE: u32 = 0o600;
@@ -25,6 +27,11 @@ struct List {
     format: u32,
     /// The newest first: it is the one that HAProxy runs.
     sets: Vec<GoodSet>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// A set of files that HAProxy was proved to run.
@@ -73,6 +80,18 @@ impl Kept {
             digest,
         }
     }
+
+    fn text(&self, disk: &dyn Disk, folder: &Path) -> Result<String, DiskError> {
+        let path = folder.join(&self.file);
+        let failed = |kind, reason| DiskError::new(Step::Read, &path, io::Error::new(kind, reason));
+        let content = disk
+            .read(&path)?
+            .ok_or_else(|| failed(ErrorKind::NotFound, "it is listed, but not there"))?;
+        if Digest::of(&content) != self.digest {
+            return Err(failed(ErrorKind::InvalidData, "it is not what was kept"));
+        }
+        String::from_utf8(content).map_err(|_| failed(ErrorKind::InvalidData, "it is not UTF-8"))
+    }
 }
 
 impl GoodSet {
@@ -113,6 +132,12 @@ impl GoodSet {
                 .all(|((name, kept), (other, text))| name == other && same(kept, text))
     }
 
+    /// Whether it is the set that was applied.
+    pub(super) fn is_that(&self, applied: &Applied) -> bool {
+        let maps = self.maps.iter().map(|(name, kept)| (name, &kept.digest));
+        self.cfg.digest == applied.cfg_hash && maps.eq(&applied.map_hashes)
+    }
+
     /// Its files.
     ///
     /// # Errors
@@ -121,17 +146,26 @@ impl GoodSet {
     pub fn load(&self, disk: &dyn Disk, at: &Installation) -> Result<FileSet, DiskError> {
         let folder = folder(at).unwrap_or_default();
         let mut files = FileSet {
-            cfg: text(disk, &folder, &self.cfg)?,
+            cfg: self.cfg.text(disk, &folder)?,
             maps: BTreeMap::new(),
         };
         for (name, copy) in &self.maps {
-            files.maps.insert(name.clone(), text(disk, &folder, copy)?);
+            files.maps.insert(name.clone(), copy.text(disk, &folder)?);
         }
         Ok(files)
     }
 
     fn copies(&self) -> impl Iterator<Item = &Kept> {
         [&self.cfg].into_iter().chain(self.maps.values())
+    }
+
+    /// Whether the copies hold these files. To compare costs less than to digest.
+    fn has_copies_of(&self, files: &FileSet, disk: &dyn Disk, folder: &Path) -> bool {
+        let mut copies = self.copies().zip(texts(files));
+        copies.all(|(copy, text)| {
+            let content = disk.read(&folder.join(&copy.file)).ok().flatten();
+            content.is_some_and(|content| content == text.as_bytes())
+        })
     }
 
     fn has_files_of(&self, other: &Self) -> bool {
@@ -154,10 +188,42 @@ impl List {
 
     /// Empty where there is none, or one of another format.
     fn read(disk: &dyn Disk, folder: &Path) -> Result<Vec<GoodSet>, DiskError> {
-        let content = disk.read(&Self::path(folder))?;
-        let list = content.and_then(|content| serde_json::from_slice::<Self>(&content).ok());
-        let list = list.filter(|list| list.format == FORMAT);
-        Ok(list.map(|list| list.sets).unwrap_or_default())
+        let path = Self::path(folder);
+        let Some(content) = disk.read(&path)? else {
+            return Ok(Vec::new());
+        };
+        let read = serde_json::from_slice(&content).and_then(|Format { format }| match format {
+            FORMAT => serde_json::from_slice::<Self>(&content).map(|list| list.sets),
+            _ => Ok(Vec::new()),
+        });
+        read.map_err(|error| {
+            let reason = format!("it is not what was written: {error}");
+            DiskError::new(
+                Step::Read,
+                &path,
+                io::Error::new(ErrorKind::InvalidData, reason),
+            )
+        })
+    }
+
+    /// The same, to be replaced: what is no list of ours is told in `faults`, and names nothing.
+    fn read_to_replace(
+        disk: &dyn Disk,
+        folder: &Path,
+        faults: &mut Vec<String>,
+    ) -> Result<Vec<GoodSet>, DiskError> {
+        let read = Self::read(disk, folder);
+        match read {
+            // The latter: something that is no regular file.
+            Err(error)
+                if !error.is_killed()
+                    && matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::Other) =>
+            {
+                faults.push(format!("{error}; good files of before are kept no longer"));
+                Ok(Vec::new())
+            }
+            read => read,
+        }
     }
 
     /// Puts the list of `sets` in place and removes copies that are in none of them.
@@ -171,23 +237,34 @@ impl List {
 
 /// Removes copies that are in none of `sets`, and what a run that was killed left behind.
 fn remove_others(disk: &dyn Disk, folder: &Path, sets: &[GoodSet]) -> Result<(), DiskError> {
-    for path in others(disk, folder, sets)? {
-        disk.remove(&path)?;
+    for name in Names::of(disk, folder, sets)?.others {
+        disk.remove(&folder.join(name))?;
     }
     Ok(())
 }
 
-fn others(disk: &dyn Disk, folder: &Path, sets: &[GoodSet]) -> Result<Vec<PathBuf>, DiskError> {
-    let copies = sets.iter().flat_map(GoodSet::copies);
-    let mut wanted: BTreeSet<&str> = copies.map(|copy| &*copy.file).collect();
-    wanted.insert("files.json");
-    let mut names = disk.list(folder)?;
-    names.retain(|name| name.to_str().is_none_or(|name| !wanted.contains(name)));
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+/// What lies in the folder, beside what should.
+struct Names {
+    others: Vec<OsString>,
+    any_missing: bool,
 }
 
-/// Whether [`keep_last_good`] has nothing to do for `files`, not even to tidy up. Never without a
-/// state folder.
+impl Names {
+    fn of(disk: &dyn Disk, folder: &Path, sets: &[GoodSet]) -> Result<Self, DiskError> {
+        let copies = sets.iter().flat_map(GoodSet::copies);
+        let mut wanted: BTreeSet<&str> = copies.map(|copy| &*copy.file).collect();
+        wanted.insert("files.json");
+        let mut others = disk.list(folder)?;
+        others.retain(|name| name.to_str().is_none_or(|name| !wanted.remove(name)));
+        Ok(Self {
+            others,
+            any_missing: !wanted.is_empty(),
+        })
+    }
+}
+
+/// Whether [`keep_last_good`] has nothing to do for `files`, not even to mend or to tidy up. Never
+/// without a state folder.
 ///
 /// # Errors
 ///
@@ -201,8 +278,12 @@ pub(super) fn is_kept(
         return Ok(false);
     };
     let sets = List::read(disk, &folder)?;
-    let is_newest = sets.first().is_some_and(|last| last.is(files));
-    Ok(is_newest && others(disk, &folder, &sets)?.is_empty())
+    let Some(newest) = sets.first().filter(|last| last.is(files)) else {
+        return Ok(false);
+    };
+    let names = Names::of(disk, &folder, &sets)?;
+    let are_right = names.others.is_empty() && !names.any_missing;
+    Ok(are_right && newest.has_copies_of(files, disk, &folder))
 }
 
 /// Keeps `files` as the ones that were last proved to run. Without a state folder, nothing.
@@ -216,36 +297,82 @@ pub fn keep_last_good(
     files: &FileSet,
     now: Time,
 ) -> Result<(), DiskError> {
-    keep_marked(disk, at, files, &Marks::of(files), now)
+    keep_marked(disk, at, files, &Marks::of(files), now).map(drop)
 }
 
-/// The same for files whose `marks` are known.
+/// The same for files whose `marks` are known. Tells what was found damaged, and what became of it.
 pub(super) fn keep_marked(
     disk: &dyn Disk,
     at: &Installation,
     files: &FileSet,
     marks: &Marks,
     now: Time,
-) -> Result<(), DiskError> {
+) -> Result<Vec<String>, DiskError> {
+    let mut faults = Vec::new();
     let Some(folder) = folder(at) else {
-        return Ok(());
+        return Ok(faults);
     };
-    let new = GoodSet::of(at, marks, now);
-    let kept = List::read(disk, &folder)?;
+    let mut new = GoodSet::of(at, marks, now);
+    let mut kept = List::read_to_replace(disk, &folder, &mut faults)?;
+    let listed: Vec<Kept> = kept.iter().flat_map(GoodSet::copies).cloned().collect();
     if kept.first().is_some_and(|last| last.has_files_of(&new)) {
-        return remove_others(disk, &folder, &kept);
+        let is_whole = kept[0].has_copies_of(files, disk, &folder);
+        if is_whole && !Names::of(disk, &folder, &kept)?.any_missing {
+            remove_others(disk, &folder, &kept)?;
+            return Ok(faults);
+        }
+        new = kept.remove(0);
     }
     disk.make_folder(&folder, FOLDER_MODE)?;
     disk.sync_folder(disk::folder_of(&folder))?;
-    let texts = [&files.cfg].into_iter().chain(files.maps.values());
-    for (copy, text) in new.copies().zip(texts) {
-        if !kept.iter().flat_map(GoodSet::copies).any(|old| old == copy) {
-            disk::stage(disk, &folder.join(&copy.file), text.as_bytes(), FILE_MODE)?;
+    for (copy, text) in new.copies().zip(texts(files)) {
+        if listed.contains(copy) {
+            match copy.text(disk, &folder) {
+                Ok(_) => continue,
+                Err(error) if error.is_killed() => return Err(error),
+                Err(error) => faults.push(format!("{error}; it is written anew")),
+            }
         }
+        disk::stage(disk, &folder.join(&copy.file), text.as_bytes(), FILE_MODE)?;
     }
+    drop_damaged(disk, &folder, &new, &mut kept, &mut faults)?;
     // A list that outlived a power cut without what it lists would be worth nothing.
     disk.sync_folder(&folder)?;
-    List::write(disk, &folder, chosen(new, kept, at.archive_versions))
+    List::write(disk, &folder, chosen(new, kept, at.archive_versions))?;
+    Ok(faults)
+}
+
+/// Those of `kept` go that nobody could go back to. The copies of `new` are known to be right.
+fn drop_damaged(
+    disk: &dyn Disk,
+    folder: &Path,
+    new: &GoodSet,
+    kept: &mut Vec<GoodSet>,
+    faults: &mut Vec<String>,
+) -> Result<(), DiskError> {
+    let mut right: Vec<Kept> = new.copies().cloned().collect();
+    for set in std::mem::take(kept) {
+        let damaged = set
+            .copies()
+            .filter(|copy| !right.contains(copy))
+            .find_map(|copy| copy.text(disk, folder).err());
+        match damaged {
+            None => {
+                right.extend(set.copies().cloned());
+                kept.push(set);
+            }
+            Some(error) if error.is_killed() => return Err(error),
+            Some(error) => faults.push(format!(
+                "{error}; the good files of {} are kept no longer",
+                set.proved_at
+            )),
+        }
+    }
+    Ok(())
+}
+
+fn texts(files: &FileSet) -> impl Iterator<Item = &String> {
+    [&files.cfg].into_iter().chain(files.maps.values())
 }
 
 /// The newest set and the one before it, and of those further back the last of each structure: so
@@ -306,45 +433,8 @@ pub fn load_last_good(disk: &dyn Disk, at: &Installation) -> Result<Option<FileS
     }
 }
 
-/// Puts the files that were last proved to run in place again, and takes those of `failed_maps`
-/// away that are not among them. `None` where none are kept.
-///
-/// # Errors
-///
-/// As [`load_last_good`] and [`install`].
-pub fn restore_last_good(
-    disk: &dyn Disk,
-    at: &Installation,
-    failed_maps: &[String],
-) -> Result<Option<Installed>, InstallError> {
-    let Some(files) = load_last_good(disk, at)? else {
-        return Ok(None);
-    };
-    let obsolete: Vec<String> = failed_maps
-        .iter()
-        .filter(|name| !files.maps.contains_key(*name))
-        .cloned()
-        .collect();
-    install(disk, at, &files, &obsolete).map(Some)
-}
-
 fn folder(at: &Installation) -> Option<PathBuf> {
     at.state.as_ref().map(|state| state.join("last-good"))
-}
-
-fn text(disk: &dyn Disk, folder: &Path, copy: &Kept) -> Result<String, DiskError> {
-    let path = folder.join(&copy.file);
-    let failed = |kind, reason| DiskError::new(Step::Read, &path, io::Error::new(kind, reason));
-    let content = disk
-        .read(&path)?
-        .ok_or_else(|| failed(io::ErrorKind::NotFound, "it is listed, but not there"))?;
-    if Digest::of(&content) != copy.digest {
-        return Err(failed(
-            io::ErrorKind::InvalidData,
-            "it is not what was kept",
-        ));
-    }
-    String::from_utf8(content).map_err(|_| failed(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod lock;
 mod maps;
 mod mark;
 mod plan;
+mod put_back;
 mod recover;
 pub mod reload;
 mod standing;
@@ -22,9 +23,7 @@ mod wish;
 
 pub use balancer::{Balancer, LocalHaproxy};
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
-pub use last_good::{
-    GoodSet, forget_good, good_sets, keep_last_good, load_last_good, restore_last_good,
-};
+pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};
 pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
 pub use recover::{Recovered, Recovery, recover};
 pub use transaction::{Host, Outcome, installed, is_proved};

@@ -10,7 +10,7 @@ use std::process::Command;
 use nix::errno::Errno;
 
 use super::*;
-use crate::disk::{Fault, FaultyDisk, OsDisk, PowerCut, Step};
+use crate::disk::{Disk, Fault, FaultyDisk, OsDisk, PowerCut, Step};
 use crate::state::Time;
 use host::{APPS, DOMAINS, GONE, Host, Way, flat, set};
 
@@ -428,6 +428,18 @@ fn maps_are_files_beside_the_configuration() {
     assert!(matches!(error, InstallError::SameFile(_)), "{error}");
 }
 
+/// As a failed reload has it.
+fn restore(
+    disk: &dyn Disk,
+    at: &Installation,
+    failed_maps: &[String],
+) -> Result<Installed, InstallError> {
+    let files = load_last_good(disk, at)?.expect("something was kept");
+    let obsolete = failed_maps.iter();
+    let obsolete = obsolete.filter(|name| !files.maps.contains_key(*name));
+    install(disk, at, &files, &obsolete.cloned().collect::<Vec<_>>())
+}
+
 #[test]
 fn a_restored_set_serves_at_every_step_and_completes() {
     for (host, kill) in [
@@ -448,14 +460,12 @@ fn a_restored_set_serves_at_every_step_and_completes() {
                 Fault::From(steps, Errno::ENOSPC)
             };
             let failed_maps: Vec<String> = way.wanted(&host).maps.into_keys().collect();
-            let done = restore_last_good(&FaultyDisk::new(&host.disk, fault), &at, &failed_maps);
+            let done = restore(&FaultyDisk::new(&host.disk, fault), &at, &failed_maps);
             way.assert_serves(&host, &format!("restored, {fault:?}"));
-            restore_last_good(&*host.disk, &at, &failed_maps)
-                .unwrap()
-                .unwrap();
+            restore(&*host.disk, &at, &failed_maps).unwrap();
             assert_eq!(host.set(), flat(way.present(&host)));
             assert_eq!(host.names("state"), ["last-good"]);
-            if done.is_ok_and(|done| done.unwrap().warnings.is_empty()) {
+            if done.is_ok_and(|done| done.warnings.is_empty()) {
                 break;
             }
         }
@@ -505,7 +515,7 @@ fn a_kept_file_that_was_changed_is_not_restored() {
     let before = host.set();
     let copy = &host.names("state/last-good")[1];
     host.put(&host.root.join("state/last-good").join(copy), "global\n");
-    let error = restore_last_good(&*host.disk, &at, &[]).unwrap_err();
+    let error = restore(&*host.disk, &at, &[]).unwrap_err();
     assert!(
         error.to_string().contains("it is not what was kept"),
         "{error}"

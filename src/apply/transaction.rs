@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::reload::Reloaded;
@@ -20,7 +20,6 @@ use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
     Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, mark, recover,
-    restore_last_good,
 };
 use crate::disk::{Digest, Disk};
 use crate::haproxy::listen;
@@ -39,6 +38,9 @@ pub enum Outcome {
         how: String,
         /// The files were installed only now; else a reload was due.
         installed: bool,
+        /// HAProxy was proved to run them before; a reload to others, which failed or was broken
+        /// off, could have taken it away.
+        again: bool,
     },
     /// The files are installed; HAProxy does not run, and will read them when it starts.
     NotRunning {
@@ -108,39 +110,38 @@ impl<B: Balancer> Host<'_, B> {
         if hash.is_some() && (hash == applied || hash == pending) {
             return None;
         }
-        load_last_good(self.disk, self.at)
-            .unwrap_or_else(|error| {
-                warn!("the good files that were kept cannot be read: {error}");
-                None
-            })
-            .map(|files| files.cfg)
+        // Damaged copies are as good as none: they are for bad times, and must not bring them.
+        let good = load_last_good(self.disk, self.at).unwrap_or_else(|error| {
+            warn!("the good files that were kept cannot be used: {error}");
+            None
+        });
+        good.map(|files| files.cfg)
     }
 
     /// The ports of `addresses` that another process holds. What the installed or the last good file
     /// binds is our HAProxy's, and is not tried.
-    ///
-    /// # Errors
-    /// When the last good files cannot be read.
+    #[must_use]
     pub fn held_ports(
         &self,
         mut addresses: BTreeSet<SocketAddr>,
         installed: Option<&str>,
-    ) -> Result<BTreeSet<u16>> {
+    ) -> BTreeSet<u16> {
         let mut pass_over = |text: &str| {
             let known = listen::ports(text);
             addresses.retain(|address| !known.contains(&address.port()));
             addresses.is_empty()
         };
         if pass_over(installed.unwrap_or_default()) {
-            return Ok(BTreeSet::new());
+            return BTreeSet::new();
         }
-        let good = load_last_good(self.disk, self.at)
-            .context("the good files that were kept cannot be read")?;
-        if good.is_some_and(|good| pass_over(&good.cfg)) {
-            return Ok(BTreeSet::new());
+        match load_last_good(self.disk, self.at) {
+            Ok(Some(good)) if pass_over(&good.cfg) => return BTreeSet::new(),
+            Ok(_) => (),
+            // Who keeps files next, or falls back on these, tells of it.
+            Err(error) => debug!("our own ports are known by the installed file alone: {error}"),
         }
         let taken = self.balancer.taken(&addresses, self.at);
-        Ok(taken.iter().map(SocketAddr::port).collect())
+        taken.iter().map(SocketAddr::port).collect()
     }
 
     /// Whether the installed files are those that HAProxy was proved to run, and nothing is open.
@@ -214,7 +215,17 @@ impl<B: Balancer> Host<'_, B> {
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
         let same = before.as_ref() == Some(wanted);
-        if same && !finished && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory) {
+        if same
+            && !finished
+            && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory)
+            && self.is_left_alone(wanted, &wish.marks, memory)
+        {
+            if is_remembered(&wish.marks, memory) && memory.pending.take().is_some() {
+                info!(
+                    "over: a reload was refused; HAProxy still runs what is now wanted again, and \
+                     needs none"
+                );
+            }
             // Nothing is done here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
             let is_found = !is_remembered(&wish.marks, memory);
@@ -240,6 +251,10 @@ impl<B: Balancer> Host<'_, B> {
         if let Some(waiting) = wish.waits(memory) {
             return Ok(waiting);
         }
+        let was_refused = memory.pending.as_ref().is_none_or(|p| p.refused);
+        let of_others = memory.pending.as_ref().map(|pending| pending.cfg_hash);
+        let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
+        let again = same && of_others && is_applied(wanted, memory);
         if !same {
             let verdict = self.balancer.check(wanted, self.at).await;
             match verdict.context("the new files cannot be checked, and stay out")? {
@@ -248,7 +263,7 @@ impl<B: Balancer> Host<'_, B> {
             }
             // What somebody else wrote here ran until now: `rollback` must find it.
             if let Some(before) = before.as_ref().filter(|_| memory.applied.is_none())
-                && good_sets(self.disk, self.at).is_ok_and(|sets| sets.is_empty())
+                && good_sets(self.disk, self.at).unwrap_or_default().is_empty()
             {
                 self.keep(before, &Marks::of(before), now);
             }
@@ -257,6 +272,12 @@ impl<B: Balancer> Host<'_, B> {
             remember(memory);
             mark::clear(self.disk, self.at);
             let installed = install(self.disk, self.at, wanted, &obsolete)
+                .inspect_err(|_| {
+                    // HAProxy was not told.
+                    if let Some(pending) = &mut memory.pending {
+                        pending.refused = was_refused;
+                    }
+                })
                 .context("the new files cannot be installed")?;
             for warning in installed.warnings {
                 warn!("{warning}");
@@ -281,10 +302,12 @@ impl<B: Balancer> Host<'_, B> {
                 Ok(Outcome::Applied {
                     how,
                     installed: !same,
+                    again,
                 })
             }
             Err(error) => {
-                let failed = wish.pending(memory, &error.to_string(), began.elapsed());
+                let mut failed = wish.pending(memory, &error.to_string(), began.elapsed());
+                failed.refused = was_refused && error.is_refusal();
                 self.fall_back(&wish, before.as_ref(), failed, memory)
             }
         }
@@ -345,10 +368,26 @@ impl<B: Balancer> Host<'_, B> {
         Ok(Outcome::Paused)
     }
 
+    /// Whether no reload can have taken HAProxy away from the files applied, which are `installed`:
+    /// of one that was refused, the process tells.
+    fn is_left_alone(&self, installed: &FileSet, marks: &Marks, memory: &State) -> bool {
+        if memory.pending.is_none() || mark::get(self.disk, self.at, marks).is_some() {
+            return true;
+        }
+        let applied = memory.applied.as_ref();
+        let pid = applied.and_then(|applied| applied.haproxy_pid);
+        pid.is_some_and(|pid| self.balancer.still_serves(pid, installed, self.at))
+    }
+
     /// Keeps files that HAProxy runs, or will read when it starts.
     fn keep(&self, good: &FileSet, marks: &Marks, now: Time) {
-        if let Err(error) = keep_marked(self.disk, self.at, good, marks, now) {
-            warn!("the good files cannot be kept for later: {error}");
+        match keep_marked(self.disk, self.at, good, marks, now) {
+            Ok(faults) if faults.is_empty() => (),
+            Ok(faults) => warn!(
+                "good files that were kept are damaged: {}",
+                faults.join("; ")
+            ),
+            Err(error) => warn!("the good files cannot be kept for later: {error}"),
         }
     }
 
@@ -363,27 +402,36 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Result<Outcome> {
         pending.attempts += 1;
         pending.next_try_at = pending.next_try_at.after(pause(pending.attempts));
+        let error = pending.last_error.clone();
         let failed = Outcome::ReloadFailed {
-            error: pending.last_error.clone(),
+            error: error.clone(),
             attempts: pending.attempts,
             next_try_at: pending.next_try_at,
         };
         memory.pending = Some(pending);
-        let failed_maps: Vec<String> = wish.files.maps.keys().cloned().collect();
         let before = before.filter(|before| *before != wish.files);
         // Where the disk was full, the files that are kept are older than those that are proved.
         let proved = before.filter(|before| is_applied(before, memory));
-        if proved.is_none()
-            && restore_last_good(self.disk, self.at, &failed_maps)
-                .context("the last good files cannot be restored")?
-                .is_some()
-        {
-            return Ok(failed);
-        }
-        if let Some(before) = proved.or(before) {
-            let obsolete = failed_maps_besides(before, &failed_maps);
-            install(self.disk, self.at, before, &obsolete)
-                .context("the files that were installed before cannot be restored")?;
+        let kept = match proved {
+            Some(_) => None,
+            // What is wrong with them was told when the turn began.
+            None => load_last_good(self.disk, self.at).unwrap_or_else(|_| {
+                warn!(
+                    "what HAProxy runs cannot be installed again, since its copies are damaged; \
+                     what was installed before is"
+                );
+                None
+            }),
+        };
+        if let Some(files) = proved.or(kept.as_ref()).or(before) {
+            let failed = wish.files.maps.keys();
+            let obsolete = failed.filter(|name| !files.maps.contains_key(*name));
+            let obsolete: Vec<String> = obsolete.cloned().collect();
+            install(self.disk, self.at, files, &obsolete).with_context(|| {
+                format!(
+                    "the reload failed: {error}; and the files of before cannot be installed again"
+                )
+            })?;
         }
         Ok(failed)
     }
@@ -423,7 +471,8 @@ fn is_proved_as(
 
 /// Whether the state says so.
 fn is_remembered(marks: &Marks, memory: &State) -> bool {
-    let applied = memory.applied.as_ref().filter(|_| memory.pending.is_none());
+    let is_open = memory.pending.as_ref().is_some_and(|p| !p.refused);
+    let applied = memory.applied.as_ref().filter(|_| !is_open);
     applied.is_some_and(|a| a.cfg_hash == marks.cfg && a.map_hashes == marks.maps)
 }
 
@@ -468,13 +517,5 @@ fn map_hashes(files: &FileSet) -> BTreeMap<String, Digest> {
     let hash = |text: &String| Digest::of(text.as_bytes());
     let maps = files.maps.iter();
     maps.map(|(name, text)| (name.clone(), hash(text)))
-        .collect()
-}
-
-fn failed_maps_besides(before: &FileSet, failed: &[String]) -> Vec<String> {
-    failed
-        .iter()
-        .filter(|name| !before.maps.contains_key(*name))
-        .cloned()
         .collect()
 }

@@ -31,24 +31,30 @@ impl WayBack {
     /// # Errors
     /// When there is no good set before it, or a file cannot be read.
     pub fn find(disk: &dyn Disk, at: &Installation, memory: &State) -> Result<Self> {
-        let sets = good_sets(disk, at)?;
+        let sets = good_sets(disk, at)
+            .context("the good files that were kept cannot be used; nothing was done")?;
         let maps: Vec<&str> = sets.iter().flat_map(GoodSet::maps).collect();
         let present = installed(disk, at, maps)?;
-        let place = step_back(&sets, present.as_ref(), memory);
-        let Some(target) = sets.get(place) else {
+        let first = step_back(&sets, present.as_ref(), memory);
+        let mut usable = (first..sets.len()).filter_map(|place| {
+            let load = sets[place].load(disk, at);
+            let told = load.inspect_err(|error| {
+                let of = sets[place].proved_at();
+                warn!("the good files of {of} are passed over: {error}");
+            });
+            Some((place, told.ok()?))
+        });
+        let Some((place, files)) = usable.next() else {
             bail!(
                 "no good files are kept besides those of `{}`; nothing was done",
                 at.cfg.display()
             );
         };
-        let files = target
-            .load(disk, at)
-            .context("the good files cannot be used; nothing was done")?;
         let cfg = present.as_ref().map(|files| files.cfg.as_str());
         Ok(Self {
             change: diff::compare(cfg, &files.cfg).to_string(),
             files,
-            proved_at: target.proved_at(),
+            proved_at: sets[place].proved_at(),
             left: sets[..place].to_vec(),
         })
     }
@@ -80,6 +86,7 @@ impl<B: Balancer> Host<'_, B> {
                 }
             }
             Ok(Outcome::ReloadFailed { .. }) => {
+                let was_refused = memory.pending.as_ref().is_some_and(|p| p.refused);
                 // HAProxy may run them although nobody could prove it, and has to be brought back.
                 let due = memory.pending.take().map(|failed| Pending {
                     cfg_hash: match &memory.applied {
@@ -90,6 +97,9 @@ impl<B: Balancer> Host<'_, B> {
                     ..failed
                 });
                 memory.pending = pending.or(due);
+                if let Some(pending) = &mut memory.pending {
+                    pending.refused &= was_refused;
+                }
             }
             Ok(_) => {
                 // The files of before are installed, and nobody waits for those that were refused.

@@ -72,6 +72,7 @@ impl<'a> Wish<'a> {
             attempts: self.attempts(memory),
             last_error: error.to_owned(),
             next_try_at: self.now.after(pause),
+            refused: false,
         }
     }
 

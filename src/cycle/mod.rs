@@ -143,6 +143,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
+        host.put_back(memory);
         let known = self.recognisable(host, memory)?;
         self.source.recognise(known.map(|seen| seen.answer));
         let mut answer = self.source.fetch().await?;
@@ -174,6 +175,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             .await?;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         let mut is_cured = false;
+        if is_in_place && plan.held.is_none() {
+            // What enough fetches agreed on is gone; an attempt that failed takes none of them back.
+            memory.guard = GuardMemory::default();
+        }
         if is_in_place {
             memory.incumbents = plan
                 .proxies

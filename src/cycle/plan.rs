@@ -72,6 +72,17 @@ impl Plan {
         }
     }
 
+    /// What is held back, and until when, in a sentence.
+    #[must_use]
+    pub fn held_back(&self) -> Option<String> {
+        let held = self.held.as_ref()?;
+        Some(if self.keeps_all {
+            held.keeping_all()
+        } else {
+            held.to_string()
+        })
+    }
+
     /// Those of `served` that it goes on to serve.
     pub(super) fn serves(&self, served: &[ServicePort]) -> Vec<ServicePort> {
         let own: BTreeSet<u32> = self.proxies.owners().map(|o| o.service_port).collect();

@@ -67,30 +67,50 @@ impl Held {
     }
 }
 
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Held {
+    /// The same where what is lacking cannot be put back beside the rest.
+    #[must_use]
+    pub fn keeping_all(&self) -> String {
+        format!(
+            "{}; the answer of which the installed file was made is not kept, so that they cannot \
+             be served beside what is new: nothing at all is applied, tasks of other apps included, \
+             {}",
+            self.lacking(),
+            self.until()
+        )
+    }
+
+    fn lacking(&self) -> String {
         let Self {
             service_ports,
             servers,
-            agreeing,
             ..
         } = self;
-        write!(
-            f,
-            "the answer lacks {} of {} service ports and {} of {} servers in service, which stay \
-             until {AGREEING_FETCHES} fetches at least {} s apart agree ({agreeing} so far) or \
+        format!(
+            "the answer lacks {} of {} service ports and {} of {} servers in service",
+            service_ports.lost, service_ports.of, servers.lost, servers.of,
+        )
+    }
+
+    fn until(&self) -> String {
+        format!(
+            "until {AGREEING_FETCHES} fetches at least {} s apart agree ({} so far) or \
              --allow-removal is given",
-            service_ports.lost,
-            service_ports.of,
-            servers.lost,
-            servers.of,
             APART.as_secs(),
+            self.agreeing,
         )
     }
 }
 
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, which stay {}", self.lacking(), self.until())
+    }
+}
+
 /// Puts back into `fresh` what it lacks of `served`, when that is most of it and too few fetches
-/// agree; `memory` counts them.
+/// agree; `memory` counts them. It goes on to know them when enough agree, for as long as what they
+/// lack is served: what is let go may fail to be applied.
 #[must_use]
 pub fn hold(
     served: &[ServicePort],
@@ -111,11 +131,9 @@ pub fn hold(
     }
     // What all of them lack goes. What only the last of them lack is judged beside what is left.
     let agreed = losses.agreed_by_all(&memory.fetches);
-    memory.fetches.remove(0);
     let left = losses::without(served, &agreed.lacking());
     let rest = Losses::of(&left, &fresh);
     if !is_most(&rest, &left) {
-        *memory = GuardMemory::default();
         return (fresh, None);
     }
     let held = Held::of(&rest, &left, agreeing_on(&memory.fetches, &rest, &left));
@@ -188,7 +206,7 @@ fn count(fetches: &mut Vec<Fetch>, losses: &Losses<'_>, served: &[ServicePort], 
             });
         }
     }
-    let agreeing = agreeing_on(fetches, losses, served);
+    let agreeing = agreeing_on(fetches, losses, served).min(AGREEING_FETCHES);
     fetches.drain(..fetches.len() - agreeing);
     if fetches.is_empty() {
         fetches.push(Fetch {

@@ -123,10 +123,13 @@ fn three_fetches_apart_that_agree_release() {
     assert_eq!(held("b", 20), (all.clone(), Some(1)), "they do not agree");
     assert_eq!(held("b", 30), (all.clone(), Some(2)));
     assert_eq!(held("b", 40), ("b2".to_owned(), None));
+    let why = "what could not be applied is let go again, and at once";
+    assert_eq!(held("b", 41), ("b2".to_owned(), None), "{why}");
+    assert_eq!(held("b", 60), ("b2".to_owned(), None), "{why}");
     assert_eq!(
-        held("a", 50),
+        held("a", 70),
         (all, Some(1)),
-        "nothing is left of the earlier count"
+        "another removal is another count"
     );
 }
 
@@ -255,7 +258,7 @@ fn most_of_what_is_left_waits_for_fetches_of_its_own() {
             "2: e2 f2 g2",
             "",
         ),
-        (["e f g", "", "", "", ""], "2: e2 f2 g2", "", &one),
+        (["e f g", "", "", "", ""], "2: e2 f2 g2", "", ""),
     ] {
         // What may go is never installed here, as if HAProxy refused it: it may go all the same.
         let want = [one.as_str(), &two, third, fourth, fifth];
@@ -277,9 +280,13 @@ fn a_file_that_is_refused_meanwhile_keeps_no_removal_for_ever() {
         }
     }
     let first = (2, "f2 g2 h2 i2".to_owned());
-    // Turn 3 begins anew, turn 5 lets the first part go alone, and turn 6 the rest.
-    let all = [6, 9].map(|turn| (turn, String::new()));
-    assert_eq!(released, [vec![first], all.to_vec()].concat());
+    let again = (3, first.1.clone());
+    // Turns 4 and 5 let the first part go alone, and turn 6 the rest.
+    let all = (6..12).map(|turn| (turn, String::new()));
+    assert_eq!(
+        released,
+        [first, again].into_iter().chain(all).collect::<Vec<_>>()
+    );
 }
 
 #[test]

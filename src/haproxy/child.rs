@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::program::search_path;
 use crate::config::option::secret_variables;
+use crate::logging::shown;
 
 /// How long output is still read once the process itself has ended.
 const AFTER_EXIT: Duration = Duration::from_millis(200);
@@ -228,7 +229,7 @@ impl fmt::Display for RunError {
                     f,
                     "`{}` did not end within {} and was killed",
                     program.display(),
-                    humantime::format_duration(*limit)
+                    shown(*limit)
                 )?;
                 if output.is_empty() {
                     Ok(())

@@ -67,8 +67,20 @@ pub fn find(name: &Path) -> Result<PathBuf, NotInstalled> {
             .unwrap_or_default();
         NotInstalled {
             name: name.to_owned(),
+            fault: fault_of(name),
             package_command: package_command(&os_release),
         }
+    })
+}
+
+/// What is wrong with a path at which something lies.
+fn fault_of(name: &Path) -> Option<&'static str> {
+    let meta = fs::metadata(name).ok();
+    let meta = meta.filter(|_| name.components().count() > 1)?;
+    Some(if meta.is_file() {
+        "may not be executed"
+    } else {
+        "is no file"
     })
 }
 
@@ -77,12 +89,22 @@ pub fn find(name: &Path) -> Result<PathBuf, NotInstalled> {
 pub struct NotInstalled {
     /// What was looked for.
     pub name: PathBuf,
+    /// Something lies there, and cannot be run for this reason.
+    pub fault: Option<&'static str>,
     /// What installs it here; `None` on a system that we do not know.
     pub package_command: Option<&'static str>,
 }
 
 impl fmt::Display for NotInstalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fault) = self.fault {
+            let name = self.name.display();
+            return write!(
+                f,
+                "HAProxy cannot be run: `{name}`, as named by --haproxy, {fault}; expected the \
+                 program, with the right to execute it"
+            );
+        }
         write!(
             f,
             "HAProxy is not installed: found no program `{}`; ",
@@ -214,11 +236,16 @@ mod tests {
     #[test]
     fn what_cannot_be_run_is_not_found() {
         let folder = tempfile::tempdir().unwrap();
+        let named = |path: &Path| find(path).unwrap_err().to_string();
+        assert!(named(folder.path()).contains("is no file"));
         fs::write(folder.path().join("haproxy"), "text").unwrap();
         assert_eq!(
             find_in(Path::new("haproxy"), folder.path().as_os_str()),
             None
         );
+        let error = named(&folder.path().join("haproxy"));
+        assert!(error.contains("may not be executed"), "{error}");
+        assert!(!error.contains("not installed"), "{error}");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::Version;
+use crate::logging::shown;
 
 /// Bytes of one reply: `show servers state` of 100,000 servers has a tenth of it.
 const MAX_REPLY: u64 = 128 << 20;
@@ -94,7 +95,7 @@ impl fmt::Display for AskError {
                 f,
                 "HAProxy's socket `{}`: `{command}` was not answered within {}",
                 socket.display(),
-                humantime::format_duration(*limit)
+                shown(*limit)
             ),
             Self::TooLong { socket, command } => write!(
                 f,

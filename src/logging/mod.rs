@@ -12,6 +12,7 @@ mod told;
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
@@ -30,6 +31,17 @@ pub use crate::config::{redact, redact_value};
 pub use line::paints;
 pub use syslog::{LOGGED, Priority, Syslog};
 pub use told::{TOLD, warning};
+
+/// A duration for people: in whole seconds, below one in milliseconds.
+#[must_use]
+pub fn shown(duration: Duration) -> String {
+    let rounded = if duration < Duration::from_secs(1) {
+        Duration::from_millis(u64::from(duration.subsec_millis()))
+    } else {
+        Duration::from_secs((duration + Duration::from_millis(500)).as_secs())
+    };
+    humantime::format_duration(rounded).to_string()
+}
 
 /// Where journald takes entries with fields.
 const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -288,6 +300,20 @@ mod tests {
             .map(count),
             [1, 3, 4, 5, 6]
         );
+    }
+
+    #[test]
+    fn durations_are_as_exact_as_people_need() {
+        for (micros, text) in [
+            (3_998_120, "4s"),
+            (30_000_001, "30s"),
+            (999_900, "999ms"),
+            (250_700, "250ms"),
+            (0, "0s"),
+            (61_400_000, "1m 1s"),
+        ] {
+            assert_eq!(shown(Duration::from_micros(micros)), text);
+        }
     }
 
     #[test]

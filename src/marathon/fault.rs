@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use humantime::format_duration;
 use reqwest::StatusCode;
 
 use super::WrongBody;
+use crate::logging::shown;
 
 /// Why one address gave no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,13 +97,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(reason) => write!(f, "no connection ({reason})"),
-            Self::Silent(limit) => write!(f, "nothing came for {}", format_duration(*limit)),
+            Self::Silent(limit) => write!(f, "nothing came for {}", shown(*limit)),
             Self::TooSlow(limit) => {
-                write!(
-                    f,
-                    "the answer was not complete after {}",
-                    format_duration(*limit)
-                )
+                write!(f, "the answer was not complete after {}", shown(*limit))
             }
             Self::Status { status, sent } => {
                 write!(f, "found status {status}, expected 200 OK")?;

@@ -12,6 +12,7 @@ use reqwest::{Certificate, Identity, RequestBuilder, Response, Url, redirect};
 
 use super::Fault;
 use crate::config;
+use crate::logging::shown;
 
 /// The two clients, made of one configuration.
 pub(super) struct Transport {
@@ -59,7 +60,7 @@ impl Transport {
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
         request.send().await.map_err(|error| {
             if error.is_timeout() && error.is_connect() {
-                let limit = humantime::format_duration(self.config.connect_timeout);
+                let limit = shown(self.config.connect_timeout);
                 Fault::Unreachable(format!("no answer to the attempt within {limit}"))
             } else if error.is_timeout() {
                 Fault::Silent(self.config.read_timeout)

@@ -65,6 +65,9 @@ fn complaints(plan: &Plan) -> String {
     };
     if plan.held.is_some() {
         text.push_str("; a removal is held back");
+        if plan.keeps_all {
+            text.push_str(", and everything else with it");
+        }
     }
     text
 }

@@ -32,8 +32,8 @@ pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
         Paint::Plain
     };
     if look.plan.keeps_all {
-        // What is held back was said.
-        return Ok(ExitCode::SUCCESS);
+        // What is held back, and everything with it, was said.
+        return Ok(ExitCode::from(1));
     }
     let text = differences(&look, paint);
     let is_waiting = !is_proved(&OsDisk, &look.at, &look.plan.files, &look.memory);

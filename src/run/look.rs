@@ -59,7 +59,7 @@ pub(super) async fn look(config: &Config, local: Option<&LocalHaproxy<'_>>) -> R
     for warning in &plan.warnings {
         logging::warning(warning);
     }
-    if let Some(held) = &plan.held {
+    if let Some(held) = plan.held_back() {
         warn!("{held}");
     }
     if let Some(paused) = &memory.paused {

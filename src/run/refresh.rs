@@ -239,7 +239,7 @@ fn complaints(report: &Report) -> Option<BTreeMap<String, Blamed<'_>>> {
 
 /// Who waits for fetches to agree must know when they cannot be counted.
 fn tell_held(turn: &Turn) {
-    let Some(held) = &turn.report.plan.held else {
+    let Some(held) = turn.report.plan.held_back() else {
         return;
     };
     match &turn.forgotten {
@@ -268,19 +268,26 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
         Outcome::Paused => {
             let paused = paused.map_or_else(|| "paused".to_owned(), ToString::to_string);
             info!("{paused}: `{file}` stays as it is; otherwise this would be applied: {change}");
-            exit(true)
+            exit(held.is_none())
         }
         Outcome::Applied {
             how,
             installed: true,
+            ..
         } => {
             info!("installed `{file}` ({change}); {how}");
             exit(held.is_none())
         }
         Outcome::Applied {
-            how,
-            installed: false,
+            how, again: true, ..
         } => {
+            info!(
+                "`{file}` is as it should be; a reload to another one had failed or was broken \
+                 off, so HAProxy was brought to this one again; {how}"
+            );
+            exit(held.is_none())
+        }
+        Outcome::Applied { how, .. } => {
             info!("`{file}` was as it should be, but HAProxy was yet to be brought to it; {how}");
             exit(held.is_none())
         }
@@ -306,15 +313,8 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
             error,
             attempts,
             next_try_at,
-        } => {
-            error!(
-                "the reload failed: {error}; the files that HAProxy runs are installed again, \
-                 attempt {} follows at {next_try_at} or later",
-                attempts + 1
-            );
-            exit(false)
         }
-        Outcome::Waiting {
+        | Outcome::Waiting {
             error,
             attempts,
             next_try_at,
@@ -324,8 +324,9 @@ fn tell(report: &Report, paused: Option<&Paused>, config: &Config) -> ExitCode {
                 many => format!("{many} reloads failed, the last one so"),
             };
             error!(
-                "{failed}: {error}; the next attempt follows at {next_try_at} or later, or with \
-                 --retry-now"
+                "{failed}: {error}; the files of before are in place, and attempt {} follows at \
+                 {next_try_at} or later, or with --retry-now",
+                attempts + 1
             );
             exit(false)
         }
@@ -361,12 +362,16 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
         }
     };
     let (outcome, detail) = match &report.outcome {
+        Outcome::Unchanged if report.plan.keeps_all => (
+            TurnOutcome::Unchanged,
+            Some("nothing may be applied while a removal is held back".to_owned()),
+        ),
         Outcome::Unchanged => (TurnOutcome::Unchanged, None),
         Outcome::Paused => (TurnOutcome::Paused, None),
         Outcome::Applied { how, .. } => (TurnOutcome::Applied, Some(how.clone())),
         Outcome::NotRunning { .. } => (
             TurnOutcome::Applied,
-            Some("HAProxy does not run".to_owned()),
+            Some("installed for whoever starts HAProxy, which does not run".to_owned()),
         ),
         Outcome::Rejected { messages } => {
             let first = messages
@@ -400,6 +405,6 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
             Change::Nothing => None,
             change => Some(change.to_string()),
         },
-        held: report.plan.held.as_ref().map(ToString::to_string),
+        held: report.plan.held_back(),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{access, print};
-use crate::apply::{GoodSet, Installation, good_sets, reload};
+use crate::apply::{Installation, good_sets, reload};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
 use crate::haproxy::program;
@@ -23,7 +23,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
     access::may_read(&folder)?;
     let (state, unread) = folder.load(&OsDisk);
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
-    let good = good_sets(&OsDisk, &at)?;
+    let good = Good::of(&at);
     let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
     let process = state
         .applied
@@ -31,10 +31,15 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         .and_then(|applied| Process::beside(applied, config));
     let now = Time::at(SystemTime::now());
     let last = state.last_turn.as_ref();
-    let is_old = last
-        .is_some_and(|last| config.max_age > Duration::ZERO && now.since(last.at) > config.max_age);
+    let is_old = last.is_some_and(|last| {
+        let is_too_old = now.since(last.at) > config.max_age;
+        config.max_age > Duration::ZERO && (is_too_old || is_ahead(last.at, now))
+    });
     let status = Status {
-        ok: unread.is_none() && !is_old && is_well(&state, process, installed),
+        ok: unread.is_none()
+            && !is_old
+            && is_well(&state, process, installed)
+            && good.unusable.is_empty(),
         is_old,
         unread: unread.as_deref(),
         config: &at.cfg,
@@ -47,7 +52,8 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
         quarantined: &state.quarantined,
-        good_sets: good.iter().map(GoodSet::proved_at).collect(),
+        good_sets: good.sets,
+        good_sets_unusable: good.unusable,
     };
     let text = if config.json {
         let mut json = serde_json::to_string_pretty(&status)?;
@@ -66,7 +72,7 @@ struct Status<'a> {
     ok: bool,
     /// Why nothing is known, where there should be something.
     unread: Option<&'a str>,
-    /// Whether the last turn is older than it may be.
+    /// Whether the last turn is older than it may be, or lies in the future.
     is_old: bool,
     config: &'a Path,
     state_folder: &'a Path,
@@ -83,6 +89,32 @@ struct Status<'a> {
     quarantined: &'a [Quarantined],
     /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.
     good_sets: Vec<Time>,
+    /// What keeps others from being used.
+    good_sets_unusable: Vec<String>,
+}
+
+/// The good files, as far as they can be gone back to.
+struct Good {
+    sets: Vec<Time>,
+    unusable: Vec<String>,
+}
+
+impl Good {
+    fn of(at: &Installation) -> Self {
+        let (mut sets, mut unusable) = (Vec::new(), Vec::new());
+        match good_sets(&OsDisk, at) {
+            Err(error) => unusable.push(error.to_string()),
+            Ok(all) => {
+                for set in all {
+                    match set.load(&OsDisk, at) {
+                        Ok(_) => sets.push(set.proved_at()),
+                        Err(error) => unusable.push(format!("of {}: {error}", set.proved_at())),
+                    }
+                }
+            }
+        }
+        Self { sets, unusable }
+    }
 }
 
 /// The installed `haproxy.cfg`, beside the one that HAProxy was last proved to run.
@@ -185,6 +217,9 @@ impl Status<'_> {
         let verdict = match (self.ok, self.paused, self.last_turn) {
             _ if self.unread.is_some() => "nothing is known: the state cannot be read",
             (_, _, None) => "nothing is known: no turn was ever taken",
+            (_, _, Some(last)) if self.is_old && is_ahead(last.at, now) => {
+                "the last turn lies in the future, so that nobody knows how long ago it was"
+            }
             _ if self.is_old => "no turn was taken for too long",
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
@@ -235,6 +270,9 @@ impl Status<'_> {
         if !self.good_sets.is_empty() {
             let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();
             out.put("good files", &format!("of {}", times.join(", ")));
+        }
+        for fault in &self.good_sets_unusable {
+            out.put("good files", &format!("cannot be used: {fault}"));
         }
         for entry in self.quarantined {
             out.put("quarantined", &quarantined(entry, now));
@@ -304,7 +342,15 @@ fn in_words(pending: &Pending) -> String {
     }
 }
 
+/// The clock was set back since; a few seconds are what clocks do.
+fn is_ahead(moment: Time, now: Time) -> bool {
+    moment.since(now) > Duration::from_secs(60)
+}
+
 fn ago(moment: Time, now: Time) -> String {
+    if is_ahead(moment, now) {
+        return "in the future: the clock was set back".to_owned();
+    }
     format!("{} ago", humantime::format_duration(now.since(moment)))
 }
 

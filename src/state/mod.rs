@@ -113,6 +113,10 @@ pub struct Pending {
     pub last_error: String,
     /// Not before.
     pub next_try_at: Time,
+    /// Each attempt was refused, or came to nothing before HAProxy was told: the process that ran
+    /// before has no reason to run anything else.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What operators ask for first.

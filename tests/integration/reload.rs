@@ -1,6 +1,8 @@
 //! What becomes of a change that HAProxy does not take, and of the ways to tell it of one.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::free_ports;
@@ -60,11 +62,16 @@ fn a_reload_that_fails_is_undone_and_tried_again() {
     // Not before its time.
     let done = host.untouched(|| host.refresh(&web.url(), &args));
     done.expect(1)
-        .says(&["next attempt follows at", "no such service"]);
+        .says(&["attempt 2 follows at", "no such service"]);
     assert_eq!(calls(&host), 2);
 
     let at_once = [&args[..], &["--retry-now"]].concat();
-    host.refresh(&web.url(), &at_once).expect(1).says(&failed);
+    let again = [
+        "2 reloads failed",
+        "no such service",
+        "attempt 3 follows at",
+    ];
+    host.refresh(&web.url(), &at_once).expect(1).says(&again);
     assert_eq!(host.state()["pending"]["attempts"], 2);
     assert_eq!((host.installed(), calls(&host)), (good, 3));
 
@@ -93,6 +100,50 @@ fn the_pause_begins_when_the_attempt_has_ended() {
         .duration_since(time(&state["last_turn"]["at"]))
         .unwrap();
     assert!(pause >= Duration::from_secs(17), "{pause:?}");
+}
+
+/// HAProxy never left what it runs: another process would cost its clients something for nothing.
+#[test]
+fn the_way_back_from_a_reload_that_was_refused_needs_none_while_the_same_process_serves() {
+    let mut web = Web::start();
+    let host = Host::new();
+    let program = host.path("haproxy");
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *' -D '*) [ -e {} ] && exit 1;; esac\nexec haproxy \"$@\"\n",
+        host.path("refuse").display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let args = ["--haproxy", program.to_str().unwrap()];
+    host.refresh(&web.url(), &args).expect(0);
+    let (pid, good) = (host.pid(), host.installed());
+    for is_restarted in [false, true] {
+        let task = web.scale_up();
+        host.write("refuse", "");
+        let refused = host.refresh(&web.url(), &args).expect(1);
+        refused.says(&["the reload failed"]);
+        assert_eq!(host.installed(), good);
+        fs::remove_file(host.path("refuse")).unwrap();
+        if is_restarted {
+            host.kill();
+            let mut start = Command::new("haproxy");
+            start.arg("-D").arg("-f").arg(host.cfg());
+            let start = start.arg("-p").arg(host.path("run/pid"));
+            assert!(start.status().unwrap().success());
+        }
+        web.marathon.fail_task(&task).unwrap();
+        let back = host.refresh(&web.url(), &args).expect(0);
+        assert!(host.state()["pending"].is_null());
+        assert_eq!(host.installed(), good);
+        if is_restarted {
+            back.says(&["failed or was broken off", "brought to this one again"]);
+        } else {
+            back.says(&["over: a reload was refused", "needs none"]);
+            assert_eq!((host.pid(), host.haproxies()), (pid, vec![pid]));
+        }
+        let quiet = host.untouched(|| host.refresh(&web.url(), &args).expect(0));
+        assert_eq!(quiet.stderr, "");
+    }
 }
 
 /// Waiting is for what failed, not for what would mend it.

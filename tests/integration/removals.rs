@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use haproxy_marathon_bridge::state::Folder;
 use serde_json::{Value, json};
@@ -99,12 +100,42 @@ fn without_the_last_good_answer_nothing_is_changed() {
     turn(&test, &apps(0..6));
     let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
     fs::remove_dir_all(test.path().join("state")).unwrap();
-    turn(&test, &apps([0, 9])).says(&["the answer lacks 5 of 6 service ports"]);
+    let told = [
+        "the answer lacks 5 of 6 service ports",
+        "is not kept",
+        "nothing at all is applied",
+        "(1 so far) or --allow-removal",
+    ];
+    turn(&test, &apps([0, 9])).says(&told);
     assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5");
     assert_eq!(
         fs::read_to_string(test.path().join("haproxy.cfg")).unwrap(),
         before
     );
+    // Nobody may take it for a host where nothing is to be done.
+    let command = |word: &str| {
+        let theirs = test.command();
+        let mut command = Command::new(theirs.get_program());
+        command.current_dir(test.path());
+        command.envs(
+            theirs
+                .get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        );
+        command
+            .env("HMB_MARATHON", "file:apps.json")
+            .env("HMB_HAPROXY_CONFIG", "haproxy.cfg")
+            .env("HMB_TEMPLATE_SET", "marathon-lb")
+            .env("HMB_GROUP", "x");
+        command.arg(word);
+        Done::of(command)
+    };
+    command("diff").expect(1).says(&told);
+    let checked = command("check").expect(1).says(&told);
+    let also = "a removal is held back, and everything else with it";
+    assert!(checked.stdout.contains(also), "{checked:#?}");
+    let status = command("status").expect(1).stdout;
+    assert!(status.contains("nothing may be applied") && status.contains("nothing at all"));
 }
 
 #[test]

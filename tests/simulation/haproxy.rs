@@ -325,6 +325,11 @@ impl Balancer for Seen<'_> {
         running.as_ref().map(|process| process.pid)
     }
 
+    fn still_serves(&self, pid: u32, _: &FileSet, _: &Installation) -> bool {
+        let running = self.haproxy.running.borrow();
+        running.as_ref().is_some_and(|process| process.pid == pid)
+    }
+
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, _: &Installation) -> Vec<SocketAddr> {
         let taken = self.haproxy.taken.get();
         let held = addresses.iter().filter(|a| Some(a.port()) == taken);

@@ -61,6 +61,22 @@ pub(crate) struct Turn<'a> {
     pub(crate) facts: Facts,
 }
 
+impl Turn<'_> {
+    /// Whether the files are as they were, or again those that HAProxy runs or ran: others, to
+    /// which it could not be brought, may be left from a reload that failed on a full disk.
+    fn leaves_files(&self) -> bool {
+        let is_back = match &*self.haproxy.running.borrow() {
+            Some(process) => self.after == Some(&process.files),
+            None => {
+                let served = self.haproxy.served.borrow();
+                let after = self.after.map(digest_of);
+                after.is_some_and(|after| served.contains(&after))
+            }
+        };
+        self.before == self.after || is_back
+    }
+}
+
 /// What an outsider remembers from turn to turn.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -76,13 +92,13 @@ impl Watch {
         let told = haproxy.checks.get() + haproxy.reloads.get();
         let runs = haproxy.running.borrow();
         if turn.is_paused {
-            let is_same = turn.before == turn.after || turn.was_broken_off;
+            let is_same = turn.leaves_files() || turn.was_broken_off;
             if !is_same || runs.as_ref() != turn.ran_before || told > 0 {
                 return broken("a turn changed something although it is paused");
             }
         }
         let Some(answered) = turn.answered else {
-            if turn.before != turn.after || runs.as_ref() != turn.ran_before || told > 0 {
+            if !turn.leaves_files() || runs.as_ref() != turn.ran_before || told > 0 {
                 return broken("a turn without an answer of Marathon changed something");
             }
             return Ok(());
@@ -115,7 +131,7 @@ impl Watch {
                 } else {
                     told
                 };
-                if told > 0 || turn.before != turn.after || runs.as_ref() != turn.ran_before {
+                if told > 0 || !turn.leaves_files() || runs.as_ref() != turn.ran_before {
                     return broken("a turn that says Unchanged changed something");
                 }
                 check_served(turn, &answered.sections)

@@ -23,6 +23,7 @@ use crate::config::{redact, redact_value};
 use crate::haproxy::child::RunError;
 use crate::haproxy::program::search_path;
 use crate::haproxy::{AskError, Proc, Process};
+use crate::logging::shown;
 
 pub use choose::{Choice, Facts, Probe, choose};
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
@@ -232,7 +233,7 @@ impl fmt::Display for ReloadError {
             Self::NotProven { how, waited, seen } => write!(
                 f,
                 "{how}: no new process of HAProxy serves after {}; {seen}",
-                humantime::format_duration(*waited)
+                shown(*waited)
             ),
             Self::Died { pids } => {
                 write!(f, "the new HAProxy ended at once; its pid was {pids:?}")
@@ -282,6 +283,25 @@ impl fmt::Display for ReloadError {
 
 /// Without a source: the message says it already.
 impl std::error::Error for ReloadError {}
+
+impl ReloadError {
+    /// Whether nobody goes on with this reload: it was refused, or nobody could be told.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::HasMaster { .. }
+            | Self::ForeignPid { .. }
+            | Self::Run(RunError::Start { .. }) => true,
+            Self::NotProven { .. }
+            | Self::Died { .. }
+            | Self::OtherDescription { .. }
+            | Self::Ask(_)
+            | Self::Run(RunError::TimedOut { .. })
+            | Self::Signal { .. } => false,
+        }
+    }
+}
 
 /// Brings the running HAProxy to the installed files by `method`, and waits for proof.
 ///

@@ -28,6 +28,7 @@ fn full() -> State {
             haproxy_pid: Some(1),
         }),
         pending: Some(Pending {
+            refused: true,
             cfg_hash: digest,
             attempts: 1,
             last_error: "no answer".to_owned(),

@@ -156,7 +156,7 @@ fn status_is_not_well_when_no_turn_was_taken_for_too_long() {
     let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let ago = Time::at(SystemTime::now() - Duration::from_secs(16 * 60));
     state["last_turn"]["at"] = json!(ago);
-    fs::write(file, state.to_string()).unwrap();
+    fs::write(&file, state.to_string()).unwrap();
     let (code, json) = host.status();
     assert_eq!(
         (code, &json["ok"], &json["is_old"]),
@@ -167,6 +167,16 @@ fn status_is_not_well_when_no_turn_was_taken_for_too_long() {
     for age in ["0s", "17m"] {
         host.call(&["status", "--max-age", age]).expect(0);
     }
+    // A clock that was set back must not make it fresh.
+    let ahead = Time::at(SystemTime::now() + Duration::from_secs(3600));
+    state["last_turn"]["at"] = json!(ahead);
+    fs::write(&file, state.to_string()).unwrap();
+    assert_eq!(host.status().1["is_old"], true);
+    let future = host.call(&["status"]).expect(1);
+    assert_says(
+        &future.stdout,
+        &["lies in the future", "the clock was set back"],
+    );
 }
 
 #[test]
@@ -214,4 +224,52 @@ fn a_state_that_cannot_be_read_is_not_taken_for_none() {
         json["unread"].as_str().unwrap(),
         &["is not what was written"],
     );
+}
+
+/// Fetches count as one where they are close; lets them have been far apart.
+fn spread_fetches(host: &Host) {
+    let folder = Folder::of(&host.path("state"), &host.path("etc/haproxy.cfg"));
+    let file = folder.path().join("state.json");
+    let mut state: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let fetches = state["guard"]["fetches"].as_array_mut().unwrap();
+    for (number, fetch) in fetches.iter_mut().enumerate() {
+        fetch["at"] = json!(format!("2026-01-01T00:0{number}:00Z"));
+    }
+    fs::write(file, state.to_string()).unwrap();
+}
+
+#[test]
+fn a_reload_that_fails_takes_back_no_agreement_and_a_pause_hides_nothing_held() {
+    let names: Vec<String> = (1..6).map(|number| format!("/a{number}")).collect();
+    let apps: Vec<(&str, u16, u16)> = names
+        .iter()
+        .zip(10001..)
+        .map(|(name, port)| (name.as_str(), port, 1))
+        .collect();
+    let host = Host::serving(&apps);
+    host.call(&["refresh"]).expect(0);
+    host.serve(&apps[..1]);
+    host.call(&["pause"]).expect(0);
+    let both = host.call(&["refresh"]).expect(1);
+    assert_says(&both.stderr, &["paused since", "4 of 5 service ports"]);
+    host.call(&["resume"]).expect(0);
+    spread_fetches(&host);
+    host.call(&["refresh"]).expect(1);
+    spread_fetches(&host);
+    let mut failing = host.command(&["refresh"]);
+    let failed = done(failing.env("HMB_RELOAD_COMMAND", "exit 1")).expect(1);
+    let waiting = host.call(&["refresh"]).expect(1);
+    for told in [&failed, &waiting] {
+        let same = ["the reload failed", "of before are in place, and attempt 2"];
+        assert_says(&told.stderr, &same);
+    }
+    assert_says(&host.installed(), &["listen a5-10005"]);
+    host.call(&["refresh", "--retry-now"]).expect(0);
+    assert!(!host.installed().contains("listen a5-10005"));
+    assert_eq!(host.status().0, 0);
+    host.serve(&apps);
+    host.call(&["refresh"]).expect(0);
+    host.serve(&apps[..1]);
+    let anew = host.call(&["refresh"]).expect(1);
+    assert_says(&anew.stderr, &["(1 so far)"]);
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod change;
+mod kept;
 mod log;
 mod look;
 
