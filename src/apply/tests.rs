@@ -1,6 +1,7 @@
 //! An installation is stopped, or fails, at every step that it takes.
 
 mod host;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -397,6 +398,8 @@ fn temporary_files_of_others_stay() {
         format!("{ours}x"),
         format!("x{ours}"),
         ours.trim_end_matches("12").to_owned(),
+        ours.replace("-12", "-7-12"),
+        ours.replace("-12", "-7.123-12"),
     ];
     host.put(&host.path(ours), "");
     for name in &strangers {

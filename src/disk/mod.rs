@@ -16,6 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use nix::unistd::{Uid, User};
+
 pub use digest::{Digest, Digesting};
 #[doc(hidden)]
 pub use faulty::{Fault, FaultyDisk};
@@ -216,6 +218,12 @@ pub(crate) fn create_afresh(disk: &dyn Disk, path: &Path, mode: u32) -> Result<(
 pub(crate) fn beside(path: &Path, name: impl FnOnce(&str) -> String) -> PathBuf {
     let old = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(name(&old))
+}
+
+/// A user as people know him: by his name in backquotes, else by his number.
+pub(crate) fn user_name(uid: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| format!("user {uid}"), |user| format!("`{}`", user.name))
 }
 
 /// The folder that holds the file's name.
