@@ -121,7 +121,8 @@ fn a_disk_that_fails_at_any_step_is_named_and_the_next_run_completes() {
                             said.contains(&format!("os error {}", errno as i32)),
                             "{said}"
                         );
-                        if way != Way::InPlace {
+                        // In place, what the disk keeps from being put back stays a part.
+                        if way != Way::InPlace || matches!(fault, Fault::Once(..)) {
                             way.assert_serves(&host, &when);
                         }
                         // A fault that is over by then does not keep us from tidying up.
