@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::files::{FileSet, InstallError, Installation, Installed, install};
 use crate::disk::{self, Digest, Disk, DiskError, Step};
@@ -152,9 +153,16 @@ impl List {
         serde_json::to_vec_pretty(self).expect("text, and maps with text as keys")
     }
 
-    /// Empty where there is none, or one of another format.
+    /// Empty where there is none, one of another format, or one that is not for us: what another user
+    /// remembered does not keep us from our work.
     fn read(disk: &dyn Disk, folder: &Path) -> Result<Vec<GoodSet>, DiskError> {
-        let content = disk.read(&Self::path(folder))?;
+        let content = match disk.read(&Self::path(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                warn!("{error}; the run goes on as if no good files were kept");
+                None
+            }
+            read => read?,
+        };
         let list = content.and_then(|content| serde_json::from_slice::<Self>(&content).ok());
         let list = list.filter(|list| list.format == FORMAT);
         Ok(list.map(|list| list.sets).unwrap_or_default())

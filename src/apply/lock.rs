@@ -4,9 +4,9 @@
 //! written in the file only tells others who holds it. The file belongs to a state folder, and runs
 //! with two of them can mean one configuration: so the folder in which that lies is locked, too.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use crate::disk::{Disk as _, OsDisk, folder_of, user_name};
+use crate::disk::{Disk as _, OsDisk, folder_of, give_to_owner_of, user_name};
 use crate::state::Time;
 
 const FILE_MODE: u32 = 0o600;
@@ -291,26 +291,41 @@ fn of_somebody_else(path: &Path) -> Option<String> {
 
 /// The standard library opens every file so that started programs do not inherit it.
 fn open_file(path: &Path) -> io::Result<File> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(FILE_MODE)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(path)
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .mode(FILE_MODE)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    let mut open = || match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let made = options.create(true).open(path)?;
+            // Should another have made it just now, it belongs to the same owner anyway.
+            give_to_owner_of(folder_of(path), &made);
+            Ok(made)
+        }
+        opened => opened,
     };
     match open() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(FOLDER_MODE)
-                .create(folder_of(path))?;
+            make_folder(folder_of(path))?;
             open()
         }
         opened => opened,
     }
+}
+
+/// With those above it.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        make_folder(parent)?;
+    }
+    OsDisk
+        .make_folder(path, FOLDER_MODE)
+        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
 }
 
 fn at(places: &LockPlaces, cause: &io::Error) -> io::Error {

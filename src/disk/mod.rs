@@ -24,6 +24,7 @@ pub use faulty::{Fault, FaultyDisk};
 #[doc(hidden)]
 pub use memory::{MemoryDisk, PowerCut};
 pub use os::OsDisk;
+pub(crate) use os::give_to_owner_of;
 
 /// What came of a step.
 pub type Result<T, E = DiskError> = std::result::Result<T, E>;
@@ -179,14 +180,17 @@ impl std::error::Error for DiskError {}
 /// Replaces a file of our own so that a reader finds the old content or the new, never a part.
 ///
 /// The name of the temporary file does not change, so that a run that was killed leaves at most
-/// one, which the next takes away.
+/// one, which the next takes away. Owner, group and mode stay those of the file that was there; `mode`
+/// is that of a new one.
 ///
 /// # Errors
 ///
 /// The first step that failed; the file is then as it was.
 pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let temporary = beside(path, |name| format!(".{name}.new"));
-    let replaced = stage(disk, &temporary, content, mode)
+    let replaced = disk
+        .look(path)
+        .and_then(|before| stage_like(disk, &temporary, content, mode, before))
         .and_then(|()| disk.rename(&temporary, path))
         .and_then(|()| disk.sync_folder(folder_of(path)));
     if replaced.is_err() {
@@ -194,6 +198,32 @@ pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Resul
         let _ = disk.remove(&temporary);
     }
     replaced
+}
+
+fn stage_like(
+    disk: &dyn Disk,
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    before: Option<Facts>,
+) -> Result<()> {
+    create_afresh(disk, path, mode)?;
+    disk.write(path, content)?;
+    if let (Some(before), Some(now)) = (before, disk.look(path)?) {
+        if (before.uid, before.gid) != (now.uid, now.gid) {
+            match disk.set_owner(path, Some(before.uid), before.gid) {
+                // Only root gives files away; for others the new owner does as well.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (),
+                set => set?,
+            }
+        }
+        // Never that others may write.
+        let kept = before.mode & 0o775;
+        if kept != now.mode {
+            disk.set_mode(path, kept)?;
+        }
+    }
+    disk.sync_file(path)
 }
 
 /// Writes a new file whole and durable, in place of a leftover of the same name.
@@ -237,6 +267,8 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     fn disks() -> (tempfile::TempDir, [Box<dyn Disk>; 2]) {
@@ -286,6 +318,18 @@ mod tests {
             transcripts.push(said);
         }
         assert_eq!(transcripts[0], transcripts[1]);
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_owner_group_and_mode() {
+        let (disk, path) = (MemoryDisk::new(), Path::new("/state.json"));
+        disk.put_as(path, b"old", 0o640, 33, 44);
+        replace(&disk, path, b"new", 0o600).unwrap();
+        let facts = disk.look(path).unwrap().unwrap();
+        assert_eq!((facts.mode, facts.uid, facts.gid), (0o640, 33, 44));
+        let mean = FaultyDisk::new(&disk, Fault::Every(Step::SetOwner, Errno::EPERM));
+        replace(&mean, path, b"newer", 0o600).unwrap();
+        assert_eq!(disk.text(path).unwrap(), "newer");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
+};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::unistd::Uid;
 
 use super::{Disk, DiskError, Facts, Result, Step, folder_of};
 
@@ -72,7 +75,16 @@ impl Disk for OsDisk {
     fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
         match fs::DirBuilder::new().mode(mode).create(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            result => result.map_err(|cause| DiskError::new(Step::MakeFolder, path, cause)),
+            Ok(()) => {
+                let mut options = OpenOptions::new();
+                options.read(true);
+                options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits());
+                if let Ok(made) = options.open(path) {
+                    give_to_owner_of(folder_of(path), &made);
+                }
+                Ok(())
+            }
+            Err(cause) => Err(DiskError::new(Step::MakeFolder, path, cause)),
         }
     }
 
@@ -82,7 +94,7 @@ impl Disk for OsDisk {
             .create_new(true)
             .mode(mode)
             .open(path)
-            .map(drop)
+            .map(|file| give_to_owner_of(folder_of(path), &file))
             .map_err(|cause| DiskError::new(Step::Create, path, cause))
     }
 
@@ -190,6 +202,17 @@ fn put(mut file: File, content: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// What root makes in the folder of a service user would lock him out, and belongs to him. Where
+/// that cannot be had, the file is as good for us.
+pub(crate) fn give_to_owner_of(folder: &Path, made: &File) {
+    if Uid::effective().is_root()
+        && let Ok(owner) = fs::metadata(folder)
+        && owner.uid() != 0
+    {
+        let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
+    }
+}
+
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -290,6 +313,22 @@ mod tests {
             setrlimit(Resource::RLIMIT_FSIZE, 512, 512).unwrap();
             let error = OsDisk.write(Path::new(&path), &[b'x'; 600]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        }
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(33), Some(44)).unwrap();
+        let (file, made) = (folder.path().join("file"), folder.path().join("made"));
+        OsDisk.create(&file, 0o600).unwrap();
+        OsDisk.make_folder(&made, 0o700).unwrap();
+        for path in [file, made] {
+            let facts = fs::metadata(path).unwrap();
+            assert_eq!((facts.uid(), facts.gid()), (33, 44));
         }
     }
 }
