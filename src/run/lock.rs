@@ -6,8 +6,11 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tracing::warn;
 
-use crate::apply::{Acquired, Holder, Installation, Kind, LockPlaces, Locked, acquire};
+use crate::apply::{
+    Acquired, Holder, Installation, Kind, LockPlaces, Locked, acquire, reserve_mark,
+};
 use crate::config::Config;
+use crate::disk::OsDisk;
 use crate::state::Folder;
 
 /// A one-shot waits that long for another one.
@@ -61,5 +64,6 @@ pub(super) fn installation(config: &Config, state: Option<&Path>, lock: &Locked)
     if !lock.is_alone() {
         at.shares_folder();
     }
+    reserve_mark(&OsDisk, &at);
     at
 }
