@@ -47,9 +47,10 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
         let reason = config.reason.clone().unwrap_or_else(|| REASON.to_owned());
         let pause = paused(Some(reason));
         // Else the next turn would undo it.
-        store
-            .pause(&OsDisk, &pause)
-            .context("turns cannot be paused; nothing was done")?;
+        store.pause(&OsDisk, &pause).context(
+            "turns cannot be paused; nothing was done: have the state folder take a file, or \
+                 stop what calls refresh and give --no-pause",
+        )?;
         memory.paused = Some(pause);
     }
     let mut remember = |memory: &State| {
