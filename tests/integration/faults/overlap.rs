@@ -156,7 +156,10 @@ fn overlapping_runs_with_two_state_folders_install_whole_files() {
             seen
         });
         let loops: Vec<_> = (0..4).map(|n| scope.spawn(move || run(n))).collect();
-        let ended: Vec<_> = loops.into_iter().map(|run| run.join()).collect();
+        let ended: Vec<_> = loops
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
         over.store(true, Ordering::Relaxed);
         let texts: Vec<String> = (31_000..31_000 + 4 * RUNS)
             .map(|task| first.replace(":31000 ", &format!(":{task} ")))
