@@ -180,8 +180,8 @@ impl std::error::Error for DiskError {}
 /// Replaces a file of our own so that a reader finds the old content or the new, never a part.
 ///
 /// The name of the temporary file does not change, so that a run that was killed leaves at most
-/// one, which the next takes away. Owner, group and mode stay those of the file that was there; `mode`
-/// is that of a new one.
+/// one, which the next takes away. Owner and group stay those of the file that was there; the mode is
+/// ours, since others may not read what once came back from a copy with another.
 ///
 /// # Errors
 ///
@@ -216,11 +216,6 @@ fn stage_like(
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (),
                 set => set?,
             }
-        }
-        // Never that others may write.
-        let kept = before.mode & 0o775;
-        if kept != now.mode {
-            disk.set_mode(path, kept)?;
         }
     }
     disk.sync_file(path)
@@ -321,12 +316,12 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_keeps_owner_group_and_mode() {
+    fn a_replaced_file_keeps_owner_and_group_and_is_for_nobody_else() {
         let (disk, path) = (MemoryDisk::new(), Path::new("/state.json"));
-        disk.put_as(path, b"old", 0o640, 33, 44);
+        disk.put_as(path, b"old", 0o644, 33, 44);
         replace(&disk, path, b"new", 0o600).unwrap();
         let facts = disk.look(path).unwrap().unwrap();
-        assert_eq!((facts.mode, facts.uid, facts.gid), (0o640, 33, 44));
+        assert_eq!((facts.mode, facts.uid, facts.gid), (0o600, 33, 44));
         let mean = FaultyDisk::new(&disk, Fault::Every(Step::SetOwner, Errno::EPERM));
         replace(&mean, path, b"newer", 0o600).unwrap();
         assert_eq!(disk.text(path).unwrap(), "newer");
