@@ -3,12 +3,15 @@
 //! Temporary files lie beside their targets, since only a rename within one file system is atomic.
 //! Their names begin with a dot and do not end in `.cfg`, so that a HAProxy that loads the whole
 //! folder passes over them; they carry the digest of the path of `haproxy.cfg`, so that two
-//! installations in one folder leave each other's alone.
+//! installations in one folder leave each other's alone. Where nobody keeps a second run for the
+//! same path away, they also carry a tag of the run: what one of them writes, no other renames.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
+use std::process;
 
 use super::journal::Journal;
 use super::plan::{self, Change};
@@ -39,6 +42,17 @@ pub struct Installation {
     pub new_file_mode: u32,
     /// Marks our temporary files.
     id: String,
+    /// Marks those of this run, where it may not be alone.
+    tag: Option<String>,
+}
+
+/// Whose a file is that waits for a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Staged {
+    /// Of a run that is alone in the folder while it works: of an earlier one, if it is not ours.
+    ByOneAlone,
+    /// Of a run that may be at work right now.
+    ByOneOfMany,
 }
 
 impl Installation {
@@ -53,7 +67,20 @@ impl Installation {
             archive_versions: 5,
             new_file_mode: 0o644,
             id: Digest::of(canonical.as_os_str().as_encoded_bytes()).short(8),
+            tag: None,
         }
+    }
+
+    /// Nobody keeps other runs away from the files: names are taken that none of them has.
+    pub fn shares_folder(&mut self) {
+        // The process alone would not do: containers that share a folder count from 1 each.
+        let random = RandomState::new().hash_one(process::id());
+        self.tag = Some(format!("{}.{random:016x}", process::id()));
+    }
+
+    /// Whether no other run works on the files.
+    pub(super) fn is_alone(&self) -> bool {
+        self.tag.is_none()
     }
 
     /// Where a map lies.
@@ -70,7 +97,11 @@ impl Installation {
     /// Where the content of a step waits. What is copied over a file need not lie beside it, and
     /// the folder of a bind-mounted file may be read-only.
     pub(super) fn staged(&self, path: &Path, number: usize) -> PathBuf {
-        let temporary = disk::beside(path, |name| format!(".{name}.hmb-{}-{number}", self.id));
+        let mark = match &self.tag {
+            None => format!("{}-{number}", self.id),
+            Some(tag) => format!("{}-{tag}-{number}", self.id),
+        };
+        let temporary = disk::beside(path, |name| format!(".{name}.hmb-{mark}"));
         match (&self.state, temporary.file_name()) {
             (Some(state), Some(name)) if self.in_place => state.join(name),
             _ => temporary,
@@ -78,14 +109,18 @@ impl Installation {
     }
 
     /// Whether a file of this name is one that waits for a step.
-    pub(super) fn is_staged(&self, name: &str) -> bool {
-        let Some((_, mark)) = name.strip_prefix('.').and_then(|n| n.rsplit_once(".hmb-")) else {
-            return false;
+    pub(super) fn staged_by(&self, name: &str) -> Option<Staged> {
+        let (_, mark) = name.strip_prefix('.')?.rsplit_once(".hmb-")?;
+        let mark = mark.strip_prefix(&self.id)?.strip_prefix('-')?;
+        let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+        let Some((tag, number)) = mark.split_once('-') else {
+            return is_number(mark).then_some(Staged::ByOneAlone);
         };
-        let number = mark
-            .strip_prefix(&self.id)
-            .and_then(|m| m.strip_prefix('-'));
-        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        let (process, random) = tag.split_once('.')?;
+        let is_tag = is_number(process)
+            && random.len() == 16
+            && random.bytes().all(|b| b.is_ascii_hexdigit());
+        (is_tag && is_number(number)).then_some(Staged::ByOneOfMany)
     }
 }
 
@@ -272,7 +307,11 @@ fn stage(
         let (Some(content), Some(staged)) = (&change.after, &entry.staged) else {
             continue;
         };
-        disk::create_afresh(disk, staged, STAGED_MODE)?;
+        if at.is_alone() {
+            disk::create_afresh(disk, staged, STAGED_MODE)?;
+        } else {
+            disk.create(staged, STAGED_MODE)?;
+        }
         disk.write(staged, content)?;
         let mode = match change.facts {
             Some(facts) => {

@@ -187,11 +187,24 @@ fn read_staged(disk: &dyn Disk, staged: &Path) -> Result<Vec<u8>, DiskError> {
     })
 }
 
-/// Not atomic: a reader may find a part.
+/// Not atomic: a reader may find a part. What fails leaves what was there, as far as the disk lets
+/// us put it back.
 fn overwrite(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Result<(), DiskError> {
-    if disk.look(path)?.is_none() {
+    let before = disk.read(path)?;
+    if before.is_none() {
         disk.create(path, mode)?;
     }
-    disk.write(path, content)?;
-    disk.sync_file(path)
+    let put = |content: &[u8]| {
+        disk.write(path, content)
+            .and_then(|()| disk.sync_file(path))
+    };
+    let written = put(content);
+    if written.as_ref().is_err_and(|error| !error.is_killed()) {
+        // The first error is the one to tell.
+        let _ = match &before {
+            Some(before) => put(before),
+            None => disk.remove(path),
+        };
+    }
+    written
 }

@@ -1,21 +1,23 @@
 //! Who may change the files of one configuration: one process at a time, for the time of a run.
 //!
 //! The lock is the kernel's (`flock`), so that it ends with its holder however that ends; what is
-//! written in the file only tells others who holds it.
+//! written in the file only tells others who holds it. The file belongs to a state folder, and runs
+//! with two of them can mean one configuration: so the folder in which that lies is locked, too.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use crate::disk::folder_of;
+use crate::disk::{Disk as _, OsDisk, folder_of, give_to_owner_of, user_name};
 use crate::state::Time;
 
 const FILE_MODE: u32 = 0o600;
@@ -54,18 +56,20 @@ pub struct Holder {
 pub struct LockPlaces {
     /// `--lock-file`, default `lock` in the folder of the configuration's state.
     pub file: PathBuf,
-    /// Locked as such where the file cannot be had; nothing is written there. All configurations in
-    /// it share the lock, and nobody can tell who holds it.
-    pub fallback_folder: PathBuf,
+    /// Where the configuration really lies. Locked as such besides the file, or in its place where
+    /// that cannot be had; nothing is written there. All configurations in it share the lock, and
+    /// nobody can tell who holds it.
+    pub cfg_folder: PathBuf,
 }
 
 impl LockPlaces {
-    /// Falls back to the folder of the configuration itself.
+    /// The file, and the folder in which files are renamed to the configuration.
     #[must_use]
     pub fn new(file: &Path, cfg: &Path) -> Self {
+        let target = OsDisk.target(cfg).unwrap_or_else(|_| cfg.to_owned());
         Self {
             file: file.to_owned(),
-            fallback_folder: folder_of(cfg).to_owned(),
+            cfg_folder: folder_of(&target).to_owned(),
         }
     }
 }
@@ -84,15 +88,25 @@ pub enum Acquired {
 /// The lock. A program that is started meanwhile does not inherit it.
 #[derive(Debug)]
 pub struct Locked {
+    /// Given back first: who waits for the file then finds both free.
+    folder: Option<Flock<File>>,
     lock: Flock<File>,
+    is_fallback: bool,
     warning: Option<String>,
 }
 
 impl Locked {
-    /// Why another place than the lock file is locked.
+    /// What is not locked as it should be, and why.
     #[must_use]
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
+    }
+
+    /// Whether no run is at work in the folder of the configuration besides this one, however it was
+    /// started.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.is_fallback || self.folder.is_some()
     }
 }
 
@@ -105,19 +119,26 @@ impl Drop for Locked {
 }
 
 /// Takes the lock. A one-shot that finds a watcher does not wait; everybody else does, no longer
-/// than `wait`: two watchers meet where one is just being replaced by the other.
+/// than `wait`: two watchers meet where one is just being replaced by the other. For the folder it
+/// waits as long again, and then goes on with a warning, since whoever can read a folder can lock it.
+/// A watcher leaves it alone, since it would keep the runs of all other configurations out for life.
 ///
 /// # Errors
 ///
-/// Where neither the file nor the folder can be locked, and where the file is none: a symbolic link
-/// would have us write to somebody else's file.
+/// Where neither the file nor the folder can be locked, where the file is somebody else's, who may
+/// be at work, and where it is none: a symbolic link would have us write to somebody else's file.
 pub async fn acquire(places: &LockPlaces, kind: Kind, wait: Duration) -> io::Result<Acquired> {
     let deadline = Instant::now() + wait;
     let mut pause = FIRST_PAUSE;
     let mut seen = None;
     loop {
         let holder = match attempt(places, kind)? {
-            Attempt::Locked(locked) => return Ok(Acquired::Locked(locked)),
+            Attempt::Locked(mut locked) => {
+                if kind == Kind::OneShot && !locked.is_fallback {
+                    also_lock_folder(&mut locked, &places.cfg_folder, wait).await;
+                }
+                return Ok(Acquired::Locked(locked));
+            }
             Attempt::Held(holder) => holder,
         };
         // Seen twice, since a holder that has just come has not yet written over the last note.
@@ -132,6 +153,37 @@ pub async fn acquire(places: &LockPlaces, kind: Kind, wait: Duration) -> io::Res
             return Ok(Acquired::TimedOut(holder));
         }
         seen = holder;
+        sleep(pause.min(deadline - now)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Where it cannot be opened or locked at all, this run is merely not known to be alone.
+async fn also_lock_folder(locked: &mut Locked, folder: &Path, wait: Duration) {
+    let deadline = Instant::now() + wait;
+    let mut pause = FIRST_PAUSE;
+    let Ok(mut opened) = File::open(folder) else {
+        return;
+    };
+    loop {
+        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => {
+                locked.folder = Some(lock);
+                return;
+            }
+            Err((file, Errno::EWOULDBLOCK)) => opened = file,
+            Err(_) => return,
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            locked.warning = Some(format!(
+                "another program has held a lock on the folder `{}` for {} s (`fuser -v` may tell \
+                 which); this run goes on beside it",
+                folder.display(),
+                wait.as_secs()
+            ));
+            return;
+        }
         sleep(pause.min(deadline - now)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -159,7 +211,8 @@ fn lock(
         Err((file, Errno::EWOULDBLOCK)) => return Ok(Attempt::Held(read_note(file))),
         Err((_, errno)) => return Err(at(places, &errno.into())),
     };
-    if warning.is_none() {
+    let is_fallback = warning.is_some();
+    if !is_fallback {
         // Somebody removed the file after we opened it: the next comer locks another one.
         if !is_at(&lock, &places.file) {
             return Ok(Attempt::Held(None));
@@ -171,7 +224,12 @@ fn lock(
         // Without a note the lock is as good, and others merely cannot tell who holds it.
         let _ = write_note(&mut lock, kind);
     }
-    Ok(Attempt::Locked(Locked { lock, warning }))
+    Ok(Attempt::Locked(Locked {
+        folder: None,
+        lock,
+        is_fallback,
+        warning,
+    }))
 }
 
 /// The file, or the folder with the reason for it.
@@ -185,41 +243,89 @@ fn open(places: &LockPlaces) -> io::Result<(File, Option<String>)> {
         }
         Err(error) => error,
     };
-    let folder = File::open(&places.fallback_folder).map_err(|error| {
-        let folder = places.fallback_folder.display();
+    if cause.kind() == ErrorKind::PermissionDenied
+        && let Some(whose) = of_somebody_else(&places.file)
+    {
+        return Err(at(places, &io::Error::new(cause.kind(), whose)));
+    }
+    let folder = File::open(&places.cfg_folder).map_err(|error| {
+        let folder = places.cfg_folder.display();
         let both = format!("{cause}; nor the folder `{folder}` instead: {error}");
         at(places, &io::Error::new(error.kind(), both))
     })?;
     let warning = format!(
         "cannot lock `{}`: {cause}; the folder `{}` is locked instead",
         places.file.display(),
-        places.fallback_folder.display()
+        places.cfg_folder.display()
     );
     Ok((folder, Some(warning)))
 }
 
+/// Whose the lock is that keeps us out, be it by a folder on the way to it that we may not enter;
+/// `None` where there is none, and merely no place for ours.
+fn of_somebody_else(path: &Path) -> Option<String> {
+    let (there, facts) = path.ancestors().find_map(|path| {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        match path.symlink_metadata() {
+            Ok(facts) => Some(Some((path, facts))),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+            Err(_) => Some(None),
+        }
+    })??;
+    let us = Uid::effective().as_raw();
+    if facts.uid() == us {
+        return None;
+    }
+    let (owner, us) = (user_name(facts.uid()), user_name(us));
+    let mode = facts.mode() & 0o7777;
+    Some(format!(
+        "`{}` belongs to {owner} (mode {mode:04o}), and {us} may not open it; nothing was done: \
+         call this as {owner}, with sudo for instance, or name another --state-dir or --lock-file",
+        there.display()
+    ))
+}
+
 /// The standard library opens every file so that started programs do not inherit it.
 fn open_file(path: &Path) -> io::Result<File> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(FILE_MODE)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(path)
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .mode(FILE_MODE)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    let mut open = || match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let made = options.create(true).open(path)?;
+            // Should another have made it just now, it belongs to the same owner anyway.
+            give_to_owner_of(folder_of(path), &made);
+            Ok(made)
+        }
+        opened => opened,
     };
     match open() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(FOLDER_MODE)
-                .create(folder_of(path))?;
+            make_folder(folder_of(path))?;
             open()
         }
         opened => opened,
     }
+}
+
+/// With those above it.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        make_folder(parent)?;
+    }
+    OsDisk
+        .make_folder(path, FOLDER_MODE)
+        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
 }
 
 fn at(places: &LockPlaces, cause: &io::Error) -> io::Error {

@@ -47,6 +47,19 @@ fn of(marks: &Marks, ran: Ran) -> String {
     format!("{} {by}\n", Digest::of_value(&(&marks.cfg, &marks.maps)))
 }
 
+/// Takes the room for a note before it is needed, since a full disk has none later.
+pub fn reserve_mark(disk: &dyn Disk, at: &Installation) {
+    let Some(path) = place(at) else { return };
+    let is_there = disk
+        .read(&path)
+        .map(|noted| noted.is_some_and(|noted| noted.len() >= BLANK.len()));
+    if let Ok(false) = is_there
+        && let Err(error) = write(disk, &path, BLANK)
+    {
+        debug!("{error}; what HAProxy runs is known by the state alone");
+    }
+}
+
 /// Notes that HAProxy was brought to this set.
 pub(super) fn set(disk: &dyn Disk, at: &Installation, marks: &Marks, ran: Ran) {
     let Some(path) = place(at) else { return };
@@ -79,4 +92,37 @@ fn write(disk: &dyn Disk, path: &Path, text: &str) -> disk::Result<()> {
         disk.create(path, MODE)?;
     }
     disk.write(path, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::apply::FileSet;
+    use crate::disk::{Fault, FaultyDisk, MemoryDisk};
+
+    #[test]
+    fn a_reserved_mark_is_overwritten_and_a_mark_that_is_there_stays() {
+        let at = Installation::new(Path::new("/etc/haproxy.cfg"), Some(Path::new("/state")));
+        let disk = MemoryDisk::new();
+        disk.put_folder(Path::new("/state"));
+        let path = Path::new("/state/ran");
+        // As a full disk leaves it.
+        disk.put(path, b"");
+        for _ in 0..2 {
+            reserve_mark(&disk, &at);
+            assert_eq!(disk.text(path).unwrap(), BLANK);
+        }
+        let marks = Marks::of(&FileSet::default());
+        let ran = Ran {
+            started_by_us: true,
+        };
+        let counting = FaultyDisk::new(&disk, Fault::None);
+        set(&counting, &at, &marks, ran);
+        assert_eq!(counting.steps(), 1, "it is written over and no more");
+        assert_eq!(disk.text(path).unwrap().len(), BLANK.len());
+        reserve_mark(&disk, &at);
+        assert_eq!(get(&disk, &at, &marks), Some(ran));
+    }
 }

@@ -25,6 +25,7 @@ pub use balancer::{Balancer, LocalHaproxy};
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
 pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};
 pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
+pub use mark::reserve_mark;
 pub use recover::{Recovered, Recovery, recover};
 pub use transaction::{Host, Outcome, installed, is_proved};
 pub use validate::CheckMessage;

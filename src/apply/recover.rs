@@ -5,10 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
-use super::files::{InstallError, Installation};
+use super::files::{InstallError, Installation, Staged};
 use super::journal::{Found, Journal, Progress};
 use crate::disk::{Disk, DiskError, folder_of};
+
+/// No installation takes so long: a file of that age, where others may be at work, is nobody's.
+const STALE: Duration = Duration::from_secs(60 * 60);
 
 /// What was found at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,12 +148,31 @@ pub(super) fn remove_leftovers(
     let mut any = false;
     let mut warning = None;
     for name in names {
-        if name.to_str().is_some_and(|name| at.is_staged(name)) {
+        let Some(staged) = name.to_str().and_then(|name| at.staged_by(name)) else {
+            continue;
+        };
+        let path = folder.join(&name);
+        let is_left = match staged {
+            Staged::ByOneAlone => at.is_alone(),
+            Staged::ByOneOfMany => is_stale(disk, &path)?,
+        };
+        if is_left {
             any = true;
-            warning = warn_unless_killed(disk.remove(&folder.join(&name)))?.or(warning);
+            warning = warn_unless_killed(disk.remove(&path))?.or(warning);
         }
     }
     Ok((any, warning))
+}
+
+fn is_stale(disk: &dyn Disk, path: &Path) -> Result<bool, DiskError> {
+    match disk.look(path) {
+        Ok(facts) => Ok(facts.is_some_and(|facts| {
+            let age = facts.modified.elapsed();
+            age.is_ok_and(|age| age >= STALE)
+        })),
+        Err(error) if error.is_killed() => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 fn warn_unless_killed(result: Result<(), DiskError>) -> Result<Option<String>, DiskError> {

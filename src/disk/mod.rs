@@ -16,12 +16,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use nix::unistd::{Uid, User};
+
 pub use digest::{Digest, Digesting};
 #[doc(hidden)]
 pub use faulty::{Fault, FaultyDisk};
 #[doc(hidden)]
 pub use memory::{MemoryDisk, PowerCut};
 pub use os::OsDisk;
+pub(crate) use os::give_to_owner_of;
 
 /// What came of a step.
 pub type Result<T, E = DiskError> = std::result::Result<T, E>;
@@ -177,14 +180,17 @@ impl std::error::Error for DiskError {}
 /// Replaces a file of our own so that a reader finds the old content or the new, never a part.
 ///
 /// The name of the temporary file does not change, so that a run that was killed leaves at most
-/// one, which the next takes away.
+/// one, which the next takes away. Owner and group stay those of the file that was there; the mode is
+/// ours, since others may not read what once came back from a copy with another.
 ///
 /// # Errors
 ///
 /// The first step that failed; the file is then as it was.
 pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let temporary = beside(path, |name| format!(".{name}.new"));
-    let replaced = stage(disk, &temporary, content, mode)
+    let replaced = disk
+        .look(path)
+        .and_then(|before| stage_like(disk, &temporary, content, mode, before))
         .and_then(|()| disk.rename(&temporary, path))
         .and_then(|()| disk.sync_folder(folder_of(path)));
     if replaced.is_err() {
@@ -192,6 +198,27 @@ pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Resul
         let _ = disk.remove(&temporary);
     }
     replaced
+}
+
+fn stage_like(
+    disk: &dyn Disk,
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    before: Option<Facts>,
+) -> Result<()> {
+    create_afresh(disk, path, mode)?;
+    disk.write(path, content)?;
+    if let (Some(before), Some(now)) = (before, disk.look(path)?) {
+        if (before.uid, before.gid) != (now.uid, now.gid) {
+            match disk.set_owner(path, Some(before.uid), before.gid) {
+                // Only root gives files away; for others the new owner does as well.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (),
+                set => set?,
+            }
+        }
+    }
+    disk.sync_file(path)
 }
 
 /// Writes a new file whole and durable, in place of a leftover of the same name.
@@ -218,6 +245,12 @@ pub(crate) fn beside(path: &Path, name: impl FnOnce(&str) -> String) -> PathBuf 
     path.with_file_name(name(&old))
 }
 
+/// A user as people know him: by his name in backquotes, else by his number.
+pub(crate) fn user_name(uid: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| format!("user {uid}"), |user| format!("`{}`", user.name))
+}
+
 /// The folder that holds the file's name.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -229,6 +262,8 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     fn disks() -> (tempfile::TempDir, [Box<dyn Disk>; 2]) {
@@ -278,6 +313,18 @@ mod tests {
             transcripts.push(said);
         }
         assert_eq!(transcripts[0], transcripts[1]);
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_owner_and_group_and_is_for_nobody_else() {
+        let (disk, path) = (MemoryDisk::new(), Path::new("/state.json"));
+        disk.put_as(path, b"old", 0o644, 33, 44);
+        replace(&disk, path, b"new", 0o600).unwrap();
+        let facts = disk.look(path).unwrap().unwrap();
+        assert_eq!((facts.mode, facts.uid, facts.gid), (0o600, 33, 44));
+        let mean = FaultyDisk::new(&disk, Fault::Every(Step::SetOwner, Errno::EPERM));
+        replace(&mean, path, b"newer", 0o600).unwrap();
+        assert_eq!(disk.text(path).unwrap(), "newer");
     }
 
     #[test]

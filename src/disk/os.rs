@@ -1,11 +1,14 @@
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
+};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::unistd::Uid;
 
 use super::{Disk, DiskError, Facts, Result, Step, folder_of};
 
@@ -72,7 +75,16 @@ impl Disk for OsDisk {
     fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
         match fs::DirBuilder::new().mode(mode).create(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            result => result.map_err(|cause| DiskError::new(Step::MakeFolder, path, cause)),
+            Ok(()) => {
+                let mut options = OpenOptions::new();
+                options.read(true);
+                options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits());
+                if let Ok(made) = options.open(path) {
+                    give_to_owner_of(folder_of(path), &made);
+                }
+                Ok(())
+            }
+            Err(cause) => Err(DiskError::new(Step::MakeFolder, path, cause)),
         }
     }
 
@@ -82,24 +94,22 @@ impl Disk for OsDisk {
             .create_new(true)
             .mode(mode)
             .open(path)
-            .map(drop)
+            .map(|file| give_to_owner_of(folder_of(path), &file))
             .map_err(|cause| DiskError::new(Step::Create, path, cause))
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
-        OpenOptions::new()
-            .write(true)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(path)
-            .and_then(|mut file| {
-                // What the file holds is cut off last: the room it has is ours on a full disk, too.
-                file.write_all(content)?;
-                let length = content.len() as u64;
-                if file.metadata()?.len() > length {
-                    file.set_len(length)?;
-                }
-                Ok(())
-            })
+        let open = || {
+            let mut options = OpenOptions::new();
+            options.write(true);
+            // A pipe would have us wait for a reader, and a device is not there to be filled.
+            options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+            let file = options.open(path)?;
+            require_file(&file.metadata()?)?;
+            Ok(file)
+        };
+        open()
+            .and_then(|file| put(file, content))
             .map_err(|cause| DiskError::new(Step::Write, path, cause))
     }
 
@@ -113,7 +123,10 @@ impl Disk for OsDisk {
     }
 
     fn sync_file(&self, path: &Path) -> Result<()> {
-        File::open(path)
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(path)
             .and_then(|file| file.sync_all())
             .map_err(|cause| DiskError::new(Step::SyncFile, path, cause))
     }
@@ -152,15 +165,52 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         .custom_flags(OFlag::O_NONBLOCK.bits())
         .open(path)?;
     let metadata = file.metadata()?;
+    require_file(&metadata)?;
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn require_file(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_dir() {
         return Err(Errno::EISDIR.into());
     }
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.read_to_end(&mut content)?;
-    Ok(content)
+    Ok(())
+}
+
+/// What grows is written first, and what the file held too much is cut off last: on a full disk the
+/// room that it has is ours, and where there is not enough, it holds what it did.
+fn put(mut file: File, content: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    let held = usize::try_from(before).unwrap_or(usize::MAX);
+    if let Some(grown) = content.get(held..).filter(|grown| !grown.is_empty()) {
+        file.seek(SeekFrom::Start(before))?;
+        if let Err(error) = file.write_all(grown) {
+            file.set_len(before)?;
+            return Err(error);
+        }
+        file.seek(SeekFrom::Start(0))?;
+    }
+    file.write_all(&content[..held.min(content.len())])?;
+    let length = content.len() as u64;
+    if before > length {
+        file.set_len(length)?;
+    }
+    Ok(())
+}
+
+/// What root makes in the folder of a service user would lock him out, and belongs to him. Where
+/// that cannot be had, the file is as good for us.
+pub(crate) fn give_to_owner_of(folder: &Path, made: &File) {
+    if Uid::effective().is_root()
+        && let Ok(owner) = fs::metadata(folder)
+        && owner.uid() != 0
+    {
+        let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
+    }
 }
 
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -174,6 +224,8 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+
+    use nix::sys::resource::{Resource, setrlimit};
 
     use super::*;
 
@@ -190,13 +242,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_or_a_device_is_not_read() {
+    fn a_pipe_or_a_device_is_neither_read_nor_written() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [pipe.as_path(), Path::new("/dev/null")] {
             let error = OsDisk.read(path).unwrap_err();
             assert!(error.to_string().contains("no regular file"), "{error}");
+            OsDisk.write(path, b"lost").unwrap_err();
+            let reader = OpenOptions::new()
+                .read(true)
+                .custom_flags(OFlag::O_NONBLOCK.bits())
+                .open(path);
+            let error = OsDisk.write(path, b"lost").unwrap_err();
+            assert!(error.to_string().contains("no regular file"), "{error}");
+            drop(reader);
         }
     }
 
@@ -215,5 +275,60 @@ mod tests {
             Step::Write
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_file_takes_longer_and_shorter_contents() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        for content in ["abc", "abcdef", "xyz", "12345", "", "1"] {
+            OsDisk.write(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_no_room_to_grow_holds_what_it_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        // A limit of one file's size stands for a full disk; its signal would kill the child.
+        let script = "trap '' XFSZ; exec \"$0\" --exact disk::os::tests::grow_without_room";
+        let held = "kept".repeat(128);
+        fs::write(&path, &held).unwrap();
+        let child = std::process::Command::new("sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .env("GROW", &path)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{child:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), held);
+    }
+
+    /// The child of the test above; by itself it does nothing.
+    #[test]
+    fn grow_without_room() {
+        if let Some(path) = std::env::var_os("GROW") {
+            setrlimit(Resource::RLIMIT_FSIZE, 512, 512).unwrap();
+            let error = OsDisk.write(Path::new(&path), &[b'x'; 600]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        }
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(33), Some(44)).unwrap();
+        let (file, made) = (folder.path().join("file"), folder.path().join("made"));
+        OsDisk.create(&file, 0o600).unwrap();
+        OsDisk.make_folder(&made, 0o700).unwrap();
+        for path in [file, made] {
+            let facts = fs::metadata(path).unwrap();
+            assert_eq!((facts.uid(), facts.gid()), (33, 44));
+        }
     }
 }

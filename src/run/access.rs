@@ -7,8 +7,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, Uid, User, access};
+use nix::unistd::{AccessFlags, Uid, access};
 
+use crate::disk::user_name;
 use crate::state::Folder;
 
 /// # Errors
@@ -43,18 +44,13 @@ fn may(folder: &Path, flags: AccessFlags, what: &str) -> Result<()> {
         |_| ("another user".to_owned(), String::new()),
         |facts| {
             let mode = format!(" (mode {:04o})", facts.mode() & 0o7777);
-            (name(Uid::from_raw(facts.uid())), mode)
+            (user_name(facts.uid()), mode)
         },
     );
     bail!(
         "`{}`, which holds what is remembered, belongs to {owner}{mode}, and {} may not {what} it; \
          call this as {owner}, with sudo for instance, or name another --state-dir",
         closed.display(),
-        name(Uid::effective()),
+        user_name(Uid::effective().as_raw()),
     )
-}
-
-fn name(uid: Uid) -> String {
-    let user = User::from_uid(uid).ok().flatten();
-    user.map_or_else(|| format!("user {uid}"), |user| format!("`{}`", user.name))
 }

@@ -73,7 +73,9 @@ async fn plan(config: &Config) -> Result<Plan> {
 fn write(dir: &Path, plan: &Plan) -> Result<()> {
     fs::create_dir_all(dir)
         .with_context(|| format!("--out-dir `{}` cannot be made", dir.display()))?;
-    let at = Installation::new(&dir.join("haproxy.cfg"), None);
+    let mut at = Installation::new(&dir.join("haproxy.cfg"), None);
+    // There is no lock: another call may write there at the same time.
+    at.shares_folder();
     let installed = install(&OsDisk, &at, &plan.files, &[])?;
     for warning in installed.warnings {
         warn!("{warning}");

@@ -1,12 +1,16 @@
 //! The lock of one `haproxy.cfg`, as the commands that change something take it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tracing::warn;
 
-use crate::apply::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
+use crate::apply::{
+    Acquired, Holder, Installation, Kind, LockPlaces, Locked, acquire, reserve_mark,
+};
 use crate::config::Config;
+use crate::disk::OsDisk;
 use crate::state::Folder;
 
 /// A one-shot waits that long for another one.
@@ -50,4 +54,16 @@ pub(super) async fn lock_alone(config: &Config, folder: &Folder) -> Result<Locke
             watcher.pid
         ),
     }
+}
+
+/// Where files are installed, and how, by who holds this lock.
+pub(super) fn installation(config: &Config, state: Option<&Path>, lock: &Locked) -> Installation {
+    let mut at = Installation::new(&config.haproxy.config, state);
+    at.in_place = config.in_place;
+    at.archive_versions = config.state.archive_versions;
+    if !lock.is_alone() {
+        at.shares_folder();
+    }
+    reserve_mark(&OsDisk, &at);
+    at
 }

@@ -24,7 +24,10 @@ pub(super) async fn pause(config: &Config) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let paused = paused(config.reason.clone());
-    store.pause(&OsDisk, &paused).context("nothing is paused")?;
+    store.pause(&OsDisk, &paused).context(
+        "nothing is paused: have the state folder take a file, then call this again, or stop what \
+         calls refresh",
+    )?;
     info!(
         "`{file}` is {paused}: refresh tells what it would do and applies nothing, tasks that move \
          included, until `resume`"

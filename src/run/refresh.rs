@@ -10,7 +10,7 @@ use anyhow::Result;
 use tracing::{debug, error, info, warn};
 
 use super::blame::Blamed;
-use super::lock::lock;
+use super::lock::{installation, lock};
 use super::stages::stages;
 use crate::apply::validate::{Severity, remove_leftovers};
 use crate::apply::{Host, Installation, LocalHaproxy, Outcome};
@@ -63,7 +63,7 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         // Nothing is written where there was never a HAProxy.
         return haproxy.map(|_| None);
     }
-    let _lock = match lock(config, &folder).await? {
+    let lock = match lock(config, &folder).await? {
         Ok(lock) => lock,
         Err(watcher) => {
             info!(
@@ -86,7 +86,8 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     let result = match haproxy {
         Ok((program, version)) => {
             let local = LocalHaproxy::new(program, version, config, &OsDisk);
-            turn(config, &local, &mut store, &mut memory, now).await
+            let at = installation(config, store.path(), &lock);
+            turn(config, &local, &at, &mut store, &mut memory, now).await
         }
         Err(error) => Err(error),
     };
@@ -113,17 +114,15 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
 async fn turn(
     config: &Config,
     local: &LocalHaproxy<'_>,
+    at: &Installation,
     store: &mut Writable,
     memory: &mut State,
     now: Time,
 ) -> Result<Report> {
-    let mut at = Installation::new(&config.haproxy.config, store.path());
-    at.in_place = config.in_place;
-    at.archive_versions = config.state.archive_versions;
     let host = Host {
         disk: &OsDisk,
         balancer: local,
-        at: &at,
+        at,
     };
     let resolver = Resolver::new(System, memory.addresses.clone());
     // What it knows is given back by the end of the process, as in `refresh`.

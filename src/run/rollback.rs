@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result};
 use tracing::{error, info, warn};
 
 use super::access;
-use super::lock::lock_alone;
+use super::lock::{installation, lock_alone};
 use super::pause::{open, paused};
 use super::refresh::version;
-use crate::apply::{Host, Installation, LocalHaproxy, Outcome, WayBack, recover};
+use crate::apply::{Host, LocalHaproxy, Outcome, WayBack, recover};
 use crate::cli::PROGRAM;
 use crate::config::Config;
 use crate::disk::OsDisk;
@@ -29,11 +29,9 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
     let version = version(config, &program).await?;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_write(&folder)?;
-    let _lock = lock_alone(config, &folder).await?;
+    let lock = lock_alone(config, &folder).await?;
     let (mut store, mut memory) = open(folder)?;
-    let mut at = Installation::new(&config.haproxy.config, store.path());
-    at.in_place = config.in_place;
-    at.archive_versions = config.state.archive_versions;
+    let at = installation(config, store.path(), &lock);
     recover(&OsDisk, &at).context("an earlier installation cannot be finished")?;
     let way = WayBack::find(&OsDisk, &at, &memory)?;
 
@@ -49,9 +47,10 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
         let reason = config.reason.clone().unwrap_or_else(|| REASON.to_owned());
         let pause = paused(Some(reason));
         // Else the next turn would undo it.
-        store
-            .pause(&OsDisk, &pause)
-            .context("turns cannot be paused; nothing was done")?;
+        store.pause(&OsDisk, &pause).context(
+            "turns cannot be paused; nothing was done: have the state folder take a file, or \
+                 stop what calls refresh and give --no-pause",
+        )?;
         memory.paused = Some(pause);
     }
     let mut remember = |memory: &State| {

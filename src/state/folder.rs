@@ -316,7 +316,13 @@ impl Writable {
     pub fn pause(&mut self, disk: &dyn Disk, paused: &Paused) -> Result<(), DiskError> {
         let content = lines_of(paused);
         self.make(disk)?;
-        disk::replace(disk, &self.folder.pause_path(), &content, FILE_MODE)
+        let path = self.folder.pause_path();
+        let replaced = disk::replace(disk, &path, &content, FILE_MODE);
+        if replaced.is_err() {
+            // It may be there, and was merely not synced; but the operator is told that it is not.
+            let _ = disk.remove(&path);
+        }
+        replaced
     }
 
     /// Ends a pause.

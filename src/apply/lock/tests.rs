@@ -1,6 +1,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::pin::pin;
 use std::process::Command;
+
+use tokio::time::timeout;
 
 use super::*;
 
@@ -168,4 +171,64 @@ async fn a_file_that_holds_something_else_is_refused_and_stays() {
         fs::write(&places.file, ours).unwrap();
         drop(locked(&places, Kind::OneShot).await);
     }
+}
+
+/// Of the configuration of `places`, for another state folder.
+fn places_beside(folder: &Path) -> LockPlaces {
+    LockPlaces::new(&folder.join("other/lock"), &folder.join("haproxy.cfg"))
+}
+
+#[tokio::test]
+async fn runs_with_two_state_folders_work_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (places(folder.path()), places_beside(folder.path()));
+    let first = locked(&one, Kind::OneShot).await;
+    assert!(first.is_alone() && first.warning().is_none(), "{first:?}");
+    let mut second = pin!(acquire(&other, Kind::OneShot, LONG));
+    let early = timeout(SHORT, &mut second).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(first);
+    match second.await.unwrap() {
+        Acquired::Locked(second) => assert!(second.is_alone() && second.warning().is_none()),
+        late => panic!("expected the lock, got {late:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_a_link_is_locked_where_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["real", "etc"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let (real, link) = ("real/haproxy.cfg", "etc/haproxy.cfg");
+    symlink("../real/haproxy.cfg", folder.path().join(link)).unwrap();
+    let of = |lock: &str, cfg: &str| {
+        LockPlaces::new(&folder.path().join(lock), &folder.path().join(cfg))
+    };
+    let _first = locked(&of("a/lock", real), Kind::OneShot).await;
+    assert!(!locked(&of("b/lock", link), Kind::OneShot).await.is_alone());
+}
+
+#[tokio::test]
+async fn whoever_locks_the_folder_for_ever_is_told_and_no_longer_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let stranger = File::open(folder.path()).unwrap();
+    let _held = Flock::lock(stranger, FlockArg::LockExclusiveNonblock).unwrap();
+    let locked = locked(&places, Kind::OneShot).await;
+    assert!(!locked.is_alone());
+    let warning = locked.warning().unwrap();
+    let shown = folder.path().to_str().unwrap();
+    assert!(
+        warning.contains(shown) && warning.contains("goes on beside it"),
+        "{warning}"
+    );
+}
+
+#[tokio::test]
+async fn a_watcher_keeps_no_other_configuration_of_the_folder_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let _watcher = locked(&places(folder.path()), Kind::Watcher).await;
+    let other = locked(&places_beside(folder.path()), Kind::OneShot).await;
+    assert!(other.is_alone());
 }

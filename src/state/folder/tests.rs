@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use nix::errno::Errno;
+
 use super::super::{
     Applied, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined, Refusal,
     Seen, Time, TurnOutcome,
@@ -360,4 +362,30 @@ fn one_file_has_one_folder_however_it_is_named() {
         .to_string_lossy()
         .into_owned();
     assert!(name.starts_with("haproxy.cfg-") && name.len() == "haproxy.cfg-".len() + 16);
+}
+
+#[test]
+fn a_pause_that_failed_is_none_and_one_that_is_killed_is_whole_or_none() {
+    let paused = full().paused.unwrap();
+    let mut failed = 0;
+    for step in 1..10 {
+        for fault in [Fault::Once(step, Errno::ENOSPC), Fault::KilledAfter(step)] {
+            let disk = MemoryDisk::new();
+            disk.put_folder(folder().path());
+            let faulty = FaultyDisk::new(&disk, fault);
+            let (mut writable, _, _) = Writable::open(&disk, folder());
+            let done = writable.pause(&faulty, &paused);
+            let (state, _) = folder().load(&disk);
+            match (&done, fault) {
+                (Ok(()), _) => assert_eq!(state.paused.as_ref(), Some(&paused), "{fault:?}"),
+                (Err(_), Fault::KilledAfter(_)) => {
+                    let whole = state.paused.is_none_or(|found| found == paused);
+                    assert!(whole, "{fault:?}");
+                }
+                (Err(_), _) => assert_eq!(state.paused, None, "{fault:?}"),
+            }
+            failed += usize::from(done.is_err());
+        }
+    }
+    assert!(failed > 6, "{failed}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -104,6 +105,73 @@ fn two_hundred_overlapping_runs_lose_no_change_and_mix_no_files() {
         host.haproxies().len() == 1
     });
     host.untouched(refresh).expect(0);
+}
+
+/// Runs that share nothing but `haproxy.cfg`, on a disk that is slow: what one writes, no other
+/// renames.
+#[test]
+fn overlapping_runs_with_two_state_folders_install_whole_files() {
+    const RUNS: usize = 12;
+    let host = Host::new();
+    let ports = free_ports(1).unwrap();
+    let file = |number: usize| host.path(&format!("apps-{number}.json"));
+    let refresh = |number: usize| {
+        let source = format!("file:{}", file(number).display());
+        let inner = host.refresh_command(&[source], &["--reload", "none"]);
+        let mut slow = Command::new("strace");
+        slow.args(["-qq", "-o", "/dev/null", "-e", "trace=fsync"]);
+        slow.args(["-e", "inject=fsync:delay_enter=8000"]);
+        slow.arg(inner.get_program()).args(inner.get_args());
+        slow.current_dir(inner.get_current_dir().unwrap());
+        slow.env_clear();
+        let own = inner.get_envs().map(|(name, value)| (name, value.unwrap()));
+        slow.envs(own);
+        slow.env("HMB_STATE_DIR", host.path(&format!("state-{}", number % 2)));
+        Done::of(slow)
+    };
+    let tell = |number: usize, task: u16| {
+        fs::write(file(number), apps(ports[0], task)).unwrap();
+    };
+
+    tell(0, 31_000);
+    refresh(0).expect(0);
+    let first = host.installed();
+    let over = AtomicBool::new(false);
+    let run = |number: usize| {
+        for turn in 0..RUNS {
+            tell(
+                number,
+                31_000 + u16::try_from(number * RUNS + turn).unwrap(),
+            );
+            refresh(number).expect(0);
+        }
+    };
+    let run = &run;
+    thread::scope(|scope| {
+        let look = scope.spawn(|| {
+            let mut seen = BTreeSet::new();
+            while !over.load(Ordering::Relaxed) {
+                seen.insert(host.installed());
+            }
+            seen
+        });
+        let loops: Vec<_> = (0..4).map(|n| scope.spawn(move || run(n))).collect();
+        let ended: Vec<_> = loops
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
+        over.store(true, Ordering::Relaxed);
+        let texts: Vec<String> = (31_000..31_000 + 4 * RUNS)
+            .map(|task| first.replace(":31000 ", &format!(":{task} ")))
+            .collect();
+        for text in look.join().unwrap() {
+            assert!(texts.contains(&text), "nobody rendered this:\n{text}");
+        }
+        assert!(ended.iter().all(Result::is_ok), "a run failed");
+    });
+    let mut left = host.footprint("etc").into_keys();
+    let leftover = left.find(|path| path.to_string_lossy().contains(".hmb-"));
+    assert_eq!(leftover, None);
 }
 
 fn apps(service_port: u16, port: u16) -> String {

@@ -75,3 +75,17 @@ fn who_may_not_use_the_state_is_told_which_folder_whose_it_is_and_what_to_do() {
     }
     assert!(host.status().1["paused"].is_null());
 }
+
+#[test]
+fn a_refresh_that_meets_the_lock_of_another_user_does_nothing_and_names_him() {
+    if !Uid::effective().is_root() {
+        return;
+    }
+    let host = Host::serving(&[("/web", 10001, 1)]);
+    host.call(&["refresh"]).expect(0);
+    let program = public_program(&host);
+    let told = done(&mut stranger(&host, &program, "refresh")).expect(1);
+    let folder = format!("`{}` belongs to `root`", host.path("state").display());
+    let parts = ["cannot lock ", &folder, "nothing was done", "--state-dir"];
+    assert_says(&told.stderr, &parts);
+}
