@@ -51,6 +51,10 @@ pub trait Balancer {
     /// A process that runs our files, whoever started it; of several, the latest.
     fn running(&self, at: &Installation) -> Option<u32>;
 
+    /// Whether a process that runs our files would be seen here: a command may reach one that lives
+    /// elsewhere.
+    fn is_in_sight(&self) -> bool;
+
     /// Whether the process `pid`, which ran `files`, still serves them, and no younger one does.
     fn still_serves(&self, pid: u32, files: &FileSet, at: &Installation) -> bool;
 
@@ -191,6 +195,14 @@ impl Balancer for LocalHaproxy<'_> {
 
     fn running(&self, at: &Installation) -> Option<u32> {
         self.context(at).serving()
+    }
+
+    fn is_in_sight(&self) -> bool {
+        match self.reload.method {
+            ReloadMethod::Auto => self.reload.command.is_none(),
+            ReloadMethod::Sf | ReloadMethod::Master | ReloadMethod::Systemd => true,
+            ReloadMethod::Command | ReloadMethod::None => false,
+        }
     }
 
     fn still_serves(&self, pid: u32, files: &FileSet, at: &Installation) -> bool {

@@ -79,6 +79,19 @@ fn recognise(memory: &mut State, pid: u32) {
     }
 }
 
+/// Where no process was found, none is expected, whether one `has_run` or not.
+pub(super) fn expect_none(memory: &mut State, has_run: bool) {
+    if let Some(applied) = &mut memory.applied
+        && applied.haproxy_pid.is_none()
+    {
+        applied.down = Some(if has_run {
+            Down::HasEnded
+        } else {
+            Down::NeverRan
+        });
+    }
+}
+
 /// No process is expected any more.
 pub(super) fn lay_down(memory: &mut State) {
     if let Some(applied) = &mut memory.applied {

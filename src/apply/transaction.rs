@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::reload::Reloaded;
-use super::standing::{Standing, lay_down};
+use super::standing::{Standing, expect_none, lay_down};
 use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
@@ -232,6 +232,9 @@ impl<B: Balancer> Host<'_, B> {
             if is_found {
                 let ran = mark::get(self.disk, self.at, &wish.marks);
                 wish.known(memory, self.balancer.running(self.at), ran);
+                if self.balancer.is_in_sight() {
+                    expect_none(memory, ran.is_some());
+                }
             }
             match self.observe(memory, now) {
                 Standing::ToStart => (),
@@ -313,23 +316,22 @@ impl<B: Balancer> Host<'_, B> {
         }
     }
 
-    /// The files that HAProxy was proved to run, from wherever they lie, for a turn that must not
-    /// change them. Without memory they are those installed, with maps named as in `wanted`.
+    /// The files that HAProxy was proved to run, for a turn that must not change them: those
+    /// installed, with maps named as in `wanted`, or the copies where `haproxy.cfg` is gone. `None`
+    /// where something else lies there, which is then left alone too.
     ///
     /// # Errors
     /// When the installed files cannot be read.
     pub fn proved_files(&self, wanted: &FileSet, memory: &State) -> Result<Option<FileSet>> {
-        let Some(applied) = &memory.applied else {
-            let maps = wanted.maps.keys().map(String::as_str);
-            return installed(self.disk, self.at, maps);
-        };
-        let maps = applied.map_hashes.keys().map(String::as_str);
-        let is_proved = |files: &FileSet| is_applied(files, memory);
-        let present = installed(self.disk, self.at, maps)?.filter(is_proved);
-        Ok(present.or_else(|| {
+        if memory.pending.is_some() {
+            return Ok(None);
+        }
+        let maps = wanted.maps.keys().map(String::as_str);
+        let Some(present) = installed(self.disk, self.at, maps)? else {
             let good = load_last_good(self.disk, self.at).unwrap_or_default();
-            good.filter(is_proved)
-        }))
+            return Ok(good.filter(|files| is_applied(files, memory)));
+        };
+        Ok(is_proved(self.disk, self.at, &present, memory).then_some(present))
     }
 
     /// What HAProxy was asked to show for a proof can be ours while the file that it read is not.

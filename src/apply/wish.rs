@@ -88,10 +88,7 @@ impl<'a> Wish<'a> {
             how: "in an earlier turn, which is not remembered".to_owned(),
             unproved: pid.is_none(),
             started_by_us: ran.is_some_and(|ran| ran.started_by_us),
-            down: pid.is_none().then_some(match ran {
-                Some(_) => Down::HasEnded,
-                None => Down::NeverRan,
-            }),
+            down: None,
             haproxy_pid: pid,
         });
     }

@@ -202,7 +202,11 @@ fn row_8_a_reload_that_fails() {
     for attempts in 1..=2 {
         host.refresh_system_haproxy(&hosts)
             .expect(1)
-            .says(&["reload failed"]);
+            .says(&[if attempts == 1 {
+                "the reload failed"
+            } else {
+                "2 reloads failed"
+            }]);
         assert_eq!(host.installed(), good);
         let pending = &host.state()["pending"];
         assert_eq!(pending["attempts"], attempts, "{pending}");

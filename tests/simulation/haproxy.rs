@@ -330,6 +330,10 @@ impl Balancer for Seen<'_> {
         running.as_ref().is_some_and(|process| process.pid == pid)
     }
 
+    fn is_in_sight(&self) -> bool {
+        true
+    }
+
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, _: &Installation) -> Vec<SocketAddr> {
         let taken = self.haproxy.taken.get();
         let held = addresses.iter().filter(|a| Some(a.port()) == taken);

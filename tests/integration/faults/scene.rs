@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use haproxy_marathon_bridge::disk::Digest;
 use haproxy_marathon_bridge::haproxy::listen::is_taken;
 use serde_json::Value;
 
@@ -63,6 +64,13 @@ impl Remembered {
     }
 }
 
+impl Remembered {
+    /// Whether that answer is of any use.
+    fn counts(&self) -> bool {
+        self.counts_on != Value::Null && self.counts_on["cfg_hash"] == self.applied
+    }
+}
+
 impl Scene {
     pub(super) fn new(cluster: Cluster, start: Start, reload: &'static str) -> Self {
         let mut scene = Self {
@@ -118,6 +126,7 @@ impl Scene {
         let what = format!("{fault:?} at {number}, {step}: {done:#?}");
 
         self.assert_sound(new, &what);
+        self.assert_counts_on_an_end(&what);
         self.assert_served(&what);
         judge(&step, &done);
         self.assert_held(new, &what);
@@ -158,13 +167,43 @@ impl Scene {
         assert!(is_accepted(&self.host().cfg()), "{there:?}\n{what}");
         let ends: Vec<&Installed> = ends.iter().map(|end| &end.installed).collect();
         assert_eq!(there.faults_between(&ends), [""; 0], "{there:?}\n{what}");
+    }
 
+    /// The state knows the answer beside it as one that the files before or after were made of.
+    fn assert_counts_on_an_end(&self, what: &str) {
         if self.host().state_folder().join("state.json").exists() {
             let now = Remembered::of(self.host());
             let mut ends = self.ends.iter();
             assert!(
-                now.counts_on == Value::Null || ends.any(|end| end.remembered == now),
+                !now.counts() || ends.any(|end| end.remembered == now),
                 "the state counts on another answer: {now:?}\n{what}"
+            );
+        }
+    }
+
+    /// An answer that was made while a removal is held tells of all that is served.
+    fn assert_tells_of_all(&self, what: &str) {
+        let now = Remembered::of(self.host());
+        let cfg = self.installed().unwrap().cfg;
+        // It is of no use beside files that HAProxy is yet to be brought to.
+        if !now.counts() || now.applied != Digest::of(cfg.as_bytes()).to_string() {
+            return;
+        }
+        let answer: Value = serde_json::from_str(&now.answer.unwrap()).unwrap();
+        let apps = answer["apps"].as_array().unwrap();
+        let tasks = apps.iter().flat_map(|app| app["tasks"].as_array().unwrap());
+        let places: BTreeSet<String> = tasks
+            .map(|task| format!("{}:{}", task["host"].as_str().unwrap(), task["ports"][0]))
+            .collect();
+        let servers = cfg.lines().filter(|line| line.starts_with("  server "));
+        let places_of = servers.filter_map(|line| line.split_whitespace().nth(2));
+        // Our own socket is one, too.
+        let served: Vec<&str> = places_of.filter(|place| !place.starts_with('/')).collect();
+        assert!(!served.is_empty(), "{cfg}\n{what}");
+        for place in served {
+            assert!(
+                places.contains(place),
+                "{place} is not in {places:?}\n{what}"
             );
         }
     }
@@ -192,6 +231,7 @@ impl Scene {
         let cfg = self.installed().map(|installed| installed.cfg);
         assert_eq!(cfg.as_ref(), Some(&there.cfg), "{what}");
         self.assert_sound(new, &what);
+        self.assert_tells_of_all(&what);
         self.assert_served(&what);
         before.restore(self.host());
         self.cluster.tell(&self.cluster.answers[new]);
