@@ -12,6 +12,7 @@ mod lock;
 mod maps;
 mod mark;
 mod plan;
+mod proved;
 mod put_back;
 mod recover;
 pub mod reload;
@@ -26,8 +27,9 @@ pub use files::{FileSet, InstallError, Installation, Installed, differences, ins
 pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};
 pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
 pub use mark::reserve_mark;
+pub use proved::{installed, is_proved};
 pub use recover::{Recovered, Recovery, recover};
-pub use transaction::{Host, Outcome, installed, is_proved};
+pub use transaction::{Host, Outcome};
 pub use validate::CheckMessage;
 pub use way_back::WayBack;
 

@@ -3,8 +3,10 @@
 
 use tracing::info;
 
-use super::transaction::was_started_by_us;
-use super::{Balancer, Host};
+use super::proved::{is_down, is_remembered, was_started_by_us};
+use super::reload::Reloaded;
+use super::wish::Wish;
+use super::{Balancer, Host, Outcome, mark};
 use crate::state::{Down, State, Time};
 
 /// The process, beside the one that is remembered.
@@ -45,7 +47,39 @@ impl<B: Balancer> Host<'_, B> {
         }
     }
 
-    /// The same, once what others did is remembered and told.
+    /// What becomes of a HAProxy that runs what is wanted; `None` where it is to be brought to it all
+    /// the same.
+    pub(super) fn remain(&self, wish: &Wish<'_>, memory: &mut State, now: Time) -> Option<Outcome> {
+        let is_found = !is_remembered(&wish.marks, memory);
+        if is_found {
+            let ran = mark::get(self.disk, self.at, &wish.marks);
+            wish.known(memory, self.balancer.running(self.at), ran);
+            if self.balancer.is_in_sight() {
+                expect_none(memory, ran.is_some());
+            }
+        } else if memory.pending.take().is_some() {
+            info!(
+                "over: a reload was refused; HAProxy still runs what is now wanted again, and \
+                 needs none"
+            );
+        }
+        match self.observe(memory, now) {
+            Standing::ToStart => None,
+            Standing::HasEnded => {
+                // Said once: from now on no process is expected.
+                wish.proved(memory, &Reloaded::NotRunning);
+                Some(Outcome::NotRunning { installed: false })
+            }
+            Standing::AsBefore if is_found && is_down(memory) => {
+                Some(Outcome::NotRunning { installed: false })
+            }
+            Standing::AsBefore | Standing::Other { .. } | Standing::CameUp { .. } => {
+                Some(Outcome::Unchanged)
+            }
+        }
+    }
+
+    /// [`Host::standing`], once what others did is remembered and told.
     pub(super) fn observe(&self, memory: &mut State, now: Time) -> Standing {
         let standing = self.standing(memory);
         match standing {
@@ -80,7 +114,7 @@ fn recognise(memory: &mut State, pid: u32) {
 }
 
 /// Where no process was found, none is expected, whether one `has_run` or not.
-pub(super) fn expect_none(memory: &mut State, has_run: bool) {
+fn expect_none(memory: &mut State, has_run: bool) {
     if let Some(applied) = &mut memory.applied
         && applied.haproxy_pid.is_none()
     {

@@ -4,18 +4,20 @@
 //! What HAProxy was proved to run is remembered apart from what lies on the disk, so that a reload
 //! that failed, or that a kill kept from happening, is made up for by the next turn.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
+use super::proved::{
+    installed, is_applied, is_down, is_proved, is_proved_as, text, was_started_by_us,
+};
 use super::reload::Reloaded;
-use super::standing::{Standing, expect_none, lay_down};
+use super::standing::{Standing, lay_down};
 use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
@@ -220,35 +222,10 @@ impl<B: Balancer> Host<'_, B> {
             && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory)
             && self.is_left_alone(wanted, &wish.marks, memory)
         {
-            if is_remembered(&wish.marks, memory) && memory.pending.take().is_some() {
-                info!(
-                    "over: a reload was refused; HAProxy still runs what is now wanted again, and \
-                     needs none"
-                );
-            }
-            // Nothing is done here unless the disk was full when they were proved.
+            // Nothing is kept here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
-            let is_found = !is_remembered(&wish.marks, memory);
-            if is_found {
-                let ran = mark::get(self.disk, self.at, &wish.marks);
-                wish.known(memory, self.balancer.running(self.at), ran);
-                if self.balancer.is_in_sight() {
-                    expect_none(memory, ran.is_some());
-                }
-            }
-            match self.observe(memory, now) {
-                Standing::ToStart => (),
-                Standing::HasEnded => {
-                    // Said once: from now on no process is expected.
-                    wish.proved(memory, &Reloaded::NotRunning);
-                    return Ok(Outcome::NotRunning { installed: false });
-                }
-                Standing::AsBefore if is_found && is_down(memory) => {
-                    return Ok(Outcome::NotRunning { installed: false });
-                }
-                Standing::AsBefore | Standing::Other { .. } | Standing::CameUp { .. } => {
-                    return Ok(Outcome::Unchanged);
-                }
+            if let Some(outcome) = self.remain(&wish, memory, now) {
+                return Ok(outcome);
             }
         }
         if let Some(waiting) = wish.waits(memory) {
@@ -437,87 +414,4 @@ impl<B: Balancer> Host<'_, B> {
         }
         Ok(failed)
     }
-}
-
-fn is_down(memory: &State) -> bool {
-    let applied = memory.applied.as_ref();
-    applied.is_some_and(|applied| applied.down.is_some())
-}
-
-pub(super) fn was_started_by_us(memory: &State) -> bool {
-    let applied = memory.applied.as_ref();
-    applied.is_some_and(|applied| applied.started_by_us)
-}
-
-/// Whether HAProxy was proved to run just these files, which are installed. Without any memory the
-/// files that are kept tell; without those, too, the installed ones are taken for proved: to reload
-/// on suspicion would cost every host a reload at every loss.
-#[must_use]
-pub fn is_proved(disk: &dyn Disk, at: &Installation, files: &FileSet, memory: &State) -> bool {
-    is_proved_as(disk, at, files, &Marks::of(files), memory)
-}
-
-fn is_proved_as(
-    disk: &dyn Disk,
-    at: &Installation,
-    files: &FileSet,
-    marks: &Marks,
-    memory: &State,
-) -> bool {
-    if memory.applied.is_none() && memory.pending.is_none() {
-        let kept = good_sets(disk, at).unwrap_or_default();
-        return kept.first().is_none_or(|last| last.is(files));
-    }
-    is_remembered(marks, memory) || mark::get(disk, at, marks).is_some()
-}
-
-/// Whether the state says so.
-fn is_remembered(marks: &Marks, memory: &State) -> bool {
-    let is_open = memory.pending.as_ref().is_some_and(|p| !p.refused);
-    let applied = memory.applied.as_ref().filter(|_| !is_open);
-    applied.is_some_and(|a| a.cfg_hash == marks.cfg && a.map_hashes == marks.maps)
-}
-
-/// The set as it is installed, with those of `maps` that are there; `None` where there is no
-/// `haproxy.cfg`, or one that is no text.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn installed<'m>(
-    disk: &dyn Disk,
-    at: &Installation,
-    maps: impl IntoIterator<Item = &'m str>,
-) -> Result<Option<FileSet>> {
-    let Some(cfg) = text(disk, &at.cfg)? else {
-        return Ok(None);
-    };
-    let mut present = BTreeMap::new();
-    for name in maps {
-        if let Some(map) = text(disk, &at.cfg.with_file_name(name))? {
-            present.insert(name.to_owned(), map);
-        }
-    }
-    Ok(Some(FileSet { cfg, maps: present }))
-}
-
-fn text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
-    let content = disk
-        .read(path)
-        .context("an installed file cannot be compared")?;
-    Ok(content.and_then(|content| String::from_utf8(content).ok()))
-}
-
-/// Whether HAProxy was proved to run just these files.
-fn is_applied(files: &FileSet, memory: &State) -> bool {
-    memory.applied.as_ref().is_some_and(|applied| {
-        applied.cfg_hash == Digest::of(files.cfg.as_bytes())
-            && applied.map_hashes == map_hashes(files)
-    })
-}
-
-fn map_hashes(files: &FileSet) -> BTreeMap<String, Digest> {
-    let hash = |text: &String| Digest::of(text.as_bytes());
-    let maps = files.maps.iter();
-    maps.map(|(name, text)| (name.clone(), hash(text)))
-        .collect()
 }

@@ -209,13 +209,13 @@ fn stage_like(
 ) -> Result<()> {
     create_afresh(disk, path, mode)?;
     disk.write(path, content)?;
-    if let (Some(before), Some(now)) = (before, disk.look(path)?) {
-        if (before.uid, before.gid) != (now.uid, now.gid) {
-            match disk.set_owner(path, Some(before.uid), before.gid) {
-                // Only root gives files away; for others the new owner does as well.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (),
-                set => set?,
-            }
+    if let (Some(before), Some(now)) = (before, disk.look(path)?)
+        && (before.uid, before.gid) != (now.uid, now.gid)
+    {
+        match disk.set_owner(path, Some(before.uid), before.gid) {
+            // Only root gives files away; for others the new owner does as well.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (),
+            set => set?,
         }
     }
     disk.sync_file(path)

@@ -1,0 +1,94 @@
+//! What HAProxy was proved to run, beside what lies there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::last_good::Marks;
+use super::{FileSet, Installation, good_sets, mark};
+use crate::disk::{Digest, Disk};
+use crate::state::State;
+
+pub(super) fn is_down(memory: &State) -> bool {
+    let applied = memory.applied.as_ref();
+    applied.is_some_and(|applied| applied.down.is_some())
+}
+
+pub(super) fn was_started_by_us(memory: &State) -> bool {
+    let applied = memory.applied.as_ref();
+    applied.is_some_and(|applied| applied.started_by_us)
+}
+
+/// Whether HAProxy was proved to run just these files, which are installed. Without any memory the
+/// files that are kept tell; without those, too, the installed ones are taken for proved: to reload
+/// on suspicion would cost every host a reload at every loss.
+#[must_use]
+pub fn is_proved(disk: &dyn Disk, at: &Installation, files: &FileSet, memory: &State) -> bool {
+    is_proved_as(disk, at, files, &Marks::of(files), memory)
+}
+
+pub(super) fn is_proved_as(
+    disk: &dyn Disk,
+    at: &Installation,
+    files: &FileSet,
+    marks: &Marks,
+    memory: &State,
+) -> bool {
+    if memory.applied.is_none() && memory.pending.is_none() {
+        let kept = good_sets(disk, at).unwrap_or_default();
+        return kept.first().is_none_or(|last| last.is(files));
+    }
+    is_remembered(marks, memory) || mark::get(disk, at, marks).is_some()
+}
+
+/// Whether the state says so.
+pub(super) fn is_remembered(marks: &Marks, memory: &State) -> bool {
+    let is_open = memory.pending.as_ref().is_some_and(|p| !p.refused);
+    let applied = memory.applied.as_ref().filter(|_| !is_open);
+    applied.is_some_and(|a| a.cfg_hash == marks.cfg && a.map_hashes == marks.maps)
+}
+
+/// The set as it is installed, with those of `maps` that are there; `None` where there is no
+/// `haproxy.cfg`, or one that is no text.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn installed<'m>(
+    disk: &dyn Disk,
+    at: &Installation,
+    maps: impl IntoIterator<Item = &'m str>,
+) -> Result<Option<FileSet>> {
+    let Some(cfg) = text(disk, &at.cfg)? else {
+        return Ok(None);
+    };
+    let mut present = BTreeMap::new();
+    for name in maps {
+        if let Some(map) = text(disk, &at.cfg.with_file_name(name))? {
+            present.insert(name.to_owned(), map);
+        }
+    }
+    Ok(Some(FileSet { cfg, maps: present }))
+}
+
+pub(super) fn text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
+    let content = disk
+        .read(path)
+        .context("an installed file cannot be compared")?;
+    Ok(content.and_then(|content| String::from_utf8(content).ok()))
+}
+
+/// Whether HAProxy was proved to run just these files.
+pub(super) fn is_applied(files: &FileSet, memory: &State) -> bool {
+    memory.applied.as_ref().is_some_and(|applied| {
+        applied.cfg_hash == Digest::of(files.cfg.as_bytes())
+            && applied.map_hashes == map_hashes(files)
+    })
+}
+
+pub(super) fn map_hashes(files: &FileSet) -> BTreeMap<String, Digest> {
+    let hash = |text: &String| Digest::of(text.as_bytes());
+    let maps = files.maps.iter();
+    maps.map(|(name, text)| (name.clone(), hash(text)))
+        .collect()
+}
