@@ -81,7 +81,13 @@ impl<B: Balancer> Host<'_, B> {
 
     /// [`Host::standing`], once what others did is remembered and told.
     pub(super) fn observe(&self, memory: &mut State, now: Time) -> Standing {
-        let standing = self.standing(memory);
+        let standing = match self.standing(memory) {
+            // Which files it read is not known: a reload was tried, or is due.
+            Standing::Other { .. } | Standing::CameUp { .. } if memory.pending.is_some() => {
+                Standing::AsBefore
+            }
+            standing => standing,
+        };
         match standing {
             Standing::Other { pid } => recognise(memory, pid),
             Standing::CameUp { pid } => greet(memory, pid, now),
