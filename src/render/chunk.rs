@@ -27,6 +27,22 @@ impl Chunk {
     }
 }
 
+/// What an owner wrote last must not run into what another's text begins with: a comment would take
+/// a rule away. Where the next text opens a line of its own, all stays as it is.
+fn end_lines(chunks: &mut [Chunk]) {
+    let mut begins_line = true;
+    for chunk in chunks
+        .iter_mut()
+        .rev()
+        .filter(|chunk| !chunk.text.is_empty())
+    {
+        if chunk.owner.is_some() && !begins_line && !chunk.text.ends_with('\n') {
+            chunk.text = format!("{}\n", chunk.text).into();
+        }
+        begins_line = chunk.text.starts_with('\n');
+    }
+}
+
 /// A file as a list of chunks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
@@ -60,6 +76,7 @@ impl Rendered {
         if !rest.is_empty() {
             chunks.push(Chunk::frame(rest));
         }
+        end_lines(&mut chunks);
         Self { chunks }
     }
 
