@@ -2,6 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// As the command line of marathon-lb reads them.
+fn parse(settings: &Settings, app: &AppId, index: usize) -> (ServiceOptions, Vec<Warning>) {
+    super::parse(settings, app, index, Values::Verbatim)
+}
+
 fn read(labels: &[(&str, &str)], index: usize) -> (ServiceOptions, Vec<Warning>) {
     let settings = labels
         .iter()
@@ -213,12 +218,14 @@ fn each_label_that_cannot_be_read_is_named_and_the_rest_stands() {
 fn the_table_has_every_label_that_is_read() {
     let documented = |reach: Reach| LABELS.iter().filter(move |label| label.reach == reach);
     for label in documented(Reach::Service) {
-        let mut options = ServiceOptions::default();
-        options
-            .set(label.name, label.example)
-            .unwrap_or_else(|expected| panic!("{}: {expected}", label.name));
-        assert_ne!(options, ServiceOptions::default(), "{} is read", label.name);
+        for values in [Values::Verbatim, Values::Typed] {
+            let mut options = ServiceOptions::default();
+            let read = options.set(label.name, label.example, values);
+            assert!(read.is_ok(), "{}", label.name);
+            assert_ne!(options, ServiceOptions::default(), "{} is read", label.name);
+        }
     }
+    assert!(LABELS.iter().all(|label| !label.form.is_empty()));
     assert_eq!(documented(Reach::Service).count(), 20);
     assert_eq!(documented(Reach::App).count(), 8);
     let of_templates = Template::ALL
