@@ -279,6 +279,18 @@ impl Labelled {
                 failed.push((fault.owner.clone(), fault.warning()));
             }
         }
+        for service in &proxies.layout.services {
+            let Some(tcp) = marathon_lb::tcp_host(service, &self.shape) else {
+                continue;
+            };
+            if tcp.is_in_map {
+                warnings.push(tcp.warning);
+            } else if self.shape.settles_clashes
+                && !failed.iter().any(|(owner, _)| *owner == service.owner)
+            {
+                failed.push((service.owner.clone(), tcp.warning));
+            }
+        }
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
             let services = &proxies.layout.services;
@@ -287,6 +299,7 @@ impl Labelled {
                     .iter()
                     .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
             );
+            failed.extend(reserved.thefts(output.rendered.chunks(), services));
         }
         Ok(Built {
             failed,
