@@ -199,6 +199,9 @@ impl Labelled {
             if !may_replace {
                 options.overrides.clear();
             }
+            if self.values == Values::Verbatim && self.shape.settles_clashes && !is_last_good {
+                warnings.extend(doubts(&app.id, port.index, &options));
+            }
             let spoken = Spoken {
                 app: Arc::clone(app),
                 options: Arc::new(options),
@@ -312,6 +315,21 @@ impl Labelled {
             warnings,
         })
     }
+}
+
+/// What is written as it stands, and may be read otherwise than it was meant.
+fn doubts(app: &AppId, index: usize, options: &ServiceOptions) -> Vec<Warning> {
+    let doubt = |(name, text): (&str, &str)| Warning {
+        app: Some(app.clone()),
+        subject: format!("label `HAPROXY_{index}_{name}`"),
+        found: format!("`{}`", text.escape_debug()),
+        expected: match name {
+            "PATH" => "paths, perhaps with `-i` before them, without quotes and `#`".to_owned(),
+            _ => "one word, as HAProxy reads it".to_owned(),
+        },
+        effect: "written as it stands".to_owned(),
+    };
+    labels::doubtful(options).into_iter().map(doubt).collect()
 }
 
 /// Map files; those without rows are there too, since the file names them.

@@ -129,6 +129,42 @@ fn vhosts_are_lower_cased_and_not_trimmed() {
 }
 
 #[test]
+fn what_is_more_than_a_word_is_told_where_one_is_meant() {
+    let told = |label: &str, text: &str| {
+        let options = options(&[(&format!("HAPROXY_0_{label}"), text)]);
+        let doubtful = doubtful(&options);
+        doubtful
+            .iter()
+            .map(|(name, text)| format!("{name} {text}"))
+            .collect::<Vec<_>>()
+    };
+    for (label, text) in [
+        ("VHOST", "a.test, b.test"),
+        ("VHOST", ""),
+        ("PATH", "-i /a /b"),
+        ("BALANCE", "uri whole"),
+        ("BIND_OPTIONS", "ssl crt /a"),
+        ("BIND_ADDR", "10.0.0.1:80,10.0.0.2"),
+        ("SSL_CERT", "/a crt /b"),
+    ] {
+        assert_eq!(told(label, text), [""; 0], "{label}={text}");
+    }
+    for (label, text, want) in [
+        ("VHOST", "a.test,b.test c", "VHOST b.test c"),
+        ("VHOST", "a\"", "VHOST a\""),
+        ("PATH", "-f /etc/passwd", "PATH -f /etc/passwd"),
+        ("PATH", "/a#b", "PATH /a#b"),
+        (
+            "HTTP_BACKEND_REDIR",
+            "/x code 302",
+            "HTTP_BACKEND_REDIR /x code 302",
+        ),
+    ] {
+        assert_eq!(told(label, text), [want], "{label}={text}");
+    }
+}
+
+#[test]
 fn the_group_of_a_service_replaces_that_of_the_app() {
     let app = ("HAPROXY_GROUP", "external, internal");
     let is_in = |labels: &[_], asked: &[&str]| {

@@ -2,6 +2,7 @@
 //! makes of the rest is for its check to say.
 
 use super::{Auth, ServiceOptions};
+use crate::haproxy::Line;
 
 /// Takes the label that ends in `name`; names that nobody knows are none of ours.
 ///
@@ -29,6 +30,38 @@ pub(super) fn set(options: &mut ServiceOptions, name: &str, text: &str) -> Resul
         _ => (),
     }
     Ok(())
+}
+
+/// Labels whose value is more than the one word that it is meant to be, or of which a comment or a
+/// quote hides a part; and beginnings of paths that are options. Some of marathon-lb's users count on
+/// it, so that they are only told.
+#[must_use]
+pub fn doubtful(options: &ServiceOptions) -> Vec<(&'static str, &str)> {
+    let words = [
+        ("BIND_ADDR", &options.bind_addr),
+        ("MODE", &options.mode),
+        ("HTTP_BACKEND_PROXYPASS_PATH", &options.proxypass_path),
+        ("HTTP_BACKEND_REVPROXY_PATH", &options.revproxy_path),
+        ("HTTP_BACKEND_REDIR", &options.redir),
+    ];
+    let words = words.map(|(name, text)| (name, text.as_deref().unwrap_or_default()));
+    let hosts = options.vhosts().into_iter().map(|host| ("VHOST", host));
+    let mut doubtful: Vec<_> = hosts
+        .chain(words)
+        .filter(|(_, text)| !is_word(text))
+        .collect();
+    let path = options.path.as_deref().unwrap_or_default();
+    let line = Line::of(path);
+    let is_option = |word: &String| word.starts_with('-') && word != "-i";
+    if line.is_cut || line.is_open || line.words.iter().any(is_option) {
+        doubtful.push(("PATH", path));
+    }
+    doubtful
+}
+
+fn is_word(text: &str) -> bool {
+    let line = Line::of(text);
+    line.words.len() <= 1 && !line.is_cut && !line.is_open
 }
 
 /// Text that becomes a part of one line.

@@ -7,6 +7,7 @@
 
 mod access;
 mod architecture;
+mod attacks;
 mod bad_input;
 mod bridge;
 mod cases;
