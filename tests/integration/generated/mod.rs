@@ -5,7 +5,9 @@
 
 mod cluster;
 mod garbage;
+mod nasty;
 mod program;
+mod reader;
 #[path = "../../simulation/random.rs"]
 mod random;
 
