@@ -20,6 +20,7 @@ mod generate;
 mod generated;
 mod held_ports;
 mod host;
+mod labels_document;
 mod operate;
 mod predecessors;
 mod quarantine;
