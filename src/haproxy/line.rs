@@ -116,7 +116,7 @@ mod tests {
         );
         assert!(Line::of("a # b").is_cut);
         assert!(!Line::of(r##"a \# "#""##).is_cut);
-        for (line, open) in [("a 'b", true), (r#"a "b\""#, true), (r#"a 'b\'"#, false)] {
+        for (line, open) in [("a 'b", true), (r#"a "b\""#, true), (r"a 'b\'", false)] {
             assert_eq!(Line::of(line).is_open, open, "{line}");
         }
     }

@@ -90,7 +90,7 @@ fn could_leave(text: &str) -> bool {
     is_of_conditions(text)
         || text
             .bytes()
-            .any(|byte| byte.is_ascii_whitespace() || br##""'\#{}|"##.contains(&byte))
+            .any(|byte| byte.is_ascii_whitespace() || br#""'\#{}|"#.contains(&byte))
 }
 
 fn is_of_conditions(word: &str) -> bool {
@@ -192,13 +192,6 @@ fn has_ends(start: &str, end: &str, place: &str) -> bool {
 pub(super) struct Own<'a> {
     pub(super) keyword: &'a str,
     pub(super) name: &'a str,
-}
-
-impl<'a> Own<'a> {
-    /// In the form in which [`stray`] asks for it.
-    pub(super) const fn section(keyword: &'a str, name: &'a str) -> Option<Self> {
-        Some(Self { keyword, name })
-    }
 }
 
 /// The first line of a text that stands outside of its own section, or opens what it may not.

@@ -38,13 +38,14 @@ impl MarathonLb {
             frontend: self.shaped("frontend.cfg", &self.frontend, service, &writer.frontend()?)?,
             backend: self.shaped("backend.cfg", &self.backend, service, &writer.backend()?)?,
         };
+        let keeps_within = |keyword, name: &str, text: &str| {
+            self.keeps_within(service, Some(Own { keyword, name }), text)
+        };
         if let Some(userlist) = &sections.userlist {
-            let name = format!("user_{}", service.name);
-            self.keeps_within(service, Own::section("userlist", &name), userlist)?;
+            keeps_within("userlist", &format!("user_{}", service.name), userlist)?;
         }
-        let name = &service.name;
-        self.keeps_within(service, Own::section("frontend", name), &sections.frontend)?;
-        self.keeps_within(service, Own::section("backend", name), &sections.backend)?;
+        keeps_within("frontend", &service.name, &sections.frontend)?;
+        keeps_within("backend", &service.name, &sections.backend)?;
         Ok(Arc::new(sections))
     }
 
