@@ -13,7 +13,7 @@ use crate::proxy::marathon_lb::Service;
 const MARK: &str = "\u{1}";
 
 /// What texts call the values that an owner wrote, and the label of each.
-const VALUES: [(&str, &str); 16] = [
+const VALUES: [(&str, &str); 19] = [
     ("hostname", "VHOST"),
     ("path", "PATH"),
     ("realm", "AUTH"),
@@ -30,6 +30,10 @@ const VALUES: [(&str, &str); 16] = [
     ("redirpath", "HTTP_BACKEND_REDIR"),
     ("network_allowed", "BACKEND_NETWORK_ALLOWED_ACL"),
     ("healthCheckPath", ""),
+    // A deployment group becomes the id of its app, and with that the name of sections and rules.
+    ("backend", ""),
+    ("appId", ""),
+    ("cleanedUpHostname", ""),
 ];
 
 /// Directives without a condition: a word more in them is one of their own, and HAProxy judges it.
@@ -66,6 +70,9 @@ pub(super) fn loose(service: &Service) -> Vec<&'static str> {
         "proxypath" => options.proxypass_path.as_deref(),
         "rootpath" => options.revproxy_path.as_deref(),
         "redirpath" => options.redir.as_deref(),
+        "backend" => Some(&*service.name),
+        "appId" => Some(service.owner.app.as_str()),
+        "cleanedUpHostname" => Some(&*service.acl),
         "healthCheckPath" => check.and_then(|check| check.health_check.path.as_deref()),
         _ => None,
     };

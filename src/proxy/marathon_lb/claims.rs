@@ -1,7 +1,7 @@
 //! Hosts that more than one app wants, and hosts that lead to no http: nothing is decided here, but
 //! both are named.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Service, Shape, routes};
@@ -22,7 +22,7 @@ pub(super) fn lost(services: &[Arc<Service>], shape: &Shape) -> Vec<Warning> {
         };
         std::cmp::Reverse(weight)
     });
-    let mut holders: BTreeMap<(&str, &str), &Service> = BTreeMap::new();
+    let mut holders: HashMap<(&str, &str), &Service> = HashMap::new();
     let mut warnings = Vec::new();
     for service in in_order {
         let mut lost: Vec<((&str, &str), &Service)> = Vec::new();
@@ -48,7 +48,7 @@ fn claims(service: &Service) -> Vec<(&str, &str)> {
     }
     let hosts = service.options.vhosts().into_iter();
     hosts
-        .flat_map(|host| paths.iter().map(move |path| (host, *path)))
+        .flat_map(|host| paths.iter().map(move |path| (host.trim(), *path)))
         .collect()
 }
 

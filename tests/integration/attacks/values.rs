@@ -201,6 +201,17 @@ fn verbatim_values_stay_within_their_rules() {
             ],
         ),
         (
+            &[
+                ("HAPROXY_0_VHOST", "h"),
+                ("HAPROXY_DEPLOYMENT_GROUP", "x #"),
+            ],
+            &[
+                "app `/x #`: service port 10002: found `x #_10002`",
+                leaves,
+                "left out",
+            ],
+        ),
+        (
             &[("HAPROXY_0_BIND_ADDR", "127.0.0.1:10001,*")],
             &[
                 "label `HAPROXY_0_BIND_ADDR`: found port 10001 on `127.0.0.1`, held by app `/a`, \

@@ -17,7 +17,7 @@ use crate::support::{Test, assert_accepted};
 
 /// Cases by default, and with `HMB_TEST_ALL=1`.
 const FEW: u32 = 24;
-const MANY: u32 = 500;
+const MANY: u32 = 200;
 
 const PIECES: &[&str] = &[
     "\"",
