@@ -177,6 +177,13 @@ impl MarathonLb {
         warnings: &mut Vec<Warning>,
     ) -> Result<Shared> {
         let mut shared = Shared::default();
+        if let Https::ByVhost(_) = layout.https {
+            for service in &layout.services {
+                if let Err(fault) = self.keeps_hosts_within(service) {
+                    failed.push(fault.of(service));
+                }
+            }
+        }
         let mut add = |chunks: &mut Vec<Chunk>, head: String, routes: &[Route]| {
             chunks.push(Chunk::frame(&head));
             for route in routes {
@@ -313,6 +320,26 @@ impl MarathonLb {
 }
 
 impl MarathonLb {
+    /// The same for hosts in rules that are nobody's, since apps may share a host.
+    fn keeps_hosts_within(&self, service: &Service) -> Result<(), Fault> {
+        if !self.loose(service).contains(&"hostname") {
+            return Ok(());
+        }
+        let template = Template::HttpsGroupedVhostFrontendAcl;
+        for host in service.options.vhosts() {
+            let values = [
+                ("backend", Value::Text("name")),
+                ("host", Value::Text(host)),
+            ];
+            let mut written = String::new();
+            let fragments = &self.fragments;
+            fragments.write(template, template, None, &Plain(&values), &mut written)?;
+            let names = (template, template);
+            fragments.keeps_within(names, None, &Plain(&values), &["host"], &written)?;
+        }
+        Ok(())
+    }
+
     /// The values that have to be looked at, where anything is.
     fn loose(&self, service: &Service) -> Vec<&'static str> {
         if self.judges {

@@ -13,8 +13,9 @@ use crate::proxy::marathon_lb::Service;
 const MARK: &str = "\u{1}";
 
 /// What texts call the values that an owner wrote, and the label of each.
-const VALUES: [(&str, &str); 19] = [
+const VALUES: [(&str, &str); 20] = [
     ("hostname", "VHOST"),
+    ("host", "VHOST"),
     ("path", "PATH"),
     ("realm", "AUTH"),
     ("user", "AUTH"),

@@ -3,7 +3,7 @@
 use haproxy_marathon_bridge::labels::{LABELS, Reach};
 use serde_json::{Value, json};
 
-use super::{apps, generate, others_are_served, verbatim};
+use super::{apps, certificate, generate, others_are_served, verbatim};
 use crate::support::{Test, assert_accepted};
 
 /// `expected`, as the table of labels says it.
@@ -271,6 +271,41 @@ fn verbatim_values_stay_within_their_rules() {
         }
         others_are_served(&done.stdout);
         assert_accepted(done.stdout.strip_suffix('\n').unwrap());
+    }
+}
+
+/// With a frontend for each host, hosts and certificates stand in lines that are nobody's.
+#[test]
+fn nobody_breaks_the_frontend_of_a_host() {
+    let missing = [
+        ("HAPROXY_0_VHOST", "h"),
+        ("HAPROXY_0_SSL_CERT", "/nonexistent.pem"),
+        (
+            "HAPROXY_0_FRONTEND_HEAD",
+            "\nfrontend {backend}\n  bind *:{servicePort}\n",
+        ),
+    ];
+    for labels in [&[("HAPROXY_0_VHOST", "h' }")][..], &missing] {
+        let test = Test::new().file("apps.json", apps(labels, &Value::Null));
+        let certs = format!("--ssl-certs={}", certificate());
+        let done = test.call([
+            "marathon-lb",
+            "--group=*",
+            "--haproxy-map",
+            "--group-https-by-vhost",
+            "--command=true",
+            "--marathon=file:apps.json",
+            "--haproxy-config=haproxy.cfg",
+            "--syslog-socket=/dev/null",
+            &certs,
+        ]);
+        done.expect(0)
+            .says(&["app `/m/bad`: ", "service port 10002 left out"]);
+        let cfg = std::fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        assert!(!cfg.contains("backend m_bad_10002"), "{cfg}");
+        for name in ["a_10001", "z_10003"] {
+            assert!(cfg.contains(&format!("\nbackend {name}\n")), "{cfg}");
+        }
     }
 }
 
