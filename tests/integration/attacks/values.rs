@@ -164,100 +164,109 @@ fn haproxy_accepts_what_is_refused() {
     }
 }
 
+const LEAVES: &str = "expected a value that stays within its place in HAPROXY_";
+const ODD: &str = "written as it stands";
+
+/// Labels, and what is told of the last; nothing where nothing is.
+type Odd = (
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
+static VERBATIM: &[Odd] = &[
+    (
+        &[("HAPROXY_0_VHOST", "a } or { always_true")],
+        &[
+            "label `HAPROXY_0_VHOST`: found `a } or { always_true`",
+            LEAVES,
+            "left out",
+        ],
+    ),
+    (
+        &[
+            ("HAPROXY_0_VHOST", "h"),
+            ("HAPROXY_0_AUTH", "x\" if TRUE #:u:$6$x$y"),
+        ],
+        &[
+            "label `HAPROXY_0_AUTH`: found a realm (not shown)",
+            LEAVES,
+            "left out",
+        ],
+    ),
+    (
+        &[
+            ("HAPROXY_0_VHOST", "h"),
+            ("HAPROXY_0_HTTP_BACKEND_REDIR", "/x if TRUE #"),
+        ],
+        &[
+            "label `HAPROXY_0_HTTP_BACKEND_REDIR`: found `/x if TRUE #`",
+            LEAVES,
+            "left out",
+        ],
+    ),
+    (
+        &[
+            ("HAPROXY_0_VHOST", "h"),
+            ("HAPROXY_DEPLOYMENT_GROUP", "x #"),
+        ],
+        &[
+            "app `/x #`: service port 10002: found `x #_10002`",
+            LEAVES,
+            "left out",
+        ],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", "127.0.0.1:10001,*")],
+        &[
+            "label `HAPROXY_0_BIND_ADDR`: found port 10001 on `127.0.0.1`, held by app `/a`, \
+                 expected ports of its own; service port 10002 left out",
+        ],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", "*:80,127.0.0.1")],
+        &[
+            "found port 80 on `*`, held by `frontend marathon_http_in`",
+            "left out",
+        ],
+    ),
+    (
+        &[
+            ("HAPROXY_0_VHOST", "h"),
+            ("HAPROXY_0_PATH", "-f /etc/passwd"),
+        ],
+        &[
+            "label `HAPROXY_0_PATH`: found `-f /etc/passwd`, expected paths",
+            ODD,
+        ],
+    ),
+    (
+        &[("HAPROXY_0_VHOST", "h i")],
+        &[
+            "label `HAPROXY_0_VHOST`: found `h i`, expected one word",
+            ODD,
+        ],
+    ),
+    (
+        &[
+            ("HAPROXY_0_VHOST", "h"),
+            ("HAPROXY_0_HTTP_BACKEND_REDIR", "/x code 302"),
+        ],
+        &[
+            "label `HAPROXY_0_HTTP_BACKEND_REDIR`: found `/x code 302`",
+            ODD,
+        ],
+    ),
+    (&[("HAPROXY_0_BIND_ADDR", "127.0.0.1:10009,127.0.0.2")], &[]),
+    (
+        &[("HAPROXY_0_VHOST", "h"), ("HAPROXY_0_PATH", "-i /a /b")],
+        &[],
+    ),
+];
+
 /// Of the command line of marathon-lb: what takes from others is refused, what is only odd is told.
 #[test]
 fn verbatim_values_stay_within_their_rules() {
-    let leaves = "expected a value that stays within its place in HAPROXY_";
-    let odd = "written as it stands";
-    for (labels, parts) in [
-        (
-            &[("HAPROXY_0_VHOST", "a } or { always_true")][..],
-            &[
-                "label `HAPROXY_0_VHOST`: found `a } or { always_true`",
-                leaves,
-                "left out",
-            ][..],
-        ),
-        (
-            &[
-                ("HAPROXY_0_VHOST", "h"),
-                ("HAPROXY_0_AUTH", "x\" if TRUE #:u:$6$x$y"),
-            ],
-            &[
-                "label `HAPROXY_0_AUTH`: found a realm (not shown)",
-                leaves,
-                "left out",
-            ],
-        ),
-        (
-            &[
-                ("HAPROXY_0_VHOST", "h"),
-                ("HAPROXY_0_HTTP_BACKEND_REDIR", "/x if TRUE #"),
-            ],
-            &[
-                "label `HAPROXY_0_HTTP_BACKEND_REDIR`: found `/x if TRUE #`",
-                leaves,
-                "left out",
-            ],
-        ),
-        (
-            &[
-                ("HAPROXY_0_VHOST", "h"),
-                ("HAPROXY_DEPLOYMENT_GROUP", "x #"),
-            ],
-            &[
-                "app `/x #`: service port 10002: found `x #_10002`",
-                leaves,
-                "left out",
-            ],
-        ),
-        (
-            &[("HAPROXY_0_BIND_ADDR", "127.0.0.1:10001,*")],
-            &[
-                "label `HAPROXY_0_BIND_ADDR`: found port 10001 on `127.0.0.1`, held by app `/a`, \
-                 expected ports of its own; service port 10002 left out",
-            ],
-        ),
-        (
-            &[("HAPROXY_0_BIND_ADDR", "*:80,127.0.0.1")],
-            &[
-                "found port 80 on `*`, held by `frontend marathon_http_in`",
-                "left out",
-            ],
-        ),
-        (
-            &[
-                ("HAPROXY_0_VHOST", "h"),
-                ("HAPROXY_0_PATH", "-f /etc/passwd"),
-            ],
-            &[
-                "label `HAPROXY_0_PATH`: found `-f /etc/passwd`, expected paths",
-                odd,
-            ],
-        ),
-        (
-            &[("HAPROXY_0_VHOST", "h i")],
-            &[
-                "label `HAPROXY_0_VHOST`: found `h i`, expected one word",
-                odd,
-            ],
-        ),
-        (
-            &[
-                ("HAPROXY_0_VHOST", "h"),
-                ("HAPROXY_0_HTTP_BACKEND_REDIR", "/x code 302"),
-            ],
-            &[
-                "label `HAPROXY_0_HTTP_BACKEND_REDIR`: found `/x code 302`",
-                odd,
-            ],
-        ),
-        (&[("HAPROXY_0_BIND_ADDR", "127.0.0.1:10009,127.0.0.2")], &[]),
-        (
-            &[("HAPROXY_0_VHOST", "h"), ("HAPROXY_0_PATH", "-i /a /b")],
-            &[],
-        ),
-    ] {
+    for (labels, parts) in VERBATIM {
         let apps = apps(labels, &Value::Null);
         let done = verbatim(&apps, &[]).says(parts);
         let is_out = parts.concat().contains("left out");
