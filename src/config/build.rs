@@ -14,7 +14,8 @@ use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
     Apps, AutoPorts, Config, Credentials, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
-    Reload, ReloadCommand, ReloadMethod, State, Templates, Validation, access, environment, file,
+    Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates, Validation, access,
+    environment, file,
 };
 
 /// The file that is read when none is named.
@@ -223,7 +224,11 @@ fn defaults(policy: &'static Policy) -> Config {
             dir: None,
             files: policy.template_files.map(PathBuf::from),
             variables: BTreeMap::new(),
-            labels: policy.template_labels,
+            labels: if policy.template_labels {
+                TemplateLabels::All
+            } else {
+                TemplateLabels::None
+            },
         },
         validation: Validation {
             skip: false,

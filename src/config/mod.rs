@@ -162,13 +162,16 @@ pub enum TemplateSet {
     Servicerouter,
 }
 
-/// Which labels of apps may replace templates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose labels may replace templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateLabels {
-    /// All that there are.
+    /// Everybody's.
     All,
-    /// None: an app owner has no say in the text of the file.
+    /// Nobody's: an app owner has no say in the text of the file.
     None,
+    /// Those of the service ports of these groups, and of the apps in these folders of Marathon, which
+    /// begin with a slash.
+    Of(Vec<String>),
 }
 
 /// What is rendered.

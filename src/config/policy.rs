@@ -1,8 +1,7 @@
 //! What follows from the command line that was spoken: one row each, instead of ifs elsewhere.
 
 use super::{
-    GroupRule, LogDestination, LogFormat, LogLevel, PortRule, SettingsFrom, TemplateLabels,
-    TemplateSet, Values,
+    GroupRule, LogDestination, LogFormat, LogLevel, PortRule, SettingsFrom, TemplateSet, Values,
 };
 use crate::cluster::ServingTasks;
 
@@ -65,8 +64,9 @@ pub struct Policy {
     pub values: Values,
     /// Where they write it, unless `--settings-from` says otherwise.
     pub settings_from: SettingsFrom,
-    /// Whether labels may replace templates, unless `--template-labels` says otherwise.
-    pub template_labels: TemplateLabels,
+    /// Whether everybody's labels may replace templates, or nobody's, unless `--template-labels` says
+    /// otherwise.
+    pub template_labels: bool,
     /// What is rendered unless `--template-set` says otherwise.
     pub template_set: TemplateSet,
     /// The folder, from where the program is started, with files `HAPROXY_<NAME>` that replace
@@ -102,7 +102,7 @@ const NATIVE: Policy = Policy {
     ports: PortRule::Discovery,
     values: Values::Typed,
     settings_from: SettingsFrom::Labels,
-    template_labels: TemplateLabels::None,
+    template_labels: false,
     template_set: TemplateSet::Bridge,
     template_files: None,
     template_variables: false,
@@ -134,7 +134,7 @@ const MARATHON_LB: Policy = Policy {
     repeated_marathon: Repeats::Last,
     ports: PortRule::Zipped,
     values: Values::Verbatim,
-    template_labels: TemplateLabels::All,
+    template_labels: true,
     template_set: TemplateSet::MarathonLb,
     template_files: Some("templates"),
     template_variables: true,
@@ -154,7 +154,7 @@ const SERVICEROUTER: Policy = Policy {
     groups: GroupRule::ExactOrUngrouped,
     repeated_marathon: Repeats::Append,
     settings_from: SettingsFrom::Env,
-    template_labels: TemplateLabels::None,
+    template_labels: false,
     template_set: TemplateSet::Servicerouter,
     template_variables: false,
     logger: "servicerouter",

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::TemplateLabels;
+
 /// What would have been right, as in "expected …".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Expected(pub(super) Cow<'static, str>);
@@ -205,6 +207,25 @@ pub(super) fn group(text: &str) -> Result<(), Expected> {
         ));
     }
     Ok(())
+}
+
+/// `all`, `none`, or groups and folders parted by commas.
+pub(super) fn template_labels(text: &str) -> Result<TemplateLabels, Expected> {
+    let is_group = |name: &str| {
+        let is_word =
+            !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
+        is_word && !matches!(name, "all" | "none" | "*")
+    };
+    match text {
+        "all" => Ok(TemplateLabels::All),
+        "none" => Ok(TemplateLabels::None),
+        names if names.split(',').all(is_group) => Ok(TemplateLabels::Of(
+            names.split(',').map(str::to_owned).collect(),
+        )),
+        _ => Err(Expected::to_be(
+            "all, none, or groups parted by commas such as ops,/infra",
+        )),
+    }
 }
 
 /// Where a Marathon is asked: `file:PATH`, or a host with what may stand around it.

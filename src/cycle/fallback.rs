@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::{App, AppId, Warning, merge_deployments};
+use crate::config::Values;
 use crate::disk::Digest;
 use crate::labels::{self, ServiceOptions, Settings};
 use crate::marathon;
@@ -54,6 +55,8 @@ pub(super) struct Asking<'a> {
     pub(super) service_port: u32,
     /// What is said of it, as `labels::said_of` gives it.
     pub(super) said: &'a Settings,
+    /// How it is read.
+    pub(super) values: Values,
 }
 
 impl Asking<'_> {
@@ -140,7 +143,8 @@ impl Fallback {
             _ => now,
         };
         let options = last_good.as_ref().and_then(|settings| {
-            let (options, faults) = labels::parse(settings, asking.app, asking.index);
+            let (options, faults) =
+                labels::parse(settings, asking.app, asking.index, asking.values);
             faults.is_empty().then_some(options)
         });
         let entry = Quarantined {

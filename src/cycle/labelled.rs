@@ -7,16 +7,18 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::fallback::{Asking, Fallback};
+use super::permitted::{Origins, may_replace, unused};
 use super::reserved::Reserved;
+use super::typed::fault;
 use super::wanted::{Built, Said, Spoken, Wanted, effect};
 use crate::apply::FileSet;
 use crate::cluster::{
     App, AppId, HealthMemory, Selection, ServicePort, Warning, merge_deployments,
     zipped_service_ports,
 };
-use crate::config::SettingsFrom;
+use crate::config::{SettingsFrom, TemplateLabels, Values};
 use crate::labels::{self, ServiceOptions, Settings};
-use crate::proxy::marathon_lb::{self, Asked, Shape};
+use crate::proxy::marathon_lb::{self, Asked, Flavour, Shape};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Renderer;
 
@@ -35,8 +37,10 @@ pub struct Labelled {
     pub strict: bool,
     /// Where settings are read.
     pub settings_from: SettingsFrom,
-    /// Whether an owner may put text of its own in the place of templates.
-    pub template_labels: bool,
+    /// Which owners may put text of their own in the place of templates.
+    pub template_labels: TemplateLabels,
+    /// How what they write is read.
+    pub values: Values,
     /// The app that this program itself is, without the first `/`.
     pub own_app: Option<String>,
     /// What follows for the whole file.
@@ -52,6 +56,7 @@ impl Labelled {
         warnings: &mut Vec<Warning>,
     ) -> Wanted {
         let all = apps.to_vec();
+        let origins = Origins::of(apps);
         let (apps, faults) = merge_deployments(apps);
         warnings.extend(faults);
         let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
@@ -70,7 +75,7 @@ impl Labelled {
                 own.push(port);
             }
             if own.iter().any(|port| !port.endpoints.is_empty()) {
-                let asked = self.asked_of(app, &mut own, fallback, warnings);
+                let asked = self.asked_of(app, &mut own, &origins, fallback, warnings);
                 if asked
                     .iter()
                     .any(|(_, spoken)| spoken.options.healthcheck_port_index.is_some())
@@ -111,8 +116,13 @@ impl Labelled {
                 all_fell = false;
                 continue;
             }
-            match self.last_good(&spoken.app, port.index, port.service_port, why, fallback) {
-                Some(options) => {
+            let last_good =
+                self.last_good(&spoken.app, port.index, port.service_port, why, fallback);
+            match last_good {
+                Some(mut options) => {
+                    if !spoken.may_replace {
+                        options.overrides.clear();
+                    }
                     port.service_port = options.port.unwrap_or(spoken.natural_port);
                     spoken.options = Arc::new(options);
                     spoken.is_last_good = true;
@@ -142,19 +152,32 @@ impl Labelled {
         &self,
         app: &Arc<App>,
         ports: &mut [ServicePort],
+        origins: &Origins,
         fallback: &mut Fallback,
         warnings: &mut Vec<Warning>,
     ) -> Vec<(usize, Spoken)> {
         let settings = self.settings(app);
         let mut asked = Vec::with_capacity(ports.len());
         for (position, port) in ports.iter_mut().enumerate() {
-            let (mut options, mut faults) = labels::parse(&settings, &app.id, port.index);
+            let (mut options, mut faults) =
+                labels::parse(&settings, &app.id, port.index, self.values);
             let natural_port = port.service_port;
             if let Some(number) = options.port {
                 port.service_port = number;
             }
             if port.endpoints.is_empty() || !self.wants(&options) {
                 continue;
+            }
+            if self.values == Values::Typed
+                && let Some(fault) = fault(app)
+            {
+                warnings.push(fault);
+                return Vec::new();
+            }
+            let may_replace = may_replace(&self.template_labels, app, &options, origins);
+            // That one has no such labels, and reads variables that mean other things.
+            if !may_replace && self.shape.flavour != Flavour::Servicerouter {
+                warnings.extend(unused(&app.id, port.index, &options, &self.template_labels));
             }
             if faults.is_empty() {
                 faults.extend(fallback.known(&app.id, port.index, port.service_port, &settings));
@@ -173,14 +196,18 @@ impl Labelled {
                 }
                 port.service_port = options.port.unwrap_or(natural_port);
             }
-            if !self.template_labels {
+            if !may_replace {
                 options.overrides.clear();
+            }
+            if self.values == Values::Verbatim && self.shape.settles_clashes && !is_last_good {
+                warnings.extend(doubts(&app.id, port.index, &options));
             }
             let spoken = Spoken {
                 app: Arc::clone(app),
                 options: Arc::new(options),
                 natural_port,
                 is_last_good,
+                may_replace,
             };
             asked.push((position, spoken));
         }
@@ -201,13 +228,10 @@ impl Labelled {
             index,
             service_port,
             said: &labels::said_of(&self.settings(app), index),
+            values: self.values,
         };
         let said_of = |app: &App| labels::said_of(&self.settings(app), index);
-        let mut options = fallback.instead_of(asking, why, &said_of)?;
-        if !self.template_labels {
-            options.overrides.clear();
-        }
-        Some(options)
+        fallback.instead_of(asking, why, &said_of)
     }
 
     fn is_own(&self, app: &App) -> bool {
@@ -258,13 +282,27 @@ impl Labelled {
                 failed.push((fault.owner.clone(), fault.warning()));
             }
         }
+        for service in &proxies.layout.services {
+            let Some(tcp) = marathon_lb::tcp_host(service, &self.shape) else {
+                continue;
+            };
+            if tcp.is_in_map {
+                warnings.push(tcp.warning);
+            } else if self.shape.settles_clashes
+                && !failed.iter().any(|(owner, _)| *owner == service.owner)
+            {
+                failed.push((service.owner.clone(), tcp.warning));
+            }
+        }
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
-            let services = proxies.layout.services.iter();
+            let services = &proxies.layout.services;
             failed.extend(
                 services
+                    .iter()
                     .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
             );
+            failed.extend(reserved.thefts(output.rendered.chunks(), services));
         }
         Ok(Built {
             failed,
@@ -277,6 +315,21 @@ impl Labelled {
             warnings,
         })
     }
+}
+
+/// What is written as it stands, and may be read otherwise than it was meant.
+fn doubts(app: &AppId, index: usize, options: &ServiceOptions) -> Vec<Warning> {
+    let doubt = |(name, text): (&str, &str)| Warning {
+        app: Some(app.clone()),
+        subject: format!("label `HAPROXY_{index}_{name}`"),
+        found: format!("`{}`", text.escape_debug()),
+        expected: match name {
+            "PATH" => "paths, perhaps with `-i` before them, without quotes and `#`".to_owned(),
+            _ => "one word, as HAProxy reads it".to_owned(),
+        },
+        effect: "written as it stands".to_owned(),
+    };
+    labels::doubtful(options).into_iter().map(doubt).collect()
 }
 
 /// Map files; those without rows are there too, since the file names them.

@@ -6,11 +6,13 @@
 mod fallback;
 mod held_ports;
 mod labelled;
+mod permitted;
 mod plan;
 mod recipe;
 mod reserved;
 mod source;
 mod suspects;
+mod typed;
 mod unnamed;
 mod wanted;
 

@@ -1,23 +1,33 @@
-//! Ports that the file itself listens on, whatever apps there are. HAProxy accepts a service port
-//! of the same number and gives connections to either at random: such an app took the statistics
-//! and the hosts of all others from marathon-lb.
+//! Ports that are taken, whoever asks for them: those that the file itself listens on, whatever apps
+//! there are, and those of other apps. HAProxy accepts two listeners on one port and gives connections
+//! to either at random: such an app took the statistics and the hosts of all others from marathon-lb.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::cluster::Warning;
+use crate::haproxy::Line;
+use crate::labels::Template;
+use crate::proxy::Owner;
 use crate::proxy::marathon_lb::{Service, share_an_address};
 use crate::render::Chunk;
 
-/// By the first port of each range: where it is bound, and by which section.
+/// By the first port of each range: where it is bound, and by whom.
 #[derive(Debug, Default)]
 pub(super) struct Reserved<'a>(BTreeMap<u32, Vec<Bound<'a>>>);
 
 #[derive(Debug)]
 struct Bound<'a> {
-    address: &'a str,
+    address: String,
     last: u32,
     section: &'a str,
+}
+
+/// A place that a `bind` line of somebody names.
+struct Place {
+    address: String,
+    ports: RangeInclusive<u32>,
 }
 
 impl<'a> Reserved<'a> {
@@ -30,19 +40,13 @@ impl<'a> Reserved<'a> {
             if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
                 section = line.trim_end();
             }
-            let mut words = line.split_ascii_whitespace();
-            if words.next() != Some("bind") {
-                continue;
-            }
-            for place in words.next().unwrap_or_default().split(',') {
-                if let Some((address, ports)) = bound(place) {
-                    let all = reserved.0.entry(*ports.start()).or_default();
-                    all.push(Bound {
-                        address,
-                        last: *ports.end(),
-                        section,
-                    });
-                }
+            for Place { address, ports } in places(line) {
+                let all = reserved.0.entry(*ports.start()).or_default();
+                all.push(Bound {
+                    address,
+                    last: *ports.end(),
+                    section,
+                });
             }
         }
         reserved
@@ -51,18 +55,122 @@ impl<'a> Reserved<'a> {
     /// What is wrong with a service that claims such a port.
     pub(super) fn clash(&self, service: &Service) -> Option<Warning> {
         let port = service.owner.service_port;
-        let all = self.0.range(..=port).flat_map(|(_, bounds)| bounds);
-        let bound = all
-            .filter(|bound| port <= bound.last)
-            .find(|bound| share_an_address(bound.address, service.bind_addr()))?;
+        let section = self.holder(service.bind_addr(), &(port..=port))?;
         Some(Warning {
             app: Some(service.owner.app.clone()),
             subject: format!("service port {port}"),
-            found: format!("port {port} is held by `{}`", bound.section),
+            found: format!("port {port} is held by `{section}`"),
             expected: "a port of its own".to_owned(),
             effect: "service port left out".to_owned(),
         })
     }
+
+    fn holder(&self, address: &str, ports: &RangeInclusive<u32>) -> Option<&'a str> {
+        let all = self.0.range(..=ports.end()).flat_map(|(_, bounds)| bounds);
+        all.filter(|bound| *ports.start() <= bound.last)
+            .find(|bound| share_an_address(&bound.address, address))
+            .map(|bound| bound.section)
+    }
+
+    /// What is wrong with services that listen on more than their service port: with a comma in
+    /// `BIND_ADDR`, or by a text of their own.
+    pub(super) fn thefts(
+        &self,
+        chunks: &[Chunk],
+        services: &[Arc<Service>],
+    ) -> Vec<(Owner, Warning)> {
+        let is_suspect = |service: &&Arc<Service>| {
+            service.bind_addr().contains(',') || !service.options.overrides.is_empty()
+        };
+        let suspects: BTreeMap<&Owner, &Service> = services
+            .iter()
+            .filter(is_suspect)
+            .map(|service| (&service.owner, &**service))
+            .collect();
+        if suspects.is_empty() {
+            return Vec::new();
+        }
+        let mut thefts: Vec<(Owner, Warning)> = Vec::new();
+        for chunk in chunks {
+            let owner = chunk.owner.as_ref();
+            let Some(service) = owner.and_then(|owner| suspects.get(owner)) else {
+                continue;
+            };
+            let places = chunk.text.lines().flat_map(places);
+            let stolen = places.filter_map(|place| self.stolen(&place, service, services));
+            if let Some(warning) = stolen.into_iter().next() {
+                thefts.push((service.owner.clone(), warning));
+            }
+        }
+        thefts
+    }
+
+    /// Ports beside the own one that somebody else holds.
+    fn stolen(
+        &self,
+        place: &Place,
+        service: &Service,
+        services: &[Arc<Service>],
+    ) -> Option<Warning> {
+        let own = service.owner.service_port;
+        let Place { address, ports } = place;
+        let victim = || {
+            let mut others = services.iter().filter(|other| other.owner != service.owner);
+            others.find(|other| {
+                let port = other.owner.service_port;
+                // Of two services on one port who is served is known already.
+                port != own && ports.contains(&port) && share_an_address(address, other.bind_addr())
+            })
+        };
+        let holder = if *ports == (own..=own) {
+            return None;
+        } else if let Some(section) = self.holder(address, ports) {
+            format!("`{section}`")
+        } else {
+            format!("app `{}`", victim()?.owner.app)
+        };
+        let overrides = &service.options.overrides;
+        let label = if overrides.contains_key(&Template::FrontendHead) {
+            Template::FrontendHead.name()
+        } else {
+            "BIND_ADDR"
+        };
+        let (first, last) = (ports.start(), ports.end());
+        let ports = if first == last {
+            format!("port {first}")
+        } else {
+            format!("ports {first} to {last}")
+        };
+        Some(Warning {
+            app: Some(service.owner.app.clone()),
+            subject: format!("label `HAPROXY_{}_{label}`", service.index),
+            found: format!("{ports} on `{address}`, held by {holder}"),
+            expected: "ports of its own".to_owned(),
+            effect: "service port left out".to_owned(),
+        })
+    }
+}
+
+/// Where a line listens, if it is one of `bind`.
+fn places(line: &str) -> Vec<Place> {
+    if !line.trim_start().starts_with(['b', '"', '\'', '\\']) {
+        return Vec::new();
+    }
+    let words = Line::of(line).words;
+    let [keyword, places, ..] = &words[..] else {
+        return Vec::new();
+    };
+    if keyword != "bind" {
+        return Vec::new();
+    }
+    let place = |text| {
+        let (address, ports) = bound(text)?;
+        Some(Place {
+            address: address.to_owned(),
+            ports,
+        })
+    };
+    places.split(',').filter_map(place).collect()
 }
 
 /// `*:80`, `[::]:80`, `:8000-8010`; a socket of another kind has no port.

@@ -1,6 +1,7 @@
 //! A refusal of HAProxy that names nobody, led back to those whose text it is about.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tracing::debug;
@@ -12,7 +13,9 @@ use super::suspects::Suspects;
 use crate::apply::validate::{Severity, Verdict};
 use crate::apply::{Balancer, CheckMessage, Host};
 use crate::cluster::Warning;
+use crate::labels::Template;
 use crate::proxy::Owner;
+use crate::proxy::marathon_lb::{Https, Service};
 use crate::resolve::Lookup;
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -57,16 +60,39 @@ impl Plan {
         let known: HashSet<&str> = installed.unwrap_or_default().lines().collect();
         let mut seen = HashSet::new();
         let chunks = self.rendered.chunks().iter();
-        chunks
+        let says_news = chunks
             .filter(|chunk| chunk.text.lines().any(|line| !known.contains(line)))
-            .filter_map(|chunk| chunk.owner.as_ref())
+            .filter_map(|chunk| chunk.owner.as_ref());
+        says_news
+            .chain(self.in_shared_frontends())
             .filter(|owner| !self.refused.contains(owner) && seen.insert(*owner))
             .cloned()
             .collect()
     }
 
-    /// Whether a line is named that belongs to nobody: no app can be blamed for it.
+    /// Whose certificates and options stand in the frontend of a host, which may be that of several,
+    /// and perhaps nowhere else: a text of their own need not hold them.
+    fn in_shared_frontends(&self) -> impl Iterator<Item = &Owner> {
+        let is_grouped = self.has_shared_frontends();
+        let services = self.proxies.layout.services.iter();
+        let is_only_there = move |service: &&Arc<Service>| {
+            let options = &service.options;
+            let is_there = options.ssl_cert.is_some() || options.bind_options.is_some();
+            is_grouped && is_there && options.overrides.contains_key(&Template::FrontendHead)
+        };
+        services.filter(is_only_there).map(|service| &service.owner)
+    }
+
+    fn has_shared_frontends(&self) -> bool {
+        matches!(&self.proxies.layout.https, Https::ByVhost(vhosts) if !vhosts.is_empty())
+    }
+
+    /// Whether a line is named that belongs to nobody: no app can be blamed for it. Frontends of
+    /// hosts are nobody's, but hold what owners said.
     fn is_about_the_frame(&self, messages: &[CheckMessage]) -> bool {
+        if self.has_shared_frontends() {
+            return false;
+        }
         let alerts = messages.iter().filter(|m| m.severity == Severity::Alert);
         let mut lines = alerts.filter_map(|message| message.line);
         lines.any(|line| self.rendered.owner_of_line(line).is_none())

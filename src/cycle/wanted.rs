@@ -68,6 +68,8 @@ pub(super) struct Spoken {
     pub(super) natural_port: u32,
     /// These are not what is said of it now.
     pub(super) is_last_good: bool,
+    /// Its owner may put text of its own in the place of templates.
+    pub(super) may_replace: bool,
 }
 
 /// Service ports as files.

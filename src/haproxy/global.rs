@@ -6,8 +6,10 @@
 
 use std::path::PathBuf;
 
+use super::line::words;
+
 /// The keywords that begin a section, whatever their indentation.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 20] = [
     "acme",
     "backend",
     "cache",
@@ -21,6 +23,7 @@ const SECTIONS: [&str; 19] = [
     "log-forward",
     "log-profile",
     "mailers",
+    "namespace_list",
     "peers",
     "program",
     "resolvers",
@@ -28,6 +31,12 @@ const SECTIONS: [&str; 19] = [
     "traces",
     "userlist",
 ];
+
+/// Whether a line that begins with this word opens a section.
+#[must_use]
+pub fn opens_section(word: &str) -> bool {
+    SECTIONS.contains(&word)
+}
 
 /// The section that `line` begins.
 pub(super) fn section(line: &str) -> Option<&'static str> {
@@ -98,30 +107,6 @@ impl Global {
     }
 }
 
-/// Splits a line into words as HAProxy does: spaces part them, quotes and a backslash join them,
-/// `#` ends the line.
-pub(crate) fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-            (None, '"' | '\'') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None, '#') => break,
-            (None, ' ' | '\t' | '\r') => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,18 +143,5 @@ mod tests {
             Global::read("global\n daemon\nlisten x\n bind :1\n"),
             Global::default()
         );
-    }
-
-    #[test]
-    fn words_are_split_as_haproxy_splits_them() {
-        for (line, want) in [
-            ("  a b\t c", vec!["a", "b", "c"]),
-            (r#"a "b c" 'd "e'"#, vec!["a", "b c", "d \"e"]),
-            (r"a\ b \# c#d", vec!["a b", "#", "c"]),
-            (r#"a "" # b"#, vec!["a", ""]),
-            ("", vec![]),
-        ] {
-            assert_eq!(words(line), want, "{line}");
-        }
     }
 }

@@ -7,6 +7,7 @@
 pub mod child;
 mod dialect;
 pub mod global;
+mod line;
 pub mod listen;
 pub mod master;
 pub mod process;
@@ -16,6 +17,10 @@ pub mod structure;
 pub mod version;
 
 pub use dialect::Dialect;
+pub use global::opens_section;
+pub use line::Line;
+#[cfg(test)]
+pub(crate) use line::words;
 pub use process::{Proc, Process, Role};
 pub use socket::{AskError, Info};
 pub use structure::structure_hash;

@@ -7,15 +7,20 @@
 
 mod table;
 mod template;
+mod typed;
 mod value;
+mod verbatim;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 pub use table::{LABELS, Label, Reach};
 pub use template::{Definition, Reading, Scope, Template};
+pub use typed::{is_app_id, is_request};
+pub use verbatim::doubtful;
 
 use crate::cluster::{AppId, Warning};
+use crate::config::Values;
 
 /// Labels as they stand in Marathon, or variables in their place.
 pub type Settings = BTreeMap<Box<str>, Box<str>>;
@@ -42,7 +47,7 @@ pub struct ServiceOptions {
     pub groups: Vec<Box<str>>,
     /// `ENABLED`.
     pub enabled: Option<bool>,
-    /// `VHOST`, lower-cased and otherwise as written.
+    /// `VHOST`, lower-cased; of [`Values::Verbatim`] otherwise as written.
     pub vhost: Option<Box<str>>,
     /// `PATH`, to stand behind `path_beg`.
     pub path: Option<Box<str>>,
@@ -118,7 +123,12 @@ pub fn said_of(settings: &Settings, index: usize) -> Settings {
 ///
 /// Each warning stands for a label that could not be read; the rest is as it was said.
 #[must_use]
-pub fn parse(settings: &Settings, app: &AppId, index: usize) -> (ServiceOptions, Vec<Warning>) {
+pub fn parse(
+    settings: &Settings,
+    app: &AppId,
+    index: usize,
+    values: Values,
+) -> (ServiceOptions, Vec<Warning>) {
     let prefix = format!("HAPROXY_{index}_");
     let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
     let own = settings
@@ -131,11 +141,11 @@ pub fn parse(settings: &Settings, app: &AppId, index: usize) -> (ServiceOptions,
     let mut warnings = Vec::new();
     // In alphabetical order, so that a weight is known before a path lifts it.
     for (name, text) in own {
-        if let Err(expected) = options.set(name, text) {
+        if let Err(Misread { found, expected }) = options.set(name, text, values) {
             warnings.push(Warning {
                 app: Some(app.clone()),
                 subject: format!("label `{prefix}{name}`"),
-                found: value::shown(name, text),
+                found,
                 expected,
                 effect: String::new(),
             });
@@ -144,48 +154,47 @@ pub fn parse(settings: &Settings, app: &AppId, index: usize) -> (ServiceOptions,
     (options, warnings)
 }
 
+/// A label that has not its form.
+struct Misread {
+    found: String,
+    expected: String,
+}
+
 impl ServiceOptions {
     /// Takes the label `HAPROXY_{n}_<name>`; names that nobody knows are none of ours.
-    ///
-    /// # Errors
-    /// What should have stood there.
-    fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
+    fn set(&mut self, name: &str, text: &str, values: Values) -> Result<(), Misread> {
         match name {
             "GROUP" => self.groups = value::list(text),
             "ENABLED" => self.enabled = Some(value::is_true(text)),
-            "VHOST" => self.vhost = Some(value::line(text)?.to_lowercase().into()),
-            "PATH" => {
-                self.path = Some(value::line(text)?);
-                if self.weight == 0 {
-                    self.weight = 1;
-                }
-            }
-            "BACKEND_WEIGHT" => self.weight = value::integer(text)?,
-            "MODE" => self.mode = Some(value::line(text)?.to_lowercase().into()),
-            "BALANCE" => self.balance = Some(value::line(text)?),
-            "PORT" => self.port = Some(value::port(text)?),
-            "BIND_ADDR" => self.bind_addr = Some(value::line(text)?),
-            "BIND_OPTIONS" => self.bind_options = Some(value::line(text)?),
-            "SSL_CERT" => self.ssl_cert = Some(value::line(text)?),
             "STICKY" => self.sticky = value::is_true(text),
             "REDIRECT_TO_HTTPS" => self.redirect_to_https = value::is_true(text),
             "USE_HSTS" => self.use_hsts = value::is_true(text),
-            "AUTH" => self.auth = Some(value::auth(text)?),
-            "HTTP_BACKEND_PROXYPASS_PATH" => self.proxypass_path = Some(value::line(text)?),
-            "HTTP_BACKEND_REVPROXY_PATH" => self.revproxy_path = Some(value::line(text)?),
-            "HTTP_BACKEND_REDIR" => self.redir = Some(value::line(text)?),
-            "BACKEND_NETWORK_ALLOWED_ACL" => self.networks_allowed = value::words(text)?,
-            "BACKEND_HEALTHCHECK_PORT_INDEX" => {
-                self.healthcheck_port_index = Some(value::integer(text)?);
-            }
-            _ => {
-                if let Some(template) = Template::of_label(name) {
+            _ => match Template::of_label(name) {
+                Some(template) => {
                     let text = text.replace("\r\n", "\n");
                     self.overrides.insert(template, text.into());
                 }
-            }
+                None => self.set_value(name, text, values)?,
+            },
+        }
+        if name == "PATH" && self.path.is_some() && self.weight == 0 {
+            self.weight = 1;
         }
         Ok(())
+    }
+
+    fn set_value(&mut self, name: &str, text: &str, values: Values) -> Result<(), Misread> {
+        let misread = |part, expected| Misread {
+            found: value::shown(name, text, part),
+            expected,
+        };
+        match values {
+            Values::Verbatim => {
+                verbatim::set(self, name, text).map_err(|expected| misread(None, expected))
+            }
+            Values::Typed => typed::set(self, name, text)
+                .map_err(|typed::Wrong(part)| misread(Some(part), table::form_of(name))),
+        }
     }
 }
 

@@ -18,17 +18,25 @@ pub struct Label {
     pub reach: Reach,
     /// What counts where it is absent, in words.
     pub default: &'static str,
+    /// The form of a value in the native commands, in words that follow "expected".
+    pub form: &'static str,
     /// What it does.
     pub meaning: &'static str,
     /// A value as it could stand there.
     pub example: &'static str,
 }
 
-const fn app(name: &'static str, example: &'static str, meaning: &'static str) -> Label {
+const fn app(
+    name: &'static str,
+    form: &'static str,
+    example: &'static str,
+    meaning: &'static str,
+) -> Label {
     Label {
         name,
         reach: Reach::App,
         default: "",
+        form,
         meaning,
         example,
     }
@@ -37,6 +45,7 @@ const fn app(name: &'static str, example: &'static str, meaning: &'static str) -
 const fn service(
     name: &'static str,
     default: &'static str,
+    form: &'static str,
     example: &'static str,
     meaning: &'static str,
 ) -> Label {
@@ -44,57 +53,85 @@ const fn service(
         name,
         reach: Reach::Service,
         default,
+        form,
         meaning,
         example,
     }
+}
+
+/// What should have stood in the label of a service port that ends in `name`.
+pub(super) fn form_of(name: &str) -> String {
+    let mut known = LABELS.iter();
+    let known = known.find(|label| label.reach == Reach::Service && label.name == name);
+    known.map_or_else(String::new, |Label { form, example, .. }| {
+        format!("{form}, such as `{example}`")
+    })
 }
 
 /// All labels that hold values.
 pub static LABELS: &[Label] = &[
     app(
         "GROUP",
+        "names parted by commas",
         "external",
         "Groups that the app belongs to, parted by commas. A balancer serves the groups that it \
          was started for; one started for `*` serves all.",
     ),
     app(
         "DEPLOYMENT_GROUP",
+        "the id of an app: letters, digits and `._-`, parted by `/`",
         "shop",
         "Two apps of one group are one service: the older one is drained while the newer takes \
          over.",
     ),
     app(
         "DEPLOYMENT_STARTED_AT",
+        "a date as RFC 3339 or ISO",
         "2026-02-01T16:15:04",
         "When the deployment of this app began, as RFC 3339 or ISO without zone (UTC); the earlier \
          of the two is the old one.",
     ),
     app(
         "DEPLOYMENT_TARGET_INSTANCES",
+        "a whole number",
         "20",
         "How many tasks the two apps shall have together.",
     ),
     app(
         "DEPLOYMENT_NEW_INSTANCES",
+        "a whole number",
         "0",
         "Written by the deployer: how many tasks of the new app shall stay beside the old one.",
     ),
     app(
         "DEPLOYMENT_ALT_PORT",
+        "any text",
         "10005",
         "Used by the deployer alone.",
     ),
-    app("DEPLOYMENT_COLOUR", "blue", "Used by the deployer alone."),
-    app("APP_ID", "shop", "Written by the deployer, used by nobody."),
+    app(
+        "DEPLOYMENT_COLOUR",
+        "any text",
+        "blue",
+        "Used by the deployer alone.",
+    ),
+    app(
+        "APP_ID",
+        "any text",
+        "shop",
+        "Written by the deployer, used by nobody.",
+    ),
     service(
         "GROUP",
         "HAPROXY_GROUP",
+        "names parted by commas",
         "external,internal",
         "Groups of this service port, in the place of those of the app.",
     ),
     service(
         "VHOST",
         "none",
+        "host names parted by commas, each a name, `*.` and a name, or an IP address, perhaps with `:` and a port",
         "web.example.com,www.example.com",
         "Host names that lead to the service on ports 80 and 443, parted by commas without \
          blanks. With it the mode is http unless something else says otherwise.",
@@ -102,6 +139,7 @@ pub static LABELS: &[Label] = &[
     service(
         "PATH",
         "none",
+        "paths parted by blanks that begin with `/` and are made of characters of a URL, perhaps with `-i` before them",
         "/api",
         "Only requests below this path belong to the service. Several paths, or `-i` before them, \
          may stand here as behind `path_beg`. Needs VHOST.",
@@ -109,103 +147,120 @@ pub static LABELS: &[Label] = &[
     service(
         "BACKEND_WEIGHT",
         "0, or 1 with PATH",
+        "a whole number from -1000000 to 1000000",
         "10",
         "Rules of services with more weight are tried first.",
     ),
     service(
         "ENABLED",
         "true; false with --strict-mode",
+        "`true`, `t`, `yes` or `y`, in any case; all else is false",
         "false",
         "Whether the service is served at all.",
     ),
     service(
         "MODE",
         "http with VHOST or an HTTP health check, else tcp",
+        "`http` or `tcp`",
         "http",
         "What HAProxy speaks on this service port.",
     ),
     service(
         "BALANCE",
         "roundrobin",
+        "an algorithm of HAProxy with its arguments",
         "leastconn",
         "How servers are chosen.",
     ),
     service(
         "PORT",
         "the service port",
+        "a port from 1 to 65535",
         "8080",
         "Clients dial this port instead of the service port.",
     ),
     service(
         "BIND_ADDR",
         "*",
+        "one IP address without a port, or `*`",
         "10.0.0.42",
         "The address on which the service port is opened.",
     ),
     service(
         "BIND_OPTIONS",
         "none",
+        "options of HAProxy's `bind` with their arguments",
         "ciphers AES128+EECDH:AES128+EDH force-tlsv12",
         "More options for that bind line.",
     ),
     service(
         "SSL_CERT",
         "none",
+        "paths of certificates parted by commas, without blanks and quotes",
         "/etc/ssl/certs/marathon.mesosphere.com",
         "Certificate of the service port, or with --group-https-by-vhost of its vhosts.",
     ),
     service(
         "STICKY",
         "false",
+        "`true`, `t`, `yes` or `y`, in any case; all else is false",
         "true",
         "A client stays with the server that answered it first, by a cookie.",
     ),
     service(
         "REDIRECT_TO_HTTPS",
         "false",
+        "`true`, `t`, `yes` or `y`, in any case; all else is false",
         "true",
         "Requests on port 80 are led to https. Needs VHOST.",
     ),
     service(
         "USE_HSTS",
         "false",
+        "`true`, `t`, `yes` or `y`, in any case; all else is false",
         "true",
         "Answers carry Strict-Transport-Security. Mode http only.",
     ),
     service(
         "AUTH",
         "none",
-        "realm:user:$6$…",
+        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it",
+        "realm:user:$6$salt$hash",
         "On ports 80 and 443 this user must log in; the password as crypt(3) makes it. Needs \
          VHOST. The service port itself and the routing by app id stay open.",
     ),
     service(
         "HTTP_BACKEND_PROXYPASS_PATH",
         "none",
+        "a path that begins with `/`, of letters, digits and `-._~!&,;=:@/`, others as `%20`",
         "/path/to/redirect",
         "This prefix is taken off the path before the server sees it. Mode http only.",
     ),
     service(
         "HTTP_BACKEND_REVPROXY_PATH",
         "none",
+        "a path that begins with `/`, of letters, digits and `-._~!&,;=:@/`",
         "/my/content",
         "Redirects of the server to itself lead to this path. Mode http only.",
     ),
     service(
         "HTTP_BACKEND_REDIR",
         "none",
+        "a path that begins with `/`, or an address with `http://` or `https://`, made of characters of a URL",
         "/my/content",
         "Requests for / are led to this path. Mode http only.",
     ),
     service(
         "BACKEND_NETWORK_ALLOWED_ACL",
         "all",
+        "IP addresses and networks parted by blanks",
         "127.0.0.1/8 192.168.1.0/24",
         "Only these networks are served, parted by blanks.",
     ),
     service(
         "BACKEND_HEALTHCHECK_PORT_INDEX",
         "the service port itself",
+        "a whole number from -999 to 999",
         "1",
         "HAProxy's checks go to the service port at this place among those of the app.",
     ),

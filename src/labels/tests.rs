@@ -2,6 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// As the command line of marathon-lb reads them.
+fn parse(settings: &Settings, app: &AppId, index: usize) -> (ServiceOptions, Vec<Warning>) {
+    super::parse(settings, app, index, Values::Verbatim)
+}
+
 fn read(labels: &[(&str, &str)], index: usize) -> (ServiceOptions, Vec<Warning>) {
     let settings = labels
         .iter()
@@ -124,6 +129,42 @@ fn vhosts_are_lower_cased_and_not_trimmed() {
 }
 
 #[test]
+fn what_is_more_than_a_word_is_told_where_one_is_meant() {
+    let told = |label: &str, text: &str| {
+        let options = options(&[(&format!("HAPROXY_0_{label}"), text)]);
+        let doubtful = doubtful(&options);
+        doubtful
+            .iter()
+            .map(|(name, text)| format!("{name} {text}"))
+            .collect::<Vec<_>>()
+    };
+    for (label, text) in [
+        ("VHOST", "a.test, b.test"),
+        ("VHOST", ""),
+        ("PATH", "-i /a /b"),
+        ("BALANCE", "uri whole"),
+        ("BIND_OPTIONS", "ssl crt /a"),
+        ("BIND_ADDR", "10.0.0.1:80,10.0.0.2"),
+        ("SSL_CERT", "/a crt /b"),
+    ] {
+        assert_eq!(told(label, text), [""; 0], "{label}={text}");
+    }
+    for (label, text, want) in [
+        ("VHOST", "a.test,b.test c", "VHOST b.test c"),
+        ("VHOST", "a\"", "VHOST a\""),
+        ("PATH", "-f /etc/passwd", "PATH -f /etc/passwd"),
+        ("PATH", "/a#b", "PATH /a#b"),
+        (
+            "HTTP_BACKEND_REDIR",
+            "/x code 302",
+            "HTTP_BACKEND_REDIR /x code 302",
+        ),
+    ] {
+        assert_eq!(told(label, text), [want], "{label}={text}");
+    }
+}
+
+#[test]
 fn the_group_of_a_service_replaces_that_of_the_app() {
     let app = ("HAPROXY_GROUP", "external, internal");
     let is_in = |labels: &[_], asked: &[&str]| {
@@ -213,12 +254,14 @@ fn each_label_that_cannot_be_read_is_named_and_the_rest_stands() {
 fn the_table_has_every_label_that_is_read() {
     let documented = |reach: Reach| LABELS.iter().filter(move |label| label.reach == reach);
     for label in documented(Reach::Service) {
-        let mut options = ServiceOptions::default();
-        options
-            .set(label.name, label.example)
-            .unwrap_or_else(|expected| panic!("{}: {expected}", label.name));
-        assert_ne!(options, ServiceOptions::default(), "{} is read", label.name);
+        for values in [Values::Verbatim, Values::Typed] {
+            let mut options = ServiceOptions::default();
+            let read = options.set(label.name, label.example, values);
+            assert!(read.is_ok(), "{}", label.name);
+            assert_ne!(options, ServiceOptions::default(), "{} is read", label.name);
+        }
     }
+    assert!(LABELS.iter().all(|label| !label.form.is_empty()));
     assert_eq!(documented(Reach::Service).count(), 20);
     assert_eq!(documented(Reach::App).count(), 8);
     let of_templates = Template::ALL

@@ -27,6 +27,22 @@ impl Chunk {
     }
 }
 
+/// What an owner wrote last must not run into what another's text begins with: a comment would take
+/// a rule away. Where the next text opens a line of its own, all stays as it is.
+fn end_lines(chunks: &mut [Chunk]) {
+    let mut begins_line = true;
+    for chunk in chunks
+        .iter_mut()
+        .rev()
+        .filter(|chunk| !chunk.text.is_empty())
+    {
+        if chunk.owner.is_some() && !begins_line && !chunk.text.ends_with('\n') {
+            chunk.text = format!("{}\n", chunk.text).into();
+        }
+        begins_line = chunk.text.starts_with('\n');
+    }
+}
+
 /// A file as a list of chunks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
@@ -60,6 +76,7 @@ impl Rendered {
         if !rest.is_empty() {
             chunks.push(Chunk::frame(rest));
         }
+        end_lines(&mut chunks);
         Self { chunks }
     }
 
@@ -82,13 +99,72 @@ impl Rendered {
     /// Who answers for `line`, counted from 1 as HAProxy does.
     #[must_use]
     pub fn owner_of_line(&self, line: usize) -> Option<&Owner> {
-        let mut last = 0;
+        let mut first = 1;
         for chunk in &self.chunks {
-            last += chunk.text.bytes().filter(|&byte| byte == b'\n').count();
-            if line <= last {
-                return chunk.owner.as_ref();
+            let last = first + chunk.text.bytes().filter(|&byte| byte == b'\n').count();
+            // A text need not end its last line, where the next one opens another.
+            let own = (first..=last).contains(&line).then(|| line - first);
+            let piece = own.and_then(|own| chunk.text.split('\n').nth(own));
+            if let (Some(owner), Some(1..)) = (&chunk.owner, piece.map(str::len)) {
+                return Some(owner);
             }
+            if line < first {
+                break;
+            }
+            first = last;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::AppId;
+
+    fn owner(app: &str) -> Owner {
+        Owner {
+            app: AppId::new(app),
+            service_port: 1,
+        }
+    }
+
+    fn rendered(chunks: &[(&str, &str)]) -> Rendered {
+        let chunk = |(app, text): &(&str, &str)| match *app {
+            "" => Chunk::frame(text),
+            app => Chunk::of(&owner(app), (*text).into()),
+        };
+        Rendered::new("M", [("M", chunks.iter().map(chunk).collect())])
+    }
+
+    #[test]
+    fn an_owner_answers_for_a_line_that_the_next_text_ends() {
+        let rendered = rendered(&[
+            ("", "frame\n"),
+            ("/a", "  }"),
+            ("", "\nframe\n"),
+            ("/b", "  b\n"),
+        ]);
+        assert_eq!(rendered.text(), "frame\n  }\nframe\n  b\n");
+        let owners: Vec<_> = (0..6).map(|line| rendered.owner_of_line(line)).collect();
+        let (a, b) = (owner("/a"), owner("/b"));
+        assert_eq!(owners, [None, None, Some(&a), None, Some(&b), None]);
+    }
+
+    #[test]
+    fn no_text_runs_into_that_of_another() {
+        let text = |chunks: &[_]| rendered(chunks).text();
+        assert_eq!(text(&[("/a", "a #"), ("/b", "b\n")]), "a #\nb\n");
+        assert_eq!(text(&[("/a", "a #"), ("", ""), ("", "f\n")]), "a #\nf\n");
+        assert_eq!(
+            text(&[("/a", "a"), ("/b", "\nb")]),
+            "a\nb",
+            "as marathon-lb wrote it"
+        );
+        assert_eq!(
+            text(&[("", "f"), ("/b", "b\n")]),
+            "fb\n",
+            "what the operator wrote"
+        );
     }
 }

@@ -12,7 +12,8 @@ use tera::Context;
 use super::Failed;
 use super::context::DialectContext;
 use super::engine::Engine;
-use super::format::{Format, FormatError, Values};
+use super::format::{Format, FormatError, Value, Values};
+use super::within::{self, Neutral};
 use crate::labels::{Reading, ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 
@@ -142,6 +143,42 @@ impl Fragments {
             })
     }
 
+    /// Whether the values of these names stay within their places in a text that was written as
+    /// [`Fragments::write`] writes it.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub(super) fn keeps_within(
+        &self,
+        (template, label): (Template, Template),
+        options: Option<&ServiceOptions>,
+        values: &impl Values,
+        loose: &[&'static str],
+        written: &str,
+    ) -> Result<(), Fault> {
+        for name in loose {
+            let mut neutral = String::with_capacity(written.len());
+            let without = Neutral { values, name };
+            self.write(template, label, options, &without, &mut neutral)?;
+            if !within::leaves(written, &neutral) {
+                continue;
+            }
+            let label = within::label_of(name);
+            let found = match values.get(name) {
+                Some(Value::Text(text)) if label != Some("AUTH") => {
+                    format!("`{}`", text.trim_start_matches(" ssl crt ").escape_debug())
+                }
+                _ => format!("a {name} (not shown) that leaves its place"),
+            };
+            return Err(Fault::Value {
+                template,
+                label,
+                found,
+            });
+        }
+        Ok(())
+    }
+
     /// Whether the text for the service says nothing at all.
     pub(super) fn is_empty(&self, template: Template, options: &ServiceOptions) -> bool {
         match options.overrides.get(&template) {
@@ -167,6 +204,18 @@ pub(super) enum Fault {
         template: Template,
         error: FormatError,
     },
+    /// A value that leaves its rule.
+    Value {
+        template: Template,
+        label: Option<&'static str>,
+        found: String,
+    },
+    /// A line of an owner's text that stands outside of its section.
+    Stray {
+        label: Option<Template>,
+        line: String,
+        section: String,
+    },
     /// The shape of a section.
     Shape {
         template: &'static str,
@@ -179,6 +228,8 @@ impl fmt::Display for Fault {
         match self {
             Self::Text { template, error } => write!(f, "{template}: {error}"),
             Self::Label { error, .. } => error.fmt(f),
+            Self::Value { found, .. } => f.write_str(found),
+            Self::Stray { line, .. } => write!(f, "the line `{}`", line.escape_debug()),
             Self::Shape { template, error } => write!(f, "template `{template}`: {error}"),
         }
     }
@@ -195,6 +246,16 @@ impl Fault {
                     template.name()
                 )),
                 usable(*template),
+            ),
+            Self::Value {
+                template, label, ..
+            } => (
+                label.map(|label| format!("label `HAPROXY_{}_{label}`", service.index)),
+                format!("a value that stays within its place in {template}"),
+            ),
+            Self::Stray { label, section, .. } => (
+                label.map(|label| format!("label `HAPROXY_{}_{}`", service.index, label.name())),
+                section.clone(),
             ),
             Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),
         };

@@ -17,9 +17,11 @@ use super::format::Value;
 use super::fragments::{Fault, Fragments};
 use super::shape::Shape;
 use super::values::{OfRule, Plain};
+use super::within::{self, Own};
 use super::{Failed, Output, Site};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
+use crate::haproxy::Line;
 use crate::labels::Template;
 use crate::proxy::marathon_lb::{Https, Layout, Route, Rule, Service, Vhost};
 
@@ -44,6 +46,7 @@ pub(super) struct MarathonLb {
     engine: Engine,
     fragments: Fragments,
     haproxy_dir: String,
+    judges: bool,
     redirects_in_frontend: bool,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
@@ -66,6 +69,7 @@ impl MarathonLb {
             engine,
             fragments,
             haproxy_dir: site.haproxy_dir.clone(),
+            judges: site.judges,
             redirects_in_frontend: site.set == TemplateSet::Servicerouter,
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
@@ -173,6 +177,13 @@ impl MarathonLb {
         warnings: &mut Vec<Warning>,
     ) -> Result<Shared> {
         let mut shared = Shared::default();
+        if let Https::ByVhost(_) = layout.https {
+            for service in &layout.services {
+                if let Err(fault) = self.keeps_hosts_within(service) {
+                    failed.push(fault.of(service));
+                }
+            }
+        }
         let mut add = |chunks: &mut Vec<Chunk>, head: String, routes: &[Route]| {
             chunks.push(Chunk::frame(&head));
             for route in routes {
@@ -249,21 +260,23 @@ impl MarathonLb {
         warnings: &mut Vec<Warning>,
     ) -> Result<(), Fault> {
         let owner = &route.service.owner;
+        let loose = self.loose(&route.service);
         let mut text = String::new();
         for rule in &route.rules {
             let is_own = rule.template == rule.label
                 || route.service.options.overrides.contains_key(&rule.label);
             if is_own {
-                self.rule(&route.service, rule, &mut text, warnings)?;
+                self.rule(&route.service, rule, &loose, &mut text, warnings)?;
                 continue;
             }
             if !text.is_empty() {
                 chunks.push(Chunk::of(owner, std::mem::take(&mut text).into()));
             }
             let mut lookup = String::new();
-            self.rule(&route.service, rule, &mut lookup, warnings)?;
+            self.rule(&route.service, rule, &[], &mut lookup, warnings)?;
             chunks.push(Chunk::frame(&lookup));
         }
+        self.keeps_within(&route.service, None, &text)?;
         if !text.is_empty() {
             chunks.push(Chunk::of(owner, text.into()));
         }
@@ -276,6 +289,7 @@ impl MarathonLb {
         &self,
         service: &Service,
         rule: &Rule,
+        loose: &[&'static str],
         out: &mut String,
         warnings: &mut Vec<Warning>,
     ) -> Result<(), Fault> {
@@ -285,7 +299,13 @@ impl MarathonLb {
         let written = self
             .fragments
             .write(rule.template, rule.label, Some(options), &values, out);
-        let Err(fault) = written else { return Ok(()) };
+        let Err(fault) = written else {
+            let names = (rule.template, rule.label);
+            let written = &out[before..];
+            return self
+                .fragments
+                .keeps_within(names, Some(options), &values, loose, written);
+        };
         if rule.template == rule.label {
             return Err(fault);
         }
@@ -296,6 +316,73 @@ impl MarathonLb {
         });
         self.fragments
             .write(rule.template, rule.template, None, &values, out)
+    }
+}
+
+impl MarathonLb {
+    /// The same for hosts in rules that are nobody's, since apps may share a host.
+    fn keeps_hosts_within(&self, service: &Service) -> Result<(), Fault> {
+        if !self.loose(service).contains(&"hostname") {
+            return Ok(());
+        }
+        let template = Template::HttpsGroupedVhostFrontendAcl;
+        for host in service.options.vhosts() {
+            let values = [
+                ("backend", Value::Text("name")),
+                ("host", Value::Text(host)),
+            ];
+            let mut written = String::new();
+            let fragments = &self.fragments;
+            fragments.write(template, template, None, &Plain(&values), &mut written)?;
+            let names = (template, template);
+            fragments.keeps_within(names, None, &Plain(&values), &["host"], &written)?;
+        }
+        Ok(())
+    }
+
+    /// The values that have to be looked at, where anything is.
+    fn loose(&self, service: &Service) -> Vec<&'static str> {
+        if self.judges {
+            within::loose(service)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether texts of an owner stay in the section that they are for; `own` is `None` where that is
+    /// one of all services.
+    fn keeps_within(
+        &self,
+        service: &Service,
+        own: Option<Own<'_>>,
+        text: &str,
+    ) -> Result<(), Fault> {
+        let overrides = &service.options.overrides;
+        if !self.judges || overrides.is_empty() {
+            return Ok(());
+        }
+        let Some(line) = within::stray(text, own) else {
+            return Ok(());
+        };
+        let word = |line: &str| Line::of(line).words.into_iter().next();
+        let has_line = |text: &str| text.lines().any(|own| word(own) == word(line));
+        let holds_it = overrides.iter().find(|(_, text)| has_line(text));
+        // Else the head of the section does not open it.
+        let head = own.map(|own| match own.keyword {
+            "userlist" => Template::UserlistHead,
+            "frontend" => Template::FrontendHead,
+            _ => Template::BackendHead,
+        });
+        let head = || head.filter(|head| overrides.contains_key(head));
+        let label = holds_it.map(|(template, _)| *template).or_else(head);
+        Err(Fault::Stray {
+            label: label.or_else(|| overrides.keys().next().copied()),
+            line: line.trim().to_owned(),
+            section: match own {
+                None => "no line that opens a section or a block".to_owned(),
+                Some(own) => format!("one section, `{} {}`, and its lines", own.keyword, own.name),
+            },
+        })
     }
 }
 

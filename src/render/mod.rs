@@ -15,6 +15,7 @@ mod marathon_lb;
 mod sets;
 mod shape;
 mod values;
+mod within;
 
 use anyhow::Result;
 
@@ -48,6 +49,8 @@ pub struct Site {
     pub sidecar_socket: String,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
+    /// Whether a service is left out whose owner's words leave their place.
+    pub judges: bool,
 }
 
 impl Site {
@@ -64,6 +67,7 @@ impl Site {
                 .into(),
             sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
             haproxy_dir: "/etc/haproxy".to_owned(),
+            judges: true,
         }
     }
 }
@@ -190,6 +194,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         default_options,
         sidecar_socket,
         haproxy_dir,
+        judges,
         ..
     } = site;
     let beside = match site.set {
@@ -201,6 +206,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             default_options,
             sidecar_socket,
             haproxy_dir,
+            judges,
         )),
     };
     Digest::of(format!("{:?} {beside:?}", engine.fingerprint()).as_bytes())

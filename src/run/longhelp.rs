@@ -95,6 +95,7 @@ fn of_label(label: &Label) -> String {
         default,
         meaning,
         example,
+        ..
     } = label;
     let full = match reach {
         Reach::App => format!("HAPROXY_{name}"),

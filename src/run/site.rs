@@ -30,6 +30,7 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         },
         replacements: replacements(config)?,
         haproxy_dir: haproxy_dir(&config.haproxy.config),
+        judges: !config.validation.skip,
         ..Site::new(set, dialect)
     };
     let options = config

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::site::site;
 use crate::cluster::{HealthMemory, Selection};
-use crate::config::{Config, GroupRule, Names, TemplateLabels, TemplateSet};
+use crate::config::{Config, GroupRule, Names, TemplateSet};
 use crate::cycle::{Labelled, LastAnswer, Marathon, Recipe, Stages};
 use crate::disk::{Digest, OsDisk};
 use crate::marathon::Client;
@@ -80,7 +80,8 @@ fn recipe(config: &Config) -> Recipe {
         strict: config.apps.strict_mode,
         settings_from: config.apps.settings_from,
         own_app: config.apps.own_app.clone(),
-        template_labels: config.templates.labels == TemplateLabels::All,
+        template_labels: config.templates.labels.clone(),
+        values: config.policy.values,
         shape: Shape {
             maps: frontends.maps,
             binds_http_https: frontends.bind_http_https,

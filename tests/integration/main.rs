@@ -7,6 +7,7 @@
 
 mod access;
 mod architecture;
+mod attacks;
 mod bad_input;
 mod bridge;
 mod cases;
@@ -19,6 +20,7 @@ mod generate;
 mod generated;
 mod held_ports;
 mod host;
+mod labels_document;
 mod operate;
 mod predecessors;
 mod quarantine;

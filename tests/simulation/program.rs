@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use haproxy_marathon_bridge::apply::{Balancer, FileSet, Host, Outcome};
 use haproxy_marathon_bridge::cluster::{HealthMemory, Selection, ServingTasks};
-use haproxy_marathon_bridge::config::{Names, SettingsFrom, TemplateSet};
+use haproxy_marathon_bridge::config::{Names, SettingsFrom, TemplateLabels, TemplateSet, Values};
 use haproxy_marathon_bridge::cycle::{GoodAnswer, Labelled, LastAnswer, Recipe, Report, Stages};
 use haproxy_marathon_bridge::disk::{Digest, FaultyDisk, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::{Dialect, Version};
@@ -187,7 +187,8 @@ fn recipe(kind: Kind) -> Recipe {
         ungrouped: false,
         strict: false,
         settings_from: SettingsFrom::Labels,
-        template_labels: false,
+        template_labels: TemplateLabels::None,
+        values: Values::Typed,
         own_app: None,
         shape: Shape {
             maps,

@@ -96,7 +96,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::haproxy::global::words;
+    use crate::haproxy::words;
 
     const V2_6: Version = Version::new(2, 6);
 

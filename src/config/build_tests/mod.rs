@@ -128,7 +128,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "min-serv-port-ip-per-task" => ("10060", "-1"),
         "max-serv-port-ip-per-task" => ("10090", "70000"),
         "ssl-certs" => ("/a.pem,/b.pem", "/a.pem,"),
-        "template-labels" => ("all", "some"),
+        "template-labels" => ("ops,/infra", "ops,,all"),
         "max-reload-retries" => ("3", "-1"),
         "archive-versions" => ("9", "0"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"

@@ -22,7 +22,7 @@ fn every_default_of_the_table_counts() {
             ports: Discovery,
             values: Typed,
             settings_from: Labels,
-            template_labels: None,
+            template_labels: false,
             template_set: Bridge,
             template_files: None,
             template_variables: false,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::claims;
 use super::clash::{self, Incumbents};
 use super::{
     APP_MAP, DOMAIN_MAP, Https, Layout, Route, Rows, Rule, Service, Shape, Vhost, cleaned, routes,
@@ -16,12 +17,15 @@ pub fn arrange(
     shape: &Shape,
     incumbents: &Incumbents,
 ) -> (Layout, Vec<Warning>) {
-    let (mut services, warnings) = if shape.settles_clashes {
+    let (mut services, mut warnings) = if shape.settles_clashes {
         clash::settle(services, incumbents)
     } else {
         (services, Vec::new())
     };
     services.sort_by(|one, other| key(one).cmp(&key(other)));
+    if shape.binds_http_https {
+        warnings.extend(claims::lost(&services, shape));
+    }
     let mut maps = Maps::default();
     let mut http = Vec::new();
     let mut https = Vec::new();

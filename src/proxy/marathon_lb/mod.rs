@@ -7,6 +7,7 @@
 
 mod arrange;
 mod checks;
+mod claims;
 mod clash;
 mod routes;
 mod service;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
+pub use claims::{TcpHost, tcp_host};
 pub use clash::{Incumbents, share_an_address};
 pub use service::{Asked, service};
 

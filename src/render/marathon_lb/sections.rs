@@ -8,6 +8,7 @@ use super::super::format::{Value, Values};
 use super::super::fragments::Fault;
 use super::super::shape::{self, Shape};
 use super::super::values::{OfCheck, OfServer, Plain, said};
+use super::super::within::Own;
 use super::MarathonLb;
 use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::{CheckKind, Server, Service};
@@ -26,21 +27,26 @@ impl MarathonLb {
         {
             return Ok(Arc::clone(sections));
         }
-        Ok(Arc::new(Sections {
-            userlist: self.userlist(service)?,
-            frontend: self.shaped(
-                "frontend.cfg",
-                &self.frontend,
-                service,
-                &self.frontend(service)?,
-            )?,
-            backend: self.shaped(
-                "backend.cfg",
-                &self.backend,
-                service,
-                &self.backend(service)?,
-            )?,
-        }))
+        let loose = self.loose(service);
+        let writer = Writer {
+            set: self,
+            service,
+            loose: &loose,
+        };
+        let sections = Sections {
+            userlist: writer.userlist()?,
+            frontend: self.shaped("frontend.cfg", &self.frontend, service, &writer.frontend()?)?,
+            backend: self.shaped("backend.cfg", &self.backend, service, &writer.backend()?)?,
+        };
+        let keeps_within = |keyword, name: &str, text: &str| {
+            self.keeps_within(service, Some(Own { keyword, name }), text)
+        };
+        if let Some(userlist) = &sections.userlist {
+            keeps_within("userlist", &format!("user_{}", service.name), userlist)?;
+        }
+        keeps_within("frontend", &service.name, &sections.frontend)?;
+        keeps_within("backend", &service.name, &sections.backend)?;
+        Ok(Arc::new(sections))
     }
 
     /// Puts ready texts into the shape of their section: as `template` says, or as `shape`
@@ -69,8 +75,19 @@ impl MarathonLb {
         };
         Ok(shape.filled(texts).into())
     }
+}
 
-    fn userlist(&self, service: &Service) -> Result<Option<Arc<str>>, Fault> {
+/// Writes the texts of one service.
+struct Writer<'a> {
+    set: &'a MarathonLb,
+    service: &'a Service,
+    /// Values that have to be looked at.
+    loose: &'a [&'static str],
+}
+
+impl Writer<'_> {
+    fn userlist(&self) -> Result<Option<Arc<str>>, Fault> {
+        let service = self.service;
         let Some(auth) = service
             .options
             .auth
@@ -84,12 +101,13 @@ impl MarathonLb {
             ("user", Value::Text(&auth.user)),
             ("passwd", Value::Text(&auth.password)),
         ];
-        let text = self.text(service, Template::UserlistHead, &values)?;
+        let text = self.text(Template::UserlistHead, &values)?;
         Ok(Some(text.into()))
     }
 
     /// The texts of `frontend.cfg`.
-    fn frontend(&self, service: &Service) -> Result<[(&'static str, String); 3], Fault> {
+    fn frontend(&self) -> Result<[(&'static str, String); 3], Fault> {
+        let service = self.service;
         let options = &service.options;
         let certificate = prefixed(" ssl crt ", options.ssl_cert.as_deref());
         let bind_options = prefixed(" ", options.bind_options.as_deref());
@@ -104,24 +122,25 @@ impl MarathonLb {
             ("bindOptions", Value::Text(&bind_options)),
         ];
         // marathon-lb leads clients to https in the frontend of port 80, its predecessor here.
-        let redirect = if self.redirects_in_frontend && options.redirect_to_https {
+        let redirect = if self.set.redirects_in_frontend && options.redirect_to_https {
             let bind_addr = ("bindAddr", Value::Text(service.bind_addr()));
-            self.text(service, Template::BackendRedirectHttpToHttps, &[bind_addr])?
+            self.text(Template::BackendRedirectHttpToHttps, &[bind_addr])?
         } else {
             String::new()
         };
         Ok([
-            ("head", self.text(service, Template::FrontendHead, &values)?),
+            ("head", self.text(Template::FrontendHead, &values)?),
             ("redirect", redirect),
             (
                 "glue",
-                self.text(service, Template::FrontendBackendGlue, &[backend])?,
+                self.text(Template::FrontendBackendGlue, &[backend])?,
             ),
         ])
     }
 
     /// The texts of `backend.cfg`.
-    fn backend(&self, service: &Service) -> Result<Vec<(&'static str, String)>, Fault> {
+    fn backend(&self) -> Result<Vec<(&'static str, String)>, Fault> {
+        let service = self.service;
         let options = &*service.options;
         let values = [
             ("backend", Value::Text(&service.name)),
@@ -130,7 +149,7 @@ impl MarathonLb {
         ];
         let of_http = |template, wanted: bool, values: &[(&str, Value<'_>)]| {
             if service.is_http() && wanted {
-                self.text(service, template, values)
+                self.text(template, values)
             } else {
                 Ok(String::new())
             }
@@ -141,12 +160,12 @@ impl MarathonLb {
             of_http(template, wanted, &[hostname.clone(), (name, said(path))])
         };
         let sticky = if options.sticky {
-            self.text(service, Template::BackendStickyOptions, &[])?
+            self.text(Template::BackendStickyOptions, &[])?
         } else {
             String::new()
         };
         Ok(vec![
-            ("head", self.text(service, Template::BackendHead, &values)?),
+            ("head", self.text(Template::BackendHead, &values)?),
             (
                 "hsts",
                 of_http(Template::BackendHstsOptions, options.use_hsts, &[])?,
@@ -179,14 +198,15 @@ impl MarathonLb {
                     options.redir.as_deref(),
                 )?,
             ),
-            ("networks_allowed", self.networks_allowed(service)?),
+            ("networks_allowed", self.networks_allowed()?),
             ("sticky", sticky),
-            ("health_check", self.health_check(service)?),
-            ("servers", self.servers(service)?),
+            ("health_check", self.health_check()?),
+            ("servers", self.servers()?),
         ])
     }
 
-    fn networks_allowed(&self, service: &Service) -> Result<String, Fault> {
+    fn networks_allowed(&self) -> Result<String, Fault> {
+        let service = self.service;
         let (acl, verdict) = match &*service.mode {
             "http" => (
                 Template::HttpBackendNetworkAllowedAcl,
@@ -200,16 +220,17 @@ impl MarathonLb {
         };
         let mut text = String::new();
         for network in &service.options.networks_allowed {
-            text += &self.text(service, acl, &[("network_allowed", Value::Text(network))])?;
+            text += &self.text(acl, &[("network_allowed", Value::Text(network))])?;
         }
         if !text.is_empty() || !service.options.networks_allowed.is_empty() {
-            text += &self.text(service, verdict, &[])?;
+            text += &self.text(verdict, &[])?;
         }
         Ok(text)
     }
 
     /// What the whole backend says of its checks, with the port of its first server.
-    fn health_check(&self, service: &Service) -> Result<String, Fault> {
+    fn health_check(&self) -> Result<String, Fault> {
+        let service = self.service;
         let (Some(check), Some(first)) = (&service.check, service.servers.first()) else {
             return Ok(String::new());
         };
@@ -218,14 +239,15 @@ impl MarathonLb {
             CheckKind::Tcp => Template::BackendTcpHealthcheckOptions,
         };
         let mut text = String::new();
-        if !self.fragments.is_empty(template, &service.options) {
+        if !self.set.fragments.is_empty(template, &service.options) {
             let values = OfCheck::new(check, first.check_port.or(Some(first.port)));
-            self.write(service, template, &values, &mut text)?;
+            self.write(template, &values, &mut text)?;
         }
         Ok(text)
     }
 
-    fn servers(&self, service: &Service) -> Result<String, Fault> {
+    fn servers(&self) -> Result<String, Fault> {
+        let service = self.service;
         let mut text = String::new();
         for server in &service.servers {
             let values = OfServer {
@@ -235,51 +257,44 @@ impl MarathonLb {
                 } else {
                     String::new()
                 },
-                check: &self.check_of(service, server)?,
+                check: &self.check_of(server)?,
             };
-            self.write(service, Template::BackendServerOptions, &values, &mut text)?;
+            self.write(Template::BackendServerOptions, &values, &mut text)?;
         }
         Ok(text)
     }
 
-    fn check_of(&self, service: &Service, server: &Server) -> Result<String, Fault> {
+    fn check_of(&self, server: &Server) -> Result<String, Fault> {
+        let service = self.service;
         let mut text = String::new();
         if let Some(check) = &service.check {
             let template = match check.kind {
                 CheckKind::Http => Template::BackendServerHttpHealthcheckOptions,
                 CheckKind::Tcp => Template::BackendServerTcpHealthcheckOptions,
             };
-            self.write(
-                service,
-                template,
-                &OfCheck::new(check, server.check_port),
-                &mut text,
-            )?;
+            self.write(template, &OfCheck::new(check, server.check_port), &mut text)?;
         }
         Ok(text)
     }
 
-    fn text(
-        &self,
-        service: &Service,
-        template: Template,
-        values: &[(&str, Value<'_>)],
-    ) -> Result<String, Fault> {
+    fn text(&self, template: Template, values: &[(&str, Value<'_>)]) -> Result<String, Fault> {
         let mut text = String::new();
-        self.write(service, template, &Plain(values), &mut text)?;
+        self.write(template, &Plain(values), &mut text)?;
         Ok(text)
     }
 
     fn write(
         &self,
-        service: &Service,
         template: Template,
         values: &impl Values,
         out: &mut String,
     ) -> Result<(), Fault> {
-        let options: &ServiceOptions = &service.options;
-        self.fragments
-            .write(template, template, Some(options), values, out)
+        let options: &ServiceOptions = &self.service.options;
+        let names = (template, template);
+        let fragments = &self.set.fragments;
+        let before = out.len();
+        fragments.write(template, template, Some(options), values, out)?;
+        fragments.keeps_within(names, Some(options), values, self.loose, &out[before..])
     }
 }
 

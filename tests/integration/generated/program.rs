@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use haproxy_marathon_bridge::cluster::{HealthMemory, Selection, Snapshot};
-use haproxy_marathon_bridge::config::{Names, SettingsFrom, TemplateSet};
+use haproxy_marathon_bridge::config::{Names, SettingsFrom, TemplateLabels, TemplateSet, Values};
 use haproxy_marathon_bridge::cycle::{Labelled, Plan, Recipe, Source, Stages};
 use haproxy_marathon_bridge::disk::Digest;
 use haproxy_marathon_bridge::haproxy::Dialect;
@@ -121,7 +121,8 @@ impl Program {
             ungrouped: false,
             strict: flags.strict,
             settings_from: SettingsFrom::Labels,
-            template_labels: true,
+            template_labels: TemplateLabels::All,
+            values: Values::Verbatim,
             own_app: None,
             shape,
         };

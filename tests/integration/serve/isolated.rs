@@ -20,9 +20,12 @@ fn a_bad_service_is_left_out_and_the_others_serve() {
             &[HOST, ("HAPROXY_0_HTTP_FRONTEND_ACL", "  acl x {\n")],
             "HAPROXY_0_HTTP_FRONTEND_ACL",
         ),
+        (
+            &[HOST, ("HAPROXY_0_MODE", "tcp")],
+            "found `bad.test`, while `HAPROXY_0_MODE` says tcp",
+        ),
         // What only HAProxy can judge.
         (&[HOST, ("HAPROXY_0_BALANCE", "fair")], "balance only"),
-        (&[HOST, ("HAPROXY_0_MODE", "tcp")], "incompatible tcp"),
         (
             &[HOST, ("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH", "/a%20b")],
             "Maybe you want to write a single '%'",

@@ -3,15 +3,12 @@
 use super::super::command::{Command, RENDERING};
 use super::super::{Definition, Fallback, Form, Heading, One, Takes};
 use super::{one_of, put, value};
-use crate::config::{TemplateLabels, TemplateSet};
+use crate::config::TemplateSet;
 
 const TEMPLATE_SETS: [(&str, TemplateSet); 2] = [
     ("bridge", TemplateSet::Bridge),
     ("marathon-lb", TemplateSet::MarathonLb),
 ];
-
-const TEMPLATE_LABELS: [(&str, TemplateLabels); 2] =
-    [("none", TemplateLabels::None), ("all", TemplateLabels::All)];
 
 pub(super) static TEMPLATES: &[Definition] = &[
     Definition {
@@ -46,17 +43,16 @@ pub(super) static TEMPLATES: &[Definition] = &[
         name: "template-labels",
         short: None,
         takes: Takes::One(
-            value("WHICH", one_of(&const { value::words(&TEMPLATE_LABELS) })),
-            One(|c, text| {
-                put(
-                    &mut c.templates.labels,
-                    value::choice(text, &TEMPLATE_LABELS),
-                )
-            }),
+            value("WHOSE", Form::Text),
+            One(|c, text| put(&mut c.templates.labels, value::template_labels(text))),
         ),
         fallback: Fallback::Rule("none"),
-        summary: "Which labels of apps may replace templates",
-        details: "all: HAPROXY_0_, or another number, and the name of a template, in the language of marathon-lb. Who may deploy an app has a say in the text of the file then.",
+        summary: "Whose labels may replace templates",
+        details: "all, none, or groups parted by commas. A group that begins with a slash is a folder \
+                  of Marathon, /infra, with all apps in it; any other is one of HAPROXY_GROUP, which \
+                  app owners write themselves. Such a label is HAPROXY_0_, or another number, and \
+                  the name of a template; its text is in the language of marathon-lb. Who may \
+                  write one has a say in the text of the file.",
         heading: Heading::Templates,
         commands: RENDERING,
     },

@@ -1,0 +1,348 @@
+use super::*;
+use crate::cluster::AppId;
+use crate::config::Values;
+use crate::labels::{Settings, parse};
+
+/// What a label is read as, in its own words, or the part that is wrong.
+fn read<'t>(name: &str, text: &'t str) -> Result<String, &'t str> {
+    let mut options = ServiceOptions::default();
+    set(&mut options, name, text).map_err(|Wrong(part)| part)?;
+    let texts = [
+        options.vhost,
+        options.path,
+        options.mode,
+        options.balance,
+        options.port.map(|port| port.to_string().into()),
+        options.bind_addr,
+        options.bind_options,
+        options.ssl_cert,
+        options.proxypass_path,
+        options.revproxy_path,
+        options.redir,
+        options.auth.map(|auth| format!("{auth:?}").into()),
+        (options.weight != 0).then(|| options.weight.to_string().into()),
+        options
+            .healthcheck_port_index
+            .map(|index| index.to_string().into()),
+    ];
+    let said: Vec<Box<str>> = texts.into_iter().flatten().collect();
+    Ok([said, options.networks_allowed].concat().join("|"))
+}
+
+/// Rows: a label, a text, and what it is read as; `Err` is the part that is told.
+#[track_caller]
+fn reads(name: &str, rows: &[(&'static str, Result<&str, &str>)]) {
+    for (text, want) in rows {
+        let got = read(name, text);
+        assert_eq!(got.as_deref().map_err(|part| *part), *want, "{name}={text}");
+    }
+}
+
+#[test]
+fn hosts() {
+    reads(
+        "VHOST",
+        &[
+            ("Web.Example.COM", Ok("web.example.com")),
+            ("a.test, b.test\t,c", Ok("a.test,b.test,c")),
+            ("*.example.com", Ok("*.example.com")),
+            ("my_app-x.test:8080", Ok("my_app-x.test:8080")),
+            ("10.0.0.1:80", Ok("10.0.0.1:80")),
+            ("[2001:db8::1]:443", Ok("[2001:db8::1]:443")),
+            ("2001:DB8::1", Ok("2001:db8::1")),
+            ("", Ok("")),
+            ("  ", Ok("")),
+            ("a } or { always_true", Err("a } or { always_true")),
+            ("a.test,b c", Err("b c")),
+            ("a,", Err("")),
+            ("a.", Err("a.")),
+            ("-f", Err("-f")),
+            ("a-.b", Err("a-.b")),
+            ("*", Err("*")),
+            ("*.*.a", Err("*.*.a")),
+            ("a:0", Err("a:0")),
+            ("a:80:80", Err("a:80:80")),
+            ("[::1]x", Err("[::1]x")),
+            ("größe.test", Err("größe.test")),
+            ("a#b", Err("a#b")),
+            ("a\nb", Err("a\nb")),
+            ("a\n", Err("a\n")),
+        ],
+    );
+    let long = "a".repeat(64);
+    assert!(read("VHOST", &long).is_err());
+    assert!(read("VHOST", &"a.".repeat(127)).is_err());
+}
+
+#[test]
+fn paths() {
+    reads(
+        "PATH",
+        &[
+            ("/", Ok("/")),
+            ("/a  /b", Ok("/a /b")),
+            ("-i /Docs /x", Ok("-i /Docs /x")),
+            ("/a%20b;c=(d)*~", Ok("/a%20b;c=(d)*~")),
+            ("/100%", Ok("/100%")),
+            ("-f /etc/passwd", Err("-f")),
+            ("/a -m", Err("-m")),
+            ("-i -i /a", Err("-i")),
+            ("-i", Err("-i")),
+            ("-- /a", Err("--")),
+            ("a", Err("a")),
+            ("/a || /b", Err("||")),
+            ("/a or", Err("or")),
+            ("/a#b", Err("/a#b")),
+            ("/a'b", Err("/a'b")),
+            ("/a\\ b", Err("/a\\")),
+            ("/$HOME", Err("/$HOME")),
+            ("/%[env(PATH)]", Err("/%[env(PATH)]")),
+            ("/a?b", Err("/a?b")),
+        ],
+    );
+    reads(
+        "HTTP_BACKEND_PROXYPASS_PATH",
+        &[
+            ("/a%20b", Ok("/a%20b")),
+            ("/a.*", Err("/a.*")),
+            ("/(", Err("/(")),
+            ("/a%2", Err("/a%2")),
+            ("/\\1", Err("/\\1")),
+        ],
+    );
+    reads(
+        "HTTP_BACKEND_REVPROXY_PATH",
+        &[("/a/b", Ok("/a/b")), ("/a%20b", Err("/a%20b"))],
+    );
+    reads(
+        "HTTP_BACKEND_REDIR",
+        &[
+            ("/x?a=b&c", Ok("/x?a=b&c")),
+            ("https://a.test:8443/x", Ok("https://a.test:8443/x")),
+            ("/a%20b", Ok("/a%%20b")),
+            ("/a%%20b", Ok("/a%%20b")),
+            ("/%[env(PATH)]", Err("/%[env(PATH)]")),
+            ("/%ci", Err("/%ci")),
+            ("ftp://a", Err("ftp://a")),
+            ("https://", Err("https://")),
+            ("/x code 302", Err("/x code 302")),
+            ("/x#y", Err("/x#y")),
+        ],
+    );
+    assert!(is_request("/health?x=1&y=%20"));
+    for text in ["health", "/a b", "/\"$HOME\"", "/a#b", ""] {
+        assert!(!is_request(text), "{text}");
+    }
+}
+
+#[test]
+fn words() {
+    reads(
+        "MODE",
+        &[
+            ("HTTP", Ok("http")),
+            ("tcp", Ok("tcp")),
+            ("health", Err("health")),
+        ],
+    );
+    reads(
+        "SSL_CERT",
+        &[
+            ("/etc/ssl/a.pem", Ok("/etc/ssl/a.pem")),
+            (
+                "/a.pem, /b.pem crt c.pem",
+                Ok("/a.pem crt /b.pem crt c.pem"),
+            ),
+            ("/a b", Err("/a b")),
+            ("/a\"$HOME\"", Err("/a\"$HOME\"")),
+            ("-a", Err("-a")),
+        ],
+    );
+    for (id, want) in [
+        ("/a/b-c.d_e", true),
+        ("/a b", false),
+        ("/a#", false),
+        ("/ä", false),
+    ] {
+        assert_eq!(is_app_id(id), want, "{id}");
+    }
+}
+
+#[test]
+fn algorithms() {
+    for text in [
+        "roundrobin",
+        "random(3)",
+        "uri",
+        "uri whole depth 3 len 20",
+        "url_param id check_post 64",
+        "hdr(X-User)",
+        "hdr(host) use_domain_only",
+        "rdp-cookie(name)",
+        "hash req.hdr(x)",
+    ] {
+        reads("BALANCE", &[(text, Ok(text))]);
+    }
+    for text in [
+        "fastest",
+        "roundrobin x",
+        "uri depth 0",
+        "uri len",
+        "random(0)",
+        "hdr()",
+        "hdr(a) b",
+        "hash env(PATH)",
+        "roundrobin # x",
+        "uri\nwhole",
+    ] {
+        reads("BALANCE", &[(text, Err(text))]);
+    }
+}
+
+#[test]
+fn addresses() {
+    reads(
+        "BIND_ADDR",
+        &[
+            ("*", Ok("*")),
+            ("10.0.0.42", Ok("10.0.0.42")),
+            ("[0:0::1]", Ok("::1")),
+            ("::", Ok("::")),
+            ("127.0.0.1:80,*", Err("127.0.0.1:80,*")),
+            ("10.0.0.1,10.0.0.2", Err("10.0.0.1,10.0.0.2")),
+            ("[10.0.0.1]", Err("[10.0.0.1]")),
+            ("10.0.0.1:80", Err("10.0.0.1:80")),
+            ("localhost", Err("localhost")),
+            ("/run/socket", Err("/run/socket")),
+            ("unix@x", Err("unix@x")),
+        ],
+    );
+    reads(
+        "BACKEND_NETWORK_ALLOWED_ACL",
+        &[
+            ("10.0.0.0/8  192.168.0.1", Ok("10.0.0.0/8|192.168.0.1")),
+            ("fd00::/8", Ok("fd00::/8")),
+            ("", Ok("")),
+            ("10.0.0.0/33", Err("10.0.0.0/33")),
+            ("10.0.0.0/+8", Err("10.0.0.0/+8")),
+            ("10.0.0.0/", Err("10.0.0.0/")),
+            ("10.0.0.0/8 -f /x", Err("-f")),
+            ("example.com", Err("example.com")),
+        ],
+    );
+}
+
+#[test]
+fn bind_options() {
+    for text in [
+        "accept-proxy",
+        "ca-file /etc/ssl/cert.pem verify optional",
+        "ciphers AES128+EECDH:AES128+EDH force-tlsv12",
+        "ssl crt /a.pem alpn h2,http/1.1 ssl-min-ver TLSv1.2",
+        "maxconn 2000 nice -5 tcp-ut 30s interface eth0",
+    ] {
+        reads("BIND_OPTIONS", &[(text, Ok(text))]);
+    }
+    for (text, part) in [
+        ("accept-proxy,", "accept-proxy,"),
+        (",*:80", ",*:80"),
+        ("ssl *:80", "*:80"),
+        ("maxconn", "maxconn"),
+        ("maxconn x", "x"),
+        ("crt -f", "-f"),
+        ("uid 0", "uid"),
+        ("level admin", "level"),
+        ("process 1", "process"),
+        ("name a#b", "a#b"),
+        ("ciphers \"$HOME\"", "\"$HOME\""),
+        ("ssl\nbind *:80", "ssl\nbind"),
+    ] {
+        reads("BIND_OPTIONS", &[(text, Err(part))]);
+    }
+}
+
+#[test]
+fn numbers() {
+    reads(
+        "PORT",
+        &[
+            ("1", Ok("1")),
+            (" 65535 ", Ok("65535")),
+            ("0", Err("0")),
+            ("65536", Err("65536")),
+            ("+80", Err("+80")),
+            ("8_0", Err("8_0")),
+            ("", Err("")),
+        ],
+    );
+    reads(
+        "BACKEND_WEIGHT",
+        &[
+            ("-7", Ok("-7")),
+            ("1000001", Err("1000001")),
+            ("1_0", Err("1_0")),
+            ("", Err("")),
+        ],
+    );
+    reads(
+        "BACKEND_HEALTHCHECK_PORT_INDEX",
+        &[("-1", Ok("-1")), ("1000", Err("1000")), ("one", Err("one"))],
+    );
+}
+
+#[test]
+fn passwords() {
+    for text in [
+        "My Realm:ann:rlR4XJ1i8.hsE",
+        "realm:testuser:$6$hash",
+        "r:u@x.y:$5$rounds=5000$salt$aB./",
+        "Größe (1):u:$2y$10$abc./",
+    ] {
+        assert!(read("AUTH", text).is_ok(), "{text}");
+    }
+    for (text, part) in [
+        ("", ""),
+        ("realm:user", ""),
+        ("r:u:p:q", ""),
+        (":user:$6$x$y", "realm"),
+        ("a\"b:u:$6$x", "realm"),
+        ("${HOME}:u:$6$x", "realm"),
+        ("a%[env(X)]:u:$6$x", "realm"),
+        ("a\\:u:$6$x", "realm"),
+        ("r:u v:$6$x", "user"),
+        ("r::$6$x", "user"),
+        ("r:u:secret", "password"),
+        ("r:u:$6$x #", "password"),
+        ("r:u:$6$", "password"),
+        ("r:u:$HOME", "password"),
+    ] {
+        assert_eq!(read("AUTH", text), Err(part), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_the_form_and_without_secrets() {
+    let told = |name: &str, text: &str| {
+        let label = format!("HAPROXY_0_{name}");
+        let settings = Settings::from([(label.into(), text.into())]);
+        let (_, warnings) = parse(&settings, &AppId::new("/a"), 0, Values::Typed);
+        let told = &warnings[0];
+        (told.found.clone(), told.expected.clone())
+    };
+    let (found, expected) = told("VHOST", "a.test,b c");
+    assert_eq!(found, "`b c` in `a.test,b c`");
+    assert!(
+        expected.starts_with("host names parted by commas"),
+        "{expected}"
+    );
+    assert!(
+        expected.ends_with("such as `web.example.com,www.example.com`"),
+        "{expected}"
+    );
+    let (found, _) = told("AUTH", "realm:user:secret");
+    assert_eq!(
+        found,
+        "3 parts, of which the password is wrong (not shown, since one is a password)"
+    );
+    assert_eq!(told("PORT", "80a").0, "`80a`");
+}
