@@ -209,6 +209,7 @@ fn defaults(policy: &'static Policy) -> Config {
             ssl_certs: Vec::new(),
             bind_http_https: true,
             group_https_by_vhost: false,
+            default_backend: None,
         },
         haproxy: Haproxy {
             program: PathBuf::new(),

@@ -14,4 +14,6 @@ pub struct Frontends {
     pub bind_http_https: bool,
     /// `--group-https-by-vhost`: a frontend for each host name behind the one on port 443.
     pub group_https_by_vhost: bool,
+    /// `--default-backend`: who is served what nobody asked for. An app id, and a service port of it.
+    pub default_backend: Option<(String, Option<u16>)>,
 }

@@ -160,6 +160,8 @@ pub enum TemplateSet {
     MarathonLb,
     /// The same in the simpler form of servicerouter.py.
     Servicerouter,
+    /// As marathon-lb's, with shared frontends of our own that route by precision.
+    Native,
 }
 
 /// Which labels of apps may replace templates.

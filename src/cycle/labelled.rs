@@ -16,8 +16,8 @@ use crate::cluster::{
 };
 use crate::config::SettingsFrom;
 use crate::labels::{self, ServiceOptions, Settings};
-use crate::proxy::marathon_lb::{self, Asked, Shape};
-use crate::proxy::{Owner, Proxies};
+use crate::proxy::marathon_lb::{self, Asked, Flavour, Service, Shape};
+use crate::proxy::{Owner, Proxies, native};
 use crate::render::Renderer;
 
 /// What decides beside the labels.
@@ -223,6 +223,38 @@ impl Labelled {
         is_meant && options.enabled.unwrap_or(!self.strict)
     }
 
+    /// Sections and rules of the set.
+    fn arrange(
+        &self,
+        services: Vec<Arc<Service>>,
+        incumbents: &BTreeMap<u32, AppId>,
+    ) -> (Proxies, Vec<Warning>) {
+        let mut proxies = Proxies::default();
+        let warnings;
+        if self.shape.flavour == Flavour::Native {
+            let (native, faults) = native::arrange(services, &self.shape, incumbents);
+            (proxies.native, warnings) = (Some(native), faults);
+        } else {
+            (proxies.layout, warnings) = marathon_lb::arrange(services, &self.shape, incumbents);
+        }
+        (proxies, warnings)
+    }
+
+    /// The map files that the file names.
+    fn maps(&self, proxies: &Proxies) -> BTreeMap<String, String> {
+        let names: &[&'static str] = match (self.shape.maps, self.shape.flavour) {
+            (false, _) => &[],
+            (true, Flavour::Native) => &[
+                native::DOMAIN_MAP,
+                native::PATH_MAP,
+                native::SUFFIX_MAP,
+                native::APP_MAP,
+            ],
+            (true, _) => &[marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP],
+        };
+        texts(names, proxies)
+    }
+
     pub(super) fn build<'p>(
         &self,
         ports: impl Iterator<Item = &'p ServicePort>,
@@ -242,11 +274,7 @@ impl Labelled {
             Some(Arc::new(marathon_lb::service(asked, self.shape.flavour)))
         });
         let services = services.collect();
-        let (layout, mut warnings) = marathon_lb::arrange(services, &self.shape, incumbents);
-        let proxies = Proxies {
-            layout,
-            ..Proxies::default()
-        };
+        let (proxies, mut warnings) = self.arrange(services, incumbents);
         let output = renderer
             .render(&proxies)
             .context("the templates cannot be rendered")?;
@@ -260,7 +288,7 @@ impl Labelled {
         }
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
-            let services = proxies.layout.services.iter();
+            let services = proxies.services().iter();
             failed.extend(
                 services
                     .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
@@ -270,7 +298,7 @@ impl Labelled {
             failed,
             files: FileSet {
                 cfg: output.rendered.text(),
-                maps: maps(&proxies, self.shape.maps),
+                maps: self.maps(&proxies),
             },
             rendered: output.rendered,
             proxies,
@@ -280,12 +308,9 @@ impl Labelled {
 }
 
 /// Map files; those without rows are there too, since the file names them.
-fn maps(proxies: &Proxies, wanted: bool) -> BTreeMap<String, String> {
-    if !wanted {
-        return BTreeMap::new();
-    }
-    let text = |name: &str| {
-        let rows = proxies.layout.maps.get(name).map_or(&[][..], Vec::as_slice);
+fn texts(names: &[&'static str], proxies: &Proxies) -> BTreeMap<String, String> {
+    let text = |name: &&'static str| {
+        let rows = proxies.maps().get(name).map_or(&[][..], Vec::as_slice);
         let mut text = String::new();
         for (key, backend) in rows {
             text.push_str(key);
@@ -293,9 +318,7 @@ fn maps(proxies: &Proxies, wanted: bool) -> BTreeMap<String, String> {
             text.push_str(backend);
             text.push('\n');
         }
-        (name.to_owned(), text)
+        ((*name).to_owned(), text)
     };
-    [marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP]
-        .map(text)
-        .into()
+    names.iter().map(text).collect()
 }

@@ -80,6 +80,8 @@ pub struct ServiceOptions {
     pub healthcheck_port_index: Option<i64>,
     /// Templates that this service replaces, by their text.
     pub overrides: BTreeMap<Template, Box<str>>,
+    /// `BACKEND_WEIGHT` as it was said, if it was.
+    pub priority: Option<i64>,
 }
 
 impl ServiceOptions {
@@ -160,7 +162,10 @@ impl ServiceOptions {
                     self.weight = 1;
                 }
             }
-            "BACKEND_WEIGHT" => self.weight = value::integer(text)?,
+            "BACKEND_WEIGHT" => {
+                self.weight = value::integer(text)?;
+                self.priority = Some(self.weight);
+            }
             "MODE" => self.mode = Some(value::line(text)?.to_lowercase().into()),
             "BALANCE" => self.balance = Some(value::line(text)?),
             "PORT" => self.port = Some(value::port(text)?),

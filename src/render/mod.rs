@@ -12,6 +12,7 @@ mod engine;
 mod fragments;
 pub mod format;
 mod marathon_lb;
+mod native;
 mod sets;
 mod shape;
 mod values;
@@ -28,6 +29,7 @@ use crate::config::TemplateSet;
 use crate::disk::Digest;
 use crate::haproxy::Dialect;
 use crate::labels::Template;
+use crate::proxy::native::Layout;
 use crate::proxy::{Owner, Proxies};
 
 /// All that reaches the text beside the cluster.
@@ -94,6 +96,7 @@ pub struct Renderer {
 enum Set {
     Bridge(Box<bridge::Bridge>),
     MarathonLb(Box<marathon_lb::MarathonLb>),
+    Native(Box<native::Native>),
 }
 
 /// A file, and the service ports that are missing from it because their texts cannot be written.
@@ -150,6 +153,7 @@ impl Renderer {
             TemplateSet::MarathonLb | TemplateSet::Servicerouter => {
                 Set::MarathonLb(Box::new(marathon_lb::MarathonLb::new(engine, site)?))
             }
+            TemplateSet::Native => Set::Native(Box::new(native::Native::new(engine, site)?)),
         };
         Ok(Self { set, fingerprint })
     }
@@ -168,6 +172,10 @@ impl Renderer {
         match &mut self.set {
             Set::Bridge(bridge) => bridge.render(proxies),
             Set::MarathonLb(marathon_lb) => marathon_lb.render(&proxies.layout),
+            Set::Native(native) => match &proxies.native {
+                Some(layout) => native.render(layout),
+                None => native.render(&Layout::default()),
+            },
         }
     }
 
@@ -179,6 +187,7 @@ impl Renderer {
         match &self.set {
             Set::Bridge(bridge) => bridge.header(),
             Set::MarathonLb(marathon_lb) => marathon_lb.header(),
+            Set::Native(native) => native.header(),
         }
     }
 }
@@ -195,7 +204,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
     let beside = match site.set {
         // Nothing of it reaches this set.
         TemplateSet::Bridge => None,
-        TemplateSet::MarathonLb | TemplateSet::Servicerouter => Some((
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter | TemplateSet::Native => Some((
             dialect,
             replacements,
             default_options,

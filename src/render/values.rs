@@ -16,6 +16,19 @@ impl Values for Plain<'_> {
     }
 }
 
+/// A value as one word of a line, whatever is in it: HAProxy takes what follows a backslash as it
+/// is.
+pub(super) fn word(text: &str) -> String {
+    let mut word = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, ' ' | '\\' | '"' | '\'' | '#') {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word
+}
+
 /// Python prints `None` for what an owner did not say.
 pub(super) fn said(text: Option<&str>) -> Value<'_> {
     text.map_or(Value::None, Value::Text)

@@ -21,7 +21,9 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
     let dialect = match set {
         // Its text is the same for all versions.
         TemplateSet::Bridge => Dialect::of(Version::NEWEST),
-        TemplateSet::MarathonLb | TemplateSet::Servicerouter => dialect(config).await?,
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter | TemplateSet::Native => {
+            dialect(config).await?
+        }
     };
     let mut site = Site {
         overrides: match &config.templates.dir {

@@ -19,6 +19,7 @@ mod generate;
 mod generated;
 mod held_ports;
 mod host;
+mod native;
 mod operate;
 mod predecessors;
 mod quarantine;

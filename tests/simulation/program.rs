@@ -196,6 +196,7 @@ fn recipe(kind: Kind) -> Recipe {
             ssl_certs: vec!["/etc/ssl/site.pem".into()],
             settles_clashes: true,
             flavour: Flavour::MarathonLb,
+            default_backend: None,
         },
     }))
 }

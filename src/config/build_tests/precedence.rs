@@ -68,6 +68,7 @@ fn every_default_of_the_table_counts() {
             ssl_certs: [],
             bind_http_https: true,
             group_https_by_vhost: false,
+            default_backend: None,
         },
         haproxy: Haproxy {
             program: "haproxy",

@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
+pub(super) use clash::settle;
 pub use clash::{Incumbents, share_an_address};
 pub use service::{Asked, service};
 
-use super::Owner;
+use super::{DefaultBackend, Owner};
 use crate::cluster::HealthCheck;
 use crate::labels::{ServiceOptions, Template};
 
@@ -190,6 +191,8 @@ pub struct Shape {
     pub settles_clashes: bool,
     /// Whose rules count.
     pub flavour: Flavour,
+    /// Who is served what nobody asked for, in the native set.
+    pub default_backend: Option<DefaultBackend>,
 }
 
 impl Shape {
@@ -201,13 +204,15 @@ impl Shape {
     }
 }
 
-/// marathon-lb and its predecessor, where they differ in more than templates.
+/// marathon-lb, its predecessor and our own set, where they differ in more than templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// marathon-lb 1.15.
     MarathonLb,
     /// `servicerouter.py`.
     Servicerouter,
+    /// Our own set.
+    Native,
 }
 
 /// Hosts → backends.

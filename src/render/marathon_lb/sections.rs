@@ -3,12 +3,15 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use tera::Context;
+
 use super::super::context::ServiceContext;
 use super::super::format::{Value, Values};
 use super::super::fragments::Fault;
 use super::super::shape::{self, Shape};
-use super::super::values::{OfCheck, OfServer, Plain, said};
+use super::super::values::{OfCheck, OfServer, Plain, said, word};
 use super::MarathonLb;
+use crate::config::TemplateSet;
 use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::{CheckKind, Server, Service};
 
@@ -104,7 +107,7 @@ impl MarathonLb {
             ("bindOptions", Value::Text(&bind_options)),
         ];
         // marathon-lb leads clients to https in the frontend of port 80, its predecessor here.
-        let redirect = if self.redirects_in_frontend && options.redirect_to_https {
+        let redirect = if self.set == TemplateSet::Servicerouter && options.redirect_to_https {
             let bind_addr = ("bindAddr", Value::Text(service.bind_addr()));
             self.text(service, Template::BackendRedirectHttpToHttps, &[bind_addr])?
         } else {
@@ -135,7 +138,9 @@ impl MarathonLb {
                 Ok(String::new())
             }
         };
-        let hostname = ("hostname", said(options.vhost.as_deref()));
+        let pattern = (self.set == TemplateSet::Native).then(|| host_pattern(&options.vhosts()));
+        let hostname = pattern.as_deref().or(options.vhost.as_deref());
+        let hostname = ("hostname", said(hostname));
         let of_path = |template, name: &'static str, path: Option<&str>| {
             let wanted = path.is_some_and(|path| !path.is_empty());
             of_http(template, wanted, &[hostname.clone(), (name, said(path))])
@@ -180,10 +185,45 @@ impl MarathonLb {
                 )?,
             ),
             ("networks_allowed", self.networks_allowed(service)?),
+            ("https_redirect", self.https_redirect(service)?),
+            ("auth", self.auth(service)?),
             ("sticky", sticky),
             ("health_check", self.health_check(service)?),
             ("servers", self.servers(service)?),
         ])
+    }
+
+    /// In our own set the way to https is told by the service itself.
+    fn https_redirect(&self, service: &Service) -> Result<String, Fault> {
+        let is_led = service.is_http() && service.options.redirect_to_https;
+        if self.set != TemplateSet::Native || !is_led {
+            return Ok(String::new());
+        }
+        self.tera("https_redirect.cfg", &[])
+    }
+
+    /// In our own set the password is asked for by the service itself, whichever way leads there.
+    fn auth(&self, service: &Service) -> Result<String, Fault> {
+        let auth = service.options.auth.as_ref();
+        let Some(auth) = auth.filter(|_| self.set == TemplateSet::Native) else {
+            return Ok(String::new());
+        };
+        let values = [("backend", &*service.name), ("realm", &*auth.realm)];
+        self.tera("auth.cfg", &values)
+    }
+
+    /// A template of our own set, with values as HAProxy's words.
+    fn tera(
+        &self,
+        template: &'static str,
+        values: &[(&'static str, &str)],
+    ) -> Result<String, Fault> {
+        let mut context = Context::new();
+        for (name, value) in values {
+            context.insert(*name, &word(value));
+        }
+        let text = self.engine.render(template, &context);
+        text.map_err(|error| Fault::Shape { template, error })
     }
 
     fn networks_allowed(&self, service: &Service) -> Result<String, Fault> {
@@ -281,6 +321,20 @@ impl MarathonLb {
         self.fragments
             .write(template, template, Some(options), values, out)
     }
+}
+
+/// A regular expression for any of these hosts; for all, where there are none.
+fn host_pattern(hosts: &[&str]) -> String {
+    let is_of_host = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    let hosts = hosts.iter().map(|host| host.trim());
+    let hosts = hosts.filter(|host| !host.is_empty() && host.chars().all(is_of_host));
+    let hosts: Vec<String> = hosts
+        .map(|host| host.replace('.', "[.]").replace('*', "[^/:]*"))
+        .collect();
+    if hosts.is_empty() {
+        return "[^/:]*".to_owned();
+    }
+    format!("({})", hosts.join("|"))
 }
 
 fn prefixed(prefix: &str, text: Option<&str>) -> String {

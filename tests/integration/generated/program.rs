@@ -110,6 +110,7 @@ impl Program {
             ssl_certs: vec![self.certificate.as_str().into()],
             settles_clashes: true,
             flavour: Flavour::MarathonLb,
+            default_backend: None,
         };
         let labelled = Labelled {
             selection: Selection {

@@ -5,7 +5,8 @@ use super::super::{Definition, Fallback, Form, Heading, One, Takes};
 use super::{one_of, put, value};
 use crate::config::{TemplateLabels, TemplateSet};
 
-const TEMPLATE_SETS: [(&str, TemplateSet); 2] = [
+const TEMPLATE_SETS: [(&str, TemplateSet); 3] = [
+    ("native", TemplateSet::Native),
     ("bridge", TemplateSet::Bridge),
     ("marathon-lb", TemplateSet::MarathonLb),
 ];
@@ -23,9 +24,9 @@ pub(super) static TEMPLATES: &[Definition] = &[
         ),
         fallback: Fallback::Rule("bridge"),
         summary: "What is rendered",
-        details: "bridge: a header, and a TCP `listen` for each app and service port. marathon-lb: \
-                  shared frontends by host name, and a frontend and a backend for each app and \
-                  service port.",
+        details: "native: shared frontends that find the app named most precisely, by host and \
+                  path, and a frontend and a backend for each app and service port. bridge: a header, and a TCP `listen` for each app and service port. marathon-lb: \
+                  as marathon-lb 1.15 wrote them.",
         heading: Heading::Templates,
         commands: RENDERING,
     },

@@ -1,0 +1,301 @@
+//! All services of one file: their order, and how requests find them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::marathon_lb::{Incumbents, Rows, Service, Shape, settle};
+use super::super::{DefaultBackend, precedence};
+use super::maps::{Places, maps};
+use super::place::{Host, Place, Wish, wish};
+use super::{APP_MAP, Layout, Rule};
+use crate::cluster::{AppId, Warning};
+use crate::labels::ServiceOptions;
+
+/// Puts the services of all apps into the order of the file and decides how requests find them.
+#[must_use]
+pub fn arrange(
+    services: Vec<Arc<Service>>,
+    shape: &Shape,
+    incumbents: &Incumbents,
+) -> (Layout, Vec<Warning>) {
+    let (services, mut warnings) = settle(services, incumbents);
+    let mut services = without_open_doors(services, &mut warnings);
+    services.sort_by(|one, other| key(one).cmp(&key(other)));
+    let mut layout = Layout {
+        binds_http_https: shape.binds_http_https,
+        looks_up: shape.maps,
+        ..Layout::default()
+    };
+    if shape.binds_http_https {
+        layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
+        if !layout.opens_https() {
+            drop_redirects(&mut services, &mut warnings);
+        }
+        route(&services, &mut layout, &mut warnings);
+        let default = shape.default_backend.as_ref();
+        layout.default_backend =
+            default.and_then(|default| default_backend(&services, default, &mut warnings));
+    }
+    let first_of_apps = first_of_apps(&services);
+    if shape.maps {
+        layout.maps.insert(APP_MAP, app_rows(&first_of_apps));
+    } else {
+        layout.app_ids = first_of_apps;
+    }
+    layout.services = services;
+    (layout, warnings)
+}
+
+fn key(service: &Service) -> (&AppId, u32) {
+    (&service.owner.app, service.owner.service_port)
+}
+
+fn label(service: &Service, name: &str, found: &str, expected: &str, effect: &str) -> Warning {
+    Warning {
+        app: Some(service.owner.app.clone()),
+        subject: format!("label `HAPROXY_{}_{name}`", service.index),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+        effect: effect.to_owned(),
+    }
+}
+
+/// A service that asks for a password where none can be asked for would be open to all.
+fn without_open_doors(
+    services: Vec<Arc<Service>>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Arc<Service>> {
+    let mut kept = services;
+    kept.retain(|service| {
+        let is_open = service.options.auth.is_some() && !service.is_http();
+        if is_open {
+            warnings.push(label(
+                service,
+                "AUTH",
+                &format!("the mode is {}, in which nobody can log in", service.mode),
+                "mode http",
+                "service port left out",
+            ));
+        }
+        !is_open
+    });
+    kept
+}
+
+/// Those of `--ssl-certs`, then those that services bring along with their hosts.
+fn certificates(
+    services: &[Arc<Service>],
+    given: &[Box<str>],
+    warnings: &mut Vec<Warning>,
+) -> Vec<Box<str>> {
+    let mut all: Vec<Box<str>> = given.to_vec();
+    let routed = services
+        .iter()
+        .filter(|service| service.is_http() && !service.options.vhosts().is_empty());
+    for service in routed {
+        let Some(certificate) = service.options.ssl_cert.as_ref() else {
+            continue;
+        };
+        // In a line that all share, nothing is left to chance.
+        let is_path = |c: char| !c.is_whitespace() && !r#"'"\#,"#.contains(c);
+        if !certificate.chars().all(is_path) {
+            warnings.push(label(
+                service,
+                "SSL_CERT",
+                &format!("`{certificate}`"),
+                "one path, without blanks and quotes",
+                "not used on port 443",
+            ));
+        } else if !certificate.is_empty() && !all.contains(certificate) {
+            all.push(certificate.clone());
+        }
+    }
+    all
+}
+
+/// Nobody is led to a port on which nothing listens.
+fn drop_redirects(services: &mut [Arc<Service>], warnings: &mut Vec<Warning>) {
+    let redirecting = services
+        .iter_mut()
+        .filter(|service| service.options.redirect_to_https);
+    for service in redirecting {
+        warnings.push(label(
+            service,
+            "REDIRECT_TO_HTTPS",
+            "nothing listens on port 443",
+            "a certificate, by --ssl-certs or a label SSL_CERT",
+            "not used: requests on port 80 are served there",
+        ));
+        let options = ServiceOptions {
+            redirect_to_https: false,
+            ..ServiceOptions::clone(&service.options)
+        };
+        Arc::make_mut(service).options = Arc::new(options);
+    }
+}
+
+/// A service, and the rules that it needs beside the maps.
+struct Explicit {
+    priority: i64,
+    rule: Rule,
+}
+
+fn route(services: &[Arc<Service>], layout: &mut Layout, warnings: &mut Vec<Warning>) {
+    let mut explicit = Vec::new();
+    let mut claims: Vec<(&Arc<Service>, Wish)> = Vec::new();
+    for service in services {
+        let wish = wish(service, warnings);
+        if wish.is_explicit() {
+            let rule = |place| Explicit {
+                priority: wish.priority,
+                rule: Rule {
+                    service: Arc::clone(service),
+                    place,
+                    ignores_case: wish.ignores_case,
+                },
+            };
+            explicit.extend(wish.places.into_iter().map(rule));
+        } else {
+            claims.push((service, wish));
+        }
+    }
+    explicit.sort_by(|one, other| rank(one).cmp(&rank(other)));
+    let (last, first): (Vec<_>, Vec<_>) = explicit.into_iter().partition(|one| one.priority < 0);
+    let rule = |explicit: Explicit| explicit.rule;
+    layout.first = first.into_iter().map(rule).collect();
+    layout.last = last.into_iter().map(rule).collect();
+    let places = settle_places(claims, warnings);
+    if layout.looks_up {
+        layout.maps = maps(&places);
+    } else {
+        layout.first.extend(in_order(places));
+    }
+}
+
+fn rank(explicit: &Explicit) -> impl Ord + '_ {
+    let Explicit { priority, rule } = explicit;
+    (Reverse(*priority), &rule.place, key(&rule.service))
+}
+
+/// Of two services that claim one place, the one whose app was changed longer ago has it.
+fn settle_places(mut claims: Vec<(&Arc<Service>, Wish)>, warnings: &mut Vec<Warning>) -> Places {
+    claims.sort_by(|(one, _), (other, _)| {
+        let strength = |service: &Service| service.last_config_change_at.clone();
+        let (of_one, of_other) = (strength(one), strength(other));
+        let app = |service: &'_ Service| service.owner.app.clone();
+        let (app_of_one, app_of_other) = (app(one), app(other));
+        let one_rank = precedence(&app_of_one, of_one.as_deref(), None);
+        let other_rank = precedence(&app_of_other, of_other.as_deref(), None);
+        one_rank
+            .cmp(&other_rank)
+            .then_with(|| one.owner.service_port.cmp(&other.owner.service_port))
+    });
+    let mut places = Places::new();
+    for (service, wish) in claims {
+        for place in wish.places {
+            let Some(holder) = places.get(&place) else {
+                places.insert(place, Arc::clone(service));
+                continue;
+            };
+            let is_path = !place.path.text().is_empty();
+            warnings.push(label(
+                service,
+                if is_path { "PATH" } else { "VHOST" },
+                &format!(
+                    "`{}` is held by app `{}`, service port {}",
+                    shown(&place),
+                    holder.owner.app,
+                    holder.owner.service_port
+                ),
+                "a host and path of its own, or a BACKEND_WEIGHT that says who goes first",
+                "its requests go to the holder",
+            ));
+        }
+    }
+    places
+}
+
+fn shown(place: &Place) -> String {
+    let path = place.path.text();
+    match &place.host {
+        Host::Exact(host) => format!("{host}{path}"),
+        Host::Below(_, suffix) => format!("*{suffix}{path}"),
+        Host::Any => path.to_owned(),
+    }
+}
+
+/// The order in which maps would be asked: exact hosts with a path, exact hosts, then the ends of
+/// hosts from the longest on, each with its paths, then paths alone.
+fn in_order(places: Places) -> Vec<Rule> {
+    let rule = |(place, service)| Rule {
+        service,
+        place,
+        ignores_case: false,
+    };
+    let (of_exact, others): (Vec<Rule>, Vec<Rule>) = places
+        .into_iter()
+        .map(rule)
+        .partition(|rule| matches!(rule.place.host, Host::Exact(_)));
+    let (with_path, without): (Vec<Rule>, Vec<Rule>) = of_exact
+        .into_iter()
+        .partition(|rule| !rule.place.path.text().is_empty());
+    with_path.into_iter().chain(without).chain(others).collect()
+}
+
+fn default_backend(
+    services: &[Arc<Service>],
+    wanted: &DefaultBackend,
+    warnings: &mut Vec<Warning>,
+) -> Option<String> {
+    let DefaultBackend { app, service_port } = wanted;
+    let found = services.iter().find(|service| {
+        let is_port = service_port.is_none_or(|port| port == service.owner.service_port);
+        service.owner.app == *app && is_port && service.is_http()
+    });
+    if found.is_none() {
+        let port = service_port.map(|port| format!(":{port}"));
+        warnings.push(Warning {
+            app: Some(app.clone()),
+            subject: format!(
+                "option `--default-backend {app}{}`",
+                port.unwrap_or_default()
+            ),
+            found: "no service port of this app that is served in mode http".to_owned(),
+            expected: "one".to_owned(),
+            effect: "requests that nobody asked for are answered with 503".to_owned(),
+        });
+    }
+    found.map(|service| service.name.clone())
+}
+
+/// The first http service of each app.
+fn first_of_apps(services: &[Arc<Service>]) -> Vec<Arc<Service>> {
+    let mut all: Vec<Arc<Service>> = Vec::new();
+    for service in services.iter().filter(|service| service.is_http()) {
+        let is_next = all
+            .last()
+            .is_none_or(|last| last.owner.app != service.owner.app);
+        if is_next {
+            all.push(Arc::clone(service));
+        }
+    }
+    all
+}
+
+/// They are looked up in lower case, which ids of apps have; that of a group of deployments may
+/// have another.
+fn app_rows(services: &[Arc<Service>]) -> Rows {
+    let row = |service: &Arc<Service>| {
+        let app = service.owner.app.as_str().to_lowercase();
+        (app, service.name.clone())
+    };
+    // Of two that differ in case alone, the first one counts.
+    let mut rows = BTreeMap::new();
+    for (app, backend) in services.iter().map(row) {
+        rows.entry(app).or_insert(backend);
+    }
+    rows.into_iter()
+        .map(|(app, backend)| (app.into(), backend))
+        .collect()
+}
