@@ -23,7 +23,7 @@ fn every_default_of_the_table_counts() {
             values: Typed,
             settings_from: Labels,
             template_labels: None,
-            template_set: Bridge,
+            template_set: Native,
             template_files: None,
             template_variables: false,
             maps: true,
@@ -79,7 +79,7 @@ fn every_default_of_the_table_counts() {
             pid_file: "/run/haproxy.pid",
         },
         templates: Templates {
-            set: Bridge,
+            set: Native,
             dir: None,
             files: None,
             variables: [],

@@ -109,8 +109,8 @@ impl Scene {
         let apps = json!({"apps": self.apps}).to_string();
         fs::write(self.test.path().join("apps.json"), apps).unwrap();
         let mut command = self.test.command();
-        command.args(["generate", "--template-set", "native", "--group", "*"]);
-        command.args(["-m", "file:apps.json", "--template-dir", "templates"]);
+        command.args(["generate", "-m", "file:apps.json"]);
+        command.args(["--template-dir", "templates"]);
         command.arg("--haproxy-config").arg(self.cfg());
         command.args(&self.flags);
         if maps {

@@ -1,6 +1,6 @@
 //! What is rendered, and where it goes.
 
-use super::super::command::{Command, RENDERING};
+use super::super::command::{ASKING, Command, RENDERING};
 use super::super::{Definition, Fallback, Form, Heading, One, Takes};
 use super::{one_of, put, value};
 use crate::config::{TemplateLabels, TemplateSet};
@@ -22,13 +22,13 @@ pub(super) static TEMPLATES: &[Definition] = &[
             value("SET", one_of(&const { value::words(&TEMPLATE_SETS) })),
             One(|c, text| put(&mut c.templates.set, value::choice(text, &TEMPLATE_SETS))),
         ),
-        fallback: Fallback::Rule("bridge"),
+        fallback: Fallback::Rule("native; bridge for the calls of the bash bridge"),
         summary: "What is rendered",
         details: "native: shared frontends that find the app named most precisely, by host and \
                   path, and a frontend and a backend for each app and service port. bridge: a header, and a TCP `listen` for each app and service port. marathon-lb: \
                   as marathon-lb 1.15 wrote them.",
         heading: Heading::Templates,
-        commands: RENDERING,
+        commands: ASKING,
     },
     Definition {
         name: "template-dir",
