@@ -61,6 +61,7 @@ impl Labelled {
             ports: Vec::with_capacity(ports.len()),
             apps: all,
             said: None,
+            keeps_idle: self.shape.keeps_idle,
         };
         let mut said = Said::default();
         let mut ports = ports.into_iter().peekable();
@@ -69,7 +70,7 @@ impl Labelled {
             while let Some(port) = ports.next_if(|port| port.app == app.id) {
                 own.push(port);
             }
-            if own.iter().any(|port| !port.endpoints.is_empty()) {
+            if own.iter().any(|port| !self.is_gone(port)) {
                 let asked = self.asked_of(app, &mut own, fallback, warnings);
                 if asked
                     .iter()
@@ -153,7 +154,7 @@ impl Labelled {
             if let Some(number) = options.port {
                 port.service_port = number;
             }
-            if port.endpoints.is_empty() || !self.wants(&options) {
+            if self.is_gone(port) || !self.wants(&options) {
                 continue;
             }
             if faults.is_empty() {
@@ -208,6 +209,11 @@ impl Labelled {
             options.overrides.clear();
         }
         Some(options)
+    }
+
+    /// Whether nobody serves it, and nothing is said in their place.
+    fn is_gone(&self, port: &ServicePort) -> bool {
+        port.endpoints.is_empty() && !self.shape.keeps_idle
     }
 
     fn is_own(&self, app: &App) -> bool {
@@ -274,12 +280,15 @@ impl Labelled {
             Some(Arc::new(marathon_lb::service(asked, self.shape.flavour)))
         });
         let services = services.collect();
-        let (proxies, mut warnings) = self.arrange(services, incumbents);
+        let (mut proxies, mut warnings) = self.arrange(services, incumbents);
+        let mut failed: Vec<(Owner, Warning)> = Vec::new();
+        if let Some(native) = &mut proxies.native {
+            failed.append(&mut native.refused);
+        }
         let output = renderer
             .render(&proxies)
             .context("the templates cannot be rendered")?;
         warnings.extend(output.warnings);
-        let mut failed: Vec<(Owner, Warning)> = Vec::new();
         for fault in output.failed {
             // One that fails in several texts is told of once.
             if !failed.iter().any(|(owner, _)| *owner == fault.owner) {

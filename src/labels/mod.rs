@@ -12,7 +12,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-pub use table::{LABELS, Label, Reach};
+pub use table::{LABELS, Label, NATIVE, Reach};
 pub use template::{Definition, Reading, Scope, Template};
 
 use crate::cluster::{AppId, Warning};
@@ -82,6 +82,9 @@ pub struct ServiceOptions {
     pub overrides: BTreeMap<Template, Box<str>>,
     /// `BACKEND_WEIGHT` as it was said, if it was.
     pub priority: Option<i64>,
+    /// Labels that only our own set knows, as they were written: elsewhere a mistake in one costs
+    /// nothing.
+    pub own: BTreeMap<&'static str, Box<str>>,
 }
 
 impl ServiceOptions {
@@ -184,7 +187,9 @@ impl ServiceOptions {
                 self.healthcheck_port_index = Some(value::integer(text)?);
             }
             _ => {
-                if let Some(template) = Template::of_label(name) {
+                if let Some(label) = NATIVE.iter().find(|label| label.name == name) {
+                    self.own.insert(label.name, text.into());
+                } else if let Some(template) = Template::of_label(name) {
                     let text = text.replace("\r\n", "\n");
                     self.overrides.insert(template, text.into());
                 }

@@ -210,3 +210,149 @@ pub static LABELS: &[Label] = &[
         "HAProxy's checks go to the service port at this place among those of the app.",
     ),
 ];
+
+/// Labels that only our own set knows, and those that mean more or something else in it.
+pub static NATIVE: &[Label] = &[
+    service(
+        "VHOST",
+        "none",
+        "www.example.com,*.shop.example.com",
+        "Hosts that lead to the service on ports 80 and 443, parted by commas. `*.` before one \
+         stands for all that lie below it.",
+    ),
+    service(
+        "PATH",
+        "all",
+        "/api /v2",
+        "Beginnings of paths, parted by blanks: only such requests are led to the service, of all \
+         hosts where there is no VHOST. With `-i` before them case does not count.",
+    ),
+    service(
+        "HEADER",
+        "none",
+        "X-Canary: yes",
+        "Only requests with this header, and with this value where one follows, are led to the \
+         service. Needs VHOST or PATH.",
+    ),
+    service(
+        "METHOD",
+        "all",
+        "POST,PUT",
+        "Only requests with one of these methods are led to the service. Needs VHOST or PATH.",
+    ),
+    service(
+        "BACKEND_WEIGHT",
+        "0: the more precise name goes first",
+        "10",
+        "Rules with a weight above 0 are tried before all others, the largest first; those below 0 \
+         behind all others.",
+    ),
+    service(
+        "SSL_CERT",
+        "none",
+        "/etc/ssl/site.pem",
+        "Certificate of the service port, and of its hosts on port 443.",
+    ),
+    service(
+        "REDIRECT_TO_HTTPS",
+        "false",
+        "true",
+        "Requests on port 80 are led to https, where port 443 is open.",
+    ),
+    service(
+        "USE_HSTS",
+        "false",
+        "true",
+        "Answers over TLS carry Strict-Transport-Security. Mode http only.",
+    ),
+    service(
+        "AUTH",
+        "none",
+        "realm:user:$6$…",
+        "This user must log in, on every way to the service; the password as crypt(3) makes it. \
+         Mode http only: elsewhere the service is left out.",
+    ),
+    service(
+        "TIMEOUT_CONNECT",
+        "3s",
+        "500ms",
+        "How long a connection to a server may take.",
+    ),
+    service(
+        "TIMEOUT_SERVER",
+        "30s",
+        "5m",
+        "How long a server may be silent.",
+    ),
+    service(
+        "TIMEOUT_QUEUE",
+        "30s",
+        "5s",
+        "How long a request may wait for a server.",
+    ),
+    service(
+        "TIMEOUT_TUNNEL",
+        "1h",
+        "8h",
+        "How long a websocket or tcp connection may be silent.",
+    ),
+    service(
+        "MAXCONN",
+        "no limit",
+        "200",
+        "Connections to each server; further requests wait.",
+    ),
+    service(
+        "MERGE",
+        "none",
+        "shop",
+        "Services that name one are one service, as a canary beside what is stable: hosts and paths \
+         of all, and the service port of the first by app id, lead to the servers of all.",
+    ),
+    service(
+        "WEIGHT",
+        "1",
+        "5",
+        "The share of this app among those of one MERGE, however many tasks it has; 0 for none.",
+    ),
+    service(
+        "SEND_PROXY",
+        "none",
+        "v2",
+        "`v1` or `v2`: servers are told of the client by the PROXY protocol.",
+    ),
+    service(
+        "SNI_PASSTHROUGH",
+        "false",
+        "true",
+        "TLS on port 443 for the hosts of VHOST is passed on as it is, and ended by the app itself. \
+         Mode tcp only.",
+    ),
+    service(
+        "COMPRESSION",
+        "false",
+        "true",
+        "Text is compressed for clients that know gzip. Mode http only.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::NATIVE;
+    use crate::cluster::AppId;
+    use crate::labels::parse;
+
+    /// A name that is in no table would be taken for nothing at all.
+    #[test]
+    fn every_label_of_ours_is_read() {
+        for label in NATIVE {
+            let name = format!("HAPROXY_0_{}", label.name);
+            let said = BTreeMap::from([(name.into(), label.example.into())]);
+            let (options, warnings) = parse(&said, &AppId::new("/a"), 0);
+            assert!(warnings.is_empty(), "{warnings:?}");
+            assert_ne!(options, parse(&BTreeMap::new(), &AppId::new("/a"), 0).0);
+        }
+    }
+}

@@ -78,6 +78,11 @@ impl Rendered {
         &self.chunks
     }
 
+    /// Adds what belongs to nobody.
+    pub(super) fn push(&mut self, text: &str) {
+        self.chunks.push(Chunk::frame(text));
+    }
+
     pub(super) fn into_chunks(self) -> Vec<Chunk> {
         self.chunks
     }

@@ -42,6 +42,8 @@ pub struct Site {
     /// Texts that replace marathon-lb's for the whole file; of two for one template the last
     /// counts.
     pub replacements: Vec<Replacement>,
+    /// Sections that stand at the end of the native set's file.
+    pub extra: Vec<Extra>,
     /// What the host's HAProxy understands.
     pub dialect: Dialect,
     /// `option` lines of the default HEAD, sorted, each once.
@@ -52,6 +54,15 @@ pub struct Site {
     pub haproxy_dir: String,
 }
 
+/// A file whose sections stand in ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Its path, told in a comment.
+    pub file: String,
+    /// As it is.
+    pub text: String,
+}
+
 impl Site {
     /// A set as it is, where nobody says anything.
     #[must_use]
@@ -60,6 +71,7 @@ impl Site {
             set,
             overrides: Vec::new(),
             replacements: Vec::new(),
+            extra: Vec::new(),
             dialect,
             default_options: ["dontlognull", "http-server-close", "redispatch"]
                 .map(str::to_owned)
@@ -199,6 +211,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         default_options,
         sidecar_socket,
         haproxy_dir,
+        extra,
         ..
     } = site;
     let beside = match site.set {
@@ -210,6 +223,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             default_options,
             sidecar_socket,
             haproxy_dir,
+            extra,
         )),
     };
     Digest::of(format!("{:?} {beside:?}", engine.fingerprint()).as_bytes())

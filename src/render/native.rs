@@ -10,17 +10,18 @@ use super::engine::Engine;
 use super::fragments::{STRUCTURE, is_of_shared_frontend};
 use super::marathon_lb::{MarathonLb, Shared, mark};
 use super::values::word;
-use super::{Output, Site};
+use super::{Extra, Output, Site};
 use crate::cluster::Warning;
 use crate::haproxy::structure_hash;
 use crate::labels::Template;
 use crate::proxy::marathon_lb::Service;
-use crate::proxy::native::{Host, Layout, Rule};
+use crate::proxy::native::{Conditions, Host, Layout, Rule};
 
 /// The set, and what it last made.
 pub(super) struct Native {
     sections: MarathonLb,
     haproxy_dir: String,
+    extra: Vec<Extra>,
 }
 
 impl Native {
@@ -28,17 +29,26 @@ impl Native {
         Ok(Self {
             sections: MarathonLb::new(engine, site)?,
             haproxy_dir: word(&site.haproxy_dir),
+            extra: site.extra.clone(),
         })
     }
 
+    /// What the operator adds is none of the cluster's either.
     pub(super) fn header(&self) -> Result<String> {
-        self.sections.header()
+        let extra = self.extra.iter().map(|extra| extra.text.as_str());
+        Ok(std::iter::once(&*self.sections.header()?)
+            .chain(extra)
+            .collect::<Vec<_>>()
+            .join("\n"))
     }
 
     pub(super) fn render(&mut self, layout: &Layout) -> Result<Output> {
         let own = self.sections.own_sections(&layout.services)?;
         let shared = self.shared(layout)?;
         let mut rendered = self.sections.whole(shared, &own)?;
+        for Extra { file, text } in &self.extra {
+            rendered.push(&format!("\n# {file}\n{}\n", text.trim_end()));
+        }
         // The line that is filled does not count for the hash.
         rendered.fill(STRUCTURE, &structure_hash(&rendered.text()));
         let services = layout.services.iter();
@@ -63,8 +73,15 @@ impl Native {
             let [first, last] = rules;
             let rules = [first?, last?];
             shared.http = self.frontend("http_in.cfg", layout, rules.clone())?;
+            if !layout.passed_on.is_empty() {
+                let rules = layout.passed_on.iter().map(|rule| self.tls_rule(rule));
+                let rules = [rules.collect::<Result<_>>()?, Vec::new()];
+                shared.https = self.frontend("tls_in.cfg", layout, rules)?;
+            }
             if layout.opens_https() {
-                shared.https = self.frontend("https_in.cfg", layout, rules)?;
+                shared
+                    .https
+                    .extend(self.frontend("https_in.cfg", layout, rules)?);
             }
         }
         Ok(shared)
@@ -84,6 +101,9 @@ impl Native {
             context.insert_value(*name, tera::Value::safe_string(mark));
         }
         context.insert("maps", &layout.looks_up.then_some(&self.haproxy_dir));
+        context.insert("accepts_proxy", &layout.accepts_proxy);
+        context.insert("opens_https", &layout.opens_https());
+        context.insert("passes_tls_on", &!layout.passed_on.is_empty());
         context.insert("default_backend", &layout.default_backend);
         let certificates = layout.certificates.iter();
         let certificates: Vec<String> = certificates.map(|path| word(path)).collect();
@@ -95,11 +115,7 @@ impl Native {
     }
 
     fn rule(&self, rule: &Rule) -> Result<Chunk> {
-        let (host, suffix) = match &rule.place.host {
-            Host::Exact(host) => (Some(host), None),
-            Host::Below(_, suffix) => (None, Some(suffix)),
-            Host::Any => (None, None),
-        };
+        let (host, suffix) = host_and_suffix(rule);
         let path = rule.place.path.text();
         let mut context = Context::new();
         context.insert("backend", &rule.service.name);
@@ -107,7 +123,24 @@ impl Native {
         context.insert("suffix", &suffix);
         context.insert("path", &(!path.is_empty()).then(|| word(path)));
         context.insert("ignores_case", &rule.ignores_case);
+        let Conditions { header, methods } = &rule.conditions;
+        let (name, value) = match header {
+            Some((name, value)) => (Some(name), value.as_deref().map(word)),
+            None => (None, None),
+        };
+        context.insert("header", &name);
+        context.insert("header_value", &value);
+        context.insert("methods", methods);
         self.line("rule.cfg", &rule.service, &context)
+    }
+
+    fn tls_rule(&self, rule: &Rule) -> Result<Chunk> {
+        let (host, suffix) = host_and_suffix(rule);
+        let mut context = Context::new();
+        context.insert("backend", &rule.service.name);
+        context.insert("host", &host);
+        context.insert("suffix", &suffix);
+        self.line("tls_rule.cfg", &rule.service, &context)
     }
 
     fn app_rule(&self, service: &Service) -> Result<Chunk> {
@@ -121,6 +154,14 @@ impl Native {
         let text = self.sections.engine().render(template, context);
         let text = text.with_context(|| format!("template `{template}`"))?;
         Ok(Chunk::of(&service.owner, text.into()))
+    }
+}
+
+fn host_and_suffix(rule: &Rule) -> (Option<&str>, Option<&str>) {
+    match &rule.place.host {
+        Host::Exact(host) => (Some(host), None),
+        Host::Below(_, suffix) => (None, Some(suffix)),
+        Host::Any => (None, None),
     }
 }
 

@@ -151,6 +151,8 @@ pub(super) struct OfServer<'a> {
     pub(super) cookie: &'a str,
     /// How it is checked.
     pub(super) check: &'a str,
+    /// Whatever else is said of it.
+    pub(super) more: &'a str,
 }
 
 impl Values for OfServer<'_> {
@@ -164,7 +166,7 @@ impl Values for OfServer<'_> {
             "serverId" => Value::Int(server.id.into()),
             "cookieOptions" => Value::Text(self.cookie),
             "healthCheckOptions" => Value::Text(self.check),
-            "otherOptions" => Value::Text(if server.draining { " disabled" } else { "" }),
+            "otherOptions" => Value::Text(self.more),
             _ => return None,
         })
     }

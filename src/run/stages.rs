@@ -95,6 +95,8 @@ fn recipe(config: &Config) -> Recipe {
             settles_clashes: !config.validation.skip,
             flavour,
             default_backend: default_backend(config),
+            accepts_proxy: frontends.accept_proxy,
+            keeps_idle: config.apps.serve_scaled_to_zero && flavour == Flavour::Native,
         },
     }))
 }

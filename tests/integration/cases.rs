@@ -129,8 +129,8 @@ fn in_folder(args: &[String]) -> Vec<(String, String)> {
     for entry in fs::read_dir(&out).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let text = without_paths(&fs::read_to_string(&path).unwrap());
-        outputs.push((name, text.replace(&out, MAPS)));
+        let written = without_paths(&fs::read_to_string(&path).unwrap());
+        outputs.push((name, written.replace(&out, MAPS)));
     }
     outputs.sort();
     outputs

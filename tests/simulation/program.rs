@@ -197,6 +197,8 @@ fn recipe(kind: Kind) -> Recipe {
             settles_clashes: true,
             flavour: Flavour::MarathonLb,
             default_backend: None,
+            accepts_proxy: false,
+            keeps_idle: false,
         },
     }))
 }

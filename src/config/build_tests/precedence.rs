@@ -56,6 +56,7 @@ fn every_default_of_the_table_counts() {
         apps: Apps {
             health_check: false,
             strict_mode: false,
+            serve_scaled_to_zero: false,
             settings_from: Labels,
             auto_ports: AutoPorts {
                 low: 10050,
@@ -68,6 +69,7 @@ fn every_default_of_the_table_counts() {
             ssl_certs: [],
             bind_http_https: true,
             group_https_by_vhost: false,
+            accept_proxy: false,
             default_backend: None,
         },
         haproxy: Haproxy {
@@ -81,6 +83,7 @@ fn every_default_of_the_table_counts() {
         templates: Templates {
             set: Native,
             dir: None,
+            extra: None,
             files: None,
             variables: [],
             labels: None,

@@ -103,6 +103,8 @@ pub struct Server {
     pub check_port: Option<u16>,
     /// It gets no new clients: a deployment is about to end it.
     pub draining: bool,
+    /// Its share of the requests, in the native set where several apps are one service.
+    pub weight: Option<u16>,
 }
 
 /// A line or several of a shared frontend.
@@ -191,6 +193,10 @@ pub struct Shape {
     pub settles_clashes: bool,
     /// Whose rules count.
     pub flavour: Flavour,
+    /// Whether a service port without servers is served all the same, in the native set.
+    pub keeps_idle: bool,
+    /// Whether clients of ports 80 and 443 are named by the PROXY protocol, in the native set.
+    pub accepts_proxy: bool,
     /// Who is served what nobody asked for, in the native set.
     pub default_backend: Option<DefaultBackend>,
 }

@@ -143,5 +143,6 @@ fn server(
         cookie,
         check_port,
         draining: endpoint.draining,
+        weight: None,
     }
 }

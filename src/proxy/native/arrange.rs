@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::marathon_lb::{Incumbents, Rows, Service, Shape, settle};
-use super::super::{DefaultBackend, precedence};
+use super::super::{DefaultBackend, Owner, precedence};
 use super::maps::{Places, maps};
+use super::merge::{Leaders, merge};
 use super::place::{Host, Place, Wish, wish};
+use super::tuning::{Conditions, conditions, tuning};
 use super::{APP_MAP, Layout, Rule};
 use crate::cluster::{AppId, Warning};
 use crate::labels::ServiceOptions;
@@ -20,11 +22,12 @@ pub fn arrange(
     incumbents: &Incumbents,
 ) -> (Layout, Vec<Warning>) {
     let (services, mut warnings) = settle(services, incumbents);
-    let mut services = without_open_doors(services, &mut warnings);
+    let (mut services, mut refused) = judge(services);
     services.sort_by(|one, other| key(one).cmp(&key(other)));
     let mut layout = Layout {
         binds_http_https: shape.binds_http_https,
         looks_up: shape.maps,
+        accepts_proxy: shape.accepts_proxy,
         ..Layout::default()
     };
     if shape.binds_http_https {
@@ -32,7 +35,11 @@ pub fn arrange(
         if !layout.opens_https() {
             drop_redirects(&mut services, &mut warnings);
         }
-        route(&services, &mut layout, &mut warnings);
+    }
+    let leaders = merge(&mut services, &mut refused);
+    layout.refused = refused;
+    if shape.binds_http_https {
+        route(&services, &leaders, &mut layout, &mut warnings);
         let default = shape.default_backend.as_ref();
         layout.default_backend =
             default.and_then(|default| default_backend(&services, default, &mut warnings));
@@ -61,26 +68,29 @@ fn label(service: &Service, name: &str, found: &str, expected: &str, effect: &st
     }
 }
 
-/// A service that asks for a password where none can be asked for would be open to all.
-fn without_open_doors(
-    services: Vec<Arc<Service>>,
-    warnings: &mut Vec<Warning>,
-) -> Vec<Arc<Service>> {
+/// Parts those who cannot be served as they meant it from the rest.
+fn judge(services: Vec<Arc<Service>>) -> (Vec<Arc<Service>>, Vec<(Owner, Warning)>) {
+    let mut refused = Vec::new();
     let mut kept = services;
-    kept.retain(|service| {
-        let is_open = service.options.auth.is_some() && !service.is_http();
-        if is_open {
-            warnings.push(label(
-                service,
-                "AUTH",
-                &format!("the mode is {}, in which nobody can log in", service.mode),
-                "mode http",
-                "service port left out",
-            ));
+    kept.retain(|service| match fault(service) {
+        None => true,
+        Some(warning) => {
+            refused.push((service.owner.clone(), warning));
+            false
         }
-        !is_open
     });
-    kept
+    (kept, refused)
+}
+
+/// A label that means something else than what would be served. Without a password, for example,
+/// the service would be open to all.
+fn fault(service: &Service) -> Option<Warning> {
+    if service.options.auth.is_some() && !service.is_http() {
+        let found = format!("the mode is {}, in which nobody can log in", service.mode);
+        return Some(label(service, "AUTH", &found, "mode http", ""));
+    }
+    let read = tuning(service).and_then(|_| conditions(service));
+    read.err()
 }
 
 /// Those of `--ssl-certs`, then those that services bring along with their hosts.
@@ -141,21 +151,33 @@ struct Explicit {
     rule: Rule,
 }
 
-fn route(services: &[Arc<Service>], layout: &mut Layout, warnings: &mut Vec<Warning>) {
+fn route(
+    services: &[Arc<Service>],
+    leaders: &Leaders,
+    layout: &mut Layout,
+    warnings: &mut Vec<Warning>,
+) {
     let mut explicit = Vec::new();
     let mut claims: Vec<(&Arc<Service>, Wish)> = Vec::new();
+    let mut passed_on: Vec<(&Arc<Service>, Wish)> = Vec::new();
     for service in services {
-        let wish = wish(service, warnings);
-        if wish.is_explicit() {
+        // They were read before, or the service were not here.
+        let conditions = conditions(service).unwrap_or_default();
+        let wish = wish(service, conditions, warnings);
+        let service = leaders.get(&service.owner).unwrap_or(service);
+        if !service.is_http() {
+            passed_on.push((service, wish));
+        } else if wish.is_explicit() {
             let rule = |place| Explicit {
                 priority: wish.priority,
                 rule: Rule {
                     service: Arc::clone(service),
                     place,
                     ignores_case: wish.ignores_case,
+                    conditions: wish.conditions.clone(),
                 },
             };
-            explicit.extend(wish.places.into_iter().map(rule));
+            explicit.extend(wish.places.iter().cloned().map(rule));
         } else {
             claims.push((service, wish));
         }
@@ -165,6 +187,7 @@ fn route(services: &[Arc<Service>], layout: &mut Layout, warnings: &mut Vec<Warn
     let rule = |explicit: Explicit| explicit.rule;
     layout.first = first.into_iter().map(rule).collect();
     layout.last = last.into_iter().map(rule).collect();
+    layout.passed_on = in_order(settle_places(passed_on, warnings));
     let places = settle_places(claims, warnings);
     if layout.looks_up {
         layout.maps = maps(&places);
@@ -175,22 +198,18 @@ fn route(services: &[Arc<Service>], layout: &mut Layout, warnings: &mut Vec<Warn
 
 fn rank(explicit: &Explicit) -> impl Ord + '_ {
     let Explicit { priority, rule } = explicit;
-    (Reverse(*priority), &rule.place, key(&rule.service))
+    let conditions = Reverse(rule.conditions.number());
+    (
+        Reverse(*priority),
+        conditions,
+        &rule.place,
+        key(&rule.service),
+    )
 }
 
 /// Of two services that claim one place, the one whose app was changed longer ago has it.
 fn settle_places(mut claims: Vec<(&Arc<Service>, Wish)>, warnings: &mut Vec<Warning>) -> Places {
-    claims.sort_by(|(one, _), (other, _)| {
-        let strength = |service: &Service| service.last_config_change_at.clone();
-        let (of_one, of_other) = (strength(one), strength(other));
-        let app = |service: &'_ Service| service.owner.app.clone();
-        let (app_of_one, app_of_other) = (app(one), app(other));
-        let one_rank = precedence(&app_of_one, of_one.as_deref(), None);
-        let other_rank = precedence(&app_of_other, of_other.as_deref(), None);
-        one_rank
-            .cmp(&other_rank)
-            .then_with(|| one.owner.service_port.cmp(&other.owner.service_port))
-    });
+    claims.sort_by(|(one, _), (other, _)| strength(one).cmp(&strength(other)));
     let mut places = Places::new();
     for (service, wish) in claims {
         for place in wish.places {
@@ -198,6 +217,9 @@ fn settle_places(mut claims: Vec<(&Arc<Service>, Wish)>, warnings: &mut Vec<Warn
                 places.insert(place, Arc::clone(service));
                 continue;
             };
+            if holder.owner == service.owner {
+                continue;
+            }
             let is_path = !place.path.text().is_empty();
             warnings.push(label(
                 service,
@@ -216,6 +238,12 @@ fn settle_places(mut claims: Vec<(&Arc<Service>, Wish)>, warnings: &mut Vec<Warn
     places
 }
 
+fn strength(service: &Service) -> impl Ord + '_ {
+    let date = service.last_config_change_at.as_deref();
+    let app = precedence(&service.owner.app, date, None);
+    (app, service.owner.service_port)
+}
+
 fn shown(place: &Place) -> String {
     let path = place.path.text();
     match &place.host {
@@ -232,6 +260,7 @@ fn in_order(places: Places) -> Vec<Rule> {
         service,
         place,
         ignores_case: false,
+        conditions: Conditions::default(),
     };
     let (of_exact, others): (Vec<Rule>, Vec<Rule>) = places
         .into_iter()

@@ -85,3 +85,67 @@ fn with_what_lies_above<'a>(
     }
     whole
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::Beginning;
+    use super::*;
+    use crate::proxy::native::fixtures::service;
+
+    fn rows(places: &[(Host, &str, &str)], map: &str) -> Vec<String> {
+        let place = |(host, path, backend): &(Host, &str, &str)| {
+            let place = Place {
+                host: host.clone(),
+                path: Beginning::new(path),
+            };
+            (place, Arc::new(service(backend)))
+        };
+        let maps = maps(&places.iter().map(place).collect());
+        let rows = maps[map].iter();
+        rows.map(|(key, value)| format!("{key} {value}")).collect()
+    }
+
+    #[test]
+    fn each_end_of_a_host_has_what_shorter_ones_would_add() {
+        let below = |suffix: &str| Host::below(suffix.to_owned());
+        let places = [
+            (below(".test"), "", "all"),
+            (below(".test"), "/b", "b"),
+            (below(".test"), "/a/deep", "deep"),
+            (below(".in.test"), "/a", "a"),
+            (below(".far.in.test"), "", "far"),
+            (Host::Exact("www.test".into()), "/a", "www-a"),
+            (Host::Exact("www.test".into()), "", "www"),
+            (Host::Any, "/any", "any"),
+        ];
+        assert_eq!(
+            rows(&places, SUFFIX_MAP),
+            [
+                ".far.in.test *.far.in.test",
+                ".in.test *.in.test",
+                ".test *.test"
+            ],
+            "the longest first: of several that fit, HAProxy takes the first line"
+        );
+        assert_eq!(
+            rows(&places, DOMAIN_MAP),
+            [
+                "*.far.in.test far",
+                "*.in.test all",
+                "*.test all",
+                "www.test www"
+            ]
+        );
+        assert_eq!(
+            rows(&places, PATH_MAP),
+            [
+                "*.in.test/a a",
+                "*.in.test/b b",
+                "*.test/a/deep deep",
+                "*.test/b b",
+                "/any any",
+                "www.test/a www-a",
+            ]
+        );
+    }
+}

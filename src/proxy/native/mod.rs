@@ -5,16 +5,23 @@
 //! What protects a service stands in its backend, so that it holds on every way that leads there.
 
 mod arrange;
+#[cfg(test)]
+mod fixtures;
 mod maps;
+mod merge;
 mod place;
+mod tuning;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
 pub use place::{Host, Place};
+pub use tuning::{Conditions, Tuning, tuning};
 
+use super::Owner;
 use super::marathon_lb::{Rows, Service};
+use crate::cluster::Warning;
 
 /// Hosts, and `*.` with the end of a host, → backends.
 pub const DOMAIN_MAP: &str = "domain2backend.map";
@@ -40,6 +47,8 @@ pub struct Layout {
     pub first: Vec<Rule>,
     /// What is tried behind them.
     pub last: Vec<Rule>,
+    /// Whose TLS on port 443 is passed on by the host of the handshake, in order.
+    pub passed_on: Vec<Rule>,
     /// Whom nothing else leads to.
     pub default_backend: Option<String>,
     /// Rules by the header `X-Marathon-App-Id`; none where a map has them.
@@ -48,10 +57,15 @@ pub struct Layout {
     pub looks_up: bool,
     /// File name → rows.
     pub maps: BTreeMap<&'static str, Rows>,
+    /// Whether clients of ports 80 and 443 are named by the PROXY protocol.
+    pub accepts_proxy: bool,
+    /// Who is not in it, and why: what else they asked for would be served in another way than
+    /// they meant.
+    pub refused: Vec<(Owner, Warning)>,
 }
 
 impl Layout {
-    /// Whether port 443 is ours.
+    /// Whether TLS ends on port 443.
     #[must_use]
     pub fn opens_https(&self) -> bool {
         self.binds_http_https && !self.certificates.is_empty()
@@ -67,4 +81,6 @@ pub struct Rule {
     pub place: Place,
     /// Whether the path is compared without regard to case.
     pub ignores_case: bool,
+    /// What else is asked of them.
+    pub conditions: Conditions,
 }

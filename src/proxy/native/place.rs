@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::super::marathon_lb::Service;
+use super::tuning::{Conditions, passes_tls_on};
 use crate::cluster::Warning;
 
 /// A host of requests. More precise ones are smaller.
@@ -80,22 +81,24 @@ pub(super) struct Wish {
     pub(super) places: Vec<Place>,
     pub(super) ignores_case: bool,
     pub(super) priority: i64,
+    pub(super) conditions: Conditions,
 }
 
 impl Wish {
     /// It has to stand before or behind what is looked up, in an order that maps do not have.
     pub(super) fn is_explicit(&self) -> bool {
-        self.priority != 0 || self.ignores_case
+        self.priority != 0 || self.ignores_case || self.conditions.number() > 0
     }
 }
 
 /// Reads hosts and paths. What cannot be read leads nowhere: neither to every path, nor from every
 /// host.
-pub(super) fn wish(service: &Service, warnings: &mut Vec<Warning>) -> Wish {
+pub(super) fn wish(service: &Service, conditions: Conditions, warnings: &mut Vec<Warning>) -> Wish {
     let mut wish = Wish {
         places: Vec::new(),
         ignores_case: false,
         priority: service.options.priority.unwrap_or(0),
+        conditions,
     };
     let mut refuse = |label: &str, found: &str, expected: &str| {
         warnings.push(Warning {
@@ -109,14 +112,22 @@ pub(super) fn wish(service: &Service, warnings: &mut Vec<Warning>) -> Wish {
     let options = &service.options;
     let given = |text: &Option<Box<str>>| text.clone().filter(|text| !text.trim().is_empty());
     let (vhosts, path) = (given(&options.vhost), given(&options.path));
+    let passes_on = passes_tls_on(service).unwrap_or_default();
     if !service.is_http() {
         for (label, text) in [("VHOST", &vhosts), ("PATH", &path)] {
-            if let Some(text) = text {
+            if let Some(text) = text
+                && !(passes_on && label == "VHOST")
+            {
                 let expected = format!("none, for the mode is {}", service.mode);
                 refuse(label, text, &expected);
             }
         }
-        return wish;
+        if passes_on && vhosts.is_none() {
+            refuse("SNI_PASSTHROUGH", "true", "a VHOST beside it");
+        }
+        if !passes_on {
+            return wish;
+        }
     }
     let mut hosts = Vec::new();
     match &vhosts {
@@ -132,6 +143,7 @@ pub(super) fn wish(service: &Service, warnings: &mut Vec<Warning>) -> Wish {
         }
     }
     let paths = match &path {
+        _ if passes_on => vec![Beginning::new("")],
         None => vec![Beginning::new("")],
         Some(text) => match paths(text) {
             Ok((ignores_case, paths)) => {

@@ -14,6 +14,7 @@ use super::MarathonLb;
 use crate::config::TemplateSet;
 use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::{CheckKind, Server, Service};
+use crate::proxy::native::{self, Tuning};
 
 /// The sections of a service.
 pub(super) struct Sections {
@@ -92,7 +93,7 @@ impl MarathonLb {
     }
 
     /// The texts of `frontend.cfg`.
-    fn frontend(&self, service: &Service) -> Result<[(&'static str, String); 3], Fault> {
+    fn frontend(&self, service: &Service) -> Result<[(&'static str, String); 4], Fault> {
         let options = &service.options;
         let certificate = prefixed(" ssl crt ", options.ssl_cert.as_deref());
         let bind_options = prefixed(" ", options.bind_options.as_deref());
@@ -116,6 +117,14 @@ impl MarathonLb {
         Ok([
             ("head", self.text(service, Template::FrontendHead, &values)?),
             ("redirect", redirect),
+            (
+                "http_options",
+                if self.set == TemplateSet::Native && service.is_http() {
+                    self.tera("frontend_http.cfg", &[])?
+                } else {
+                    String::new()
+                },
+            ),
             (
                 "glue",
                 self.text(service, Template::FrontendBackendGlue, &[backend])?,
@@ -145,6 +154,7 @@ impl MarathonLb {
             let wanted = path.is_some_and(|path| !path.is_empty());
             of_http(template, wanted, &[hostname.clone(), (name, said(path))])
         };
+        let treated = self.treated(service);
         let sticky = if options.sticky {
             self.text(service, Template::BackendStickyOptions, &[])?
         } else {
@@ -152,6 +162,7 @@ impl MarathonLb {
         };
         Ok(vec![
             ("head", self.text(service, Template::BackendHead, &values)?),
+            ("tuning", self.tuning(&treated)?),
             (
                 "hsts",
                 of_http(Template::BackendHstsOptions, options.use_hsts, &[])?,
@@ -189,7 +200,8 @@ impl MarathonLb {
             ("auth", self.auth(service)?),
             ("sticky", sticky),
             ("health_check", self.health_check(service)?),
-            ("servers", self.servers(service)?),
+            ("idle", self.idle(service)?),
+            ("servers", self.servers(service, &treated)?),
         ])
     }
 
@@ -265,8 +277,47 @@ impl MarathonLb {
         Ok(text)
     }
 
-    fn servers(&self, service: &Service) -> Result<String, Fault> {
+    /// What our own set knows of how servers are treated. Labels that cannot be read do not come
+    /// this far.
+    fn treated(&self, service: &Service) -> Tuning {
+        if self.set != TemplateSet::Native {
+            return Tuning::default();
+        }
+        native::tuning(service).unwrap_or_default()
+    }
+
+    /// What is answered where nobody serves.
+    fn idle(&self, service: &Service) -> Result<String, Fault> {
+        let is_idle = service.is_http() && service.servers.is_empty();
+        if self.set != TemplateSet::Native || !is_idle {
+            return Ok(String::new());
+        }
+        self.tera("idle.cfg", &[("app", service.owner.app.as_str())])
+    }
+
+    fn tuning(&self, treated: &Tuning) -> Result<String, Fault> {
+        if self.set != TemplateSet::Native {
+            return Ok(String::new());
+        }
+        let mut context = Context::new();
+        context.insert("timeouts", &treated.timeouts);
+        context.insert("compresses", &treated.compresses);
+        let text = self.engine.render("tuning.cfg", &context);
+        text.map_err(|error| Fault::Shape {
+            template: "tuning.cfg",
+            error,
+        })
+    }
+
+    fn servers(&self, service: &Service, treated: &Tuning) -> Result<String, Fault> {
         let mut text = String::new();
+        let mut more = String::new();
+        if let Some(maxconn) = treated.maxconn {
+            more = format!(" maxconn {maxconn}");
+        }
+        if let Some(send_proxy) = treated.send_proxy {
+            more = format!("{more} {send_proxy}");
+        }
         for server in &service.servers {
             let values = OfServer {
                 server,
@@ -276,6 +327,7 @@ impl MarathonLb {
                     String::new()
                 },
                 check: &self.check_of(service, server)?,
+                more: &of_server(server, &more),
             };
             self.write(service, Template::BackendServerOptions, &values, &mut text)?;
         }
@@ -321,6 +373,13 @@ impl MarathonLb {
         self.fragments
             .write(template, template, Some(options), values, out)
     }
+}
+
+/// What stands at the end of a server line.
+fn of_server(server: &Server, of_all: &str) -> String {
+    let weight = server.weight.map(|weight| format!(" weight {weight}"));
+    let disabled = if server.draining { " disabled" } else { "" };
+    format!("{of_all}{}{disabled}", weight.unwrap_or_default())
 }
 
 /// A regular expression for any of these hosts; for all, where there are none.

@@ -111,6 +111,8 @@ impl Program {
             settles_clashes: true,
             flavour: Flavour::MarathonLb,
             default_backend: None,
+            accepts_proxy: false,
+            keeps_idle: false,
         };
         let labelled = Labelled {
             selection: Selection {

@@ -1,8 +1,11 @@
 //! What the native set really serves: requests go through the real HAProxy to backends that say who
 //! they are and what reached them. Nothing but addresses differs from what a user gets.
 
+mod documented;
+mod measured;
 mod protects;
 mod routes;
+mod tunes;
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,6 +22,7 @@ use crate::support::{Done, Test};
 const HEAD: &str = include_str!("../../../templates/native/fragments/head.cfg.tera");
 const HTTP: &str = include_str!("../../../templates/native/http_in.cfg.tera");
 const HTTPS: &str = include_str!("../../../templates/native/https_in.cfg.tera");
+const TLS: &str = include_str!("../../../templates/native/tls_in.cfg.tera");
 const APP_ID: &str = include_str!("../../../templates/native/appid_in.cfg.tera");
 
 /// Apps with backends that answer, and the host that they are to be served on.
@@ -41,13 +45,16 @@ impl Scene {
         let run = format!("{}/run/", test.path().display());
         let head = head.replace("/run/haproxy/", &run);
         assert!(head.contains(&run), "{head}");
+        // Its socket is one of the host, not of this folder.
+        let own = |text: &str| {
+            let moved = on_port(text, "*:443", https);
+            moved.replace("abns@marathon_https", &format!("abns@test_{https}"))
+        };
         let test = test
             .file("templates/fragments/head.cfg.tera", head)
             .file("templates/http_in.cfg.tera", on_port(HTTP, "*:80", http))
-            .file(
-                "templates/https_in.cfg.tera",
-                on_port(HTTPS, "*:443", https),
-            )
+            .file("templates/https_in.cfg.tera", own(HTTPS))
+            .file("templates/tls_in.cfg.tera", own(TLS))
             .file(
                 "templates/appid_in.cfg.tera",
                 on_port(APP_ID, "*:9091", app_id),
@@ -84,8 +91,15 @@ impl Scene {
 
     /// An app with one backend, named like the app, on a service port of its own: the port.
     fn app(&mut self, id: &str, labels: &[(&str, &str)]) -> u16 {
-        let port = free_ports(1).unwrap()[0];
         let echo = Echo::start(&id[1..]);
+        let port = self.app_at(id, echo.port(), labels);
+        self.echoes.push(echo);
+        port
+    }
+
+    /// The same with a backend that is there already.
+    fn app_at(&mut self, id: &str, backend: u16, labels: &[(&str, &str)]) -> u16 {
+        let port = free_ports(1).unwrap()[0];
         let mut all = json!({"HAPROXY_0_BIND_ADDR": "127.0.0.1"});
         for (name, value) in labels {
             all[format!("HAPROXY_0_{name}")] = json!(value);
@@ -94,9 +108,8 @@ impl Scene {
             "id": id,
             "ports": [port],
             "labels": all,
-            "tasks": [task(id, echo.name(), echo.port())],
+            "tasks": [task(id, &id[1..], backend)],
         }));
-        self.echoes.push(echo);
         port
     }
 
@@ -105,7 +118,16 @@ impl Scene {
     }
 
     /// Has the program write the file; with maps, or with rules in their place.
+    #[track_caller]
     fn write(&self, maps: bool) -> Done {
+        let done = self.try_write(maps).expect(0);
+        if !maps {
+            fs::write(self.cfg(), &done.stdout).unwrap();
+        }
+        done
+    }
+
+    fn try_write(&self, maps: bool) -> Done {
         let apps = json!({"apps": self.apps}).to_string();
         fs::write(self.test.path().join("apps.json"), apps).unwrap();
         let mut command = self.test.command();
@@ -116,11 +138,7 @@ impl Scene {
         if maps {
             command.args(["--out-dir", "etc"]);
         }
-        let done = Done::of(command).expect(0);
-        if !maps {
-            fs::write(self.cfg(), &done.stdout).unwrap();
-        }
-        done
+        Done::of(command)
     }
 
     #[track_caller]
@@ -156,6 +174,10 @@ impl Served<'_> {
 
     fn app_id(&self, id: &str) -> Ask {
         Ask::http(at(self.scene.app_id)).header("X-Marathon-App-Id", id)
+    }
+
+    fn cfg(&self) -> String {
+        fs::read_to_string(self.scene.cfg()).unwrap()
     }
 
     /// Who answers on port 80.

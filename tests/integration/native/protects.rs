@@ -55,9 +55,11 @@ fn a_password_that_nobody_can_be_asked_for_leaves_the_service_out() {
     both(&scene, |served| {
         served.leads("www.test", "/", "www");
         assert!(std::net::TcpStream::connect(at(port)).is_err());
-        let told = "app `/tcp`: label `HAPROXY_0_AUTH`: found the mode is tcp, in which nobody can \
-                    log in, expected mode http; service port left out";
-        assert!(served.told.contains(told), "{}", served.told);
+        let told = format!(
+            "app `/tcp`: label `HAPROXY_0_AUTH`: found the mode is tcp, in which nobody can log in, \
+             expected mode http; service port {port} left out"
+        );
+        assert!(served.told.contains(&told), "{}", served.told);
     });
 }
 
@@ -182,5 +184,47 @@ fn paths_are_rewritten_for_each_of_several_hosts() {
             assert_eq!(answer.header("Location"), Some("/x"));
             served.leads(host, "/x", "redir");
         }
+    });
+}
+
+/// The app itself ends TLS, with a certificate that only it has.
+#[test]
+fn tls_of_a_host_is_passed_on_beside_hosts_whose_tls_ends_here() {
+    let mut scene = Scene::new().with_https();
+    let own = scene.certificate("own.test");
+    scene.app("/www", &[("VHOST", "www.test"), ("USE_HSTS", "true")]);
+    // What ends TLS in the place of an app is a service port of the same HAProxy.
+    let inner = scene.app("/inner", &[("MODE", "http"), ("SSL_CERT", &own)]);
+    let pass = ("SNI_PASSTHROUGH", "true");
+    let labels = [("MODE", "tcp"), ("VHOST", "own.test,*.own.test"), pass];
+    scene.app_at("/own", inner, &labels);
+    let networks = ("BACKEND_NETWORK_ALLOWED_ACL", "10.0.0.0/8");
+    let labels = [("MODE", "tcp"), ("VHOST", "closed.test"), pass, networks];
+    scene.app_at("/closed", inner, &labels);
+    scene.app("/http", &[("VHOST", "http.test"), pass]);
+    both(&scene, |served| {
+        let der = fs::read(served.scene.test.path().join("own.test.der")).unwrap();
+        for host in ["own.test", "a.b.own.test", "OWN.test"] {
+            let answer = served.https().get(host, "/");
+            assert_eq!(answer.by(), "inner", "{host}");
+            assert!(answer.certificate.unwrap() == der, "{host}");
+        }
+        let answer = served.https().get("www.test", "/");
+        assert_eq!(answer.by(), "www");
+        assert!(answer.header(HSTS).is_some());
+        assert_eq!(answer.received("X-Forwarded-For"), ["127.0.0.1"]);
+        let port = served.scene.https.to_string();
+        assert_eq!(answer.received("X-Forwarded-Port"), [port]);
+        assert!(answer.certificate.unwrap() != der);
+        assert!(served.https().try_get("closed.test", "/").is_err());
+        let told = "app `/http`: label `HAPROXY_0_SNI_PASSTHROUGH`: found `true`, expected none, \
+                    for the mode is http";
+        assert!(served.told.contains(told), "{}", served.told);
+    });
+    // Without certificates of ours port 443 is for these hosts alone.
+    scene.flags.clear();
+    both(&scene, |served| {
+        assert_eq!(served.https().get("own.test", "/").by(), "inner");
+        assert!(served.https().try_get("www.test", "/").is_err());
     });
 }

@@ -222,3 +222,66 @@ fn what_cannot_be_read_leads_nowhere() {
         assert_eq!(direct.get("any.test", "/").by(), "bad-mode");
     });
 }
+
+#[test]
+fn a_header_and_a_method_choose_among_those_of_one_host() {
+    let mut scene = Scene::new();
+    let host = ("VHOST", "www.test");
+    scene.app("/all", &[host]);
+    scene.app("/canary", &[host, ("HEADER", "X-Canary: -f 'yes' #1")]);
+    scene.app("/any", &[host, ("HEADER", "X-Any")]);
+    scene.app(
+        "/both",
+        &[host, ("HEADER", "X-Any"), ("METHOD", "GET, HEAD")],
+    );
+    scene.app("/post", &[host, ("PATH", "/form"), ("METHOD", "POST,PUT")]);
+    both(&scene, |served| {
+        let with = |name: &str, value: &str| {
+            let answer = served.http().header(name, value).get("www.test", "/form");
+            answer.by().to_owned()
+        };
+        assert_eq!(with("X-Other", "1"), "all");
+        assert_eq!(with("x-canary", "-f 'yes' #1"), "canary");
+        assert_eq!(with("X-Canary", "no"), "all");
+        // More conditions go first.
+        assert_eq!(with("X-Any", "0"), "both");
+    });
+}
+
+#[test]
+fn a_label_of_ours_that_cannot_be_read_leaves_its_service_out_and_no_other() {
+    let mut scene = Scene::new();
+    let mut told = Vec::new();
+    for (index, (label, text, expected)) in [
+        (
+            "TIMEOUT_SERVER",
+            "30",
+            "a time such as 500ms, 30s or 2h, above 0",
+        ),
+        ("TIMEOUT_TUNNEL", "1h\n  server x 1.1.1.1:1", "a time"),
+        ("MAXCONN", "0", "a number of connections, above 0"),
+        ("SEND_PROXY", "true", "v1 or v2"),
+        ("COMPRESSION", "1", "true or false"),
+        ("HEADER", "X}: 1", "the name of a header"),
+        ("METHOD", "GET } or { always_true", "methods in capitals"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("/bad-{index}");
+        let port = scene.app(&id, &[("VHOST", "bad.test"), (label, text)]);
+        let found = text.escape_debug();
+        told.push(format!(
+            "app `{id}`: label `HAPROXY_0_{label}`: found `{found}`, expected {expected}"
+        ));
+        told.push(format!("service port {port} left out"));
+    }
+    scene.app("/good", &[("VHOST", "good.test")]);
+    both(&scene, |served| {
+        served.leads("good.test", "/", "good");
+        served.leads_nowhere("bad.test", "/");
+        for told in &told {
+            assert!(served.told.contains(told), "{told}\n{}", served.told);
+        }
+    });
+}

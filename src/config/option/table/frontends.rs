@@ -57,6 +57,16 @@ pub(super) static FRONTENDS: &[Definition] = &[
         commands: ASKING,
     },
     Definition {
+        name: "accept-proxy",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.frontends.accept_proxy = on)),
+        fallback: Fallback::Value("false"),
+        summary: "Take the addresses of clients of ports 80 and 443 from the PROXY protocol",
+        details: "For a balancer in front that sends it; clients that do not are refused. Template set native only.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
         name: "group-https-by-vhost",
         short: None,
         takes: Takes::Nothing(Switch(|c, on| c.frontends.group_https_by_vhost = on)),

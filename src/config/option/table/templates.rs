@@ -44,6 +44,19 @@ pub(super) static TEMPLATES: &[Definition] = &[
         commands: RENDERING,
     },
     Definition {
+        name: "extra-config",
+        short: None,
+        takes: Takes::One(
+            value("DIR", Form::Folder),
+            One(|c, text| put(&mut c.templates.extra, value::path(text).map(Some))),
+        ),
+        fallback: Fallback::Nothing,
+        summary: "Put the sections of the files *.cfg in this folder at the end of haproxy.cfg",
+        details: "In the order of their names; HAProxy checks and runs them with the rest. Template set native only.",
+        heading: Heading::Templates,
+        commands: ASKING,
+    },
+    Definition {
         name: "template-labels",
         short: None,
         takes: Takes::One(
