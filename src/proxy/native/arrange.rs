@@ -32,10 +32,8 @@ pub fn arrange(
     };
     if shape.binds_http_https {
         layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
-        if !layout.opens_https() {
-            drop_redirects(&mut services, &mut warnings);
-        }
     }
+    drop_idle_labels(&mut services, layout.opens_https(), &mut warnings);
     let leaders = merge(&mut services, &mut refused);
     layout.refused = refused;
     if shape.binds_http_https {
@@ -124,24 +122,42 @@ fn certificates(
     all
 }
 
-/// Nobody is led to a port on which nothing listens.
-fn drop_redirects(services: &mut [Arc<Service>], warnings: &mut Vec<Warning>) {
-    let redirecting = services
-        .iter_mut()
-        .filter(|service| service.options.redirect_to_https);
-    for service in redirecting {
-        warnings.push(label(
-            service,
-            "REDIRECT_TO_HTTPS",
-            "nothing listens on port 443",
-            "a certificate, by --ssl-certs or a label SSL_CERT",
-            "not used: requests on port 80 are served there",
-        ));
-        let options = ServiceOptions {
-            redirect_to_https: false,
-            ..ServiceOptions::clone(&service.options)
+/// Takes out labels that nothing can follow from: nobody is led to a port on which nothing listens,
+/// and what is said of HTTP means nothing elsewhere.
+fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: &mut Vec<Warning>) {
+    for service in services {
+        let options = &service.options;
+        let mut kept = ServiceOptions::clone(options);
+        let is_http = service.is_http();
+        let mode = format!("the mode is {}", service.mode);
+        let mut drop = |name: &str, found: &str, expected: &str, effect: &str| {
+            warnings.push(label(service, name, found, expected, effect));
         };
-        Arc::make_mut(service).options = Arc::new(options);
+        if options.redirect_to_https && !(is_http && opens_https) {
+            kept.redirect_to_https = false;
+            if is_http {
+                drop(
+                    "REDIRECT_TO_HTTPS",
+                    "nothing listens on port 443",
+                    "a certificate, by --ssl-certs or a label SSL_CERT",
+                    "not used: requests on port 80 are served there",
+                );
+            } else {
+                drop("REDIRECT_TO_HTTPS", &mode, "mode http", "not used");
+            }
+        }
+        for (name, wanted) in [
+            ("STICKY", &mut kept.sticky),
+            ("USE_HSTS", &mut kept.use_hsts),
+        ] {
+            if *wanted && !is_http {
+                *wanted = false;
+                drop(name, &mode, "mode http", "not used");
+            }
+        }
+        if kept != **options {
+            Arc::make_mut(service).options = Arc::new(kept);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod measured;
 mod protects;
 mod routes;
 mod tunes;
+mod turns;
 
 use std::fs;
 use std::path::PathBuf;

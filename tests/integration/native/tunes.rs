@@ -75,6 +75,28 @@ fn haproxy_has_nothing_to_say_of_what_is_right() {
 }
 
 #[test]
+fn what_is_said_of_http_is_not_used_elsewhere() {
+    let mut scene = Scene::new().with_https();
+    let tcp = [
+        ("STICKY", "true"),
+        ("USE_HSTS", "true"),
+        ("REDIRECT_TO_HTTPS", "true"),
+    ];
+    let port = scene.app("/tcp", &tcp);
+    both(&scene, |served| {
+        assert_eq!(Ask::http(at(port)).get("any.test", "/").by(), "tcp");
+        for (label, _) in tcp {
+            let told = format!(
+                "app `/tcp`: label `HAPROXY_0_{label}`: found the mode is tcp, expected mode http; \
+                 not used"
+            );
+            assert!(served.told.contains(&told), "{}", served.told);
+        }
+        assert!(!served.cfg().contains("cookie"), "HAProxy would warn of it");
+    });
+}
+
+#[test]
 fn a_silent_server_is_waited_for_as_long_as_its_owner_says() {
     let mut scene = Scene::new();
     let (_silent, port) = listener();
