@@ -130,10 +130,21 @@ fn in_folder(args: &[String]) -> Vec<(String, String)> {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let written = without_paths(&fs::read_to_string(&path).unwrap());
-        outputs.push((name, written.replace(&out, MAPS)));
+        outputs.push((name, without_structure(&written.replace(&out, MAPS))));
     }
     outputs.sort();
     outputs
+}
+
+/// The hash is that of the whole text, in which the folder has another name each time.
+fn without_structure(text: &str) -> String {
+    const DESCRIPTION: &str = "  description ";
+    text.lines()
+        .map(|line| match line.strip_prefix(DESCRIPTION) {
+            Some(_) => format!("{DESCRIPTION}@STRUCTURE@\n"),
+            None => format!("{line}\n"),
+        })
+        .collect()
 }
 
 fn without_paths(text: &str) -> String {
