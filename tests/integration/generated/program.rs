@@ -117,6 +117,7 @@ impl Program {
         let labelled = Labelled {
             selection: Selection {
                 health_check: flags.health_check,
+                trusts_silence: false,
                 auto_ports: Some(10_050..=10_100),
             },
             health: HealthMemory::new(1000),
