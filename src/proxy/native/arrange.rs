@@ -30,6 +30,15 @@ pub fn arrange(
         accepts_proxy: shape.accepts_proxy,
         ..Layout::default()
     };
+    if shape.https_by_vhost {
+        warnings.push(Warning {
+            app: None,
+            subject: "option `--group-https-by-vhost`".to_owned(),
+            found: "a switch of the set marathon-lb".to_owned(),
+            expected: "none: HAProxy chooses among all certificates by the host".to_owned(),
+            effect: "not used in this set".to_owned(),
+        });
+    }
     if shape.binds_http_https {
         layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
     }

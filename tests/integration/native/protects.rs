@@ -228,3 +228,14 @@ fn tls_of_a_host_is_passed_on_beside_hosts_whose_tls_ends_here() {
         assert!(served.https().try_get("www.test", "/").is_err());
     });
 }
+
+#[test]
+fn an_option_of_another_set_is_told_of() {
+    let mut scene = Scene::new().with_https().flags(&["--group-https-by-vhost"]);
+    scene.app("/www", &[("VHOST", "www.test")]);
+    both(&scene, |served| {
+        assert_eq!(served.https().get("www.test", "/").by(), "www");
+        let told = "option `--group-https-by-vhost`: found a switch of the set marathon-lb";
+        assert!(served.told.contains(told), "{}", served.told);
+    });
+}

@@ -67,6 +67,14 @@ fn haproxy_says_which_structure_it_runs() {
     assert_ne!(hash(&scene), before);
     assert_eq!(description(&scene), hash(&scene));
     assert_eq!(http.get("b.test", "/").by(), "b");
+    // What is in the maps alone is served as well, though the structure is the same.
+    let before = hash(&scene);
+    scene.apps[0]["labels"]["HAPROXY_0_VHOST"] = "moved.example".into();
+    refresh(&scene).expect(0).says(&["maps changed"]);
+    assert_eq!(hash(&scene), before);
+    assert_eq!(http.get("moved.example", "/").by(), "a");
+    assert_eq!(http.get("a.test", "/").by(), "b");
+    scene.apps[0]["labels"]["HAPROXY_0_VHOST"] = "a.test".into();
     // A certificate that is not there costs the one who named it, though all share port 443.
     let cert = ("SSL_CERT", "/nonexistent/own.pem");
     scene.app("/c", &[("VHOST", "c.test"), cert]);
