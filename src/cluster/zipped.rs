@@ -13,6 +13,8 @@ use super::{App, Endpoint, Host, Network, ServicePort, Task, TaskState, Warning}
 pub struct Selection {
     /// Tasks count only while Marathon reports them alive, in apps that have health checks.
     pub health_check: bool,
+    /// Where no task of an app has results, as under a fresh leader, they count as alive.
+    pub trusts_silence: bool,
     /// Service ports for apps that name none, whose tasks have addresses of their own.
     pub auto_ports: Option<RangeInclusive<u16>>,
 }
@@ -279,7 +281,10 @@ fn counts(app: &App, task: &Task, selection: &Selection, memory: &mut HealthMemo
         return true;
     }
     match &task.health {
-        None => memory.was_alive(&task.id),
+        None => {
+            let is_silent = || app.tasks.iter().all(|task| task.health.is_none());
+            memory.was_alive(&task.id) || selection.trusts_silence && is_silent()
+        }
         Some(results) => {
             let alive = results.iter().any(|result| result.alive);
             memory.learn(&task.id, alive);

@@ -70,6 +70,8 @@ pub struct Apps {
     pub health_check: bool,
     /// `--strict-mode`: a service port is served only if its app says `ENABLED`.
     pub strict_mode: bool,
+    /// `--serve-scaled-to-zero`: a service port without servers is answered with a page.
+    pub serve_scaled_to_zero: bool,
     /// `--settings-from`.
     pub settings_from: SettingsFrom,
     /// `--min-serv-port-ip-per-task` and `--max-serv-port-ip-per-task`.

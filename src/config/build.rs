@@ -201,6 +201,7 @@ fn defaults(policy: &'static Policy) -> Config {
         apps: Apps {
             health_check: false,
             strict_mode: false,
+            serve_scaled_to_zero: false,
             settings_from: policy.settings_from,
             auto_ports: AutoPorts { low: 0, high: 0 },
             own_app: None,
@@ -210,6 +211,8 @@ fn defaults(policy: &'static Policy) -> Config {
             ssl_certs: Vec::new(),
             bind_http_https: true,
             group_https_by_vhost: false,
+            accept_proxy: false,
+            default_backend: None,
         },
         haproxy: Haproxy {
             program: PathBuf::new(),
@@ -222,6 +225,7 @@ fn defaults(policy: &'static Policy) -> Config {
         templates: Templates {
             set: policy.template_set,
             dir: None,
+            extra: None,
             files: policy.template_files.map(PathBuf::from),
             variables: BTreeMap::new(),
             labels: if policy.template_labels {

@@ -2,6 +2,7 @@
 
 /// How they are laid out.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Frontends {
     /// `--no-maps` turns it off, marathon-lb's `--haproxy-map` on: host names and app ids are
     /// looked up in map files instead of rules.
@@ -14,4 +15,8 @@ pub struct Frontends {
     pub bind_http_https: bool,
     /// `--group-https-by-vhost`: a frontend for each host name behind the one on port 443.
     pub group_https_by_vhost: bool,
+    /// `--accept-proxy`: clients of ports 80 and 443 are named by the PROXY protocol.
+    pub accept_proxy: bool,
+    /// `--default-backend`: who is served what nobody asked for. An app id, and a service port of it.
+    pub default_backend: Option<(String, Option<u16>)>,
 }

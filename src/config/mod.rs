@@ -160,6 +160,8 @@ pub enum TemplateSet {
     MarathonLb,
     /// The same in the simpler form of servicerouter.py.
     Servicerouter,
+    /// As marathon-lb's, with shared frontends of our own that route by precision.
+    Native,
 }
 
 /// Whose labels may replace templates.
@@ -181,6 +183,8 @@ pub struct Templates {
     pub set: TemplateSet,
     /// `--template-dir`: files here replace those of the set, one by one.
     pub dir: Option<PathBuf>,
+    /// `--extra-config`: sections from files here stand at the end of the file.
+    pub extra: Option<PathBuf>,
     /// Files `HAPROXY_<NAME>` here replace templates too, in the language of the predecessor.
     pub files: Option<PathBuf>,
     /// All variables of the environment that begin with `HAPROXY_`, by their whole name and
@@ -197,6 +201,7 @@ impl fmt::Debug for Templates {
         f.debug_struct("Templates")
             .field("set", &self.set)
             .field("dir", &self.dir)
+            .field("extra", &self.extra)
             .field("files", &self.files)
             .field("variables", &variables)
             .field("labels", &self.labels)

@@ -103,7 +103,7 @@ const NATIVE: Policy = Policy {
     values: Values::Typed,
     settings_from: SettingsFrom::Labels,
     template_labels: false,
-    template_set: TemplateSet::Bridge,
+    template_set: TemplateSet::Native,
     template_files: None,
     template_variables: false,
     maps: true,
@@ -122,6 +122,7 @@ const BRIDGE: Policy = Policy {
     asks_text_first: true,
     verifies_tls: false,
     groups: GroupRule::Everything,
+    template_set: TemplateSet::Bridge,
     maps: false,
     ..NATIVE
 };

@@ -134,6 +134,23 @@ pub(super) fn paths(text: &str) -> Result<Vec<String>, Expected> {
     Ok(text.split(',').map(str::to_owned).collect())
 }
 
+/// `/app`, or `/app:10000` for one of its service ports.
+pub(super) fn app_and_port(text: &str) -> Result<(String, Option<u16>), Expected> {
+    let wrong = || Expected::to_be("the id of an app, such as /site, or /site:10000");
+    let (app, port) = match text.rsplit_once(':') {
+        None => (text, None),
+        Some((app, port)) => {
+            let port = port.parse().ok().filter(|port| *port != 0);
+            (app, Some(port.ok_or_else(wrong)?))
+        }
+    };
+    let is_id = app.len() > 1 && app.starts_with('/');
+    if !is_id || app.contains(|c: char| c.is_control() || c.is_whitespace() || c == ':') {
+        return Err(wrong());
+    }
+    Ok((app.to_owned(), port))
+}
+
 /// One line of text for people.
 pub(super) fn sentence(text: &str) -> Result<String, Expected> {
     if text.trim().is_empty() || text.contains(char::is_control) {

@@ -18,8 +18,8 @@ use crate::cluster::{
 };
 use crate::config::{SettingsFrom, TemplateLabels, Values};
 use crate::labels::{self, ServiceOptions, Settings};
-use crate::proxy::marathon_lb::{self, Asked, Flavour, Shape};
-use crate::proxy::{Owner, Proxies};
+use crate::proxy::marathon_lb::{self, Asked, Flavour, Service, Shape};
+use crate::proxy::{Owner, Proxies, native};
 use crate::render::Renderer;
 
 /// What decides beside the labels.
@@ -66,6 +66,7 @@ impl Labelled {
             ports: Vec::with_capacity(ports.len()),
             apps: all,
             said: None,
+            keeps_idle: self.shape.keeps_idle,
         };
         let mut said = Said::default();
         let mut ports = ports.into_iter().peekable();
@@ -74,7 +75,7 @@ impl Labelled {
             while let Some(port) = ports.next_if(|port| port.app == app.id) {
                 own.push(port);
             }
-            if own.iter().any(|port| !port.endpoints.is_empty()) {
+            if own.iter().any(|port| !self.is_gone(port)) {
                 let asked = self.asked_of(app, &mut own, &origins, fallback, warnings);
                 if asked
                     .iter()
@@ -165,7 +166,7 @@ impl Labelled {
             if let Some(number) = options.port {
                 port.service_port = number;
             }
-            if port.endpoints.is_empty() || !self.wants(&options) {
+            if self.is_gone(port) || !self.wants(&options) {
                 continue;
             }
             if self.values == Values::Typed
@@ -234,6 +235,11 @@ impl Labelled {
         fallback.instead_of(asking, why, &said_of)
     }
 
+    /// Whether nobody serves it, and nothing is said in their place.
+    fn is_gone(&self, port: &ServicePort) -> bool {
+        port.endpoints.is_empty() && !self.shape.keeps_idle
+    }
+
     fn is_own(&self, app: &App) -> bool {
         self.own_app.as_deref() == Some(&app.id.as_str()[1..])
     }
@@ -245,6 +251,38 @@ impl Labelled {
             options.is_in(&self.groups)
         };
         is_meant && options.enabled.unwrap_or(!self.strict)
+    }
+
+    /// Sections and rules of the set.
+    fn arrange(
+        &self,
+        services: Vec<Arc<Service>>,
+        incumbents: &BTreeMap<u32, AppId>,
+    ) -> (Proxies, Vec<Warning>) {
+        let mut proxies = Proxies::default();
+        let warnings;
+        if self.shape.flavour == Flavour::Native {
+            let (native, faults) = native::arrange(services, &self.shape, incumbents);
+            (proxies.native, warnings) = (Some(native), faults);
+        } else {
+            (proxies.layout, warnings) = marathon_lb::arrange(services, &self.shape, incumbents);
+        }
+        (proxies, warnings)
+    }
+
+    /// The map files that the file names.
+    fn maps(&self, proxies: &Proxies) -> BTreeMap<String, String> {
+        let names: &[&'static str] = match (self.shape.maps, self.shape.flavour) {
+            (false, _) => &[],
+            (true, Flavour::Native) => &[
+                native::DOMAIN_MAP,
+                native::PATH_MAP,
+                native::SUFFIX_MAP,
+                native::APP_MAP,
+            ],
+            (true, _) => &[marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP],
+        };
+        texts(names, proxies)
     }
 
     pub(super) fn build<'p>(
@@ -266,16 +304,15 @@ impl Labelled {
             Some(Arc::new(marathon_lb::service(asked, self.shape.flavour)))
         });
         let services = services.collect();
-        let (layout, mut warnings) = marathon_lb::arrange(services, &self.shape, incumbents);
-        let proxies = Proxies {
-            layout,
-            ..Proxies::default()
-        };
+        let (mut proxies, mut warnings) = self.arrange(services, incumbents);
+        let mut failed: Vec<(Owner, Warning)> = Vec::new();
+        if let Some(native) = &mut proxies.native {
+            failed.append(&mut native.refused);
+        }
         let output = renderer
             .render(&proxies)
             .context("the templates cannot be rendered")?;
         warnings.extend(output.warnings);
-        let mut failed: Vec<(Owner, Warning)> = Vec::new();
         for fault in output.failed {
             // One that fails in several texts is told of once.
             if !failed.iter().any(|(owner, _)| *owner == fault.owner) {
@@ -296,7 +333,7 @@ impl Labelled {
         }
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
-            let services = &proxies.layout.services;
+            let services = proxies.services();
             failed.extend(
                 services
                     .iter()
@@ -308,7 +345,7 @@ impl Labelled {
             failed,
             files: FileSet {
                 cfg: output.rendered.text(),
-                maps: maps(&proxies, self.shape.maps),
+                maps: self.maps(&proxies),
             },
             rendered: output.rendered,
             proxies,
@@ -333,12 +370,9 @@ fn doubts(app: &AppId, index: usize, options: &ServiceOptions) -> Vec<Warning> {
 }
 
 /// Map files; those without rows are there too, since the file names them.
-fn maps(proxies: &Proxies, wanted: bool) -> BTreeMap<String, String> {
-    if !wanted {
-        return BTreeMap::new();
-    }
-    let text = |name: &str| {
-        let rows = proxies.layout.maps.get(name).map_or(&[][..], Vec::as_slice);
+fn texts(names: &[&'static str], proxies: &Proxies) -> BTreeMap<String, String> {
+    let text = |name: &&'static str| {
+        let rows = proxies.maps().get(name).map_or(&[][..], Vec::as_slice);
         let mut text = String::new();
         for (key, backend) in rows {
             text.push_str(key);
@@ -346,9 +380,7 @@ fn maps(proxies: &Proxies, wanted: bool) -> BTreeMap<String, String> {
             text.push_str(backend);
             text.push('\n');
         }
-        (name.to_owned(), text)
+        ((*name).to_owned(), text)
     };
-    [marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP]
-        .map(text)
-        .into()
+    names.iter().map(text).collect()
 }

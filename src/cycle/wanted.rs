@@ -16,6 +16,8 @@ pub(super) struct Wanted {
     /// Where labels count: all apps of the answer, as Marathon has them.
     pub(super) apps: Vec<Arc<App>>,
     pub(super) said: Option<Said>,
+    /// Whether a service port without servers is served all the same.
+    pub(super) keeps_idle: bool,
 }
 
 impl Wanted {
@@ -24,6 +26,7 @@ impl Wanted {
             ports,
             apps: Vec::new(),
             said: None,
+            keeps_idle: false,
         }
     }
 
@@ -45,7 +48,7 @@ impl Wanted {
 
     /// marathon-lb's frontends go with the last server.
     pub(super) fn drop_idle(&mut self) {
-        if self.is_labelled() {
+        if self.is_labelled() && !self.keeps_idle {
             self.ports.retain(|port| !port.endpoints.is_empty());
         }
     }

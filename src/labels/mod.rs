@@ -14,7 +14,7 @@ mod verbatim;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-pub use table::{LABELS, Label, Reach};
+pub use table::{LABELS, Label, NATIVE, Reach};
 pub use template::{Definition, Reading, Scope, Template};
 pub use typed::{is_app_id, is_request};
 pub use verbatim::doubtful;
@@ -85,6 +85,11 @@ pub struct ServiceOptions {
     pub healthcheck_port_index: Option<i64>,
     /// Templates that this service replaces, by their text.
     pub overrides: BTreeMap<Template, Box<str>>,
+    /// `BACKEND_WEIGHT` as it was said, if it was.
+    pub priority: Option<i64>,
+    /// Labels that only our own set knows, as they were written: elsewhere a mistake in one costs
+    /// nothing.
+    pub own: BTreeMap<&'static str, Box<str>>,
 }
 
 impl ServiceOptions {
@@ -163,6 +168,10 @@ struct Misread {
 impl ServiceOptions {
     /// Takes the label `HAPROXY_{n}_<name>`; names that nobody knows are none of ours.
     fn set(&mut self, name: &str, text: &str, values: Values) -> Result<(), Misread> {
+        if let Some(name) = table::own(name) {
+            self.own.insert(name, text.into());
+            return Ok(());
+        }
         match name {
             "GROUP" => self.groups = value::list(text),
             "ENABLED" => self.enabled = Some(value::is_true(text)),
@@ -176,6 +185,9 @@ impl ServiceOptions {
                 }
                 None => self.set_value(name, text, values)?,
             },
+        }
+        if name == "BACKEND_WEIGHT" {
+            self.priority = Some(self.weight);
         }
         if name == "PATH" && self.path.is_some() && self.weight == 0 {
             self.weight = 1;

@@ -68,6 +68,17 @@ pub(super) fn form_of(name: &str) -> String {
     })
 }
 
+/// The name of a label that only our own set knows.
+pub(super) fn own(name: &str) -> Option<&'static str> {
+    let is_shared = |name: &str| {
+        let mut known = LABELS.iter();
+        known.any(|label| label.reach == Reach::Service && label.name == name)
+    };
+    let mut known = NATIVE.iter();
+    let known = known.find(|label| label.name == name && !is_shared(name))?;
+    Some(known.name)
+}
+
 /// All labels that hold values.
 pub static LABELS: &[Label] = &[
     app(
@@ -265,3 +276,172 @@ pub static LABELS: &[Label] = &[
         "HAProxy's checks go to the service port at this place among those of the app.",
     ),
 ];
+
+/// Labels that only our own set knows, and those that mean more or something else in it.
+pub static NATIVE: &[Label] = &[
+    service(
+        "VHOST",
+        "none",
+        "host names parted by commas, each a name, `*.` and a name, or an IP address, perhaps with `:` and a port",
+        "www.example.com,*.shop.example.com",
+        "Hosts that lead to the service on ports 80 and 443, parted by commas. `*.` before one \
+         stands for all that lie below it.",
+    ),
+    service(
+        "PATH",
+        "all",
+        "paths parted by blanks that begin with `/` and are made of characters of a URL, perhaps with `-i` before them",
+        "/api /v2",
+        "Beginnings of paths, parted by blanks: only such requests are led to the service, of all \
+         hosts where there is no VHOST. With `-i` before them case does not count.",
+    ),
+    service(
+        "HEADER",
+        "none",
+        "the name of a header, perhaps with `:` and a value",
+        "X-Canary: yes",
+        "Only requests with this header, and with this value where one follows, are led to the \
+         service. Needs VHOST or PATH.",
+    ),
+    service(
+        "METHOD",
+        "all",
+        "methods in capitals, parted by commas",
+        "POST,PUT",
+        "Only requests with one of these methods are led to the service. Needs VHOST or PATH.",
+    ),
+    service(
+        "BACKEND_WEIGHT",
+        "0: the more precise name goes first",
+        "a whole number from -1000000 to 1000000",
+        "10",
+        "Rules with a weight above 0 are tried before all others, the largest first; those below 0 \
+         behind all others.",
+    ),
+    service(
+        "SSL_CERT",
+        "none",
+        "paths of certificates parted by commas, without blanks and quotes",
+        "/etc/ssl/site.pem",
+        "Certificate of the service port, and of its hosts on port 443.",
+    ),
+    service(
+        "REDIRECT_TO_HTTPS",
+        "false",
+        "`true`, `t`, `yes` or `y`, in any case; all else is false",
+        "true",
+        "Requests on port 80 are led to https, where port 443 is open.",
+    ),
+    service(
+        "USE_HSTS",
+        "false",
+        "`true`, `t`, `yes` or `y`, in any case; all else is false",
+        "true",
+        "Answers over TLS carry Strict-Transport-Security. Mode http only.",
+    ),
+    service(
+        "AUTH",
+        "none",
+        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it",
+        "realm:user:$6$salt$hash",
+        "This user must log in, on every way to the service; the password as crypt(3) makes it. \
+         Mode http only: elsewhere the service is left out.",
+    ),
+    service(
+        "TIMEOUT_CONNECT",
+        "3s",
+        "a number with ms, s, m, h or d",
+        "500ms",
+        "How long a connection to a server may take.",
+    ),
+    service(
+        "TIMEOUT_SERVER",
+        "30s",
+        "a number with ms, s, m, h or d",
+        "5m",
+        "How long a server may be silent.",
+    ),
+    service(
+        "TIMEOUT_QUEUE",
+        "30s",
+        "a number with ms, s, m, h or d",
+        "5s",
+        "How long a request may wait for a server.",
+    ),
+    service(
+        "TIMEOUT_TUNNEL",
+        "1h",
+        "a number with ms, s, m, h or d",
+        "8h",
+        "How long a websocket or tcp connection may be silent.",
+    ),
+    service(
+        "MAXCONN",
+        "no limit",
+        "a number above 0",
+        "200",
+        "Connections to each server; further requests wait.",
+    ),
+    service(
+        "MERGE",
+        "none",
+        "a name",
+        "shop",
+        "Services that name one are one service, as a canary beside what is stable: hosts and paths \
+         of all, and the service port of the first by app id, lead to the servers of all.",
+    ),
+    service(
+        "WEIGHT",
+        "1",
+        "a number from 0 to 1000000",
+        "5",
+        "The share of this app among those of one MERGE, however many tasks it has; 0 for none.",
+    ),
+    service(
+        "SEND_PROXY",
+        "none",
+        "v1 or v2",
+        "v2",
+        "`v1` or `v2`: servers are told of the client by the PROXY protocol.",
+    ),
+    service(
+        "SNI_PASSTHROUGH",
+        "false",
+        "true or false",
+        "true",
+        "TLS on port 443 for the hosts of VHOST is passed on as it is, and ended by the app itself. \
+         Mode tcp only.",
+    ),
+    service(
+        "COMPRESSION",
+        "false",
+        "true or false",
+        "true",
+        "Text is compressed for clients that know gzip. Mode http only.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::NATIVE;
+    use crate::cluster::AppId;
+    use crate::config::Values;
+    use crate::labels::parse;
+
+    /// A name that is in no table would be taken for nothing at all.
+    #[test]
+    fn every_label_of_ours_is_read() {
+        for label in NATIVE {
+            let name = format!("HAPROXY_0_{}", label.name);
+            let said = BTreeMap::from([(name.into(), label.example.into())]);
+            let (options, warnings) = parse(&said, &AppId::new("/a"), 0, Values::Typed);
+            assert!(warnings.is_empty(), "{warnings:?}");
+            assert_ne!(
+                options,
+                parse(&BTreeMap::new(), &AppId::new("/a"), 0, Values::Typed).0
+            );
+        }
+    }
+}

@@ -300,7 +300,7 @@ proptest! {
             groups: _, enabled: _, vhost, path, weight: _, mode, balance, port: _, bind_addr,
             bind_options, ssl_cert, sticky: _, redirect_to_https: _, use_hsts: _, auth,
             proxypass_path, revproxy_path, redir, networks_allowed, healthcheck_port_index: _,
-            overrides: _,
+            overrides: _, priority: _, own: _,
         } = read;
         let single = [
             vhost, path, mode, balance, bind_addr, bind_options, ssl_cert, proxypass_path,

@@ -6,8 +6,10 @@
 
 pub mod bridge;
 pub mod marathon_lb;
+pub mod native;
 mod server_id;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,6 +30,15 @@ impl Owner {
     pub fn owns(&self, port: &ServicePort) -> bool {
         self.app == port.app && self.service_port == port.service_port
     }
+}
+
+/// `--default-backend`: who is served what nobody asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultBackend {
+    /// Its app.
+    pub app: AppId,
+    /// Its service port; without it the first that speaks HTTP.
+    pub service_port: Option<u32>,
 }
 
 /// Where a section accepts connections.
@@ -72,20 +83,37 @@ pub struct Listen {
 pub struct Proxies {
     /// Sections with both a front and a back, of the bridge set.
     pub listens: Vec<Arc<Listen>>,
-    /// Frontends and backends, of the other sets.
+    /// Frontends and backends, of marathon-lb's set and its predecessor's.
     pub layout: marathon_lb::Layout,
+    /// The same of the native set, where that is rendered.
+    pub native: Option<native::Layout>,
 }
 
 impl Proxies {
+    /// Who has a frontend and a backend, in the order of the file.
+    #[must_use]
+    pub fn services(&self) -> &[Arc<marathon_lb::Service>] {
+        match &self.native {
+            Some(native) => &native.services,
+            None => &self.layout.services,
+        }
+    }
+
+    /// File name → rows.
+    #[must_use]
+    pub fn maps(&self) -> &BTreeMap<&'static str, marathon_lb::Rows> {
+        match &self.native {
+            Some(native) => &native.maps,
+            None => &self.layout.maps,
+        }
+    }
+
     /// How many servers there are in all sections.
     #[must_use]
     pub fn servers(&self) -> usize {
         let listens = self.listens.iter().map(|listen| listen.servers.len());
-        let services = self
-            .layout
-            .services
-            .iter()
-            .map(|service| service.servers.len());
+        let services = self.services().iter();
+        let services = services.map(|service| service.servers.len());
         listens.chain(services).sum()
     }
 
@@ -96,7 +124,7 @@ impl Proxies {
             .listens
             .iter()
             .map(|listen| (&listen.name, &listen.owner));
-        let services = self.layout.services.iter();
+        let services = self.services().iter();
         let services = services.map(|service| (&service.name, &service.owner));
         let mut all = listens.chain(services);
         all.find(|(name, _)| *name == section)
@@ -106,7 +134,7 @@ impl Proxies {
     /// Whoever answers for a section of their own, in the order of the file.
     pub fn owners(&self) -> impl Iterator<Item = &Owner> {
         let listens = self.listens.iter().map(|listen| &listen.owner);
-        listens.chain(self.layout.services.iter().map(|service| &service.owner))
+        listens.chain(self.services().iter().map(|service| &service.owner))
     }
 }
 

@@ -80,10 +80,28 @@ impl Rendered {
         Self { chunks }
     }
 
+    /// Puts `text` in the place of `mark`, in what belongs to nobody.
+    pub(super) fn fill(&mut self, mark: &str, text: &str) {
+        for chunk in &mut self.chunks {
+            if chunk.owner.is_none() && chunk.text.contains(mark) {
+                chunk.text = chunk.text.replace(mark, text).into();
+            }
+        }
+    }
+
     /// In the order of the file.
     #[must_use]
     pub fn chunks(&self) -> &[Chunk] {
         &self.chunks
+    }
+
+    /// Adds what belongs to nobody.
+    pub(super) fn push(&mut self, text: &str) {
+        self.chunks.push(Chunk::frame(text));
+    }
+
+    pub(super) fn into_chunks(self) -> Vec<Chunk> {
+        self.chunks
     }
 
     /// The file.

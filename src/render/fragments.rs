@@ -84,6 +84,9 @@ pub(super) struct Fragments {
     texts: Vec<Text>,
 }
 
+/// Stands for the hash of the structure in HEAD, until the rest of the file is known.
+pub(super) const STRUCTURE: &str = "\u{3}structure\u{3}";
+
 /// Stands around a name while defaults are rendered. Control characters keep it apart from anything
 /// that a template could hold.
 const OPEN: char = '\u{1}';
@@ -292,6 +295,7 @@ pub(super) fn default_text(
     context.insert("dialect", dialect);
     context.insert("default_options", &dialect.default_options);
     context.insert("sidecar_socket", &dialect.sidecar_socket);
+    context.insert_value("structure", tera::Value::safe_string(STRUCTURE));
     for name in template.definition().placeholders {
         let marked = format!("{OPEN}{name}{CLOSE}");
         context.insert_value(*name, tera::Value::safe_string(&marked));
@@ -313,4 +317,17 @@ pub(super) fn default_text(
 /// `fragments/http_frontend_acl.cfg`.
 pub(super) fn file_name(template: Template) -> String {
     format!("fragments/{}.cfg", template.name().to_ascii_lowercase())
+}
+
+/// Whether it is a part of what all services share on ports 80, 443 and 9091.
+pub(super) fn is_of_shared_frontend(template: Template) -> bool {
+    let is_redirect = matches!(
+        template,
+        Template::BackendRedirectHttpToHttps | Template::BackendRedirectHttpToHttpsWithPath
+    );
+    let begins = ["HTTP_FRONTEND_", "HTTPS_", "MAP_"];
+    is_redirect
+        || begins
+            .iter()
+            .any(|begin| template.name().starts_with(begin))
 }

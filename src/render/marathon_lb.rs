@@ -37,7 +37,7 @@ const PARTS: [&str; 7] = [
 ];
 
 /// Stands for a part while the frame of the file is rendered.
-fn mark(part: &str) -> String {
+pub(super) fn mark(part: &str) -> String {
     format!("\u{1}{part}\u{1}")
 }
 
@@ -47,7 +47,7 @@ pub(super) struct MarathonLb {
     fragments: Fragments,
     haproxy_dir: String,
     judges: bool,
-    redirects_in_frontend: bool,
+    templates: TemplateSet,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
     services: HashMap<String, (Arc<Service>, Arc<Sections>)>,
@@ -55,10 +55,20 @@ pub(super) struct MarathonLb {
 
 /// The texts of shared frontends.
 #[derive(Default)]
-struct Shared {
-    http: Vec<Chunk>,
-    app_ids: Vec<Chunk>,
-    https: Vec<Chunk>,
+pub(super) struct Shared {
+    pub(super) http: Vec<Chunk>,
+    pub(super) app_ids: Vec<Chunk>,
+    pub(super) https: Vec<Chunk>,
+}
+
+/// What services have to themselves.
+#[derive(Default)]
+pub(super) struct OfServices {
+    userlists: Vec<Chunk>,
+    frontends: Vec<Chunk>,
+    backends: Vec<Chunk>,
+    /// Those who have not.
+    pub(super) failed: Vec<Failed>,
 }
 
 impl MarathonLb {
@@ -70,7 +80,7 @@ impl MarathonLb {
             fragments,
             haproxy_dir: site.haproxy_dir.clone(),
             judges: site.judges,
-            redirects_in_frontend: site.set == TemplateSet::Servicerouter,
+            templates: site.set,
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
             services: HashMap::new(),
@@ -107,49 +117,65 @@ impl MarathonLb {
     }
 
     pub(super) fn render(&mut self, layout: &Layout) -> Result<Output> {
-        let frame = self.frame()?;
-        let mut failed = Vec::new();
+        let mut own = self.own_sections(&layout.services)?;
         let mut warnings = Vec::new();
-        let mut kept = HashMap::with_capacity(layout.services.len());
-        let mut userlists = Vec::new();
-        let mut frontends = Vec::with_capacity(layout.services.len());
-        let mut backends = Vec::with_capacity(layout.services.len());
-        for service in &layout.services {
+        let shared = self.shared(layout, &mut own.failed, &mut warnings)?;
+        Ok(Output {
+            rendered: self.whole(shared, &own)?,
+            failed: own.failed,
+            warnings,
+        })
+    }
+
+    /// The sections that services have to themselves.
+    ///
+    /// # Errors
+    /// When all of them fail for a text that is not theirs.
+    pub(super) fn own_sections(&mut self, services: &[Arc<Service>]) -> Result<OfServices> {
+        let mut own = OfServices::default();
+        let mut kept = HashMap::with_capacity(services.len());
+        for service in services {
             match self.sections(service) {
                 Ok(sections) => {
                     let chunk = |text: &Arc<str>| Chunk::of(&service.owner, Arc::clone(text));
-                    userlists.extend(sections.userlist.as_ref().map(chunk));
-                    frontends.push(chunk(&sections.frontend));
-                    backends.push(chunk(&sections.backend));
+                    own.userlists.extend(sections.userlist.as_ref().map(chunk));
+                    own.frontends.push(chunk(&sections.frontend));
+                    own.backends.push(chunk(&sections.backend));
                     kept.insert(service.name.clone(), (Arc::clone(service), sections));
                 }
-                Err(fault) => failed.push(fault.of(service)),
+                Err(fault) => own.failed.push(fault.of(service)),
             }
         }
-        if failed.len() == layout.services.len()
-            && let Some(first) = failed.iter().find(|failed| failed.part.is_none())
+        if own.failed.len() == services.len()
+            && let Some(first) = own.failed.iter().find(|failed| failed.part.is_none())
         {
             bail!("{}, expected {}", first.found, first.expected);
         }
-        let shared = self.shared(layout, &mut failed, &mut warnings)?;
         self.services = kept;
-        let head = vec![Chunk::frame(&self.global(Template::Head, &[])?)];
+        Ok(own)
+    }
+
+    /// The file, of its parts.
+    ///
+    /// # Errors
+    /// When the frame or HEAD fail.
+    pub(super) fn whole(&self, shared: Shared, own: &OfServices) -> Result<Rendered> {
         let parts = [
-            head,
-            userlists,
+            vec![Chunk::frame(&self.header()?)],
+            own.userlists.clone(),
             shared.http,
             shared.app_ids,
             shared.https,
-            frontends,
-            backends,
+            own.frontends.clone(),
+            own.backends.clone(),
         ];
         let marks = PARTS.map(mark);
         let parts = marks.iter().map(String::as_str).zip(parts);
-        Ok(Output {
-            rendered: Rendered::new(&frame, parts),
-            failed,
-            warnings,
-        })
+        Ok(Rendered::new(&self.frame()?, parts))
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     fn frame(&self) -> Result<String> {

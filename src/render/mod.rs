@@ -12,6 +12,7 @@ mod engine;
 mod fragments;
 pub mod format;
 mod marathon_lb;
+mod native;
 mod sets;
 mod shape;
 mod values;
@@ -29,6 +30,7 @@ use crate::config::TemplateSet;
 use crate::disk::Digest;
 use crate::haproxy::Dialect;
 use crate::labels::Template;
+use crate::proxy::native::Layout;
 use crate::proxy::{Owner, Proxies};
 
 /// All that reaches the text beside the cluster.
@@ -41,6 +43,8 @@ pub struct Site {
     /// Texts that replace marathon-lb's for the whole file; of two for one template the last
     /// counts.
     pub replacements: Vec<Replacement>,
+    /// Sections that stand at the end of the native set's file.
+    pub extra: Vec<Extra>,
     /// What the host's HAProxy understands.
     pub dialect: Dialect,
     /// `option` lines of the default HEAD, sorted, each once.
@@ -53,6 +57,15 @@ pub struct Site {
     pub judges: bool,
 }
 
+/// A file whose sections stand in ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Its path, told in a comment.
+    pub file: String,
+    /// As it is.
+    pub text: String,
+}
+
 impl Site {
     /// A set as it is, where nobody says anything.
     #[must_use]
@@ -61,6 +74,7 @@ impl Site {
             set,
             overrides: Vec::new(),
             replacements: Vec::new(),
+            extra: Vec::new(),
             dialect,
             default_options: ["dontlognull", "http-server-close", "redispatch"]
                 .map(str::to_owned)
@@ -98,6 +112,7 @@ pub struct Renderer {
 enum Set {
     Bridge(Box<bridge::Bridge>),
     MarathonLb(Box<marathon_lb::MarathonLb>),
+    Native(Box<native::Native>),
 }
 
 /// A file, and the service ports that are missing from it because their texts cannot be written.
@@ -154,6 +169,7 @@ impl Renderer {
             TemplateSet::MarathonLb | TemplateSet::Servicerouter => {
                 Set::MarathonLb(Box::new(marathon_lb::MarathonLb::new(engine, site)?))
             }
+            TemplateSet::Native => Set::Native(Box::new(native::Native::new(engine, site)?)),
         };
         Ok(Self { set, fingerprint })
     }
@@ -172,6 +188,10 @@ impl Renderer {
         match &mut self.set {
             Set::Bridge(bridge) => bridge.render(proxies),
             Set::MarathonLb(marathon_lb) => marathon_lb.render(&proxies.layout),
+            Set::Native(native) => match &proxies.native {
+                Some(layout) => native.render(layout),
+                None => native.render(&Layout::default()),
+            },
         }
     }
 
@@ -183,6 +203,7 @@ impl Renderer {
         match &self.set {
             Set::Bridge(bridge) => bridge.header(),
             Set::MarathonLb(marathon_lb) => marathon_lb.header(),
+            Set::Native(native) => native.header(),
         }
     }
 }
@@ -195,18 +216,20 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         sidecar_socket,
         haproxy_dir,
         judges,
+        extra,
         ..
     } = site;
     let beside = match site.set {
         // Nothing of it reaches this set.
         TemplateSet::Bridge => None,
-        TemplateSet::MarathonLb | TemplateSet::Servicerouter => Some((
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter | TemplateSet::Native => Some((
             dialect,
             replacements,
             default_options,
             sidecar_socket,
             haproxy_dir,
             judges,
+            extra,
         )),
     };
     Digest::of(format!("{:?} {beside:?}", engine.fingerprint()).as_bytes())

@@ -16,6 +16,19 @@ impl Values for Plain<'_> {
     }
 }
 
+/// A value as one word of a line, whatever is in it: HAProxy takes what follows a backslash as it
+/// is.
+pub(super) fn word(text: &str) -> String {
+    let mut word = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, ' ' | '\\' | '"' | '\'' | '#') {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word
+}
+
 /// Python prints `None` for what an owner did not say.
 pub(super) fn said(text: Option<&str>) -> Value<'_> {
     text.map_or(Value::None, Value::Text)
@@ -138,6 +151,8 @@ pub(super) struct OfServer<'a> {
     pub(super) cookie: &'a str,
     /// How it is checked.
     pub(super) check: &'a str,
+    /// Whatever else is said of it.
+    pub(super) more: &'a str,
 }
 
 impl Values for OfServer<'_> {
@@ -151,7 +166,7 @@ impl Values for OfServer<'_> {
             "serverId" => Value::Int(server.id.into()),
             "cookieOptions" => Value::Text(self.cookie),
             "healthCheckOptions" => Value::Text(self.check),
-            "otherOptions" => Value::Text(if server.draining { " disabled" } else { "" }),
+            "otherOptions" => Value::Text(self.more),
             _ => return None,
         })
     }

@@ -13,7 +13,7 @@ use crate::proxy::Owner;
 fn section_of<'a>(plan: &'a Plan, owner: &Owner) -> Option<&'a str> {
     let listens = plan.proxies.listens.iter();
     let listens = listens.map(|listen| (&listen.owner, &listen.name));
-    let services = plan.proxies.layout.services.iter();
+    let services = plan.proxies.services().iter();
     let services = services.map(|service| (&service.owner, &service.name));
     let mut all = listens.chain(services);
     all.find(|(known, _)| *known == owner)

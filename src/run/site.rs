@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
 use crate::config::{Config, TemplateSet};
 use crate::haproxy::{Dialect, Version, program};
 use crate::labels::Template;
-use crate::render::{Origin, Override, Replacement, Site};
+use crate::render::{Extra, Origin, Override, Replacement, Site};
 
 /// For `haproxy -vv`.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -21,7 +21,9 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
     let dialect = match set {
         // Its text is the same for all versions.
         TemplateSet::Bridge => Dialect::of(Version::NEWEST),
-        TemplateSet::MarathonLb | TemplateSet::Servicerouter => dialect(config).await?,
+        TemplateSet::MarathonLb | TemplateSet::Servicerouter | TemplateSet::Native => {
+            dialect(config).await?
+        }
     };
     let mut site = Site {
         overrides: match &config.templates.dir {
@@ -29,6 +31,10 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
             None => Vec::new(),
         },
         replacements: replacements(config)?,
+        extra: match &config.templates.extra {
+            Some(dir) => extra(dir)?,
+            None => Vec::new(),
+        },
         haproxy_dir: haproxy_dir(&config.haproxy.config),
         judges: !config.validation.skip,
         ..Site::new(set, dialect)
@@ -120,6 +126,30 @@ fn overrides(dir: &Path) -> Result<Vec<Override>> {
         read_overrides(&fragments, "fragments/", &mut files)?;
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
+}
+
+/// Files `NAME.cfg` of `--extra-config`, by name.
+fn extra(dir: &Path) -> Result<Vec<Extra>> {
+    let unreadable = || format!("--extra-config `{}` cannot be read", dir.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        if path.extension().is_none_or(|ending| ending != "cfg") {
+            continue;
+        }
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("--extra-config `{}` cannot be read", path.display()))?;
+        let file = path.display().to_string();
+        if file.contains(char::is_control) {
+            bail!(
+                "--extra-config `{}`: found a control character in the name, expected none",
+                file.escape_debug()
+            );
+        }
+        files.push(Extra { file, text });
+    }
+    files.sort_by(|one, other| one.file.cmp(&other.file));
     Ok(files)
 }
 

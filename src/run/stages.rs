@@ -5,11 +5,12 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::site::site;
-use crate::cluster::{HealthMemory, Selection};
+use crate::cluster::{AppId, HealthMemory, Selection};
 use crate::config::{Config, GroupRule, Names, TemplateSet};
 use crate::cycle::{Labelled, LastAnswer, Marathon, Recipe, Stages};
 use crate::disk::{Digest, OsDisk};
 use crate::marathon::Client;
+use crate::proxy::DefaultBackend;
 use crate::proxy::marathon_lb::{Flavour, Shape};
 use crate::render::Renderer;
 use crate::resolve::{Resolver, System};
@@ -67,11 +68,13 @@ fn recipe(config: &Config) -> Recipe {
         }
         TemplateSet::MarathonLb => Flavour::MarathonLb,
         TemplateSet::Servicerouter => Flavour::Servicerouter,
+        TemplateSet::Native => Flavour::Native,
     };
     let frontends = &config.frontends;
     Recipe::Labelled(Box::new(Labelled {
         selection: Selection {
             health_check: config.apps.health_check,
+            trusts_silence: flavour == Flavour::Native,
             auto_ports: config.apps.auto_ports.range(),
         },
         health: HealthMemory::new(REMEMBERED_TASKS),
@@ -93,8 +96,19 @@ fn recipe(config: &Config) -> Recipe {
                 .collect(),
             settles_clashes: !config.validation.skip,
             flavour,
+            default_backend: default_backend(config),
+            accepts_proxy: frontends.accept_proxy,
+            keeps_idle: config.apps.serve_scaled_to_zero && flavour == Flavour::Native,
         },
     }))
+}
+
+fn default_backend(config: &Config) -> Option<DefaultBackend> {
+    let (app, port) = config.frontends.default_backend.as_ref()?;
+    Some(DefaultBackend {
+        app: AppId::new(app),
+        service_port: port.map(u32::from),
+    })
 }
 
 fn groups(config: &Config) -> Vec<String> {

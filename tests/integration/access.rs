@@ -79,7 +79,7 @@ fn a_password_comes_from_a_file_a_variable_or_the_file_of_options() {
     let marathon = cluster();
     marathon.require_authorization(Some(BASIC));
     let url = marathon.url();
-    let test = Test::new();
+    let test = Test::bridge();
     let file = secret(test.path(), "password", &format!("{PASSWORD}\n"));
     let options = format!("auth-credentials = \"{PASSWORD}\"\nmarathon = \"{url}\"\n");
     let options = secret(test.path(), "config.toml", &options);
@@ -103,7 +103,7 @@ fn a_refusal_says_what_to_do_and_no_secret() {
     let marathon = cluster();
     marathon.require_authorization(Some(BASIC));
     let url = marathon.url();
-    let test = Test::new();
+    let test = Test::bridge();
     let wrong = secret(test.path(), "wrong", "joe:s3cret\n");
     let token = secret(test.path(), "token", "s3cret\n");
     for (words, told) in [
@@ -132,14 +132,14 @@ fn a_password_is_no_option() {
         vec!["--auth-credentials=joe:s3:cret"],
     ] {
         let words = [vec!["generate", "-m", "m:80"], words].concat();
-        let done = Test::new().call(&words).expect(2).says(&[
+        let done = Test::bridge().call(&words).expect(2).says(&[
             "process list",
             "HMB_AUTH_CREDENTIALS",
             "--auth-credentials-file",
         ]);
         assert_silent(&done);
     }
-    let test = Test::new().env("HMB_AUTH_CREDENTIALS", "s3cret");
+    let test = Test::bridge().env("HMB_AUTH_CREDENTIALS", "s3cret");
     let done = test.call(["generate", "-m", "m:80"]).expect(2);
     assert_silent(&done.says(&["environment variable `HMB_AUTH_CREDENTIALS`"]));
 }
@@ -148,7 +148,7 @@ fn a_password_is_no_option() {
 fn a_password_that_everybody_can_read_is_one_warning() {
     let marathon = cluster();
     marathon.require_authorization(Some(BASIC));
-    let test = Test::new().file("password", PASSWORD);
+    let test = Test::bridge().file("password", PASSWORD);
     let path = test.path().join("password");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let words = ["--auth-credentials-file", "password", "-m", &marathon.url()];
@@ -162,7 +162,7 @@ fn nobody_but_the_given_hosts_sees_credentials() {
     let (given, stranger) = (cluster(), cluster());
     let (given_url, stranger_url) = (given.url(), stranger.url());
     given.inject(Fault::Redirect(format!("{stranger_url}/v2/apps")));
-    let test = Test::new();
+    let test = Test::bridge();
     let file = secret(test.path(), "password", PASSWORD);
     let words = ["generate", "--auth-credentials-file", &file];
     let one = [&words[..], &["-m", &given_url]].concat();
@@ -182,7 +182,7 @@ fn nobody_but_the_given_hosts_sees_credentials() {
 #[test]
 fn a_node_that_refuses_does_not_keep_the_others_from_answering() {
     let (first, second) = (cluster(), cluster());
-    let test = Test::new();
+    let test = Test::bridge();
     let file = secret(test.path(), "password", PASSWORD);
     for fault in [Fault::Unauthorized, Fault::Html(502), Fault::Garbage] {
         first.clear_faults();
@@ -197,7 +197,7 @@ fn a_node_that_refuses_does_not_keep_the_others_from_answering() {
 #[test]
 fn a_service_account_logs_in_and_a_one_shot_asks_with_its_token() {
     let marathon = cluster();
-    let test = Test::new();
+    let test = Test::bridge();
     let file = secret(test.path(), "account.json", &account(&marathon.login_url()));
     let url = marathon.url();
     let words = [
@@ -390,7 +390,7 @@ fn marathon_lb(marathon: &Marathon, flags: &[&str]) -> Test {
         "--command=true",
         "--syslog-socket=/dev/null",
     ];
-    Test::new().args(always.iter().chain(flags))
+    Test::bridge().args(always.iter().chain(flags))
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn generate(marathons: &[String]) -> Done {
         args.extend(["--marathon".to_owned(), marathon.clone()]);
     }
     args.extend(with_limits(&[]).into_iter().map(str::to_owned));
-    Test::new().call(args)
+    Test::bridge().call(args)
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_field_of_a_wrong_type_costs_its_app_and_no_other() {
     let marathon = Marathon::start(Era::V1_8).unwrap();
     for bad in bad {
         marathon.serve_saved_apps(&format!(r#"{{"apps": [{bad}, {good}]}}"#));
-        let done = Test::new().call(["generate", "--marathon", &marathon.url()]);
+        let done = Test::bridge().call(["generate", "--marathon", &marathon.url()]);
         let done = done.expect(0).says(&["warn: "]);
         let served: Vec<_> = done
             .stdout

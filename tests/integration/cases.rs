@@ -89,10 +89,13 @@ fn outputs(case: &Path) -> Vec<(String, String)> {
         .collect();
     if !is_of_predecessor(&args) {
         args.push(format!("--marathon=file:{}", answer.display()));
+        if args.iter().any(|arg| arg.contains(MAPS)) {
+            return in_folder(&args);
+        }
         let done = Test::new().args(args).run().expect(0);
         let told = without_times(&done.stderr.replace(&case.display().to_string(), "CASE"));
         return vec![
-            ("haproxy.cfg".to_owned(), done.stdout),
+            ("haproxy.cfg".to_owned(), without_paths(&done.stdout)),
             ("stderr".to_owned(), told),
         ];
     }
@@ -111,6 +114,41 @@ fn outputs(case: &Path) -> Vec<(String, String)> {
         test = test.file(&format!("templates/{name}"), template);
     }
     installed(test, args)
+}
+
+/// What `generate` writes into a folder, which the arguments name as that of the maps.
+fn in_folder(args: &[String]) -> Vec<(String, String)> {
+    let test = Test::new();
+    let out = test.path().join("out").display().to_string();
+    let args = args.iter().map(|arg| arg.replace(MAPS, &out));
+    let test = test.args(args);
+    let done = test.run().expect(0);
+    let told = done.stderr.lines().filter(|line| !line.contains(" info: "));
+    let told: String = told.map(|line| format!("{line}\n")).collect();
+    let mut outputs = vec![("stderr".to_owned(), without_times(&told))];
+    for entry in fs::read_dir(&out).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let written = without_paths(&fs::read_to_string(&path).unwrap());
+        outputs.push((name, without_structure(&written.replace(&out, MAPS))));
+    }
+    outputs.sort();
+    outputs
+}
+
+/// The hash is that of the whole text, in which the folder has another name each time.
+fn without_structure(text: &str) -> String {
+    const DESCRIPTION: &str = "  description ";
+    text.lines()
+        .map(|line| match line.strip_prefix(DESCRIPTION) {
+            Some(_) => format!("{DESCRIPTION}@STRUCTURE@\n"),
+            None => format!("{line}\n"),
+        })
+        .collect()
+}
+
+fn without_paths(text: &str) -> String {
+    text.replace(&certificate(), CERTIFICATE)
 }
 
 /// Whether files come out of the command line, not a text.

@@ -9,7 +9,7 @@ use crate::tls::{Authority, Door};
 
 /// A host without certificates, as a slim container is.
 fn bare() -> Test {
-    Test::new()
+    Test::bridge()
         .env("SSL_CERT_FILE", "/nonexistent/ca.pem")
         .env("SSL_CERT_DIR", "/nonexistent")
 }

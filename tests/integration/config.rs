@@ -11,7 +11,7 @@ fn apps(name: &str) -> String {
 }
 
 fn three_places() -> Test {
-    Test::new()
+    Test::bridge()
         .file("by-file.json", apps("by-file"))
         .file("by-variable.json", apps("by-variable"))
         .file("by-option.json", apps("by-option"))
@@ -158,7 +158,7 @@ fn completions_are_scripts_that_their_shells_can_read() {
 
 #[test]
 fn the_log_is_lines_for_people_or_objects_for_machines() {
-    let test = Test::new().file("tasks.txt", "a\t10001\th:1\t\nb\t10001\th:1\t\n");
+    let test = Test::bridge().file("tasks.txt", "a\t10001\th:1\t\nb\t10001\th:1\t\n");
     let call = |more: &[&str]| {
         let words = [&["generate", "-m", "file:tasks.txt"], more].concat();
         test.call(&words).expect(0).stderr

@@ -30,7 +30,7 @@ fn names(test: &Test) -> Vec<String> {
 #[test]
 fn the_file_is_printed_and_nothing_is_written() {
     let marathon = cluster();
-    let test = Test::new();
+    let test = Test::bridge();
     let first = test.call(["generate", "-m", &marathon.url()]).expect(0);
     assert_eq!(first.stderr, "");
     assert!(
@@ -50,11 +50,11 @@ fn the_file_is_printed_and_nothing_is_written() {
 #[test]
 fn a_saved_answer_stands_in_for_marathon() {
     let marathon = cluster();
-    let live = Test::new()
+    let live = Test::bridge()
         .call(["generate", "-m", &marathon.url()])
         .expect(0);
     let saved = body_of_apps(&marathon);
-    let test = Test::new().file("my apps.json", saved);
+    let test = Test::bridge().file("my apps.json", saved);
     let read = test.call(["generate", "-m", "file:my apps.json"]).expect(0);
     assert_eq!(read.stdout, live.stdout);
     let gone = test.call(["generate", "-m", "file:none.json"]).expect(1);
@@ -75,7 +75,7 @@ fn body_of_apps(marathon: &Marathon) -> String {
 #[test]
 fn a_folder_gets_the_files_and_standard_output_nothing() {
     let marathon = cluster();
-    let test = Test::new();
+    let test = Test::bridge();
     let url = marathon.url();
     let printed = test.call(["generate", "-m", &url]).expect(0).stdout;
     let args = ["generate", "-m", &url, "--out-dir", "new/folder"];
@@ -92,7 +92,7 @@ fn a_folder_gets_the_files_and_standard_output_nothing() {
 #[test]
 fn a_folder_keeps_its_files_when_there_is_no_answer() {
     let marathon = cluster();
-    let test = Test::new().file("out/haproxy.cfg", "old");
+    let test = Test::bridge().file("out/haproxy.cfg", "old");
     marathon.inject(Fault::Status(500));
     let args = ["generate", "-m", &marathon.url(), "--out-dir", "out"];
     test.call(args).expect(1).says(&[&marathon.url(), "500"]);
@@ -110,7 +110,7 @@ fn neither_haproxy_nor_its_files_are_needed() {
         "--haproxy",
         "/nonexistent",
     ];
-    let done = Test::new().call(args).expect(0);
+    let done = Test::bridge().call(args).expect(0);
     assert!(done.stdout.contains("listen web-10001"));
 }
 
@@ -118,7 +118,7 @@ fn neither_haproxy_nor_its_files_are_needed() {
 fn only_the_groups_that_were_asked_for_are_printed() {
     let marathon = cluster();
     let args = ["generate", "-m", &marathon.url(), "--group", "external"];
-    let done = Test::new().call(args).expect(0);
+    let done = Test::bridge().call(args).expect(0);
     assert!(done.stdout.contains("listen web-10001"));
     assert!(!done.stdout.contains("listen db-10002"));
 }

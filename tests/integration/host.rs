@@ -51,7 +51,7 @@ impl Host {
     pub(crate) fn new() -> Self {
         let stats = free_ports(1).unwrap()[0];
         let listen = moved(LISTEN, "{{ listen.bind.address }}", "127.0.0.1");
-        let test = Test::new()
+        let test = Test::bridge()
             .file("etc/.keep", "")
             .file(
                 "templates/header.cfg.tera",

@@ -21,6 +21,7 @@ mod generated;
 mod held_ports;
 mod host;
 mod labels_document;
+mod native;
 mod operate;
 mod predecessors;
 mod quarantine;

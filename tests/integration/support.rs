@@ -31,6 +31,11 @@ impl Test {
         }
     }
 
+    /// With the templates of the bridge, which say the least.
+    pub(crate) fn bridge() -> Self {
+        Self::new().env("HMB_TEMPLATE_SET", "bridge")
+    }
+
     /// The private folder.
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()

@@ -180,6 +180,7 @@ fn recipe(kind: Kind) -> Recipe {
     Recipe::Labelled(Box::new(Labelled {
         selection: Selection {
             health_check: false,
+            trusts_silence: false,
             auto_ports: None,
         },
         health: HealthMemory::new(1_000),
@@ -197,6 +198,9 @@ fn recipe(kind: Kind) -> Recipe {
             ssl_certs: vec!["/etc/ssl/site.pem".into()],
             settles_clashes: true,
             flavour: Flavour::MarathonLb,
+            default_backend: None,
+            accepts_proxy: false,
+            keeps_idle: false,
         },
     }))
 }

@@ -47,6 +47,7 @@ fn discovery(numbers: &[u16]) -> Vec<DiscoveryPort> {
 fn selection(health_check: bool) -> Selection {
     Selection {
         health_check,
+        trusts_silence: false,
         auto_ports: Some(10050..=10100),
     }
 }
@@ -148,11 +149,13 @@ fn containers_without_service_ports_are_given_some() {
     assert_eq!(served(app.clone()), "0:10065=10.0.0.1:80");
     let without = Selection {
         health_check: false,
+        trusts_silence: false,
         auto_ports: None,
     };
     assert_eq!(select(app.clone(), &without).0, "");
     let few = Selection {
         health_check: false,
+        trusts_silence: false,
         auto_ports: Some(10..=10),
     };
     app.discovery_ports = discovery(&[80, 81]);
@@ -262,6 +265,26 @@ fn one_good_check_is_enough_where_health_counts() {
     let mut unchecked = checked(None);
     unchecked.health_checks.clear();
     assert_ne!(select(unchecked, &selection(true)).0, "0:80=");
+}
+
+/// One task without results beside others that have some has not been checked yet.
+#[test]
+fn where_silence_is_trusted_that_of_all_tasks_is_and_that_of_one_is_not() {
+    let trusting = Selection {
+        trusts_silence: true,
+        ..selection(true)
+    };
+    let mut two = checked(None);
+    two.tasks.push(task("u", &[31001]));
+    two.tasks[1].health = None;
+    assert_eq!(select(two.clone(), &selection(true)).0, "0:80=");
+    let (all, _) = select(two.clone(), &trusting);
+    assert!(all.contains(":31000") && all.contains(":31001"), "{all}");
+    two.tasks[1].health = checked(Some(&[true])).tasks[0].health.clone();
+    let (one, _) = select(two.clone(), &trusting);
+    assert!(!one.contains(":31000") && one.contains(":31001"), "{one}");
+    two.tasks[1].health = checked(Some(&[false])).tasks[0].health.clone();
+    assert_eq!(select(two, &trusting).0, "0:80=");
 }
 
 #[test]

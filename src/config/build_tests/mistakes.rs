@@ -225,7 +225,7 @@ fn the_table_is_sound() {
     }
     assert_eq!(
         option::named("template-set").unwrap().default_text(),
-        Some("bridge"),
+        Some("native; bridge for the calls of the bash bridge"),
         "the default that is shown must be the one of the native policy: {:?}",
         Policy::of(CommandLine::Native).template_set
     );

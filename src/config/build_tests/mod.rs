@@ -120,6 +120,8 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "strict-mode"
         | "no-maps"
         | "dont-bind-http-https"
+        | "accept-proxy"
+        | "serve-scaled-to-zero"
         | "group-https-by-vhost"
         | "skip-validation"
         | "skip-config-cleanup"

@@ -23,7 +23,7 @@ fn every_default_of_the_table_counts() {
             values: Typed,
             settings_from: Labels,
             template_labels: false,
-            template_set: Bridge,
+            template_set: Native,
             template_files: None,
             template_variables: false,
             maps: true,
@@ -56,6 +56,7 @@ fn every_default_of_the_table_counts() {
         apps: Apps {
             health_check: false,
             strict_mode: false,
+            serve_scaled_to_zero: false,
             settings_from: Labels,
             auto_ports: AutoPorts {
                 low: 10050,
@@ -68,6 +69,8 @@ fn every_default_of_the_table_counts() {
             ssl_certs: [],
             bind_http_https: true,
             group_https_by_vhost: false,
+            accept_proxy: false,
+            default_backend: None,
         },
         haproxy: Haproxy {
             program: "haproxy",
@@ -78,8 +81,9 @@ fn every_default_of_the_table_counts() {
             pid_file: "/run/haproxy.pid",
         },
         templates: Templates {
-            set: Bridge,
+            set: Native,
             dir: None,
+            extra: None,
             files: None,
             variables: [],
             labels: None,

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::config::{Config, ReloadMethod};
+use crate::config::{Config, ReloadMethod, TemplateSet};
 use crate::haproxy::{Proc, Process};
 
 /// The header of the set, of which the demo's differs in two points.
@@ -86,6 +86,7 @@ impl Stage {
         config.haproxy.pid_file.clone_from(&self.pid_file);
         config.haproxy.stats_socket = None;
         config.haproxy.master_socket = None;
+        config.templates.set = TemplateSet::Bridge;
         config.templates.dir = Some(templates);
         config.reload.method = ReloadMethod::Sf;
         config.reload.command = None;

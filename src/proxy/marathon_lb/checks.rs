@@ -37,10 +37,10 @@ pub(super) fn mode_and_check(
     if lent.is_some_and(|check| speaks_http(check.protocol)) {
         mode = Some("http".into());
     }
-    let is_routed = options
-        .vhost
-        .as_deref()
-        .is_some_and(|vhost| !vhost.is_empty());
+    let is_given = |text: &Option<Box<str>>| text.as_deref().is_some_and(|text| !text.is_empty());
+    // Only ours leads to a path from every host.
+    let is_routed =
+        is_given(&options.vhost) || flavour == Flavour::Native && is_given(&options.path);
     if is_routed && flavour == Flavour::Servicerouter {
         mode = Some("http".into());
     }

@@ -12,7 +12,7 @@ use crate::proxy::{clash, precedence};
 pub type Incumbents = BTreeMap<u32, AppId>;
 
 /// Takes out the weaker of services that cannot both be in the file.
-pub(super) fn settle(
+pub(in crate::proxy) fn settle(
     services: Vec<Arc<Service>>,
     incumbents: &Incumbents,
 ) -> (Vec<Arc<Service>>, Vec<Warning>) {

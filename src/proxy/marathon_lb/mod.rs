@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 pub use arrange::arrange;
 pub use claims::{TcpHost, tcp_host};
+pub(super) use clash::settle;
 pub use clash::{Incumbents, share_an_address};
 pub use service::{Asked, service};
 
-use super::Owner;
+use super::{DefaultBackend, Owner};
 use crate::cluster::HealthCheck;
 use crate::labels::{ServiceOptions, Template};
 
@@ -104,6 +105,8 @@ pub struct Server {
     pub check_port: Option<u16>,
     /// It gets no new clients: a deployment is about to end it.
     pub draining: bool,
+    /// Its share of the requests, in the native set where several apps are one service.
+    pub weight: Option<u16>,
 }
 
 /// A line or several of a shared frontend.
@@ -192,6 +195,12 @@ pub struct Shape {
     pub settles_clashes: bool,
     /// Whose rules count.
     pub flavour: Flavour,
+    /// Whether a service port without servers is served all the same, in the native set.
+    pub keeps_idle: bool,
+    /// Whether clients of ports 80 and 443 are named by the PROXY protocol, in the native set.
+    pub accepts_proxy: bool,
+    /// Who is served what nobody asked for, in the native set.
+    pub default_backend: Option<DefaultBackend>,
 }
 
 impl Shape {
@@ -203,13 +212,15 @@ impl Shape {
     }
 }
 
-/// marathon-lb and its predecessor, where they differ in more than templates.
+/// marathon-lb, its predecessor and our own set, where they differ in more than templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// marathon-lb 1.15.
     MarathonLb,
     /// `servicerouter.py`.
     Servicerouter,
+    /// Our own set.
+    Native,
 }
 
 /// Hosts → backends.

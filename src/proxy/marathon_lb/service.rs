@@ -60,7 +60,7 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
         .map(|host| cleaned(host))
         .unwrap_or_default();
     let acl = match flavour {
-        Flavour::MarathonLb => format!("{first_host}_{path}"),
+        Flavour::MarathonLb | Flavour::Native => format!("{first_host}_{path}"),
         Flavour::Servicerouter => first_host,
     };
     Service {
@@ -124,7 +124,7 @@ fn server(
         .map_or_else(|| host.to_string(), |address| address.to_string());
     let port = endpoint.port;
     let (name, id, cookie) = match flavour {
-        Flavour::MarathonLb => {
+        Flavour::MarathonLb | Flavour::Native => {
             let name = server_id::server_name(&host, &address, port);
             let (id, cookie) = (ids.assign(&name), server_id::cookie(&name));
             (name, id, cookie)
@@ -143,5 +143,6 @@ fn server(
         cookie,
         check_port,
         draining: endpoint.draining,
+        weight: None,
     }
 }

@@ -3,15 +3,19 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use tera::Context;
+
 use super::super::context::ServiceContext;
 use super::super::format::{Value, Values};
 use super::super::fragments::Fault;
 use super::super::shape::{self, Shape};
-use super::super::values::{OfCheck, OfServer, Plain, said};
+use super::super::values::{OfCheck, OfServer, Plain, said, word};
 use super::super::within::Own;
 use super::MarathonLb;
+use crate::config::TemplateSet;
 use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::{CheckKind, Server, Service};
+use crate::proxy::native::{self, Tuning};
 
 /// The sections of a service.
 pub(super) struct Sections {
@@ -86,6 +90,10 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn is_native(&self) -> bool {
+        self.set.templates == TemplateSet::Native
+    }
+
     fn userlist(&self) -> Result<Option<Arc<str>>, Fault> {
         let service = self.service;
         let Some(auth) = service
@@ -106,7 +114,7 @@ impl Writer<'_> {
     }
 
     /// The texts of `frontend.cfg`.
-    fn frontend(&self) -> Result<[(&'static str, String); 3], Fault> {
+    fn frontend(&self) -> Result<[(&'static str, String); 4], Fault> {
         let service = self.service;
         let options = &service.options;
         let certificate = prefixed(" ssl crt ", options.ssl_cert.as_deref());
@@ -122,15 +130,24 @@ impl Writer<'_> {
             ("bindOptions", Value::Text(&bind_options)),
         ];
         // marathon-lb leads clients to https in the frontend of port 80, its predecessor here.
-        let redirect = if self.set.redirects_in_frontend && options.redirect_to_https {
-            let bind_addr = ("bindAddr", Value::Text(service.bind_addr()));
-            self.text(Template::BackendRedirectHttpToHttps, &[bind_addr])?
-        } else {
-            String::new()
-        };
+        let redirect =
+            if self.set.templates == TemplateSet::Servicerouter && options.redirect_to_https {
+                let bind_addr = ("bindAddr", Value::Text(service.bind_addr()));
+                self.text(Template::BackendRedirectHttpToHttps, &[bind_addr])?
+            } else {
+                String::new()
+            };
         Ok([
             ("head", self.text(Template::FrontendHead, &values)?),
             ("redirect", redirect),
+            (
+                "http_options",
+                if self.is_native() && service.is_http() {
+                    self.tera("frontend_http.cfg", &[])?
+                } else {
+                    String::new()
+                },
+            ),
             (
                 "glue",
                 self.text(Template::FrontendBackendGlue, &[backend])?,
@@ -154,11 +171,14 @@ impl Writer<'_> {
                 Ok(String::new())
             }
         };
-        let hostname = ("hostname", said(options.vhost.as_deref()));
+        let pattern = (self.is_native()).then(|| host_pattern(&options.vhosts()));
+        let hostname = pattern.as_deref().or(options.vhost.as_deref());
+        let hostname = ("hostname", said(hostname));
         let of_path = |template, name: &'static str, path: Option<&str>| {
             let wanted = path.is_some_and(|path| !path.is_empty());
             of_http(template, wanted, &[hostname.clone(), (name, said(path))])
         };
+        let treated = self.treated();
         let sticky = if options.sticky {
             self.text(Template::BackendStickyOptions, &[])?
         } else {
@@ -166,6 +186,7 @@ impl Writer<'_> {
         };
         Ok(vec![
             ("head", self.text(Template::BackendHead, &values)?),
+            ("tuning", self.tuning(&treated)?),
             (
                 "hsts",
                 of_http(Template::BackendHstsOptions, options.use_hsts, &[])?,
@@ -199,10 +220,48 @@ impl Writer<'_> {
                 )?,
             ),
             ("networks_allowed", self.networks_allowed()?),
+            ("https_redirect", self.https_redirect()?),
+            ("auth", self.auth()?),
             ("sticky", sticky),
             ("health_check", self.health_check()?),
-            ("servers", self.servers()?),
+            ("idle", self.idle()?),
+            ("servers", self.servers(&treated)?),
         ])
+    }
+
+    /// In our own set the way to https is told by the service itself.
+    fn https_redirect(&self) -> Result<String, Fault> {
+        let service = self.service;
+        let is_led = service.is_http() && service.options.redirect_to_https;
+        if !self.is_native() || !is_led {
+            return Ok(String::new());
+        }
+        self.tera("https_redirect.cfg", &[])
+    }
+
+    /// In our own set the password is asked for by the service itself, whichever way leads there.
+    fn auth(&self) -> Result<String, Fault> {
+        let service = self.service;
+        let auth = service.options.auth.as_ref();
+        let Some(auth) = auth.filter(|_| self.is_native()) else {
+            return Ok(String::new());
+        };
+        let values = [("backend", &*service.name), ("realm", &*auth.realm)];
+        self.tera("auth.cfg", &values)
+    }
+
+    /// A template of our own set, with values as HAProxy's words.
+    fn tera(
+        &self,
+        template: &'static str,
+        values: &[(&'static str, &str)],
+    ) -> Result<String, Fault> {
+        let mut context = Context::new();
+        for (name, value) in values {
+            context.insert(*name, &word(value));
+        }
+        let text = self.set.engine.render(template, &context);
+        text.map_err(|error| Fault::Shape { template, error })
     }
 
     fn networks_allowed(&self) -> Result<String, Fault> {
@@ -246,9 +305,50 @@ impl Writer<'_> {
         Ok(text)
     }
 
-    fn servers(&self) -> Result<String, Fault> {
+    /// What our own set knows of how servers are treated. Labels that cannot be read do not come
+    /// this far.
+    fn treated(&self) -> Tuning {
+        let service = self.service;
+        if !self.is_native() {
+            return Tuning::default();
+        }
+        native::tuning(service).unwrap_or_default()
+    }
+
+    /// What is answered where nobody serves.
+    fn idle(&self) -> Result<String, Fault> {
+        let service = self.service;
+        let is_idle = service.is_http() && service.servers.is_empty();
+        if !self.is_native() || !is_idle {
+            return Ok(String::new());
+        }
+        self.tera("idle.cfg", &[("app", service.owner.app.as_str())])
+    }
+
+    fn tuning(&self, treated: &Tuning) -> Result<String, Fault> {
+        if !self.is_native() {
+            return Ok(String::new());
+        }
+        let mut context = Context::new();
+        context.insert("timeouts", &treated.timeouts);
+        context.insert("compresses", &treated.compresses);
+        let text = self.set.engine.render("tuning.cfg", &context);
+        text.map_err(|error| Fault::Shape {
+            template: "tuning.cfg",
+            error,
+        })
+    }
+
+    fn servers(&self, treated: &Tuning) -> Result<String, Fault> {
         let service = self.service;
         let mut text = String::new();
+        let mut more = String::new();
+        if let Some(maxconn) = treated.maxconn {
+            more = format!(" maxconn {maxconn}");
+        }
+        if let Some(send_proxy) = treated.send_proxy {
+            more = format!("{more} {send_proxy}");
+        }
         for server in &service.servers {
             let values = OfServer {
                 server,
@@ -258,6 +358,7 @@ impl Writer<'_> {
                     String::new()
                 },
                 check: &self.check_of(server)?,
+                more: &of_server(server, &more),
             };
             self.write(Template::BackendServerOptions, &values, &mut text)?;
         }
@@ -296,6 +397,27 @@ impl Writer<'_> {
         fragments.write(template, template, Some(options), values, out)?;
         fragments.keeps_within(names, Some(options), values, self.loose, &out[before..])
     }
+}
+
+/// What stands at the end of a server line.
+fn of_server(server: &Server, of_all: &str) -> String {
+    let weight = server.weight.map(|weight| format!(" weight {weight}"));
+    let disabled = if server.draining { " disabled" } else { "" };
+    format!("{of_all}{}{disabled}", weight.unwrap_or_default())
+}
+
+/// A regular expression for any of these hosts; for all, where there are none.
+fn host_pattern(hosts: &[&str]) -> String {
+    let is_of_host = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    let hosts = hosts.iter().map(|host| host.trim());
+    let hosts = hosts.filter(|host| !host.is_empty() && host.chars().all(is_of_host));
+    let hosts: Vec<String> = hosts
+        .map(|host| host.replace('.', "[.]").replace('*', "[^/:]*"))
+        .collect();
+    if hosts.is_empty() {
+        return "[^/:]*".to_owned();
+    }
+    format!("({})", hosts.join("|"))
 }
 
 fn prefixed(prefix: &str, text: Option<&str>) -> String {

@@ -1,4 +1,4 @@
-//! marathon-lb's set, and what `servicerouter.py` said otherwise.
+//! marathon-lb's set, and what `servicerouter.py` and our own set say otherwise.
 
 macro_rules! template {
     ($set:literal, $name:literal) => {
@@ -91,6 +91,32 @@ pub(super) const MARATHON_LB: &[(&str, &str)] = &[
     fragment!("tcp_backend_acl_allow_deny"),
     fragment!("tcp_backend_network_allowed_acl"),
     fragment!("userlist_head"),
+];
+
+/// Where ours differs, and its shared frontends.
+pub(super) const NATIVE: &[(&str, &str)] = &[
+    template!("native", "appid_in"),
+    template!("native", "appid_rule"),
+    template!("native", "auth"),
+    template!("native", "backend"),
+    template!("native", "frontend"),
+    template!("native", "frontend_http"),
+    template!("native", "http_in"),
+    template!("native", "https_in"),
+    template!("native", "https_redirect"),
+    template!("native", "idle"),
+    template!("native", "routing"),
+    template!("native", "rule"),
+    template!("native", "tls_in"),
+    template!("native", "tls_rule"),
+    template!("native", "tuning"),
+    fragment!("native", "backend_hsts_options"),
+    fragment!("native", "backend_http_options"),
+    fragment!("native", "head"),
+    fragment!("native", "http_backend_acl_allow_deny"),
+    fragment!("native", "http_backend_proxypass_glue"),
+    fragment!("native", "http_backend_redir"),
+    fragment!("native", "tcp_backend_acl_allow_deny"),
 ];
 
 /// Where `servicerouter.py` differs.

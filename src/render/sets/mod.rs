@@ -2,10 +2,14 @@
 
 mod marathon_lb;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 
-use self::marathon_lb::{MARATHON_LB, SERVICEROUTER};
+use self::marathon_lb::{MARATHON_LB, NATIVE, SERVICEROUTER};
+use super::fragments;
 use crate::config::TemplateSet;
+use crate::labels::Template;
 
 /// A file that replaces a template of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +43,27 @@ const fn built_in(set: TemplateSet) -> &'static [&'static [(&'static str, &'stat
         TemplateSet::Bridge => &[BRIDGE],
         TemplateSet::MarathonLb => &[MARATHON_LB],
         TemplateSet::Servicerouter => &[MARATHON_LB, SERVICEROUTER],
+        TemplateSet::Native => &[MARATHON_LB, NATIVE],
     }
 }
 
 /// Names of the templates of `set`; a file in `--template-dir` replaces one when it bears its name
 /// and `.tera`.
 pub fn template_names(set: TemplateSet) -> impl Iterator<Item = &'static str> {
-    // The first part names them all.
-    built_in(set)[0].iter().map(|(name, _)| *name)
+    // Those which nothing is made of, but which marathon-lb's set needs to be whole.
+    let unused = Template::ALL.iter().copied();
+    let unused = unused.filter(move |template| {
+        set == TemplateSet::Native && fragments::is_of_shared_frontend(*template)
+    });
+    let unused: Vec<String> = unused.map(fragments::file_name).collect();
+    all_names(set)
+        .into_iter()
+        .filter(move |name| !unused.iter().any(|unused| unused == name))
+}
+
+fn all_names(set: TemplateSet) -> BTreeSet<&'static str> {
+    let parts = built_in(set).iter().copied().flatten();
+    parts.map(|(name, _)| *name).collect()
 }
 
 pub(super) fn templates(
@@ -76,7 +93,8 @@ pub(super) fn templates(
         };
         own.map(|file| file.text.as_str()).or_else(given)
     };
-    Ok(template_names(set)
+    Ok(all_names(set)
+        .into_iter()
         .filter_map(|name| Some((name, text(name)?)))
         .collect())
 }

@@ -110,10 +110,14 @@ impl Program {
             ssl_certs: vec![self.certificate.as_str().into()],
             settles_clashes: true,
             flavour: Flavour::MarathonLb,
+            default_backend: None,
+            accepts_proxy: false,
+            keeps_idle: false,
         };
         let labelled = Labelled {
             selection: Selection {
                 health_check: flags.health_check,
+                trusts_silence: false,
                 auto_ports: Some(10_050..=10_100),
             },
             health: HealthMemory::new(1000),

@@ -46,7 +46,7 @@ impl Host {
         let header = HEADER.replace("127.0.0.1:9090", &format!("127.0.0.1:{stats}"));
         let listen = LISTEN.replace("{{ listen.bind.address }}", "127.0.0.1");
         assert!(header != HEADER && listen != LISTEN);
-        let test = Test::new()
+        let test = Test::bridge()
             .file("etc/.keep", "")
             .file("templates/header.cfg.tera", header)
             .file("templates/listen.cfg.tera", listen)

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 /// It answers requests one after the other with 200: its name, then the request as it came. What
 /// a request names in `X-Answer-Location` comes back as a redirection there.
-pub(super) struct Echo {
+pub(crate) struct Echo {
     name: String,
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -22,7 +22,7 @@ struct Shared {
 }
 
 impl Echo {
-    pub(super) fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
@@ -44,16 +44,16 @@ impl Echo {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// From now on it answers `/health` with 500, and everything else as before.
-    pub(super) fn falls_sick(&self) {
+    pub(crate) fn falls_sick(&self) {
         self.shared.sick.store(true, Ordering::SeqCst);
     }
 }

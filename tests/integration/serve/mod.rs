@@ -8,7 +8,7 @@
 mod backends;
 mod default_head;
 mod documented;
-mod echo;
+pub(crate) mod echo;
 mod grouped;
 mod https;
 mod isolated;
@@ -241,14 +241,14 @@ impl Served {
 }
 
 /// A process of the real HAProxy; it ends with this.
-struct Haproxy {
+pub(crate) struct Haproxy {
     pid_file: PathBuf,
 }
 
 impl Haproxy {
     /// It goes into the background once it listens.
     #[track_caller]
-    fn start(test: &Test) -> Self {
+    pub(crate) fn start(test: &Test) -> Self {
         let pid_file = test.path().join("run/pid");
         let output = Command::new(haproxy())
             .arg("-D")
@@ -274,11 +274,11 @@ impl Drop for Haproxy {
     }
 }
 
-fn at(port: u16) -> SocketAddr {
+pub(crate) fn at(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn task(app: &str, name: &str, port: u16) -> Value {
+pub(crate) fn task(app: &str, name: &str, port: u16) -> Value {
     json!({
         "id": format!("{}.{name}", &app[1..]),
         "appId": app,
@@ -308,7 +308,7 @@ fn default_head(test: &Test, more: &[&str]) -> String {
 
 /// A self-signed certificate for `host` with its key, as HAProxy reads it, in `NAME.pem`; the
 /// certificate alone in `NAME.der`.
-fn certificate(test: &Test, name: &str, host: &str) {
+pub(crate) fn certificate(test: &Test, name: &str, host: &str) {
     let of = |ending: &str| test.path().join(format!("{name}.{ending}"));
     let made = openssl(
         Command::new("openssl")

@@ -23,9 +23,9 @@ pub(crate) struct Ask {
 pub(crate) struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) body: String,
     /// The one that was presented.
-    pub(super) certificate: Option<Vec<u8>>,
+    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 impl Ask {
@@ -40,7 +40,7 @@ impl Ask {
     }
 
     /// The host of the request is also named in the TLS handshake.
-    pub(super) fn https(target: SocketAddr) -> Self {
+    pub(crate) fn https(target: SocketAddr) -> Self {
         Self {
             scheme: "https",
             ..Self::http(target)
@@ -48,24 +48,24 @@ impl Ask {
     }
 
     /// Another name in the TLS handshake than in the request.
-    pub(super) fn sni(mut self, host: &str) -> Self {
+    pub(crate) fn sni(mut self, host: &str) -> Self {
         self.sni = Some(host.to_owned());
         self
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn login(mut self, user: &str, password: &str) -> Self {
+    pub(crate) fn login(mut self, user: &str, password: &str) -> Self {
         self.login = Some((user.to_owned(), password.to_owned()));
         self
     }
 
     /// `Host: HOST`, as it is.
     #[track_caller]
-    pub(super) fn get(&self, host: &str, path: &str) -> Answer {
+    pub(crate) fn get(&self, host: &str, path: &str) -> Answer {
         self.try_get(host, path)
             .unwrap_or_else(|error| panic!("no answer for {host}{path}: {error:?}"))
     }
@@ -113,7 +113,7 @@ impl Ask {
 
 impl Answer {
     #[track_caller]
-    pub(super) fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:#?}");
         self
     }
@@ -126,12 +126,12 @@ impl Answer {
     }
 
     /// The first line that reached the backend.
-    pub(super) fn request_line(&self) -> &str {
+    pub(crate) fn request_line(&self) -> &str {
         self.body.lines().nth(1).unwrap()
     }
 
     /// A header that reached the backend, each time it came.
-    pub(super) fn received(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn received(&self, name: &str) -> Vec<&str> {
         let lines = self.body.lines().skip(2);
         lines
             .filter_map(|line| line.split_once(": "))
@@ -141,7 +141,7 @@ impl Answer {
     }
 
     /// A header of the answer.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let (_, value) = headers.find(|(header, _)| header.eq_ignore_ascii_case(name))?;
         Some(value)

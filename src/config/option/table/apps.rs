@@ -60,6 +60,16 @@ pub(super) static APPS: &[Definition] = &[
         commands: ASKING,
     },
     Definition {
+        name: "serve-scaled-to-zero",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.apps.serve_scaled_to_zero = on)),
+        fallback: Fallback::Value("false"),
+        summary: "Answer for apps without tasks with a page and 503, instead of not at all",
+        details: "Their service ports stay open and their host names stay theirs. Template set native only.",
+        heading: Heading::Apps,
+        commands: ASKING,
+    },
+    Definition {
         name: "strict-mode",
         short: None,
         takes: Takes::Nothing(Switch(|c, on| c.apps.strict_mode = on)),

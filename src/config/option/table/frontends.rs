@@ -39,6 +39,34 @@ pub(super) static FRONTENDS: &[Definition] = &[
         commands: ASKING,
     },
     Definition {
+        name: "default-backend",
+        short: None,
+        takes: Takes::One(
+            value("APP", Form::Text),
+            One(|c, text| {
+                put(
+                    &mut c.frontends.default_backend,
+                    value::app_and_port(text).map(Some),
+                )
+            }),
+        ),
+        fallback: Fallback::Rule("none: such requests are answered with 503"),
+        summary: "The app that is served the requests on ports 80 and 443 which no app asks for",
+        details: "/site, or /site:10000 for another than the first of its service ports that speaks HTTP. Template set native only.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
+        name: "accept-proxy",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.frontends.accept_proxy = on)),
+        fallback: Fallback::Value("false"),
+        summary: "Take the addresses of clients of ports 80 and 443 from the PROXY protocol",
+        details: "For a balancer in front that sends it; clients that do not are refused. Template set native only.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
         name: "group-https-by-vhost",
         short: None,
         takes: Takes::Nothing(Switch(|c, on| c.frontends.group_https_by_vhost = on)),

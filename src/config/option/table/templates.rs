@@ -1,11 +1,12 @@
 //! What is rendered, and where it goes.
 
-use super::super::command::{Command, RENDERING};
+use super::super::command::{ASKING, Command, RENDERING};
 use super::super::{Definition, Fallback, Form, Heading, One, Takes};
 use super::{one_of, put, value};
 use crate::config::TemplateSet;
 
-const TEMPLATE_SETS: [(&str, TemplateSet); 2] = [
+const TEMPLATE_SETS: [(&str, TemplateSet); 3] = [
+    ("native", TemplateSet::Native),
     ("bridge", TemplateSet::Bridge),
     ("marathon-lb", TemplateSet::MarathonLb),
 ];
@@ -18,13 +19,13 @@ pub(super) static TEMPLATES: &[Definition] = &[
             value("SET", one_of(&const { value::words(&TEMPLATE_SETS) })),
             One(|c, text| put(&mut c.templates.set, value::choice(text, &TEMPLATE_SETS))),
         ),
-        fallback: Fallback::Rule("bridge"),
+        fallback: Fallback::Rule("native; bridge for the calls of the bash bridge"),
         summary: "What is rendered",
-        details: "bridge: a header, and a TCP `listen` for each app and service port. marathon-lb: \
-                  shared frontends by host name, and a frontend and a backend for each app and \
-                  service port.",
+        details: "native: shared frontends that find the app named most precisely, by host and \
+                  path, and a frontend and a backend for each app and service port. bridge: a header, and a TCP `listen` for each app and service port. marathon-lb: \
+                  as marathon-lb 1.15 wrote them.",
         heading: Heading::Templates,
-        commands: RENDERING,
+        commands: ASKING,
     },
     Definition {
         name: "template-dir",
@@ -38,6 +39,19 @@ pub(super) static TEMPLATES: &[Definition] = &[
         details: "",
         heading: Heading::Templates,
         commands: RENDERING,
+    },
+    Definition {
+        name: "extra-config",
+        short: None,
+        takes: Takes::One(
+            value("DIR", Form::Folder),
+            One(|c, text| put(&mut c.templates.extra, value::path(text).map(Some))),
+        ),
+        fallback: Fallback::Nothing,
+        summary: "Put the sections of the files *.cfg in this folder at the end of haproxy.cfg",
+        details: "In the order of their names; HAProxy checks and runs them with the rest. Template set native only.",
+        heading: Heading::Templates,
+        commands: ASKING,
     },
     Definition {
         name: "template-labels",

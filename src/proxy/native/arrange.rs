@@ -1,0 +1,355 @@
+//! All services of one file: their order, and how requests find them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::marathon_lb::{Incumbents, Rows, Service, Shape, settle};
+use super::super::{DefaultBackend, Owner, precedence};
+use super::maps::{Places, maps};
+use super::merge::{Leaders, merge};
+use super::place::{Host, Place, Wish, wish};
+use super::tuning::{Conditions, conditions, tuning};
+use super::{APP_MAP, Layout, Rule};
+use crate::cluster::{AppId, Warning};
+use crate::labels::ServiceOptions;
+
+/// Puts the services of all apps into the order of the file and decides how requests find them.
+#[must_use]
+pub fn arrange(
+    services: Vec<Arc<Service>>,
+    shape: &Shape,
+    incumbents: &Incumbents,
+) -> (Layout, Vec<Warning>) {
+    let (services, mut warnings) = settle(services, incumbents);
+    let (mut services, mut refused) = judge(services);
+    services.sort_by(|one, other| key(one).cmp(&key(other)));
+    let mut layout = Layout {
+        binds_http_https: shape.binds_http_https,
+        looks_up: shape.maps,
+        accepts_proxy: shape.accepts_proxy,
+        ..Layout::default()
+    };
+    if shape.https_by_vhost {
+        warnings.push(Warning {
+            app: None,
+            subject: "option `--group-https-by-vhost`".to_owned(),
+            found: "a switch of the set marathon-lb".to_owned(),
+            expected: "none: HAProxy chooses among all certificates by the host".to_owned(),
+            effect: "not used in this set".to_owned(),
+        });
+    }
+    if shape.binds_http_https {
+        layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
+    }
+    drop_idle_labels(&mut services, layout.opens_https(), &mut warnings);
+    let leaders = merge(&mut services, &mut refused);
+    layout.refused = refused;
+    if shape.binds_http_https {
+        route(&services, &leaders, &mut layout, &mut warnings);
+        let default = shape.default_backend.as_ref();
+        layout.default_backend =
+            default.and_then(|default| default_backend(&services, default, &mut warnings));
+    }
+    let first_of_apps = first_of_apps(&services);
+    if shape.maps {
+        layout.maps.insert(APP_MAP, app_rows(&first_of_apps));
+    } else {
+        layout.app_ids = first_of_apps;
+    }
+    layout.services = services;
+    (layout, warnings)
+}
+
+fn key(service: &Service) -> (&AppId, u32) {
+    (&service.owner.app, service.owner.service_port)
+}
+
+fn label(service: &Service, name: &str, found: &str, expected: &str, effect: &str) -> Warning {
+    Warning {
+        app: Some(service.owner.app.clone()),
+        subject: format!("label `HAPROXY_{}_{name}`", service.index),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+        effect: effect.to_owned(),
+    }
+}
+
+/// Parts those who cannot be served as they meant it from the rest.
+fn judge(services: Vec<Arc<Service>>) -> (Vec<Arc<Service>>, Vec<(Owner, Warning)>) {
+    let mut refused = Vec::new();
+    let mut kept = services;
+    kept.retain(|service| match fault(service) {
+        None => true,
+        Some(warning) => {
+            refused.push((service.owner.clone(), warning));
+            false
+        }
+    });
+    (kept, refused)
+}
+
+/// A label that means something else than what would be served. Without a password, for example,
+/// the service would be open to all.
+fn fault(service: &Service) -> Option<Warning> {
+    if service.options.auth.is_some() && !service.is_http() {
+        let found = format!("the mode is {}, in which nobody can log in", service.mode);
+        return Some(label(service, "AUTH", &found, "mode http", ""));
+    }
+    let read = tuning(service).and_then(|_| conditions(service));
+    read.err()
+}
+
+/// Those of `--ssl-certs`, then those that services bring along with their hosts.
+fn certificates(
+    services: &[Arc<Service>],
+    given: &[Box<str>],
+    warnings: &mut Vec<Warning>,
+) -> Vec<Box<str>> {
+    let mut all: Vec<Box<str>> = given.to_vec();
+    let routed = services
+        .iter()
+        .filter(|service| service.is_http() && !service.options.vhosts().is_empty());
+    for service in routed {
+        let Some(certificate) = service.options.ssl_cert.as_ref() else {
+            continue;
+        };
+        // In a line that all share, nothing is left to chance.
+        let is_path = |c: char| !c.is_whitespace() && !r#"'"\#,"#.contains(c);
+        if !certificate.chars().all(is_path) {
+            warnings.push(label(
+                service,
+                "SSL_CERT",
+                &format!("`{certificate}`"),
+                "one path, without blanks and quotes",
+                "not used on port 443",
+            ));
+        } else if !certificate.is_empty() && !all.contains(certificate) {
+            all.push(certificate.clone());
+        }
+    }
+    all
+}
+
+/// Takes out labels that nothing can follow from: nobody is led to a port on which nothing listens,
+/// and what is said of HTTP means nothing elsewhere.
+fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: &mut Vec<Warning>) {
+    for service in services {
+        let options = &service.options;
+        let mut kept = ServiceOptions::clone(options);
+        let is_http = service.is_http();
+        let mode = format!("the mode is {}", service.mode);
+        let mut drop = |name: &str, found: &str, expected: &str, effect: &str| {
+            warnings.push(label(service, name, found, expected, effect));
+        };
+        if options.redirect_to_https && !(is_http && opens_https) {
+            kept.redirect_to_https = false;
+            if is_http {
+                drop(
+                    "REDIRECT_TO_HTTPS",
+                    "nothing listens on port 443",
+                    "a certificate, by --ssl-certs or a label SSL_CERT",
+                    "not used: requests on port 80 are served there",
+                );
+            } else {
+                drop("REDIRECT_TO_HTTPS", &mode, "mode http", "not used");
+            }
+        }
+        for (name, wanted) in [
+            ("STICKY", &mut kept.sticky),
+            ("USE_HSTS", &mut kept.use_hsts),
+        ] {
+            if *wanted && !is_http {
+                *wanted = false;
+                drop(name, &mode, "mode http", "not used");
+            }
+        }
+        if kept != **options {
+            Arc::make_mut(service).options = Arc::new(kept);
+        }
+    }
+}
+
+/// A service, and the rules that it needs beside the maps.
+struct Explicit {
+    priority: i64,
+    rule: Rule,
+}
+
+fn route(
+    services: &[Arc<Service>],
+    leaders: &Leaders,
+    layout: &mut Layout,
+    warnings: &mut Vec<Warning>,
+) {
+    let mut explicit = Vec::new();
+    let mut claims: Vec<(&Arc<Service>, Wish)> = Vec::new();
+    let mut passed_on: Vec<(&Arc<Service>, Wish)> = Vec::new();
+    for service in services {
+        // They were read before, or the service were not here.
+        let conditions = conditions(service).unwrap_or_default();
+        let wish = wish(service, conditions, warnings);
+        let service = leaders.get(&service.owner).unwrap_or(service);
+        if !service.is_http() {
+            passed_on.push((service, wish));
+        } else if wish.is_explicit() {
+            let rule = |place| Explicit {
+                priority: wish.priority,
+                rule: Rule {
+                    service: Arc::clone(service),
+                    place,
+                    ignores_case: wish.ignores_case,
+                    conditions: wish.conditions.clone(),
+                },
+            };
+            explicit.extend(wish.places.iter().cloned().map(rule));
+        } else {
+            claims.push((service, wish));
+        }
+    }
+    explicit.sort_by(|one, other| rank(one).cmp(&rank(other)));
+    let (last, first): (Vec<_>, Vec<_>) = explicit.into_iter().partition(|one| one.priority < 0);
+    let rule = |explicit: Explicit| explicit.rule;
+    layout.first = first.into_iter().map(rule).collect();
+    layout.last = last.into_iter().map(rule).collect();
+    layout.passed_on = in_order(settle_places(passed_on, warnings));
+    let places = settle_places(claims, warnings);
+    if layout.looks_up {
+        layout.maps = maps(&places);
+    } else {
+        layout.first.extend(in_order(places));
+    }
+}
+
+fn rank(explicit: &Explicit) -> impl Ord + '_ {
+    let Explicit { priority, rule } = explicit;
+    let conditions = Reverse(rule.conditions.number());
+    (
+        Reverse(*priority),
+        conditions,
+        &rule.place,
+        key(&rule.service),
+    )
+}
+
+/// Of two services that claim one place, the one whose app was changed longer ago has it.
+fn settle_places(mut claims: Vec<(&Arc<Service>, Wish)>, warnings: &mut Vec<Warning>) -> Places {
+    claims.sort_by(|(one, _), (other, _)| strength(one).cmp(&strength(other)));
+    let mut places = Places::new();
+    for (service, wish) in claims {
+        for place in wish.places {
+            let Some(holder) = places.get(&place) else {
+                places.insert(place, Arc::clone(service));
+                continue;
+            };
+            if holder.owner == service.owner {
+                continue;
+            }
+            let is_path = !place.path.text().is_empty();
+            warnings.push(label(
+                service,
+                if is_path { "PATH" } else { "VHOST" },
+                &format!(
+                    "`{}` is held by app `{}`, service port {}",
+                    shown(&place),
+                    holder.owner.app,
+                    holder.owner.service_port
+                ),
+                "a host and path of its own, or a BACKEND_WEIGHT that says who goes first",
+                "its requests go to the holder",
+            ));
+        }
+    }
+    places
+}
+
+fn strength(service: &Service) -> impl Ord + '_ {
+    let date = service.last_config_change_at.as_deref();
+    let app = precedence(&service.owner.app, date, None);
+    (app, service.owner.service_port)
+}
+
+fn shown(place: &Place) -> String {
+    let path = place.path.text();
+    match &place.host {
+        Host::Exact(host) => format!("{host}{path}"),
+        Host::Below(_, suffix) => format!("*{suffix}{path}"),
+        Host::Any => path.to_owned(),
+    }
+}
+
+/// The order in which maps would be asked: exact hosts with a path, exact hosts, then the ends of
+/// hosts from the longest on, each with its paths, then paths alone.
+fn in_order(places: Places) -> Vec<Rule> {
+    let rule = |(place, service)| Rule {
+        service,
+        place,
+        ignores_case: false,
+        conditions: Conditions::default(),
+    };
+    let (of_exact, others): (Vec<Rule>, Vec<Rule>) = places
+        .into_iter()
+        .map(rule)
+        .partition(|rule| matches!(rule.place.host, Host::Exact(_)));
+    let (with_path, without): (Vec<Rule>, Vec<Rule>) = of_exact
+        .into_iter()
+        .partition(|rule| !rule.place.path.text().is_empty());
+    with_path.into_iter().chain(without).chain(others).collect()
+}
+
+fn default_backend(
+    services: &[Arc<Service>],
+    wanted: &DefaultBackend,
+    warnings: &mut Vec<Warning>,
+) -> Option<String> {
+    let DefaultBackend { app, service_port } = wanted;
+    let found = services.iter().find(|service| {
+        let is_port = service_port.is_none_or(|port| port == service.owner.service_port);
+        service.owner.app == *app && is_port && service.is_http()
+    });
+    if found.is_none() {
+        let port = service_port.map(|port| format!(":{port}"));
+        warnings.push(Warning {
+            app: Some(app.clone()),
+            subject: format!(
+                "option `--default-backend {app}{}`",
+                port.unwrap_or_default()
+            ),
+            found: "no service port of this app that is served in mode http".to_owned(),
+            expected: "one".to_owned(),
+            effect: "requests that nobody asked for are answered with 503".to_owned(),
+        });
+    }
+    found.map(|service| service.name.clone())
+}
+
+/// The first http service of each app.
+fn first_of_apps(services: &[Arc<Service>]) -> Vec<Arc<Service>> {
+    let mut all: Vec<Arc<Service>> = Vec::new();
+    for service in services.iter().filter(|service| service.is_http()) {
+        let is_next = all
+            .last()
+            .is_none_or(|last| last.owner.app != service.owner.app);
+        if is_next {
+            all.push(Arc::clone(service));
+        }
+    }
+    all
+}
+
+/// They are looked up in lower case, which ids of apps have; that of a group of deployments may
+/// have another.
+fn app_rows(services: &[Arc<Service>]) -> Rows {
+    let row = |service: &Arc<Service>| {
+        let app = service.owner.app.as_str().to_lowercase();
+        (app, service.name.clone())
+    };
+    // Of two that differ in case alone, the first one counts.
+    let mut rows = BTreeMap::new();
+    for (app, backend) in services.iter().map(row) {
+        rows.entry(app).or_insert(backend);
+    }
+    rows.into_iter()
+        .map(|(app, backend)| (app.into(), backend))
+        .collect()
+}

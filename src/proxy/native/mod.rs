@@ -1,0 +1,86 @@
+//! Sections of the native set: a frontend and a backend per service port as marathon-lb has them,
+//! and shared frontends of its own, which find a backend by how precisely its owner named the
+//! request.
+//!
+//! What protects a service stands in its backend, so that it holds on every way that leads there.
+
+mod arrange;
+#[cfg(test)]
+mod fixtures;
+mod maps;
+mod merge;
+mod place;
+mod tuning;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use arrange::arrange;
+pub use place::{Host, Place};
+pub use tuning::{Conditions, Tuning, tuning};
+
+use super::Owner;
+use super::marathon_lb::{Rows, Service};
+use crate::cluster::Warning;
+
+/// Hosts, and `*.` with the end of a host, → backends.
+pub const DOMAIN_MAP: &str = "domain2backend.map";
+/// Hosts with the beginning of a path, and such beginnings alone, → backends.
+pub const PATH_MAP: &str = "path2backend.map";
+/// Ends of hosts → the same with `*`, as the other two maps have it. The first one that fits
+/// counts, so that the longest stand first.
+pub const SUFFIX_MAP: &str = "suffix2domain.map";
+/// App ids → backends.
+pub const APP_MAP: &str = "app2backend.map";
+
+/// A whole file, and its maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// By app id, then port.
+    pub services: Vec<Arc<Service>>,
+    /// Whether port 80 is ours, and port 443 where there are certificates.
+    pub binds_http_https: bool,
+    /// Of port 443, in this order: the first is for clients that name no known host. Without any
+    /// the port stays closed.
+    pub certificates: Vec<Box<str>>,
+    /// What is tried before the maps, in order.
+    pub first: Vec<Rule>,
+    /// What is tried behind them.
+    pub last: Vec<Rule>,
+    /// Whose TLS on port 443 is passed on by the host of the handshake, in order.
+    pub passed_on: Vec<Rule>,
+    /// Whom nothing else leads to.
+    pub default_backend: Option<String>,
+    /// Rules by the header `X-Marathon-App-Id`; none where a map has them.
+    pub app_ids: Vec<Arc<Service>>,
+    /// Whether hosts, paths and app ids are looked up in maps.
+    pub looks_up: bool,
+    /// File name → rows.
+    pub maps: BTreeMap<&'static str, Rows>,
+    /// Whether clients of ports 80 and 443 are named by the PROXY protocol.
+    pub accepts_proxy: bool,
+    /// Who is not in it, and why: what else they asked for would be served in another way than
+    /// they meant.
+    pub refused: Vec<(Owner, Warning)>,
+}
+
+impl Layout {
+    /// Whether TLS ends on port 443.
+    #[must_use]
+    pub fn opens_https(&self) -> bool {
+        self.binds_http_https && !self.certificates.is_empty()
+    }
+}
+
+/// What leads requests to a service by a rule of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Whose it is.
+    pub service: Arc<Service>,
+    /// Which requests are meant.
+    pub place: Place,
+    /// Whether the path is compared without regard to case.
+    pub ignores_case: bool,
+    /// What else is asked of them.
+    pub conditions: Conditions,
+}

@@ -1,0 +1,185 @@
+//! The native set: sections of services as in marathon-lb's set, and shared frontends from
+//! templates of their own.
+
+use anyhow::{Context as _, Result};
+use tera::Context;
+
+use super::chunk::{Chunk, Rendered};
+use super::context::CONTEXT_VERSION;
+use super::engine::Engine;
+use super::fragments::{STRUCTURE, is_of_shared_frontend};
+use super::marathon_lb::{MarathonLb, Shared, mark};
+use super::values::word;
+use super::{Extra, Output, Site};
+use crate::cluster::Warning;
+use crate::haproxy::structure_hash;
+use crate::labels::Template;
+use crate::proxy::marathon_lb::Service;
+use crate::proxy::native::{Conditions, Host, Layout, Rule};
+
+/// The set, and what it last made.
+pub(super) struct Native {
+    sections: MarathonLb,
+    haproxy_dir: String,
+    extra: Vec<Extra>,
+}
+
+impl Native {
+    pub(super) fn new(engine: Engine, site: &Site) -> Result<Self> {
+        Ok(Self {
+            sections: MarathonLb::new(engine, site)?,
+            haproxy_dir: word(&site.haproxy_dir),
+            extra: site.extra.clone(),
+        })
+    }
+
+    /// What the operator adds is none of the cluster's either.
+    pub(super) fn header(&self) -> Result<String> {
+        let extra = self.extra.iter().map(|extra| extra.text.as_str());
+        Ok(std::iter::once(&*self.sections.header()?)
+            .chain(extra)
+            .collect::<Vec<_>>()
+            .join("\n"))
+    }
+
+    pub(super) fn render(&mut self, layout: &Layout) -> Result<Output> {
+        let own = self.sections.own_sections(&layout.services)?;
+        let shared = self.shared(layout)?;
+        let mut rendered = self.sections.whole(shared, &own)?;
+        for Extra { file, text } in &self.extra {
+            rendered.push(&format!("\n# {file}\n{}\n", text.trim_end()));
+        }
+        // The line that is filled does not count for the hash.
+        rendered.fill(STRUCTURE, &structure_hash(&rendered.text()));
+        let services = layout.services.iter();
+        Ok(Output {
+            rendered,
+            failed: own.failed,
+            warnings: services.flat_map(|service| unused(service)).collect(),
+        })
+    }
+
+    fn shared(&self, layout: &Layout) -> Result<Shared> {
+        let app_rules = layout.app_ids.iter();
+        let app_rules = app_rules.map(|service| self.app_rule(service));
+        let app_rules = app_rules.collect::<Result<_>>()?;
+        let mut shared = Shared {
+            app_ids: self.frontend("appid_in.cfg", layout, [app_rules, Vec::new()])?,
+            ..Shared::default()
+        };
+        if layout.binds_http_https {
+            let rules = |rules: &[Rule]| rules.iter().map(|rule| self.rule(rule)).collect();
+            let rules: [Result<Vec<Chunk>>; 2] = [rules(&layout.first), rules(&layout.last)];
+            let [first, last] = rules;
+            let rules = [first?, last?];
+            shared.http = self.frontend("http_in.cfg", layout, rules.clone())?;
+            if !layout.passed_on.is_empty() {
+                let rules = layout.passed_on.iter().map(|rule| self.tls_rule(rule));
+                let rules = [rules.collect::<Result<_>>()?, Vec::new()];
+                shared.https = self.frontend("tls_in.cfg", layout, rules)?;
+            }
+            if layout.opens_https() {
+                shared
+                    .https
+                    .extend(self.frontend("https_in.cfg", layout, rules)?);
+            }
+        }
+        Ok(shared)
+    }
+
+    /// A shared frontend, with the rules that stand before what is looked up and behind it.
+    fn frontend(
+        &self,
+        template: &str,
+        layout: &Layout,
+        rules: [Vec<Chunk>; 2],
+    ) -> Result<Vec<Chunk>> {
+        let mut context = Context::new();
+        context.insert("context_version", &CONTEXT_VERSION);
+        let marks = ["first_rules", "last_rules"].map(|name| (name, mark(name)));
+        for (name, mark) in &marks {
+            context.insert_value(*name, tera::Value::safe_string(mark));
+        }
+        context.insert("maps", &layout.looks_up.then_some(&self.haproxy_dir));
+        context.insert("accepts_proxy", &layout.accepts_proxy);
+        context.insert("opens_https", &layout.opens_https());
+        context.insert("passes_tls_on", &!layout.passed_on.is_empty());
+        context.insert("default_backend", &layout.default_backend);
+        let certificates = layout.certificates.iter();
+        let certificates: Vec<String> = certificates.map(|path| word(path)).collect();
+        context.insert("certificates", &certificates);
+        let text = self.sections.engine().render(template, &context);
+        let text = text.with_context(|| format!("template `{template}`"))?;
+        let marks = marks.iter().map(|(_, mark)| mark.as_str());
+        Ok(Rendered::new(&text, marks.zip(rules)).into_chunks())
+    }
+
+    fn rule(&self, rule: &Rule) -> Result<Chunk> {
+        let (host, suffix) = host_and_suffix(rule);
+        let path = rule.place.path.text();
+        let mut context = Context::new();
+        context.insert("backend", &rule.service.name);
+        context.insert("host", &host);
+        context.insert("suffix", &suffix);
+        context.insert("path", &(!path.is_empty()).then(|| word(path)));
+        context.insert("ignores_case", &rule.ignores_case);
+        let Conditions { header, methods } = &rule.conditions;
+        let (name, value) = match header {
+            Some((name, value)) => (Some(name), value.as_deref().map(word)),
+            None => (None, None),
+        };
+        context.insert("header", &name);
+        context.insert("header_value", &value);
+        context.insert("methods", methods);
+        self.line("rule.cfg", &rule.service, &context)
+    }
+
+    fn tls_rule(&self, rule: &Rule) -> Result<Chunk> {
+        let (host, suffix) = host_and_suffix(rule);
+        let mut context = Context::new();
+        context.insert("backend", &rule.service.name);
+        context.insert("host", &host);
+        context.insert("suffix", &suffix);
+        self.line("tls_rule.cfg", &rule.service, &context)
+    }
+
+    fn app_rule(&self, service: &Service) -> Result<Chunk> {
+        let mut context = Context::new();
+        context.insert("backend", &service.name);
+        context.insert("app", &word(service.owner.app.as_str()));
+        self.line("appid_rule.cfg", service, &context)
+    }
+
+    fn line(&self, template: &str, service: &Service, context: &Context) -> Result<Chunk> {
+        let text = self.sections.engine().render(template, context);
+        let text = text.with_context(|| format!("template `{template}`"))?;
+        Ok(Chunk::of(&service.owner, text.into()))
+    }
+}
+
+fn host_and_suffix(rule: &Rule) -> (Option<&str>, Option<&str>) {
+    match &rule.place.host {
+        Host::Exact(host) => (Some(host), None),
+        Host::Below(_, suffix) => (None, Some(suffix)),
+        Host::Any => (None, None),
+    }
+}
+
+/// Labels of templates that this set has others for.
+fn unused(service: &Service) -> impl Iterator<Item = Warning> + '_ {
+    let given = service.options.overrides.keys();
+    given
+        .filter(|template| is_of_shared_frontend(**template))
+        .map(|template| Warning {
+            app: Some(service.owner.app.clone()),
+            subject: label(service, *template),
+            found: "a rule of the shared frontends, which this set of templates makes otherwise"
+                .to_owned(),
+            expected: "VHOST, PATH, BACKEND_WEIGHT".to_owned(),
+            effect: "not used in this set".to_owned(),
+        })
+}
+
+fn label(service: &Service, template: Template) -> String {
+    format!("label `HAPROXY_{}_{}`", service.index, template.name())
+}
