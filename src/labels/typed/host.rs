@@ -14,9 +14,11 @@ const LONGEST_PART: usize = 63;
 pub(super) fn hosts(text: &str) -> Read<'_, Box<str>> {
     let mut hosts = Vec::new();
     for part in text.split(',') {
-        let host = part.trim_matches([' ', '\t']);
+        let whole = part.trim_matches([' ', '\t']);
+        // The root of all names, which clients leave out.
+        let host = whole.strip_suffix('.').unwrap_or(whole);
         if !is_host(host) {
-            return Err(Wrong(host));
+            return Err(Wrong(whole));
         }
         hosts.push(host.to_ascii_lowercase());
     }

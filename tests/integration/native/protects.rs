@@ -23,7 +23,7 @@ fn login() -> String {
         .output()
         .unwrap();
     let password = String::from_utf8(output.stdout).unwrap();
-    format!("Only for 'us' #1:ali:{}", password.trim())
+    format!("Only for us, #1:ali:{}", password.trim())
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_password_is_asked_for_on_every_way() {
         for (way, ask) in ways(served, "/secret", port) {
             let answer = ask.get("auth.test", "/in").expect(401);
             let realm = answer.header("WWW-Authenticate").unwrap();
-            assert_eq!(realm, "Basic realm=\"Only for 'us' #1\"", "{way}");
+            assert_eq!(realm, "Basic realm=\"Only for us, #1\"", "{way}");
             let wrong = ask.clone().login("ali", "open barley");
             wrong.get("auth.test", "/in").expect(401);
             let right = ask.login("ali", "open sesame").get("auth.test", "/in");

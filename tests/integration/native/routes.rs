@@ -129,11 +129,11 @@ fn a_path_without_case_is_a_rule_of_its_own() {
 #[test]
 fn odd_but_right_paths_are_taken_as_they_are() {
     let mut scene = Scene::new();
-    scene.app("/odd", &[("PATH", "/it's/(1);a=%20&$x,~!*+@:")]);
-    scene.app("/other", &[("PATH", "/it's")]);
+    scene.app("/odd", &[("PATH", "/its/(1);a=%20&x,~!*+@:")]);
+    scene.app("/other", &[("PATH", "/its")]);
     both(&scene, |served| {
-        served.leads("www.test", "/it's/(1);a=%20&$x,~!*+@:/more", "odd");
-        served.leads("www.test", "/it's/1", "other");
+        served.leads("www.test", "/its/(1);a=%20&x,~!*+@:/more", "odd");
+        served.leads("www.test", "/its/1", "other");
     });
 }
 
@@ -205,15 +205,16 @@ fn what_cannot_be_read_leads_nowhere() {
     scene.app("/bad-file", &[("PATH", "-f /etc/passwd")]);
     scene.app("/bad-host", &[("VHOST", "a } or { always_true,good.test")]);
     let tcp = scene.app("/bad-mode", &[("VHOST", "t.test"), ("MODE", "tcp")]);
+    scene.app("/good", &[("VHOST", "b.test")]);
     both(&scene, |served| {
-        served.leads("good.test", "/", "bad-host");
-        for (host, path) in [("a.test", "/"), ("a.test", "/a"), ("t.test", "/")] {
-            served.leads_nowhere(host, path);
+        served.leads("b.test", "/", "good");
+        for host in ["a.test", "good.test", "t.test"] {
+            served.leads_nowhere(host, "/a");
         }
         for told in [
-            "app `/bad-path`: label `HAPROXY_0_PATH`: found `/a } or { always_true`, expected paths",
-            "app `/bad-file`: label `HAPROXY_0_PATH`: found `-f /etc/passwd`, expected paths",
-            "app `/bad-host`: label `HAPROXY_0_VHOST`: found `a } or { always_true`, expected host",
+            "app `/bad-path`: label `HAPROXY_0_PATH`: found `}` in `/a } or { always_true`, expected",
+            "app `/bad-file`: label `HAPROXY_0_PATH`: found `-f` in `-f /etc/passwd`, expected",
+            "app `/bad-host`: label `HAPROXY_0_VHOST`: found `a } or { always_true` in `a } or",
             "app `/bad-mode`: label `HAPROXY_0_VHOST`: found `t.test`, expected none, for the mode",
         ] {
             assert!(served.told.contains(told), "{}", served.told);
