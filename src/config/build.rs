@@ -214,14 +214,7 @@ fn defaults(policy: &'static Policy) -> Config {
             accept_proxy: false,
             default_backend: None,
         },
-        haproxy: Haproxy {
-            program: PathBuf::new(),
-            version: None,
-            config: PathBuf::new(),
-            stats_socket: None,
-            master_socket: None,
-            pid_file: PathBuf::new(),
-        },
+        haproxy: nowhere(),
         templates: Templates {
             set: policy.template_set,
             dir: None,
@@ -282,6 +275,17 @@ fn defaults(policy: &'static Policy) -> Config {
         }
     }
     config
+}
+
+fn nowhere() -> Haproxy {
+    Haproxy {
+        program: PathBuf::new(),
+        version: None,
+        config: PathBuf::new(),
+        stats_socket: None,
+        master_socket: None,
+        pid_file: PathBuf::new(),
+    }
 }
 
 /// The first folder that systemd names.

@@ -124,6 +124,31 @@ fn who_is_named_is_found_in_two_runs_however_many_there_are() {
     }
 }
 
+/// Halves of thousands would be many runs, and each takes HAProxy seconds.
+#[test]
+fn of_thousands_few_runs_find_one_and_five_named_or_not() {
+    let count = match std::env::var_os("HMB_TEST_ALL") {
+        Some(_) => 5_000,
+        None => 500,
+    };
+    let five = [7, 70, 100, 300, 499];
+    for (bad, most) in [(&five[2..3], 3), (&five, 8)] {
+        let test = host(SAYS_NOTHING);
+        let (_, asked) = turn(&test, &apps(count, &unbalanced(bad)));
+        assert_eq!(served(&test), all_but(count, bad));
+        assert!(asked <= most, "{asked} runs for {bad:?} who are named");
+
+        let test = host(SAYS_NOTHING);
+        turn(&test, &apps(count, &|_| None));
+        let (done, asked) = turn(&test, &apps(count, &poisoned(bad)));
+        for number in bad {
+            done.clone().says(&[&format!("app `/a{number}`: ")]);
+        }
+        assert_eq!(served(&test), all_but(count, &[]));
+        assert!(asked <= most, "{asked} runs for {bad:?} who are not named");
+    }
+}
+
 /// Some faults are told without a line or a section, and of some HAProxy dies.
 #[test]
 fn who_is_not_named_is_looked_for_among_those_who_say_something_new() {
