@@ -307,14 +307,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 });
             }
             let left = self.draw_instead(plan.clone(), culprits, installed)?;
-            // Who was only found by trial is not taken out of service. And where nobody says anything,
-            // what ran cannot all have gone bad at once: that is DNS, and the installed file is
-            // better than what is left.
+            // Who was only found by trial is not taken out of service. And what ran cannot most of it
+            // have gone bad at once: that is DNS, a certificate for all, or HAProxy itself, and the
+            // installed file is better than what is left.
             let still = left.serves(&served);
             let is_loss = if is_unnamed {
                 still.len() < served.len()
             } else {
-                !self.recipe.is_labelled() && guard::takes_most(&served, &still)
+                guard::takes_most(&served, &still)
             };
             if is_loss && !self.allow_removal {
                 return Ok(Applied {

@@ -11,11 +11,12 @@ use super::source::Source;
 use super::wanted::{Built, Wanted, effect};
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
-use crate::cluster::{App, AppId, ServicePort, Warning};
+use crate::cluster::{App, AppId, Endpoint, Host, ServicePort, Warning};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::guard::{self, Held};
 use crate::marathon::Answer;
+use crate::proxy::marathon_lb::Service;
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::Lookup;
@@ -81,6 +82,28 @@ impl Plan {
         } else {
             held.to_string()
         })
+    }
+
+    /// The service ports that it serves, as an installed file tells of them: by address alone.
+    fn dialled(&self) -> Vec<ServicePort> {
+        let services = self.proxies.services().iter();
+        let port = |service: &Arc<Service>| ServicePort {
+            app: service.owner.app.clone(),
+            index: service.index,
+            service_port: service.owner.service_port,
+            last_config_change_at: None,
+            endpoints: service
+                .servers
+                .iter()
+                .map(|server| Endpoint {
+                    host: Host::new(&server.address),
+                    port: server.port,
+                    task: "".into(),
+                    draining: server.draining,
+                })
+                .collect(),
+        };
+        services.map(port).collect()
     }
 
     /// Those of `served` that it goes on to serve.
@@ -195,8 +218,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         let Asked {
             mut wanted,
-            mut fallback,
-            mut warnings,
+            fallback,
+            warnings,
             from,
         } = asked;
         let own = self.renderer.header()?;
@@ -206,34 +229,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             behind.map(served),
         );
         let incumbents = incumbents(memory, &served);
+        let is_labelled = wanted.is_labelled();
         let mut held = None;
         let mut keeps_all = false;
         if self.allow_removal {
             memory.guard = GuardMemory::default();
-        } else if wanted.is_labelled() {
-            // What labels ask for cannot be read from the installed file, only how much it serves.
-            held = guard::hold(&served, wanted.dialled(), &mut memory.guard, now).1;
-            if let Some(held) = &held {
-                match self.last_good_apps(memory, behind.or(installed)) {
-                    None => {
-                        keeps_all = true;
-                        if let Some((resolver, _)) = &mut self.resolver {
-                            resolver.keep_dropped();
-                        }
-                    }
-                    Some(mut last) => {
-                        // An answer tells of much that was never served.
-                        last.retain(|app| held.apps.contains(&app.id.safe_path()));
-                        let apps = guard::with_lost_apps(&wanted.apps, &last);
-                        warnings.clear();
-                        fallback = self.fallback(memory, now);
-                        let recipe = &mut self.recipe;
-                        wanted = recipe.select_apps(&apps, &mut fallback, &mut warnings);
-                        self.resolve(&mut wanted, &mut warnings).await;
-                    }
-                }
-            }
-        } else {
+        } else if !is_labelled {
             let ports = std::mem::take(&mut wanted.ports);
             (wanted.ports, held) = guard::hold(&served, ports, &mut memory.guard, now);
         }
@@ -243,18 +244,72 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             incumbents,
             warnings,
         };
-        let mut plan = self.draw(draft, installed, Vec::new())?;
-        if installed != Some(&*plan.files.cfg)
-            && let Some((resolver, _)) = &self.resolver
-            && resolver.replace_stale(&mut plan.draft.wanted.ports)
-        {
-            plan = self.draw(plan.draft, installed, Vec::new())?;
+        let mut plan = self.draw_numeric(draft, installed)?;
+        if is_labelled && !self.allow_removal {
+            // What labels ask for is known by what was made of them, and cannot be read back from the
+            // installed file, only how much that serves.
+            let expected;
+            (expected, held) = guard::hold(&served, plan.dialled(), &mut memory.guard, now);
+            if let Some(held) = &held {
+                let whole = self.put_back(&plan, held, installed.or(behind), memory, now);
+                match whole.await? {
+                    Some(whole) if !guard::loses_most(&expected, &whole.dialled()) => plan = whole,
+                    _ => {
+                        keeps_all = true;
+                        if let Some((resolver, _)) = &mut self.resolver {
+                            resolver.keep_dropped();
+                        }
+                    }
+                }
+            }
         }
         plan.held = held;
         plan.from = from;
         if keeps_all {
             plan.keeps_all = true;
             plan.change = Change::Nothing;
+        }
+        Ok(plan)
+    }
+
+    /// The same plan with what it lacks and what is `held`; `None` where no answer is known of which
+    /// the file `cfg` was made.
+    async fn put_back(
+        &mut self,
+        plan: &Plan,
+        held: &Held,
+        cfg: Option<&str>,
+        memory: &State,
+        now: Time,
+    ) -> Result<Option<Plan>> {
+        let Some(mut last) = self.last_good_apps(memory, cfg) else {
+            return Ok(None);
+        };
+        // An answer tells of much that was never served.
+        last.retain(|app| held.apps.contains(&app.id.safe_path()));
+        let apps = guard::with_lost_apps(&plan.draft.wanted.apps, &last);
+        let mut warnings = Vec::new();
+        let mut fallback = self.fallback(memory, now);
+        let recipe = &mut self.recipe;
+        let mut wanted = recipe.select_apps(&apps, &mut fallback, &mut warnings);
+        self.resolve(&mut wanted, &mut warnings).await;
+        let draft = Draft {
+            wanted,
+            fallback,
+            incumbents: plan.draft.incumbents.clone(),
+            warnings,
+        };
+        self.draw_numeric(draft, cfg).map(Some)
+    }
+
+    /// A draft as files; where they differ from those installed, without names that no longer resolve.
+    fn draw_numeric(&mut self, draft: Draft, installed: Option<&str>) -> Result<Plan> {
+        let mut plan = self.draw(draft, installed, Vec::new())?;
+        if installed != Some(&*plan.files.cfg)
+            && let Some((resolver, _)) = &self.resolver
+            && resolver.replace_stale(&mut plan.draft.wanted.ports)
+        {
+            plan = self.draw(plan.draft, installed, Vec::new())?;
         }
         Ok(plan)
     }

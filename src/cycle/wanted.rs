@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::apply::FileSet;
-use crate::cluster::{App, AppId, Host, ServicePort, Warning};
+use crate::cluster::{App, AppId, ServicePort, Warning};
 use crate::labels::ServiceOptions;
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
@@ -33,17 +33,6 @@ impl Wanted {
     /// Whether labels count.
     pub(super) fn is_labelled(&self) -> bool {
         self.said.is_some()
-    }
-
-    /// The service ports as an installed file tells of them: by address alone.
-    pub(super) fn dialled(&self) -> Vec<ServicePort> {
-        let mut ports = self.ports.clone();
-        for endpoint in ports.iter_mut().flat_map(|port| &mut port.endpoints) {
-            if let Some(address) = endpoint.host.address() {
-                endpoint.host = Host::Ip(address);
-            }
-        }
-        ports
     }
 
     /// marathon-lb's frontends go with the last server.

@@ -146,6 +146,12 @@ pub fn takes_most(served: &[ServicePort], left: &[ServicePort]) -> bool {
     service_ports(&Losses::of(served, left), served).is_most()
 }
 
+/// Whether `left` lacks most of the `served` service ports or servers.
+#[must_use]
+pub fn loses_most(served: &[ServicePort], left: &[ServicePort]) -> bool {
+    is_most(&Losses::of(served, left), served)
+}
+
 fn is_most(losses: &Losses<'_>, served: &[ServicePort]) -> bool {
     service_ports(losses, served).is_most() || servers(losses, served).is_most()
 }

@@ -131,10 +131,13 @@ async fn turn(
     if let Some(address) = &memory.last_good_marathon {
         stages.source.client.prefer(address);
     }
-    if config.retry_now
-        && let Some(pending) = &mut memory.pending
-    {
-        pending.next_try_at = now;
+    if config.retry_now {
+        if let Some(pending) = &mut memory.pending {
+            pending.next_try_at = now;
+        }
+        for entry in &mut memory.quarantined {
+            entry.asked_at = Time::at(SystemTime::UNIX_EPOCH);
+        }
     }
     let mut remember = |memory: &State| {
         if let Some(warning) = store.save(&OsDisk, memory) {

@@ -189,6 +189,30 @@ fn on_a_new_host_everybody_is_suspected() {
     assert!(asked <= 10, "{asked}");
 }
 
+/// A file that most of them name is gone: what they said before names it too.
+#[test]
+fn what_is_refused_of_most_at_once_leaves_all_as_it_is() {
+    let test = host("true").file("sorry.http", "HTTP/1.0 503 Sorry\r\n\r\n");
+    let sorry = test.path().join("sorry.http");
+    let text = format!("  errorfile 503 {}\n", sorry.display());
+    let said = |number: usize| {
+        let label = "HAPROXY_0_BACKEND_HTTP_OPTIONS";
+        (number < 6).then(|| (label, text.clone()))
+    };
+    turn(&test, &apps(8, &said));
+    assert_eq!(served(&test), all_but(8, &[]));
+    let whole = fs::read(&sorry).unwrap();
+    fs::remove_file(&sorry).unwrap();
+    fs::write(test.path().join("apps.json"), apps(9, &said)).unwrap();
+    // That command line ends well whatever came of the turn.
+    let done = test.run().expect(0);
+    done.says(&["sorry.http", "stays as it is"]);
+    assert_eq!(served(&test), all_but(8, &[]));
+    fs::write(&sorry, whole).unwrap();
+    turn(&test, &apps(9, &said));
+    assert_eq!(served(&test), all_but(9, &[]));
+}
+
 /// Nobody is taken out for what is nobody's.
 #[test]
 fn a_frame_that_is_refused_costs_one_search_and_no_app() {

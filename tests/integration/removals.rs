@@ -80,6 +80,58 @@ fn what_the_answer_lacks_stays_with_all_its_labels_and_what_is_new_comes() {
     );
 }
 
+/// An answer can say in many ways that nobody serves.
+#[test]
+fn whatever_takes_most_away_is_held() {
+    type Spoil = fn(&mut Value);
+    let ways: [(&str, Spoil); 6] = [
+        ("tasks that start", |app| {
+            for task in app["tasks"].as_array_mut().unwrap() {
+                task["state"] = json!("TASK_STAGING");
+            }
+        }),
+        ("no tasks", |app| app["tasks"] = json!([])),
+        ("no ports", |app| app["portDefinitions"] = json!([])),
+        ("nothing but an id", |app| *app = json!({"id": app["id"]})),
+        ("another group", |app| {
+            app["labels"]["HAPROXY_GROUP"] = json!("y");
+        }),
+        ("not enabled", |app| {
+            app["labels"]["HAPROXY_0_ENABLED"] = json!("false");
+        }),
+    ];
+    for (way, spoil) in ways {
+        let test = host();
+        turn(&test, &apps(0..8));
+        let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        let mut fresh: Value = serde_json::from_str(&apps(0..8)).unwrap();
+        for app in &mut fresh["apps"].as_array_mut().unwrap()[..5] {
+            spoil(app);
+        }
+        turn(&test, &fresh.to_string()).says(&["the answer lacks 5 of 8 service ports"]);
+        let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        assert_eq!(after, before, "{way}");
+    }
+}
+
+/// Whoever put it there, it is served.
+#[test]
+fn what_an_older_memory_does_not_know_is_held_too() {
+    let test = host();
+    turn(&test, &apps(0..2));
+    let state = state_folder(&test);
+    let old = ["state.json", "snapshot.json", "ran"].map(|name| {
+        let path = state.join(name);
+        (path.clone(), fs::read(path).unwrap())
+    });
+    turn(&test, &apps(0..8));
+    for (path, content) in old {
+        fs::write(path, content).unwrap();
+    }
+    turn(&test, &apps([0])).says(&["the answer lacks 7 of 8 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h6 h7");
+}
+
 /// What is held now may be held for minutes, in which tasks come and go.
 #[test]
 fn changes_go_on_being_applied_while_a_removal_is_held() {

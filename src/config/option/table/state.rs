@@ -59,8 +59,10 @@ pub(super) static STATE: &[Definition] = &[
         short: None,
         takes: Takes::Nothing(Switch(|c, on| c.retry_now = on)),
         fallback: Fallback::Value("false"),
-        summary: "Try a reload that failed again at once",
-        details: "Without it the pause between two attempts grows from 15 s to 10 min. Other files than those that failed never wait.",
+        summary: "Try a reload that failed, and what HAProxy refused, again at once",
+        details: "Without it the pause between two reloads grows from 15 s to 10 min, and what HAProxy \
+                  refused of a service port is asked again after 10 min. Other files than those that \
+                  failed never wait.",
         heading: Heading::State,
         commands: &[Command::Refresh],
     },
