@@ -51,6 +51,9 @@ pub trait Balancer {
     /// A process that runs our files, whoever started it; of several, the latest.
     fn running(&self, at: &Installation) -> Option<u32>;
 
+    /// Whether it is told of new files at all.
+    fn is_asked(&self) -> bool;
+
     /// Whether a process that runs our files would be seen here: a command may reach one that lives
     /// elsewhere.
     fn is_in_sight(&self) -> bool;
@@ -195,6 +198,10 @@ impl Balancer for LocalHaproxy<'_> {
 
     fn running(&self, at: &Installation) -> Option<u32> {
         self.context(at).serving()
+    }
+
+    fn is_asked(&self) -> bool {
+        self.reload.method != ReloadMethod::None
     }
 
     fn is_in_sight(&self) -> bool {

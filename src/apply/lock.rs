@@ -60,6 +60,8 @@ pub struct LockPlaces {
     /// that cannot be had; nothing is written there. All configurations in it share the lock, and
     /// nobody can tell who holds it.
     pub cfg_folder: PathBuf,
+    /// The file lies where nobody else has business: whatever a power cut left in it may go.
+    pub is_own: bool,
 }
 
 impl LockPlaces {
@@ -70,6 +72,7 @@ impl LockPlaces {
         Self {
             file: file.to_owned(),
             cfg_folder: folder_of(&target).to_owned(),
+            is_own: false,
         }
     }
 }
@@ -217,7 +220,7 @@ fn lock(
         if !is_at(&lock, &places.file) {
             return Ok(Attempt::Held(None));
         }
-        if !is_ours(&mut lock)? {
+        if !places.is_own && !is_ours(&mut lock)? {
             let cause = "it holds what no lock of ours does, expected an empty or a new file";
             return Err(at(places, &io::Error::other(cause)));
         }

@@ -37,6 +37,13 @@ impl<B: Balancer> Host<'_, B> {
             };
         }
         match applied.haproxy_pid {
+            // One that was never seen, as behind a command.
+            None if !applied.unproved
+                && self.balancer.starts(was_started_by_us(memory))
+                && self.balancer.running(self.at).is_none() =>
+            {
+                Standing::ToStart
+            }
             None => Standing::AsBefore,
             Some(pid) if self.balancer.serves(pid, self.at) => Standing::AsBefore,
             Some(_) => match self.balancer.running(self.at) {
@@ -45,6 +52,13 @@ impl<B: Balancer> Host<'_, B> {
                 None => Standing::HasEnded,
             },
         }
+    }
+
+    /// Whether it was not told of the files, as was configured, and now is to be.
+    pub(super) fn is_to_be_told(&self, memory: &State) -> bool {
+        let applied = memory.applied.as_ref();
+        applied.is_some_and(|applied| applied.unproved && applied.down.is_none())
+            && self.balancer.is_asked()
     }
 
     /// What becomes of a HAProxy that runs what is wanted; `None` where it is to be brought to it all
@@ -124,6 +138,7 @@ fn expect_none(memory: &mut State, has_run: bool) {
     if let Some(applied) = &mut memory.applied
         && applied.haproxy_pid.is_none()
     {
+        applied.unproved = true;
         applied.down = Some(if has_run {
             Down::HasEnded
         } else {

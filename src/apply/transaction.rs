@@ -155,7 +155,7 @@ impl<B: Balancer> Host<'_, B> {
         let Some(applied) = memory.applied.as_ref().filter(|_| memory.pending.is_none()) else {
             return Ok(false);
         };
-        if self.standing(memory) != Standing::AsBefore {
+        if self.standing(memory) != Standing::AsBefore || self.is_to_be_told(memory) {
             return Ok(false);
         }
         self.recover()?;
@@ -221,6 +221,7 @@ impl<B: Balancer> Host<'_, B> {
             && !finished
             && is_proved_as(self.disk, self.at, wanted, &wish.marks, memory)
             && self.is_left_alone(wanted, &wish.marks, memory)
+            && !self.is_to_be_told(memory)
         {
             // Nothing is kept here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);

@@ -86,7 +86,7 @@ impl<'a> Wish<'a> {
             structure_hash: Some(self.marks.structure.clone()),
             at: self.now,
             how: "in an earlier turn, which is not remembered".to_owned(),
-            unproved: pid.is_none(),
+            unproved: false,
             started_by_us: ran.is_some_and(|ran| ran.started_by_us),
             down: None,
             haproxy_pid: pid,

@@ -1,4 +1,5 @@
-//! What is secret in a text, and how it is hidden: user and password in front of a host.
+//! What is secret in a text, and how it is hidden: user and password in front of a host, and what
+//! follows names such as `--token` and `password=`.
 //!
 //! In comes any text that may be shown to people (a message, an address, a line of an error); out
 //! goes the same text with `***` in place of what nobody else may read. It stands below `logging`,
@@ -18,14 +19,57 @@ pub(super) const HIDDEN: &str = "***";
 /// only if a `:` stands before that `@`, so that mail addresses stay.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
-    if !text.contains('@') {
+    let mut shown = String::with_capacity(text.len());
+    let mut before = "";
+    for word in text.split_inclusive(char::is_whitespace) {
+        let bare = word.trim_end();
+        if is_secret_after(before, bare) {
+            shown.push_str(HIDDEN);
+            shown.push_str(&word[bare.len()..]);
+        } else {
+            shown.push_str(&redact_value(without_assigned(word).as_ref()));
+        }
+        before = bare;
+    }
+    if shown == text {
         return Cow::Borrowed(text);
     }
-    text.split_inclusive(char::is_whitespace)
-        .map(redact_value)
-        .collect::<Vec<_>>()
-        .concat()
-        .into()
+    shown.into()
+}
+
+/// Options whose value is a secret, as curl and its like have them; that of a user is one where it
+/// has a password.
+fn is_secret_after(option: &str, word: &str) -> bool {
+    let option = option.trim_start_matches(['`', '"', '\'']);
+    match option {
+        "--user" | "-u" | "--proxy-user" | "-U" => word.contains(':'),
+        "--password" | "--passwd" | "--token" | "--secret" => !word.is_empty(),
+        _ => false,
+    }
+}
+
+/// `password=…` and its like, without what stands behind it.
+fn without_assigned(word: &str) -> Cow<'_, str> {
+    const NAMES: [&str; 5] = ["password", "passwd", "secret", "token", "apikey"];
+    let Some((name, value)) = word.split_once('=') else {
+        return Cow::Borrowed(word);
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let bare = name
+        .trim_start_matches(|c: char| !is_name(c))
+        .to_lowercase();
+    let value = value.trim_end();
+    if value.is_empty() || !bare.chars().all(is_name) || !NAMES.iter().any(|n| bare.ends_with(n)) {
+        return Cow::Borrowed(word);
+    }
+    let end = &word[name.len() + 1 + value.len()..];
+    // What closes a quotation is no part of it.
+    let closing: String = value
+        .chars()
+        .rev()
+        .take_while(|c| "`'\"".contains(*c))
+        .collect();
+    Cow::Owned(format!("{name}={HIDDEN}{closing}{end}"))
 }
 
 /// Hides `user:password@` in `value`, which is one value to its end, blanks and all.
@@ -101,6 +145,18 @@ mod tests {
             ("//joe:secret@m1", "//***@m1"),
             ("joe:secret@m1:8080", "***@m1:8080"),
             ("mail to ops@example.com", "mail to ops@example.com"),
+            (
+                "`curl --user admin:geheim http://h/reload`: exit 1",
+                "`curl --user *** http://h/reload`: exit 1",
+            ),
+            ("`sudo -u haproxy reload`", "`sudo -u haproxy reload`"),
+            ("login --token abc x", "login --token *** x"),
+            (
+                "it printed: `PASSWORD=geheim` and more",
+                "it printed: `PASSWORD=***` and more",
+            ),
+            ("db_password='a' n=1", "db_password=***' n=1"),
+            ("token= none", "token= none"),
             (
                 "from http://a:b@h to http://c:d@i",
                 "from http://***@h to http://***@i",

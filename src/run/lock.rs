@@ -23,7 +23,10 @@ pub(super) async fn lock(config: &Config, folder: &Folder) -> Result<Result<Lock
         .lock_file
         .clone()
         .unwrap_or_else(|| folder.path().join("lock"));
-    let places = LockPlaces::new(&file, &config.haproxy.config);
+    let places = LockPlaces {
+        is_own: config.state.lock_file.is_none(),
+        ..LockPlaces::new(&file, &config.haproxy.config)
+    };
     match acquire(&places, Kind::OneShot, LOCK_WAIT).await? {
         Acquired::Locked(lock) => {
             if let Some(warning) = lock.warning() {

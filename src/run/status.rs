@@ -117,7 +117,7 @@ impl Good {
     }
 }
 
-/// The installed `haproxy.cfg`, beside the one that HAProxy was last proved to run.
+/// The installed files, beside those that HAProxy was last proved to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Installed {
@@ -134,10 +134,18 @@ impl Installed {
         let Some(content) = OsDisk.read(cfg)? else {
             return Ok(Self::Missing);
         };
-        Ok(match applied {
-            None => Self::Unknown,
-            Some(applied) if applied.cfg_hash == Digest::of(&content) => Self::AsApplied,
-            Some(_) => Self::Changed,
+        let Some(applied) = applied else {
+            return Ok(Self::Unknown);
+        };
+        let mut is_same = applied.cfg_hash == Digest::of(&content);
+        for (name, hash) in &applied.map_hashes {
+            let map = OsDisk.read(&cfg.with_file_name(name))?;
+            is_same &= map.is_some_and(|map| Digest::of(&map) == *hash);
+        }
+        Ok(if is_same {
+            Self::AsApplied
+        } else {
+            Self::Changed
         })
     }
 }
@@ -223,6 +231,9 @@ impl Status<'_> {
             _ if self.is_old => "no turn was taken for too long",
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
+            (true, None, _) if !self.quarantined.is_empty() => {
+                "all is well, but for what is quarantined"
+            }
             (true, None, _) => "all is well",
         };
         out.text = format!("{}: {verdict}\n", self.config.display());
@@ -263,7 +274,7 @@ impl Status<'_> {
         match self.installed {
             Installed::Missing => out.put("installed", "no file"),
             Installed::Changed => {
-                out.put("installed", "another file than the one that HAProxy runs");
+                out.put("installed", "other files than those that HAProxy runs");
             }
             Installed::AsApplied | Installed::Unknown => (),
         }

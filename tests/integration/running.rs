@@ -182,6 +182,41 @@ fn a_file_that_somebody_changes_during_the_reload_is_not_taken_for_proved() {
     host.status().expect(0);
 }
 
+/// Who was not told, or told by a command that did nothing, is told when there is another way.
+#[test]
+fn a_way_to_reload_that_is_changed_brings_haproxy_to_what_is_installed() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    web.scale_up();
+    host.refresh(&web.url(), &["--reload", "none"]).expect(0);
+    let done = host.untouched(|| host.refresh(&web.url(), &["--reload", "none"]).expect(0));
+    assert_eq!(done.stderr, "");
+    let done = host.refresh(&web.url(), &[]).expect(0);
+    done.says(&["a new process took over"]);
+    let done = host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
+    assert_eq!(done.stderr, "");
+
+    host.kill();
+    web.scale_up();
+    let by_command = ["--reload", "command", "--reload-command", "true"];
+    host.refresh(&web.url(), &by_command).expect(0);
+    let done = host.refresh(&web.url(), &[]).expect(0);
+    done.says(&["HAProxy was started"]);
+    web.connect();
+}
+
+/// As a power cut leaves it.
+#[test]
+fn a_lock_of_our_own_that_holds_garbage_stops_nobody() {
+    let web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    fs::write(host.state_folder().join("lock"), [0; 4096]).unwrap();
+    let done = host.untouched(|| host.refresh(&web.url(), &[]).expect(0));
+    assert_eq!(done.stderr, "");
+}
+
 /// Ends every process of a program with another name.
 struct Renamed<'h>(&'h Host, Proc);
 

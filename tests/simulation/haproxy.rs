@@ -330,6 +330,10 @@ impl Balancer for Seen<'_> {
         running.as_ref().is_some_and(|process| process.pid == pid)
     }
 
+    fn is_asked(&self) -> bool {
+        true
+    }
+
     fn is_in_sight(&self) -> bool {
         true
     }

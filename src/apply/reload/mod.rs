@@ -64,7 +64,7 @@ impl fmt::Display for Method {
             Self::Command(command) => write!(f, "`{}`", redact(command)),
             Self::Program(words) => {
                 let words: Vec<_> = words.iter().map(|word| redact_value(word)).collect();
-                write!(f, "`{}`", words.join(" "))
+                write!(f, "`{}`", redact(&words.join(" ")))
             }
             Self::InitScript(script) => write!(f, "`{} reload`", script.display()),
             Self::Upstart(job) => write!(f, "`reload {job}`"),

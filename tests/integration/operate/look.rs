@@ -109,7 +109,7 @@ fn status_knows_nothing_before_the_first_turn_and_tells_of_the_last_one_after() 
     let changed = host.call(&["status"]).expect(1);
     assert_says(
         &changed.stdout,
-        &["something is wrong", "another file than the one"],
+        &["something is wrong", "other files than those"],
     );
 
     fs::remove_file(host.path("apps.json")).unwrap();
