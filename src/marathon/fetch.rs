@@ -1,4 +1,4 @@
-//! One question to one node: the whole body of the answer as text, or the fault.
+//! One question to one node: the whole body of the answer as text, a stream of events, or the fault.
 //!
 //! Redirects are followed here and not by reqwest, because credentials go only to hosts that were
 //! configured with them. Nothing of an answer is used before all of it has come.
@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::address::{Node, without_credentials};
 use super::auth::{Auth, Clock};
 use super::transport::Transport;
-use super::{Fault, Sent};
+use super::{Fault, Sent, events};
 use crate::cluster::AppId;
 use crate::config;
 
@@ -26,6 +26,8 @@ pub(super) enum Form<'a> {
     App(&'a AppId),
     /// Addresses by service port, as text.
     Text,
+    /// What happens from now on.
+    Events,
 }
 
 impl Form<'_> {
@@ -36,6 +38,7 @@ impl Form<'_> {
             Self::Apps => node.url("/v2/apps", Some("embed=apps.tasks")),
             Self::App(id) => node.url(&format!("/v2/apps{id}"), Some("embed=app.tasks")),
             Self::Text => node.url("/v2/tasks", None),
+            Self::Events => node.url("/v2/events", Some(&events::query())),
         }
     }
 
@@ -44,6 +47,16 @@ impl Form<'_> {
         match self {
             Self::Apps | Self::App(_) => "application/json",
             Self::Text => "text/plain",
+            Self::Events => "text/event-stream",
+        }
+    }
+
+    /// What is compressed comes in blocks, and an event must not wait for the next.
+    fn add_to(self, request: RequestBuilder) -> RequestBuilder {
+        let request = request.header(ACCEPT, self.accept());
+        match self {
+            Self::Apps | Self::App(_) | Self::Text => request,
+            Self::Events => request.header(ACCEPT_ENCODING, "identity"),
         }
     }
 }
@@ -126,6 +139,16 @@ impl Fetcher {
         Ok(Some(body))
     }
 
+    /// Asks `node` for its events, of which the answer's body will be made.
+    pub(super) async fn events<'a>(
+        &self,
+        node: &'a Node,
+        nodes: impl Iterator<Item = &'a Node> + Clone,
+    ) -> Result<Response, Fault> {
+        let (response, sent) = self.open(node, nodes, Form::Events).await?;
+        good(response, sent, Form::Events)
+    }
+
     /// Asks `node` and follows redirects; the answer may have any other status.
     async fn open<'a>(
         &self,
@@ -165,7 +188,7 @@ impl Fetcher {
         let transport = &self.transport;
         let request = |url: &Url| {
             let client = transport.client(url)?;
-            Ok(client.get(url.clone()).header(ACCEPT, form.accept()))
+            Ok(form.add_to(client.get(url.clone())))
         };
         let auth = match (&self.auth, way) {
             (_, Way::Own(url)) => {
@@ -259,16 +282,23 @@ fn good(response: Response, sent: Sent, form: Form<'_>) -> Result<Response, Faul
 }
 
 /// JSON is judged by its parser, whatever a proxy calls it, but a page of HTML is an error message,
-/// and text has no parser that could refuse it.
+/// and neither text nor events have a parser that could refuse it.
 fn check_type(response: &Response, form: Form<'_>) -> Result<(), Fault> {
     let expected = form.accept();
     let Some(found) = response.headers().get(CONTENT_TYPE) else {
-        return Ok(());
+        // Whatever has no type and never ends may be anything.
+        return match form {
+            Form::Apps | Form::App(_) | Form::Text => Ok(()),
+            Form::Events => Err(Fault::WrongType {
+                found: "no type".to_owned(),
+                expected,
+            }),
+        };
     };
     let found = String::from_utf8_lossy(found.as_bytes()).to_ascii_lowercase();
     let right = match form {
         Form::Apps | Form::App(_) => !found.contains("html"),
-        Form::Text => found.starts_with(expected),
+        Form::Text | Form::Events => found.starts_with(expected),
     };
     if right {
         return Ok(());

@@ -4,7 +4,7 @@
 //! out goes an [`Answer`]. `wire` has the JSON of Marathon 0.7 to 1.11 as it is written, `convert`
 //! turns it into `cluster::App`, `body` reads a whole answer so that one bad app costs only
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
-//! `client` asks one node after the other, `essence`
+//! `client` asks one node after the other, `events` hears from one which apps have changed, `essence`
 //! tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one node, `auth`
 //! proves to it who asks, `transport` carries what is said, and `fault` says why one did not answer.
 //! Nothing here knows HAProxy.
@@ -15,6 +15,7 @@ mod body;
 mod client;
 mod convert;
 mod essence;
+pub mod events;
 mod fault;
 mod fetch;
 mod text;

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::{Certificate, Identity, RequestBuilder, Response, Url, redirect};
@@ -80,13 +81,8 @@ impl Transport {
         }
         let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
         loop {
-            let chunk = response.chunk().await.map_err(|error| {
-                if error.is_timeout() {
-                    Fault::Silent(self.config.read_timeout)
-                } else {
-                    Fault::BrokeOff(deepest_cause(&error))
-                }
-            })?;
+            let chunk = response.chunk().await;
+            let chunk = chunk.map_err(|error| broken(&error, self.config.read_timeout))?;
             let Some(chunk) = chunk else { break };
             if (body.len() + chunk.len()) as u64 > most {
                 return Err(Fault::TooLarge(most));
@@ -94,6 +90,15 @@ impl Transport {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+/// Why a body did not go on, where silence is borne for so long.
+pub(super) fn broken(error: &reqwest::Error, read_timeout: Duration) -> Fault {
+    if error.is_timeout() {
+        Fault::Silent(read_timeout)
+    } else {
+        Fault::BrokeOff(deepest_cause(error))
     }
 }
 
