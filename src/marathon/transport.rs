@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -126,10 +126,15 @@ fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
         builder = builder.identity(identity(certificate, config.client_key.as_deref())?);
     }
     if config.insecure {
-        tracing::warn!(
-            "certificates of Marathon are not verified: whoever is on the way can read the \
-             credentials and choose where traffic goes; --marathon-ca-cert names what verifies them"
-        );
+        // Answers and events travel by clients of their own.
+        static WARNED: Once = Once::new();
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "certificates of Marathon are not verified: whoever is on the way can read the \
+                 credentials and choose where traffic goes; --marathon-ca-cert names what verifies \
+                 them"
+            );
+        });
         return builder
             .tls_certs_only([])
             .tls_danger_accept_invalid_certs(true)
