@@ -180,3 +180,6 @@ impl fmt::Debug for Follower {
         f.debug_struct("Follower").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
