@@ -54,12 +54,13 @@ pub(super) async fn run<N: Nodes>(
                 let began = Instant::now();
                 let reader = Reader::new(&pending, &pace, nodes.shown(index));
                 let fault = reader.read(stream).await;
-                if began.elapsed() >= pace.healthy {
+                let was_healthy = began.elapsed() >= pace.healthy;
+                if was_healthy {
                     backoff.reset();
                 }
-                // A node that said goodbye is alive, and knows the new leader.
-                let said_goodbye = fault == Fault::StreamEnded;
-                first = (index + usize::from(!said_goodbye)) % nodes.count();
+                // A node that said goodbye after a while is alive, and knows the new leader.
+                let is_alive = was_healthy && fault == Fault::StreamEnded;
+                first = (index + usize::from(!is_alive)) % nodes.count();
                 vec![failure(&nodes, index, fault)]
             }
         };

@@ -168,7 +168,7 @@ async fn a_new_leader_is_attached_to_and_told_of() {
         attached(&mut follower, &old).await;
         new.lead();
         assert_eq!(lost(&mut follower).await, ["the stream of events ended"]);
-        attached_again(&mut follower, &old).await;
+        attached_again(&mut follower, &new).await;
         new.deploy(web());
         let touched = touched_so_far(&mut follower, &new).await;
         assert_eq!(touched, apps(&["/web"]), "{era:?}");
