@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::json;
 
 use super::*;
 use crate::cluster::AppId;
-use crate::config::{self, Credentials};
+use crate::config::{self, Credentials, DcosAccount, Secret};
 use crate::marathon::events::{Doubt, Follower, Pace, Told};
 
 fn config<'a>(nodes: impl IntoIterator<Item = &'a Marathon>) -> config::Marathon {
@@ -202,6 +203,30 @@ async fn a_standby_sends_on_and_credentials_go_to_configured_hosts_only() {
         "{faults:?}"
     );
     assert_eq!(leader.seen()[1].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_is_renewed_for_the_next_stream() {
+    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+    let marathon = Marathon::start(Era::V1_8).unwrap();
+    marathon
+        .require_login("lb", &key.public_key_pem(), TokenPlace::Cookie)
+        .unwrap();
+    let config = config::Marathon {
+        credentials: Credentials::Dcos(DcosAccount {
+            uid: "lb".to_owned(),
+            private_key: Secret::new(key.serialize_pem()),
+            login_endpoint: marathon.login_url(),
+        }),
+        ..config([&marathon])
+    };
+    let mut follower = Follower::start(&config, &pace(&config)).unwrap();
+    attached(&mut follower, &marathon).await;
+    marathon.revoke_tokens();
+    marathon.close_event_streams();
+    lost(&mut follower).await;
+    attached(&mut follower, &marathon).await;
+    assert_eq!(marathon.requests(LOGIN_PATH), 2);
 }
 
 #[tokio::test]
