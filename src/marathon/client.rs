@@ -3,6 +3,8 @@
 //! In comes the configuration; out goes an [`Answer`], or the reasons of every node. The node that
 //! answered last is asked first; nothing else is remembered between questions.
 
+mod app;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -16,6 +18,8 @@ use super::{Address, Clock, Failure, Fault, FetchError, Node, WrongBody, body, f
 use crate::cluster::{ServicePort, Snapshot, Warning};
 use crate::config;
 use crate::disk::Digest;
+
+pub use app::AppAnswer;
 
 /// What Marathon knows of its cluster.
 #[derive(Clone, Debug)]
@@ -119,17 +123,12 @@ impl Client {
         self.ask(Form::Text).await
     }
 
-    async fn ask(&mut self, form: Form) -> Result<Answer, FetchError> {
-        let first = self.last_good;
-        let others = (0..self.addresses.len()).filter(|&index| Some(index) != first);
+    async fn ask(&mut self, form: Form<'_>) -> Result<Answer, FetchError> {
         let mut failures = Vec::new();
-        for index in first.into_iter().chain(others) {
+        for index in self.order() {
             match self.ask_one(index, form).await {
                 Ok(answer) => {
-                    for failure in failures {
-                        tracing::warn!("Marathon at {failure}; `{}` answered instead", answer.from);
-                    }
-                    self.last_good = Some(index);
+                    self.answered(index, failures);
                     return Ok(answer);
                 }
                 Err(fault) => failures.push(Failure {
@@ -141,7 +140,23 @@ impl Client {
         Err(FetchError { failures })
     }
 
-    async fn ask_one(&mut self, index: usize, form: Form) -> Result<Answer, Fault> {
+    /// Positions of the addresses in the order in which they are asked.
+    fn order(&self) -> impl Iterator<Item = usize> + use<> {
+        let first = self.last_good;
+        let others = (0..self.addresses.len()).filter(move |&index| Some(index) != first);
+        first.into_iter().chain(others)
+    }
+
+    /// This address answered, after those had failed.
+    fn answered(&mut self, index: usize, failures: Vec<Failure>) {
+        let from = &self.addresses[index];
+        for failure in failures {
+            tracing::warn!("Marathon at {failure}; `{from}` answered instead");
+        }
+        self.last_good = Some(index);
+    }
+
+    async fn ask_one(&mut self, index: usize, form: Form<'_>) -> Result<Answer, Fault> {
         let address = &self.addresses[index];
         let known = self.known;
         let said = match address {
@@ -186,7 +201,7 @@ async fn question<'a>(
     fetcher: &Fetcher,
     node: &'a Node,
     nodes: impl Iterator<Item = &'a Node> + Clone,
-    form: Form,
+    form: Form<'_>,
     json_only: &mut bool,
     known: Option<Digest>,
 ) -> Result<Said, Fault> {
@@ -222,16 +237,7 @@ fn means_no_text(fault: &Fault) -> bool {
 }
 
 fn saved(path: &Path, most: u64, known: Option<Digest>) -> Result<Said, Fault> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|error| Fault::File(error.to_string()))?;
-    if bytes.len() as u64 > most {
-        return Err(Fault::TooLarge(most));
-    }
-    let body = fetch::text(bytes)?;
+    let body = saved_text(path, most)?;
     if !is_text_form(&body) {
         return apps(body, known);
     }
@@ -241,6 +247,19 @@ fn saved(path: &Path, most: u64, known: Option<Digest>) -> Result<Said, Fault> {
             expected: "the JSON of /v2/apps, or lines of app, service port and host:port",
         })
     })
+}
+
+fn saved_text(path: &Path, most: u64) -> Result<String, Fault> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| Fault::File(error.to_string()))?;
+    if bytes.len() as u64 > most {
+        return Err(Fault::TooLarge(most));
+    }
+    fetch::text(bytes)
 }
 
 /// No line of the text form begins like JSON or HTML.

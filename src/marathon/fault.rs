@@ -54,6 +54,10 @@ pub enum Fault {
     WrongBody(WrongBody),
     /// The file that stands in for Marathon could not be read.
     File(String),
+    /// A stream of events that came to its end, in good order.
+    StreamEnded,
+    /// An event that began to come so long ago is not complete.
+    StuckEvent(Duration),
 }
 
 /// What a request carried to prove who asks.
@@ -121,6 +125,10 @@ impl fmt::Display for Fault {
             Self::NotUtf8 => f.write_str("the answer is no UTF-8 text"),
             Self::WrongBody(wrong) => wrong.fmt(f),
             Self::Redirect(reason) | Self::File(reason) => f.write_str(reason),
+            Self::StreamEnded => f.write_str("the stream of events ended"),
+            Self::StuckEvent(limit) => {
+                write!(f, "an event was not complete after {}", shown(*limit))
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One question to one node: the whole body of the answer as text, or the fault.
+//! One question to one node: the whole body of the answer as text, a stream of events, or the fault.
 //!
 //! Redirects are followed here and not by reqwest, because credentials go only to hosts that were
 //! configured with them. Nothing of an answer is used before all of it has come.
@@ -6,38 +6,57 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
 
 use super::address::{Node, without_credentials};
 use super::auth::{Auth, Clock};
 use super::transport::Transport;
-use super::{Fault, Sent};
+use super::{Fault, Sent, events};
+use crate::cluster::AppId;
 use crate::config;
 
-/// The two questions.
+/// The questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Form<'a> {
     /// All apps with their tasks, as JSON.
     Apps,
+    /// One app with its tasks, as JSON.
+    App(&'a AppId),
     /// Addresses by service port, as text.
     Text,
+    /// What happens from now on.
+    Events,
 }
 
-impl Form {
-    /// Marathon 0.7 to 0.10 heed only the first `embed`, and need it in exactly this spelling.
-    const fn resource(self) -> (&'static str, Option<&'static str>) {
+impl Form<'_> {
+    /// Marathon 0.7 to 0.10 heed only the first `embed`, and need it in exactly this spelling; one
+    /// app has its tasks with it in any case.
+    fn url(self, node: &Node) -> Url {
         match self {
-            Self::Apps => ("/v2/apps", Some("embed=apps.tasks")),
-            Self::Text => ("/v2/tasks", None),
+            Self::Apps => node.url("/v2/apps", Some("embed=apps.tasks")),
+            Self::App(id) => node.url(&format!("/v2/apps{id}"), Some("embed=app.tasks")),
+            Self::Text => node.url("/v2/tasks", None),
+            Self::Events => node.url("/v2/events", Some(&events::query())),
         }
     }
 
     /// Marathon compares this header as a whole.
     const fn accept(self) -> &'static str {
         match self {
-            Self::Apps => "application/json",
+            Self::Apps | Self::App(_) => "application/json",
             Self::Text => "text/plain",
+            Self::Events => "text/event-stream",
+        }
+    }
+
+    /// What is compressed comes in blocks, and an event must not wait for the next.
+    fn add_to(self, request: RequestBuilder) -> RequestBuilder {
+        let request = request.header(ACCEPT, self.accept());
+        match self {
+            Self::Apps | Self::App(_) | Self::Text => request,
+            Self::Events => request.header(ACCEPT_ENCODING, "identity"),
         }
     }
 }
@@ -89,34 +108,62 @@ impl Fetcher {
         &self,
         node: &'a Node,
         nodes: impl Iterator<Item = &'a Node> + Clone,
-        form: Form,
+        form: Form<'_>,
     ) -> Result<String, Fault> {
-        let (resource, query) = form.resource();
-        let url = node.url(resource, query);
-        let (response, sent) = self.open(node, nodes, url, form.accept()).await?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(Fault::Status { status, sent });
-        }
-        check_type(&response, form)?;
+        let (response, sent) = self.open(node, nodes, form).await?;
+        let response = good(response, sent, form)?;
         text(self.transport.body(response, self.max_body()).await?)
     }
 
-    /// Asks for `url` of `node` and follows redirects; the answer may have any other status.
+    /// Asks `node` for one app. `None` when Marathon itself says that there is none: a proxy that
+    /// knows no such path says 404 too.
+    pub(super) async fn app<'a>(
+        &self,
+        node: &'a Node,
+        nodes: impl Iterator<Item = &'a Node> + Clone,
+        id: &AppId,
+    ) -> Result<Option<String>, Fault> {
+        const MOST_BYTES: u64 = 64 * 1024;
+        let form = Form::App(id);
+        let (response, sent) = self.open(node, nodes, form).await?;
+        let status = response.status();
+        if status == StatusCode::NOT_FOUND {
+            let body = self.transport.body(response, MOST_BYTES).await?;
+            if says_absent(&body, id) {
+                return Ok(None);
+            }
+            return Err(Fault::Status { status, sent });
+        }
+        let response = good(response, sent, form)?;
+        let body = text(self.transport.body(response, self.max_body()).await?)?;
+        Ok(Some(body))
+    }
+
+    /// Asks `node` for its events, of which the answer's body will be made.
+    pub(super) async fn events<'a>(
+        &self,
+        node: &'a Node,
+        nodes: impl Iterator<Item = &'a Node> + Clone,
+    ) -> Result<Response, Fault> {
+        let (response, sent) = self.open(node, nodes, Form::Events).await?;
+        good(response, sent, Form::Events)
+    }
+
+    /// Asks `node` and follows redirects; the answer may have any other status.
     async fn open<'a>(
         &self,
         node: &'a Node,
         nodes: impl Iterator<Item = &'a Node> + Clone,
-        mut url: Url,
-        accept: &'static str,
+        form: Form<'_>,
     ) -> Result<(Response, Sent), Fault> {
         const MOST_REDIRECTS: usize = 5;
+        let mut url = form.url(node);
         let mut may_renew = true;
         let mut left_tls = false;
         for _ in 0..=MOST_REDIRECTS {
             let owner = std::iter::once(node).chain(nodes.clone());
             let way = Way::to(&url, owner, left_tls);
-            let (response, sent) = self.ask(&url, way, accept, &mut may_renew).await?;
+            let (response, sent) = self.ask(&url, way, form, &mut may_renew).await?;
             if !response.status().is_redirection() {
                 return Ok((response, sent));
             }
@@ -135,13 +182,13 @@ impl Fetcher {
         &self,
         url: &Url,
         way: Way,
-        accept: &'static str,
+        form: Form<'_>,
         may_renew: &mut bool,
     ) -> Result<(Response, Sent), Fault> {
         let transport = &self.transport;
         let request = |url: &Url| {
             let client = transport.client(url)?;
-            Ok(client.get(url.clone()).header(ACCEPT, accept))
+            Ok(form.add_to(client.get(url.clone())))
         };
         let auth = match (&self.auth, way) {
             (_, Way::Own(url)) => {
@@ -224,22 +271,49 @@ fn shown(url: &Url) -> Url {
     url
 }
 
-/// JSON is judged by its parser, whatever a proxy calls it, but a page of HTML is an error message
-/// and text has no parser that could refuse it.
-fn check_type(response: &Response, form: Form) -> Result<(), Fault> {
+/// An answer to what was asked.
+fn good(response: Response, sent: Sent, form: Form<'_>) -> Result<Response, Fault> {
+    let status = response.status();
+    if status != StatusCode::OK {
+        return Err(Fault::Status { status, sent });
+    }
+    check_type(&response, form)?;
+    Ok(response)
+}
+
+/// JSON is judged by its parser, whatever a proxy calls it, but a page of HTML is an error message,
+/// and neither text nor events have a parser that could refuse it.
+fn check_type(response: &Response, form: Form<'_>) -> Result<(), Fault> {
+    let expected = form.accept();
     let Some(found) = response.headers().get(CONTENT_TYPE) else {
-        return Ok(());
+        // Whatever has no type and never ends may be anything.
+        return match form {
+            Form::Apps | Form::App(_) | Form::Text => Ok(()),
+            Form::Events => Err(Fault::WrongType {
+                found: "no type".to_owned(),
+                expected,
+            }),
+        };
     };
     let found = String::from_utf8_lossy(found.as_bytes()).to_ascii_lowercase();
     let right = match form {
-        Form::Apps => !found.contains("html"),
-        Form::Text => found.starts_with("text/plain"),
+        Form::Apps | Form::App(_) => !found.contains("html"),
+        Form::Text | Form::Events => found.starts_with(expected),
     };
     if right {
         return Ok(());
     }
-    Err(Fault::WrongType {
-        found,
-        expected: form.accept(),
+    Err(Fault::WrongType { found, expected })
+}
+
+/// Whether this is Marathon's own `{"message":"App '/a' does not exist"}`.
+fn says_absent(body: &[u8], id: &AppId) -> bool {
+    #[derive(Deserialize)]
+    struct Said {
+        message: Box<str>,
+    }
+    let said = serde_json::from_slice::<Said>(body);
+    said.is_ok_and(|Said { message }| {
+        message.contains(&id.as_str()[1..]) && message.contains("does not exist")
     })
 }

@@ -4,9 +4,10 @@
 //! out goes an [`Answer`]. `wire` has the JSON of Marathon 0.7 to 1.11 as it is written, `convert`
 //! turns it into `cluster::App`, `body` reads a whole answer so that one bad app costs only
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
-//! `client` asks one node after the other, `essence` tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one of
-//! them, `auth` proves to it who asks, `transport` carries what is said, and `fault` says why one did
-//! not answer. Nothing here knows HAProxy.
+//! `client` asks one node after the other, `events` hears from one which apps have changed, `essence`
+//! tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one node, `auth`
+//! proves to it who asks, `transport` carries what is said, and `fault` says why one did not answer.
+//! Nothing here knows HAProxy.
 
 mod address;
 mod auth;
@@ -14,6 +15,7 @@ mod body;
 mod client;
 mod convert;
 mod essence;
+pub mod events;
 mod fault;
 mod fetch;
 mod text;
@@ -24,7 +26,7 @@ mod write;
 pub use address::{Address, Node, WrongAddress};
 pub use auth::{Clock, Moment};
 pub use body::{WrongBody, app, apps};
-pub use client::{Answer, Client, Cluster};
+pub use client::{Answer, AppAnswer, Client, Cluster};
 pub use fault::{Failure, Fault, FetchError, Sent};
 pub use text::tasks;
 pub use write::answer;
@@ -37,6 +39,14 @@ fn is_app_path(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"/-._".contains(&b))
+}
+
+/// Whether `text`, which can name an app, can be part of an address as well: Marathon makes no app
+/// of dots or of nothing, and an address with such parts would lead elsewhere.
+fn is_askable(text: &str) -> bool {
+    let path = text.strip_prefix('/').unwrap_or(text);
+    let is_good = |part: &str| !matches!(part, "" | "." | "..");
+    is_app_path(path) && path.split('/').all(is_good)
 }
 
 /// Whether `text` can stand for an agent: a numeric address or a name.

@@ -5,7 +5,8 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::{Certificate, Identity, RequestBuilder, Response, Url, redirect};
@@ -80,13 +81,8 @@ impl Transport {
         }
         let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
         loop {
-            let chunk = response.chunk().await.map_err(|error| {
-                if error.is_timeout() {
-                    Fault::Silent(self.config.read_timeout)
-                } else {
-                    Fault::BrokeOff(deepest_cause(&error))
-                }
-            })?;
+            let chunk = response.chunk().await;
+            let chunk = chunk.map_err(|error| broken(&error, self.config.read_timeout))?;
             let Some(chunk) = chunk else { break };
             if (body.len() + chunk.len()) as u64 > most {
                 return Err(Fault::TooLarge(most));
@@ -94,6 +90,15 @@ impl Transport {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+/// Why a body did not go on, where silence is borne for so long.
+pub(super) fn broken(error: &reqwest::Error, read_timeout: Duration) -> Fault {
+    if error.is_timeout() {
+        Fault::Silent(read_timeout)
+    } else {
+        Fault::BrokeOff(deepest_cause(error))
     }
 }
 
@@ -121,10 +126,15 @@ fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
         builder = builder.identity(identity(certificate, config.client_key.as_deref())?);
     }
     if config.insecure {
-        tracing::warn!(
-            "certificates of Marathon are not verified: whoever is on the way can read the \
-             credentials and choose where traffic goes; --marathon-ca-cert names what verifies them"
-        );
+        // Answers and events travel by clients of their own.
+        static WARNED: Once = Once::new();
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "certificates of Marathon are not verified: whoever is on the way can read the \
+                 credentials and choose where traffic goes; --marathon-ca-cert names what verifies \
+                 them"
+            );
+        });
         return builder
             .tls_certs_only([])
             .tls_danger_accept_invalid_certs(true)

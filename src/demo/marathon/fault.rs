@@ -53,6 +53,12 @@ pub enum Fault {
         /// Bytes of the body.
         bytes: u64,
     },
+    /// A stream of events whose first has this many bytes of data, made while they are read; the
+    /// right ones follow.
+    HugeEvent {
+        /// Bytes of its data.
+        bytes: u64,
+    },
     /// The connection is reset in place of an answer.
     Reset,
     /// 401 with a challenge for a name and password.
@@ -207,6 +213,11 @@ impl Fault {
                 tokio::spawn(huge(feed, bytes));
                 as_json(body).into_response()
             }
+            Self::HugeEvent { bytes } => {
+                let (response, source, feed) = reshaped(right.await);
+                tokio::spawn(huge_event(source, feed, bytes));
+                response
+            }
             Self::Reset => {
                 victim.peer.tear();
                 StatusCode::OK.into_response()
@@ -283,19 +294,33 @@ async fn trickle(mut source: Body, feed: Feed, bytes_per_chunk: usize, pause: Du
 async fn huge(feed: Feed, bytes: u64) {
     const HEAD: &[u8] = b"{\"apps\":[";
     const TAIL: &[u8] = b"]}";
-    static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
-    if !feed.send(Bytes::from_static(HEAD)).await {
-        return;
+    let blanks = bytes.saturating_sub((HEAD.len() + TAIL.len()) as u64);
+    if feed.send(Bytes::from_static(HEAD)).await && send_blanks(&feed, blanks).await {
+        feed.send(Bytes::from_static(TAIL)).await;
     }
-    let mut left = bytes.saturating_sub((HEAD.len() + TAIL.len()) as u64);
+}
+
+async fn huge_event(source: Body, feed: Feed, bytes: u64) {
+    const HEAD: &[u8] = b"event: deployment_info\r\ndata: ";
+    if feed.send(Bytes::from_static(HEAD)).await
+        && send_blanks(&feed, bytes).await
+        && feed.send(Bytes::from_static(b"\r\n\r\n")).await
+    {
+        pass(source, &feed, usize::MAX).await;
+    }
+}
+
+/// `false` when the reader went before.
+async fn send_blanks(feed: &Feed, mut left: u64) -> bool {
+    static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
     while left > 0 {
         let size = usize::try_from(left).map_or(BLANKS.len(), |left| left.min(BLANKS.len()));
         if !feed.send(Bytes::from_static(&BLANKS[..size])).await {
-            return;
+            return false;
         }
         left -= size as u64;
     }
-    feed.send(Bytes::from_static(TAIL)).await;
+    true
 }
 
 /// 401, as Marathon with `--http_credentials` gives it.

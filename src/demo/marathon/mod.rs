@@ -369,6 +369,14 @@ impl Marathon {
         self.node.tally.wait(path, n, within).await
     }
 
+    /// Waits until `path` has given so many bytes of bodies since the start.
+    ///
+    /// # Errors
+    /// When that takes longer than `within`.
+    pub async fn wait_bytes(&self, path: &str, n: u64, within: Duration) -> Result<(), Late> {
+        self.node.tally.wait_bytes(path, n, within).await
+    }
+
     /// Readers of events on all nodes.
     #[must_use]
     pub fn event_streams(&self) -> usize {

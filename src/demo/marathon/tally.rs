@@ -115,4 +115,17 @@ impl Tally {
         })
         .await
     }
+
+    pub(super) async fn wait_bytes(
+        &self,
+        path: &str,
+        n: u64,
+        within: Duration,
+    ) -> Result<(), Late> {
+        let expected = format!("{n} bytes of `{path}`");
+        wait::until(self.counts.subscribe(), within, expected, |counts| {
+            counts.bytes.get(path).is_some_and(|given| *given >= n)
+        })
+        .await
+    }
 }

@@ -1,3 +1,4 @@
+mod app;
 mod auth;
 mod fake;
 mod forms;

@@ -180,3 +180,20 @@ async fn a_stream_of_events_can_break_off_or_fall_silent() {
     assert_eq!(stream.text(), "5\r\nevent\r\n");
     assert_eq!(stream.end, End::Closed);
 }
+
+#[tokio::test]
+async fn a_huge_event_comes_before_the_right_ones() {
+    let accept = "Accept: text/event-stream\r\n";
+    let marathon = well();
+    marathon.inject(Fault::HugeEvent { bytes: 100_000 });
+    let stream = raw_until_silent(&marathon, "/v2/events", accept, SILENCE).await;
+    let text = stream.text();
+    let (huge, rest) = text.split_once("event: event_stream_attached\r\n").unwrap();
+    assert!(
+        huge.contains("event: deployment_info\r\n"),
+        "{}",
+        &huge[..100]
+    );
+    assert!((100_000..101_000).contains(&huge.len()), "{}", huge.len());
+    assert!(rest.contains("data: {"), "{rest}");
+}

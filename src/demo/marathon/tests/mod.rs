@@ -2,6 +2,7 @@
 
 mod events;
 mod faults;
+mod follower;
 mod login;
 mod shapes;
 
