@@ -194,10 +194,10 @@ fn on_a_new_host_everybody_is_suspected() {
 fn what_is_refused_of_most_at_once_leaves_all_as_it_is() {
     let test = host("true").file("sorry.http", "HTTP/1.0 503 Sorry\r\n\r\n");
     let sorry = test.path().join("sorry.http");
-    let text = format!("  errorfile 503 {}\n", sorry.display());
+    let said_of_it = format!("  errorfile 503 {}\n", sorry.display());
     let said = |number: usize| {
         let label = "HAPROXY_0_BACKEND_HTTP_OPTIONS";
-        (number < 6).then(|| (label, text.clone()))
+        (number < 6).then(|| (label, said_of_it.clone()))
     };
     turn(&test, &apps(8, &said));
     assert_eq!(served(&test), all_but(8, &[]));
