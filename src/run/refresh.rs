@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use nix::unistd::{AccessFlags, access};
 use tracing::{debug, error, info, warn};
 
 use super::blame::Blamed;
 use super::lock::{installation, lock};
 use super::stages::stages;
 use crate::apply::validate::{Severity, remove_leftovers};
-use crate::apply::{Host, Installation, LocalHaproxy, Outcome};
+use crate::apply::{Host, Installation, LocalHaproxy, Outcome, trust_installed};
 use crate::cluster::Warning;
 use crate::config::Config;
 use crate::cycle::{GoodAnswer, Report};
@@ -131,6 +132,9 @@ async fn turn(
     if let Some(address) = &memory.last_good_marathon {
         stages.source.client.prefer(address);
     }
+    if store.path().is_some_and(is_read_only) {
+        trust_installed(&OsDisk, at, memory)?;
+    }
     if config.retry_now {
         if let Some(pending) = &mut memory.pending {
             pending.next_try_at = now;
@@ -149,6 +153,11 @@ async fn turn(
         memory.addresses.clone_from(resolver.known());
     }
     result
+}
+
+/// As a file system that the kernel has set to read-only after a fault, or a folder of others.
+fn is_read_only(folder: &Path) -> bool {
+    access(folder, AccessFlags::W_OK).is_err()
 }
 
 /// Its program and version. Where nothing is to be checked, a host without it is no fault: the file
