@@ -119,6 +119,15 @@ impl<'a> LocalHaproxy<'a> {
         share && !(ours.is_empty() && starts_elsewhere)
     }
 
+    /// Our processes, where HAProxy listens in our network.
+    fn listeners_here(&self, at: &Installation) -> Option<(Context, Vec<u32>)> {
+        let context = self.context(at);
+        let ours = context.our_processes();
+        let ours: Vec<u32> = ours.iter().map(|process| process.pid).collect();
+        self.listens_here(&ours, &context)
+            .then_some((context, ours))
+    }
+
     /// Nothing is configured that would be in charge of a HAProxy that we started ourselves.
     fn starts_again(&self) -> bool {
         self.reload.method == ReloadMethod::Auto && self.reload.command.is_none()
@@ -233,15 +242,14 @@ impl Balancer for LocalHaproxy<'_> {
         }
         let foreign = addresses.iter().copied().filter(|ip| is_foreign(*ip));
         let foreign: BTreeSet<IpAddr> = foreign.collect();
-        if !foreign.is_empty() {
-            let context = self.context(at);
-            let ours = context.our_processes();
-            let ours: Vec<u32> = ours.iter().map(|process| process.pid).collect();
-            // Where none runs yet, only what we start ourselves is known to listen here.
-            let is_here = !ours.is_empty() || self.reload.method == ReloadMethod::Sf;
-            if !is_here || !self.listens_here(&ours, &context) {
-                return BTreeSet::new();
-            }
+        // Where none runs yet, only what we start ourselves is known to listen here.
+        let is_known = |ours: &[u32]| !ours.is_empty() || self.reload.method == ReloadMethod::Sf;
+        if !foreign.is_empty()
+            && !self
+                .listeners_here(at)
+                .is_some_and(|(_, ours)| is_known(&ours))
+        {
+            return BTreeSet::new();
         }
         foreign
     }
@@ -254,12 +262,9 @@ impl Balancer for LocalHaproxy<'_> {
         let mut taken: Vec<SocketAddr> = taken.filter(|address| is_taken(*address)).collect();
         // All processes are looked at only where it matters.
         if !taken.is_empty() {
-            let context = self.context(at);
-            let ours = context.our_processes();
-            let ours: Vec<u32> = ours.iter().map(|process| process.pid).collect();
-            if !self.listens_here(&ours, &context) {
+            let Some((context, ours)) = self.listeners_here(at) else {
                 return Vec::new();
-            }
+            };
             taken.retain(|address| !context.proc.listens(&ours, address.port()));
         }
         taken

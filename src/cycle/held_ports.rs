@@ -30,7 +30,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         while installed != Some(&*plan.files.cfg) {
             let addresses: BTreeSet<SocketAddr> = plan.owned_binds().map(|(_, at)| at).collect();
             let named = addresses.iter().map(SocketAddr::ip);
-            let named = named.filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
+            let named = named.filter(|ip| !ip.is_unspecified());
             let foreign = host.balancer.foreign(&named.collect(), host.at);
             let mut claims = plan.strays(&foreign);
             if claims.is_empty() {
