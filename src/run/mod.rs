@@ -22,6 +22,8 @@ mod servicerouter;
 mod site;
 mod stages;
 mod status;
+mod tell;
+mod turn;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
