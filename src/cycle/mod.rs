@@ -18,7 +18,7 @@ mod wanted;
 
 use anyhow::{Context as _, Result};
 
-pub use fallback::LastAnswer;
+pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
 pub use labelled::Labelled;
 pub use plan::Plan;
 pub use recipe::Recipe;
