@@ -5,7 +5,10 @@
 
 mod trouble;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+use crate::cluster::AppId;
 
 pub use trouble::Trouble;
 
@@ -53,6 +56,10 @@ pub struct Schedule {
     rhythm: Rhythm,
     /// Changes that no turn has answered yet.
     open: Option<Changes>,
+    /// Which apps they are about.
+    touched: BTreeSet<AppId>,
+    /// Others may have changed, too.
+    doubts: bool,
     asked_at: Option<Instant>,
     ended_at: Option<Instant>,
     hears: bool,
@@ -74,6 +81,8 @@ impl Schedule {
         Self {
             rhythm,
             open: None,
+            touched: BTreeSet::new(),
+            doubts: true,
             asked_at: None,
             ended_at: None,
             hears: false,
@@ -82,8 +91,19 @@ impl Schedule {
         }
     }
 
-    /// Something may have changed.
+    /// Anything may have changed.
     pub fn changed(&mut self, now: Instant) {
+        self.doubts = true;
+        self.open(now);
+    }
+
+    /// These apps may have changed.
+    pub fn touched(&mut self, apps: BTreeSet<AppId>, now: Instant) {
+        self.touched.extend(apps);
+        self.open(now);
+    }
+
+    fn open(&mut self, now: Instant) {
         let first = self.open.map_or(now, |open| open.first);
         self.open = Some(Changes { first, last: now });
     }
@@ -96,6 +116,7 @@ impl Schedule {
     /// Whether changes are told from now on.
     pub fn hears(&mut self, hears: bool, now: Instant) {
         self.hears = hears;
+        self.doubts = true;
         if !hears {
             self.next_at = self.next_at.min(now + self.interval());
         }
@@ -119,17 +140,28 @@ impl Schedule {
         earlier.fold(self.next_at, Instant::min)
     }
 
-    /// A turn begins, which answers all that came so far.
-    pub fn began(&mut self) {
+    /// A turn begins, which answers all that came so far: the apps that it has to ask for; `None`
+    /// for all of them.
+    pub fn began(&mut self, now: Instant) -> Option<BTreeSet<AppId>> {
+        let is_time = self.asked_at.is_some() || self.next_at <= now;
+        let touched = std::mem::take(&mut self.touched);
+        let only =
+            (self.open.is_some() && self.hears && !self.doubts && !is_time).then_some(touched);
         self.open = None;
         self.asked_at = None;
+        self.doubts = false;
+        only
     }
 
     /// It ended.
     pub fn ended(&mut self, end: End, now: Instant) {
         self.ended_at = Some(now);
         self.failures = match end {
-            End::Failed => self.failures.saturating_add(1),
+            End::Failed => {
+                // It took the names of apps with it.
+                self.doubts = true;
+                self.failures.saturating_add(1)
+            }
             End::Settled | End::Open(_) => 0,
         };
         let pause = match end {
@@ -173,8 +205,9 @@ mod tests {
         let now = Instant::now();
         let mut schedule = Schedule::new(RHYTHM, now);
         assert_eq!(schedule.due(), now);
-        schedule.began();
+        assert_eq!(schedule.began(now), None);
         schedule.hears(true, now);
+        schedule.doubts = false;
         schedule.ended(End::Settled, now);
         (schedule, now)
     }
@@ -189,7 +222,7 @@ mod tests {
         let first = began + ms(10_000);
         schedule.changed(first);
         assert_eq!(schedule.due(), first);
-        schedule.began();
+        schedule.began(first);
         schedule.ended(End::Settled, first + ms(50));
         for at in [60, 120, 200] {
             schedule.changed(first + ms(at));
@@ -200,7 +233,7 @@ mod tests {
             schedule.changed(first + ms(at));
         }
         assert_eq!(schedule.due(), first + ms(2_060));
-        schedule.began();
+        schedule.began(first + ms(2_060));
         schedule.ended(End::Settled, first + ms(2_100));
         assert_eq!(schedule.due(), first + ms(2_100) + ms(270_000));
     }
@@ -211,7 +244,7 @@ mod tests {
         assert_eq!(schedule.due(), now + ms(270_000));
         schedule.hears(false, now + ms(1_000));
         assert_eq!(schedule.due(), now + ms(16_000));
-        schedule.began();
+        schedule.began(now + ms(16_000));
         schedule.ended(End::Settled, now + ms(16_000));
         assert_eq!(schedule.due(), now + ms(31_000));
     }
@@ -222,7 +255,7 @@ mod tests {
         schedule.changed(now + ms(1));
         schedule.asked(now + ms(2));
         assert_eq!(schedule.due(), now + ms(2));
-        schedule.began();
+        schedule.began(now + ms(2));
         schedule.ended(End::Settled, now + ms(3));
         assert_eq!(schedule.due(), now + ms(3 + 270_000));
     }
@@ -249,5 +282,59 @@ mod tests {
         // But what is told then does not wait for them.
         schedule.changed(now + ms(10));
         assert_eq!(schedule.due(), now + ms(110));
+    }
+
+    #[test]
+    fn apps_alone_are_asked_for_only_where_nothing_else_can_have_changed() {
+        type Spoil = fn(&mut Schedule, Instant);
+        let apps = |ids: &[&str]| ids.iter().map(|id| AppId::new(id)).collect::<BTreeSet<_>>();
+        let ways: [(&str, Spoil, bool); 6] = [
+            ("nothing else", |_, _| (), true),
+            ("a doubt", Schedule::changed, false),
+            ("somebody asks", Schedule::asked, false),
+            (
+                "a gap",
+                |schedule, now| {
+                    schedule.hears(false, now);
+                    schedule.hears(true, now);
+                },
+                false,
+            ),
+            (
+                "no events",
+                |schedule, now| schedule.hears(false, now),
+                false,
+            ),
+            (
+                "a turn that failed",
+                |schedule, now| {
+                    assert!(schedule.began(now).is_some());
+                    schedule.ended(End::Failed, now);
+                    schedule.touched(BTreeSet::from([AppId::new("/c")]), now);
+                },
+                false,
+            ),
+        ];
+        for (way, spoil, alone) in ways {
+            let (mut schedule, now) = settled();
+            schedule.touched(apps(&["/a"]), now);
+            schedule.touched(apps(&["/b"]), now);
+            spoil(&mut schedule, now);
+            let expected = alone.then(|| apps(&["/a", "/b"]));
+            assert_eq!(schedule.began(now), expected, "{way}");
+            // And each is asked for once.
+            schedule.hears(true, now);
+            schedule.doubts = false;
+            schedule.ended(End::Settled, now);
+            schedule.touched(apps(&["/d"]), now);
+            assert_eq!(schedule.began(now), Some(apps(&["/d"])), "{way}");
+        }
+        let (mut schedule, now) = settled();
+        schedule.touched(apps(&["/a"]), now);
+        assert_eq!(
+            schedule.began(now + ms(270_000)),
+            None,
+            "it is time for all"
+        );
     }
 }

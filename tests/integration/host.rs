@@ -326,6 +326,11 @@ impl Web {
         self.marathon.scale_up("/web", [task]).unwrap().remove(0)
     }
 
+    /// Where the task that came last answers.
+    pub(crate) fn newest_address(&self) -> String {
+        self.backends[self.backends.len() - 1].address().to_string()
+    }
+
     /// A connection through HAProxy that an instance has answered on.
     pub(crate) fn connect(&self) -> Talk {
         let stream = TcpStream::connect(self.target()).unwrap();

@@ -7,6 +7,7 @@ mod notify;
 mod signals;
 mod told;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ use crate::guard;
 use crate::haproxy::{Version, program};
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
-use crate::state::{Folder, State, Time};
+use crate::state::{Folder, GuardMemory, State, Time};
 use crate::watch::{End, Rhythm, Schedule};
 
 /// Between two turns while Marathon tells no events.
@@ -76,7 +77,7 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
             },
             told = next(follower.as_mut()) => watcher.hear(told, &mut schedule),
             () = sleep_until(schedule.due().into()) => {
-                schedule.began();
+                watcher.ask_for(schedule.began(now()));
                 let mut end = End::Failed;
                 let turn = async { end = watcher.turn().await };
                 if !is_done(turn, &mut signals).await {
@@ -168,6 +169,7 @@ impl<'c> Watcher<'c> {
         let memory = Memory::open(folder);
         let resolver = Resolver::new(System, memory.state.addresses.clone());
         let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
+        stages.source.keep();
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
         }
@@ -194,7 +196,7 @@ impl<'c> Watcher<'c> {
             Told::Touched(apps) => {
                 let names: Vec<&str> = apps.iter().map(AppId::as_str).collect();
                 debug!("may have changed: {}", names.join(", "));
-                schedule.changed(now());
+                schedule.touched(apps, now());
             }
             Told::Doubt(doubt) => {
                 debug!("something may have changed: {doubt:?}");
@@ -205,6 +207,12 @@ impl<'c> Watcher<'c> {
                 schedule.hears(false, now());
             }
         }
+    }
+
+    /// Apps of which the next turn asks alone. What is held counts answers that are whole.
+    fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>) {
+        let is_held = self.memory.state.guard != GuardMemory::default();
+        self.stages.source.only(apps.filter(|_| !is_held));
     }
 
     /// A whole turn, and when the next one is due for what is left of it.

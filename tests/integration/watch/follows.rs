@@ -1,8 +1,11 @@
 //! What changes in Marathon is served at once, and what does not costs nothing.
 
+use std::fs;
 use std::time::Duration;
 
+use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Fault, Task};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{Watcher, fetches};
@@ -98,4 +101,66 @@ fn a_marathon_without_events_is_asked_at_times_and_that_is_said_once() {
     let said = watcher.says_within("installed `", SOON * 2);
     let told = said.iter().filter(|line| line.contains("tells no events"));
     assert!(told.count() <= 1, "{said:#?}");
+}
+
+#[test]
+fn an_event_costs_the_app_that_it_names_and_no_other() {
+    let http = free_ports(1).unwrap()[0];
+    for (host, keeps) in [(Host::new(), false), (Host::labelled(http), true)] {
+        let mut web = Web::start();
+        let other = App::new("/other").service_port(free_ports(1).unwrap()[0]);
+        web.marathon.deploy(other.task(Task::local(1)));
+        let mut more = NEVER.to_vec();
+        more.extend(["--log-level", "debug"]);
+        let watcher = Watcher::serving(&host, &web, &more);
+        watcher.says("follows the events");
+        watcher.says("is as it should be");
+        let whole = fetches(&web);
+        let task = web.scale_up();
+        watcher.says("installed `");
+        let port = web.newest_address();
+        assert!(host.installed().contains(&port), "{}", host.installed());
+        assert_eq!(fetches(&web), whole);
+        assert!(web.marathon.requests("/v2/apps/web") >= 1);
+        assert_eq!(web.marathon.requests("/v2/apps/other"), 0);
+        if keeps {
+            let kept = fs::read_to_string(host.state_folder().join("snapshot.json")).unwrap();
+            assert!(kept.contains(&task) && kept.contains("/other"), "{kept}");
+        }
+
+        // The whole answer says the same, and the last word is its own.
+        watcher.send(Signal::SIGHUP);
+        watcher.says("is as it should be");
+        web.marathon.fail_task(&task).unwrap();
+        watcher.says("installed `");
+        assert!(!host.installed().contains(&port));
+        assert_eq!(fetches(&web), whole + 1);
+
+        // One that is gone, and one that is new, of whose place only the whole tells.
+        web.marathon.remove_app("/other").unwrap();
+        watcher.says("installed `");
+        assert!(!host.installed().contains("other"), "{}", host.installed());
+        assert_eq!(fetches(&web), whole + 1);
+        let new = App::new("/new").service_port(free_ports(1).unwrap()[0]);
+        web.marathon.deploy(new.task(Task::local(1)));
+        watcher.says("installed `");
+        assert!(fetches(&web) > whole + 1);
+    }
+}
+
+#[test]
+fn where_an_app_cannot_be_asked_for_everything_is() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let mut more = NEVER.to_vec();
+    more.extend(["--log-level", "debug"]);
+    let watcher = Watcher::serving(&host, &web, &more);
+    watcher.says("follows the events");
+    watcher.says("is as it should be");
+    let whole = fetches(&web);
+    web.marathon.inject(Fault::Status(500).on("/v2/apps/web"));
+    web.scale_up();
+    watcher.says("installed `");
+    assert!(fetches(&web) > whole);
+    assert_eq!(host.installed().matches("  server web-").count(), 2);
 }
