@@ -14,6 +14,15 @@ use crate::host::{Host, SOON, Web, block_on, wait_until};
 /// A resync that no test lives to see.
 const NEVER: &[&str] = &["--resync", "1h"];
 
+/// One that talks, and has taken the turn after it was attached.
+fn settled(host: &Host, web: &Web, more: &[&str]) -> Watcher {
+    let more = [NEVER, &["--log-level", "debug"], more].concat();
+    let watcher = Watcher::serving(host, web, &more);
+    watcher.says("follows the events");
+    watcher.says("is as it should be");
+    watcher
+}
+
 #[test]
 fn tasks_and_apps_that_come_and_go_are_followed_by_their_events() {
     let host = Host::new();
@@ -44,11 +53,7 @@ fn tasks_and_apps_that_come_and_go_are_followed_by_their_events() {
 fn a_burst_of_events_makes_few_turns() {
     let host = Host::new();
     let web = Web::start();
-    let mut more = NEVER.to_vec();
-    more.extend(["--debounce", "1s:20s", "--log-level", "debug"]);
-    let watcher = Watcher::serving(&host, &web, &more);
-    watcher.says("follows the events");
-    watcher.says("is as it should be");
+    let watcher = settled(&host, &web, &["--debounce", "1s:20s"]);
     let before = fetches(&web);
     for number in 0..500 {
         let app = format!("/app-{}", number % 200);
@@ -110,11 +115,7 @@ fn an_event_costs_the_app_that_it_names_and_no_other() {
         let mut web = Web::start();
         let other = App::new("/other").service_port(free_ports(1).unwrap()[0]);
         web.marathon.deploy(other.task(Task::local(1)));
-        let mut more = NEVER.to_vec();
-        more.extend(["--log-level", "debug"]);
-        let watcher = Watcher::serving(&host, &web, &more);
-        watcher.says("follows the events");
-        watcher.says("is as it should be");
+        let watcher = settled(&host, &web, &[]);
         let whole = fetches(&web);
         let task = web.scale_up();
         watcher.says("installed `");
@@ -152,11 +153,7 @@ fn an_event_costs_the_app_that_it_names_and_no_other() {
 fn where_an_app_cannot_be_asked_for_everything_is() {
     let host = Host::new();
     let mut web = Web::start();
-    let mut more = NEVER.to_vec();
-    more.extend(["--log-level", "debug"]);
-    let watcher = Watcher::serving(&host, &web, &more);
-    watcher.says("follows the events");
-    watcher.says("is as it should be");
+    let watcher = settled(&host, &web, &[]);
     let whole = fetches(&web);
     web.marathon.inject(Fault::Status(500).on("/v2/apps/web"));
     web.scale_up();
