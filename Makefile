@@ -14,7 +14,7 @@ test: needs ## run all tests (installs HAProxy, openssl and strace if they are m
 	$(CARGO) test --locked
 
 test-all: test ## also what takes longer: every fault and cluster with HAProxy, the promises of `make bench`
-	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated
+	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated refused
 	$(CARGO) bench --locked --bench turn -- --assert
 
 build: ## build the optimised program into target/release

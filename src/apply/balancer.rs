@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
-use crate::haproxy::listen::{is_taken, ports};
+use crate::haproxy::listen::{is_foreign, is_taken, ports};
 use crate::haproxy::{Version, global::Global, structure_hash};
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
@@ -64,6 +64,9 @@ pub trait Balancer {
     /// Those of `addresses` on which another process than our HAProxy listens, as far as can be
     /// told before HAProxy tries.
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr>;
+
+    /// Those of `addresses` at which HAProxy cannot listen, since this host does not have them.
+    fn foreign(&self, addresses: &BTreeSet<IpAddr>, at: &Installation) -> BTreeSet<IpAddr>;
 
     /// Whether a reload starts a HAProxy that does not run, where we started it before or not.
     fn starts(&self, started_before: bool) -> bool;
@@ -222,6 +225,25 @@ impl Balancer for LocalHaproxy<'_> {
         let port = ports(&files.cfg).into_iter().next();
         ours.iter().all(|process| process.started <= own.started)
             && port.is_some_and(|port| context.proc.listens(&[pid], port))
+    }
+
+    fn foreign(&self, addresses: &BTreeSet<IpAddr>, at: &Installation) -> BTreeSet<IpAddr> {
+        if self.skips_check || self.reload.method == ReloadMethod::None {
+            return BTreeSet::new();
+        }
+        let foreign = addresses.iter().copied().filter(|ip| is_foreign(*ip));
+        let foreign: BTreeSet<IpAddr> = foreign.collect();
+        if !foreign.is_empty() {
+            let context = self.context(at);
+            let ours = context.our_processes();
+            let ours: Vec<u32> = ours.iter().map(|process| process.pid).collect();
+            // Where none runs yet, only what we start ourselves is known to listen here.
+            let is_here = !ours.is_empty() || self.reload.method == ReloadMethod::Sf;
+            if !is_here || !self.listens_here(&ours, &context) {
+                return BTreeSet::new();
+            }
+        }
+        foreign
     }
 
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr> {

@@ -27,7 +27,7 @@ pub use files::{FileSet, InstallError, Installation, Installed, differences, ins
 pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};
 pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire};
 pub use mark::reserve_mark;
-pub use proved::{installed, is_proved};
+pub use proved::{installed, is_proved, trust_installed};
 pub use recover::{Recovered, Recovery, recover};
 pub use transaction::{Host, Outcome};
 pub use validate::CheckMessage;

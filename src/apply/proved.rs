@@ -20,6 +20,30 @@ pub(super) fn was_started_by_us(memory: &State) -> bool {
     applied.is_some_and(|applied| applied.started_by_us)
 }
 
+/// Takes the installed files for those that HAProxy was brought to, where nothing can be remembered:
+/// what is remembered is then that of the last turn that could, and each further one would bring
+/// HAProxy to the same files again.
+///
+/// # Errors
+/// When an installed file cannot be read.
+pub fn trust_installed(disk: &dyn Disk, at: &Installation, memory: &mut State) -> Result<()> {
+    let Some(applied) = &mut memory.applied else {
+        return Ok(());
+    };
+    let maps = applied.map_hashes.keys().map(String::as_str);
+    let Some(files) = installed(disk, at, maps)? else {
+        return Ok(());
+    };
+    let marks = Marks::of(&files);
+    if applied.cfg_hash != marks.cfg {
+        applied.cfg_hash = marks.cfg;
+        applied.map_hashes = marks.maps;
+        applied.structure_hash = Some(marks.structure);
+        memory.pending = None;
+    }
+    Ok(())
+}
+
 /// Whether HAProxy was proved to run just these files, which are installed. Without any memory the
 /// files that are kept tell; without those, too, the installed ones are taken for proved: to reload
 /// on suspicion would cost every host a reload at every loss.

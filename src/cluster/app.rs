@@ -259,3 +259,19 @@ pub struct App {
     /// Tasks in Marathon's order.
     pub tasks: Vec<Task>,
 }
+
+impl App {
+    /// The service port that stands at this position, where one is written there at all.
+    #[must_use]
+    pub fn written_port(&self, index: usize) -> Option<u32> {
+        let mapped = self.port_mappings.get(index);
+        let mapped = mapped.and_then(|mapping| mapping.service_port);
+        let defined = self
+            .port_definitions
+            .as_ref()
+            .and_then(|all| all.get(index));
+        let defined = defined.and_then(|definition| definition.port);
+        let listed = self.ports.as_ref().and_then(|all| all.get(index)).copied();
+        mapped.or(defined).or(listed)
+    }
+}

@@ -53,6 +53,8 @@ pub(super) struct Asking<'a> {
     pub(super) app: &'a AppId,
     pub(super) index: usize,
     pub(super) service_port: u32,
+    /// As in [`Quarantined`].
+    pub(super) written_port: Option<u32>,
     /// What is said of it, as `labels::said_of` gives it.
     pub(super) said: &'a Settings,
     /// How it is read.
@@ -122,16 +124,19 @@ impl Fallback {
     }
 
     /// With what the service port was served before, if that is something else and can be read;
-    /// notes that what is said of it now is refused. `said_of` gives what an app says of it.
+    /// notes that what is said of it now is refused. `said_of` gives what an app says of it; nothing where
+    /// it is another service port there: what one lets in another must not.
     pub(super) fn instead_of(
         &mut self,
         asking: Asking<'_>,
         why: &Warning,
-        said_of: &dyn Fn(&App) -> Settings,
+        said_of: &dyn Fn(&App) -> Option<Settings>,
     ) -> Option<ServiceOptions> {
         let place = asking.place();
         let said = Digest::of_value(asking.said);
-        let before = self.remembered.get(&place).cloned();
+        let before = self.remembered.get(&place);
+        let before = before.filter(|entry| entry.written_port == asking.written_port);
+        let before = before.cloned();
         let last_good = match &before {
             Some(entry) => entry.last_good.clone(),
             None => self.served_with(asking.app, said_of),
@@ -151,6 +156,7 @@ impl Fallback {
             app: asking.app.as_str().to_owned(),
             index: asking.index,
             service_port: asking.service_port,
+            written_port: asking.written_port,
             since: before.map_or(now, |entry| entry.since),
             asked_at,
             said,
@@ -169,8 +175,12 @@ impl Fallback {
         }
     }
 
-    fn served_with(&mut self, app: &AppId, said_of: &dyn Fn(&App) -> Settings) -> Option<Settings> {
-        Some(said_of(self.last_apps().get(app)?))
+    fn served_with(
+        &mut self,
+        app: &AppId,
+        said_of: &dyn Fn(&App) -> Option<Settings>,
+    ) -> Option<Settings> {
+        said_of(self.last_apps().get(app)?)
     }
 
     fn last_apps(&mut self) -> &BTreeMap<AppId, Arc<App>> {

@@ -1,10 +1,11 @@
-//! Service ports on which another program of this host listens.
+//! Service ports on which another program of this host listens, or at addresses that it has not.
 //!
 //! `haproxy -c` does not try to listen, and a reload that fails for it costs the old listeners a
 //! moment in which they refuse connections. So what is new is tried before, and stays out for as
 //! long as it is held.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
@@ -27,9 +28,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         // Each round leaves out somebody, so that there is an end.
         while installed != Some(&*plan.files.cfg) {
-            let addresses = plan.owned_binds().map(|(_, address)| address).collect();
-            let held = host.held_ports(addresses, installed);
-            let claims = plan.claims(&held);
+            let addresses: BTreeSet<SocketAddr> = plan.owned_binds().map(|(_, at)| at).collect();
+            let named = addresses.iter().map(SocketAddr::ip);
+            let named = named.filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
+            let foreign = host.balancer.foreign(&named.collect(), host.at);
+            let mut claims = plan.strays(&foreign);
+            if claims.is_empty() {
+                claims = plan.claims(&host.held_ports(addresses, installed));
+            }
             if claims.is_empty() {
                 break;
             }
@@ -41,10 +47,30 @@ impl<S: Source, L: Lookup> Stages<S, L> {
 
 impl Plan {
     /// Where sections of apps listen. The frame of the file is not theirs to answer for.
-    fn owned_binds(&self) -> impl Iterator<Item = (&Owner, std::net::SocketAddr)> {
+    fn owned_binds(&self) -> impl Iterator<Item = (&Owner, SocketAddr)> {
         let chunks = self.rendered.chunks().iter();
         let owned = chunks.filter_map(|chunk| Some((chunk.owner.as_ref()?, &chunk.text)));
         owned.flat_map(|(owner, text)| listen::addresses(text).map(move |at| (owner, at)))
+    }
+
+    /// Everybody who wants to listen at an address that this host does not have.
+    fn strays(&self, foreign: &BTreeSet<IpAddr>) -> Vec<(Owner, Warning)> {
+        let mut known = BTreeSet::new();
+        let binds = self.owned_binds();
+        let strays = binds.filter(|(owner, at)| {
+            foreign.contains(&at.ip()) && !self.refused.contains(owner) && known.insert(*owner)
+        });
+        let warned = |(owner, at): (&Owner, SocketAddr)| {
+            let warning = Warning {
+                app: Some(owner.app.clone()),
+                subject: format!("service port {}", owner.service_port),
+                found: format!("`{}` is no address of this host", at.ip()),
+                expected: "one at which HAProxy can listen".to_owned(),
+                effect: "service port left out until it is".to_owned(),
+            };
+            (owner.clone(), warning)
+        };
+        strays.map(warned).collect()
     }
 
     /// Everybody who wants a port of `held`, also those who would only get it when another is out.

@@ -228,10 +228,14 @@ impl Labelled {
             app: &app.id,
             index,
             service_port,
+            written_port: app.written_port(index),
             said: &labels::said_of(&self.settings(app), index),
             values: self.values,
         };
-        let said_of = |app: &App| labels::said_of(&self.settings(app), index);
+        let said_of = |then: &App| {
+            let is_same = then.written_port(index) == app.written_port(index);
+            is_same.then(|| labels::said_of(&self.settings(then), index))
+        };
         fallback.instead_of(asking, why, &said_of)
     }
 

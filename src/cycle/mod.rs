@@ -316,7 +316,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let is_loss = if is_unnamed {
                 still.len() < served.len()
             } else {
-                guard::takes_most(&served, &still)
+                guard::loses_most(&served, &still) || still.is_empty() && !served.is_empty()
             };
             if is_loss && !self.allow_removal {
                 return Ok(Applied {

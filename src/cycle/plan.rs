@@ -248,12 +248,16 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if is_labelled && !self.allow_removal {
             // What labels ask for is known by what was made of them, and cannot be read back from the
             // installed file, only how much that serves.
+            let served = guard::once(served);
+            let wanted = guard::once(plan.dialled());
             let expected;
-            (expected, held) = guard::hold(&served, plan.dialled(), &mut memory.guard, now);
+            (expected, held) = guard::hold(&served, wanted, &mut memory.guard, now);
             if let Some(held) = &held {
                 let whole = self.put_back(&plan, held, installed.or(behind), memory, now);
                 match whole.await? {
-                    Some(whole) if !guard::loses_most(&expected, &whole.dialled()) => plan = whole,
+                    Some(whole) if !guard::loses_most(&expected, &guard::once(whole.dialled())) => {
+                        plan = whole;
+                    }
                     _ => {
                         keeps_all = true;
                         if let Some((resolver, _)) = &mut self.resolver {

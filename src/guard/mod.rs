@@ -140,10 +140,29 @@ pub fn hold(
     (put_back(fresh, rest.owned()), Some(held))
 }
 
-/// Whether most of the `served` service ports are lacking in `left`, whatever their servers.
+/// The service ports, each server in one of them only: one that serves several, as the apps of a
+/// canary do for the first of them, counts for the smallest.
 #[must_use]
-pub fn takes_most(served: &[ServicePort], left: &[ServicePort]) -> bool {
-    service_ports(&Losses::of(served, left), served).is_most()
+pub fn once(mut ports: Vec<ServicePort>) -> Vec<ServicePort> {
+    let mut smallest: BTreeMap<(Host, u16), (usize, Key)> = BTreeMap::new();
+    for port in &ports {
+        let claim = (port.endpoints.len(), key(port));
+        for (host, number) in addresses(port) {
+            let holder = smallest.entry((host.clone(), number));
+            let holder = holder.or_insert_with(|| claim.clone());
+            if claim < *holder {
+                holder.clone_from(&claim);
+            }
+        }
+    }
+    for port in &mut ports {
+        let own = key(port);
+        port.endpoints.retain(|endpoint| {
+            let holder = smallest.get(&(endpoint.host.clone(), endpoint.port));
+            holder.is_none_or(|(_, holder)| *holder == own)
+        });
+    }
+    ports
 }
 
 /// Whether `left` lacks most of the `served` service ports or servers.

@@ -300,3 +300,14 @@ fn apps_that_are_held_are_named_and_not_those_that_may_go() {
     }
     assert_eq!(held(turn("", 20)), "e f g");
 }
+
+/// The first app of a canary has the servers of all.
+#[test]
+fn a_server_of_several_service_ports_counts_once() {
+    let ports = once(cluster("a b"));
+    assert_eq!(shape(&ports), shape(&cluster("a b")));
+    let mut whole = cluster("a b");
+    let of_b = whole[1].endpoints.clone();
+    whole[0].endpoints.extend(of_b);
+    assert_eq!(shape(&once(whole)), shape(&cluster("a b")));
+}

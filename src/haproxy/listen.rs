@@ -14,7 +14,7 @@ use tokio::net::TcpSocket;
 use super::Proc;
 
 /// Words of a `bind` line that lead its socket away from where an ordinary one would be.
-const ELSEWHERE: [&str; 3] = ["interface", "namespace", "v6only"];
+const ELSEWHERE: [&str; 4] = ["interface", "namespace", "transparent", "v6only"];
 
 /// The addresses that the `bind` lines of `text` name by number, in their order. Names, ranges of
 /// ports, sockets of files and lines that bind in an unusual way are passed over.
@@ -81,6 +81,23 @@ pub fn is_taken(address: SocketAddr) -> bool {
         socket.bind(address)
     };
     tried().is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+/// Whether nobody can listen at `address`, whatever the port, since this host does not have it.
+#[must_use]
+pub fn is_foreign(address: IpAddr) -> bool {
+    let tried = || -> io::Result<()> {
+        let socket = match address {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind((address, 0).into())
+    };
+    // The latter: an address of a link, without which link.
+    tried().is_err_and(|error| {
+        let kind = error.kind();
+        kind == ErrorKind::AddrNotAvailable || kind == ErrorKind::InvalidInput
+    })
 }
 
 impl Proc {

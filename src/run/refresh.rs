@@ -79,6 +79,7 @@ async fn only_turn(
     memory: &mut Memory,
     now: Time,
 ) -> Result<Report> {
+    memory.trust_if_read_only(at)?;
     let state = &mut memory.state;
     let resolver = Resolver::new(System, state.addresses.clone());
     // What it knows is given back by the end of the process, as in `refresh`.

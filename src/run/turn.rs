@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::unistd::{AccessFlags, access};
 use tracing::warn;
 
 use super::blame::Blamed;
 use crate::apply::validate::remove_leftovers;
-use crate::apply::{Host, Installation, LocalHaproxy, Outcome};
+use crate::apply::{Host, Installation, LocalHaproxy, Outcome, trust_installed};
 use crate::config::Config;
 use crate::cycle::{GoodAnswer, Marathon, Report, Stages};
 use crate::diff::Change;
@@ -52,6 +53,19 @@ impl Memory {
             remove_leftovers(folder);
         }
         Self { store, state }
+    }
+
+    /// Takes the installed files for proved where nothing can be written down, as on a file system
+    /// that the kernel has set to read-only after a fault.
+    ///
+    /// # Errors
+    /// When an installed file cannot be read.
+    pub(super) fn trust_if_read_only(&mut self, at: &Installation) -> Result<()> {
+        let is_read_only = |folder: &Path| access(folder, AccessFlags::W_OK).is_err();
+        if self.store.path().is_some_and(is_read_only) {
+            trust_installed(&OsDisk, at, &mut self.state)?;
+        }
+        Ok(())
     }
 
     /// Takes a turn.

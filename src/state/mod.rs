@@ -226,6 +226,9 @@ pub struct Quarantined {
     pub index: usize,
     /// As it is now wanted.
     pub service_port: u32,
+    /// As its app writes it at that position: another one is another service port.
+    #[serde(default)]
+    pub written_port: Option<u32>,
     /// Since when.
     pub since: Time,
     /// When this was last found to be refused.

@@ -1,4 +1,4 @@
-//! Service ports on which another program of the host listens.
+//! Service ports on which another program of the host listens, or at addresses that it has not.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use haproxy_marathon_bridge::demo::client::Requests;
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use serde_json::json;
 
 use crate::host::{Host, SOON, Web, block_on};
 
@@ -147,5 +148,57 @@ fn nothing_is_left_out_where_nobody_is_told_or_nothing_is_checked() {
             done.expect(0);
             assert!(host.installed().contains(&format!("listen late-{port}")));
         }
+    }
+}
+
+/// HAProxy finds out when it starts, and meanwhile refuses connections to all others.
+#[test]
+fn an_address_that_this_host_has_not_takes_out_its_own_service_alone() {
+    let host = Host::new();
+    let ports = free_ports(2).unwrap();
+    let at = |address: &str| {
+        let app = |name: &str, port: u16, address: &str| {
+            json!({
+                "id": name,
+                "labels": {
+                    "HAPROXY_GROUP": "x",
+                    "HAPROXY_0_MODE": "tcp",
+                    "HAPROXY_0_BIND_ADDR": address,
+                },
+                "ports": [port],
+                "tasks": [{"id": "t", "host": "127.0.0.1", "ports": [31000], "state": "TASK_RUNNING"}],
+            })
+        };
+        let apps = [
+            app("/a", ports[0], address),
+            app("/b", ports[1], "127.0.0.1"),
+        ];
+        let file = host.write("apps.json", &json!({"apps": apps}).to_string());
+        [format!("file:{}", file.display())]
+    };
+    let frame = "global\n  stats timeout 1m\n\ndefaults\n  timeout connect 3s\n  timeout client 9s\n  \
+                 timeout server 9s\n";
+    host.write("labelled/fragments/head.cfg.tera", frame);
+    let folder = host.path("labelled");
+    let labelled = [
+        "--template-set=native",
+        "--group=x",
+        "--dont-bind-http-https",
+        &format!("--template-dir={}", folder.display()),
+    ];
+    host.refresh(&at("127.0.0.1"), &labelled).expect(0);
+    for address in ["203.0.113.9", "fe80::1"] {
+        let done = host.refresh(&at(address), &labelled).expect(0);
+        let found = format!("found `{address}` is no address of this host");
+        done.says(&["app `/a`: ", &found, "left out", "a new process took over"]);
+        let cfg = host.installed();
+        assert!(
+            !cfg.contains("backend a_") && cfg.contains("backend b_"),
+            "{cfg}"
+        );
+        let done = host.untouched(|| host.refresh(&at(address), &labelled).expect(0));
+        assert_eq!(done.stderr, "");
+        host.refresh(&at("127.0.0.1"), &labelled).expect(0);
+        assert!(host.installed().contains("backend a_"));
     }
 }

@@ -74,6 +74,29 @@ fn quarantined(test: &Test) -> Value {
 
 const GOOD: [(&str, &str); 1] = [("HAPROXY_0_BALANCE", "leastconn")];
 
+/// Options at one position may have let everybody in where the new port there lets nobody.
+#[test]
+fn another_service_port_at_the_same_position_gets_nothing_of_the_one_before() {
+    let test = host();
+    turn(&test, &[("HAPROXY_0_VHOST", "a.example.com")], 31000);
+    assert!(!section(&test).is_empty());
+    let bad = [
+        ("HAPROXY_0_VHOST", "admin.example.com"),
+        ("HAPROXY_0_AUTH", "bogus"),
+    ];
+    let other = apps(&bad, 31000).replace("10170", "10180");
+    fs::write(test.path().join("apps.json"), other).unwrap();
+    for _ in 0..2 {
+        test.run().expect(0);
+        let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        assert!(
+            !cfg.contains("10180") && cfg.contains("backend b_10171"),
+            "{cfg}"
+        );
+    }
+    assert_eq!(quarantined(&test)[0]["last_good"], Value::Null);
+}
+
 #[test]
 fn what_is_refused_is_served_as_before_with_the_tasks_of_today() {
     for (label, text, found) in [

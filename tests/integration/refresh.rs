@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::client::Requests;
@@ -13,6 +13,7 @@ use haproxy_marathon_bridge::demo::marathon::{App, Task, TaskState};
 use haproxy_marathon_bridge::disk::Digest;
 
 use crate::host::{Host, SOON, Web, block_on, wait_until};
+use crate::support::Done;
 
 #[test]
 fn the_first_run_starts_haproxy_and_the_next_ones_touch_nothing() {
@@ -119,6 +120,51 @@ fn a_state_that_cannot_be_saved_costs_no_reload_without_a_change() {
     drop(blocker);
     let done = host.refresh(&web.url(), &[]).expect(0);
     done.says(&["a new process took over"]);
+}
+
+/// A file system that went read-only after a fault leaves memory that is older than the files.
+#[test]
+fn memory_that_cannot_be_written_any_more_costs_no_reload_without_a_change() {
+    let mut web = Web::start();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let read_only = |web: &Web| {
+        let mut command = Command::new("strace");
+        let refresh = host.refresh_command(&web.url(), &[]);
+        command.args([
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=access,faccessat,faccessat2",
+        ]);
+        command.args(["-e", "inject=access,faccessat,faccessat2:error=EROFS"]);
+        command.arg(refresh.get_program()).args(refresh.get_args());
+        command.env_clear();
+        command.envs(
+            refresh
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        command.current_dir(host.root());
+        Done::of(command)
+    };
+    let old = ["state.json", "ran"].map(|name| {
+        let path = host.state_folder().join(name);
+        (path.clone(), fs::read(path).unwrap())
+    });
+    web.scale_up();
+    host.refresh(&web.url(), &[]).expect(0);
+    for (path, content) in &old {
+        fs::write(path, content).unwrap();
+    }
+    host.untouched(|| read_only(&web).expect(0));
+    // With memory that can be written, it is not known what HAProxy was told.
+    for (path, content) in &old {
+        fs::write(path, content).unwrap();
+    }
+    let done = host.refresh(&web.url(), &[]).expect(0);
+    done.says(&["was yet to be brought to it"]);
 }
 
 /// What a client meets between two sockets on one port is a matter of luck: so it has to be the

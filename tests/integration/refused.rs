@@ -194,10 +194,10 @@ fn on_a_new_host_everybody_is_suspected() {
 fn what_is_refused_of_most_at_once_leaves_all_as_it_is() {
     let test = host("true").file("sorry.http", "HTTP/1.0 503 Sorry\r\n\r\n");
     let sorry = test.path().join("sorry.http");
-    let text = format!("  errorfile 503 {}\n", sorry.display());
+    let said_of_it = format!("  errorfile 503 {}\n", sorry.display());
     let said = |number: usize| {
         let label = "HAPROXY_0_BACKEND_HTTP_OPTIONS";
-        (number < 6).then(|| (label, text.clone()))
+        (number < 6).then(|| (label, said_of_it.clone()))
     };
     turn(&test, &apps(8, &said));
     assert_eq!(served(&test), all_but(8, &[]));
@@ -211,6 +211,21 @@ fn what_is_refused_of_most_at_once_leaves_all_as_it_is() {
     fs::write(&sorry, whole).unwrap();
     turn(&test, &apps(9, &said));
     assert_eq!(served(&test), all_but(9, &[]));
+}
+
+/// Nor does the last one go.
+#[test]
+fn what_is_refused_of_all_leaves_all_as_it_is_however_few_they_are() {
+    let test = host("true").file("sorry.http", "HTTP/1.0 503 Sorry\r\n\r\n");
+    let sorry = test.path().join("sorry.http");
+    let label = "HAPROXY_0_BACKEND_HTTP_OPTIONS";
+    let said_of_it = format!("  errorfile 503 {}\n", sorry.display());
+    let said = |_| Some((label, said_of_it.clone()));
+    turn(&test, &apps(2, &said));
+    fs::remove_file(&sorry).unwrap();
+    let (done, _) = turn(&test, &apps(2, &said).replace("31000", "31001"));
+    done.says(&["sorry.http", "stays as it is"]);
+    assert_eq!(served(&test), all_but(2, &[]));
 }
 
 /// Nobody is taken out for what is nobody's.

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -328,6 +328,10 @@ impl Balancer for Seen<'_> {
     fn still_serves(&self, pid: u32, _: &FileSet, _: &Installation) -> bool {
         let running = self.haproxy.running.borrow();
         running.as_ref().is_some_and(|process| process.pid == pid)
+    }
+
+    fn foreign(&self, _: &BTreeSet<IpAddr>, _: &Installation) -> BTreeSet<IpAddr> {
+        BTreeSet::new()
     }
 
     fn is_asked(&self) -> bool {

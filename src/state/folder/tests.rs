@@ -81,6 +81,7 @@ fn full() -> State {
             app: "/a".to_owned(),
             index: 1,
             service_port: 10_000,
+            written_port: Some(10_000),
             since: time,
             asked_at: time,
             said: digest,
