@@ -18,6 +18,7 @@ pub mod state;
 pub mod guard;
 pub mod apply;
 pub mod cycle;
+pub mod watch;
 pub mod demo;
 pub mod cli;
 pub mod run;

@@ -105,6 +105,20 @@ impl Locked {
         self.warning.as_deref()
     }
 
+    /// Locks the folder of the configuration, too, for one turn of a watcher: as long as a one-shot
+    /// waits for it, and with the same warning.
+    pub async fn enter_folder(&mut self, places: &LockPlaces, wait: Duration) {
+        if !self.is_fallback && self.folder.is_none() {
+            self.warning = None;
+            also_lock_folder(self, &places.cfg_folder, wait).await;
+        }
+    }
+
+    /// The turn is over.
+    pub fn leave_folder(&mut self) {
+        self.folder = None;
+    }
+
     /// Whether no run is at work in the folder of the configuration besides this one, however it was
     /// started.
     #[must_use]
@@ -124,7 +138,8 @@ impl Drop for Locked {
 /// Takes the lock. A one-shot that finds a watcher does not wait; everybody else does, no longer
 /// than `wait`: two watchers meet where one is just being replaced by the other. For the folder it
 /// waits as long again, and then goes on with a warning, since whoever can read a folder can lock it.
-/// A watcher leaves it alone, since it would keep the runs of all other configurations out for life.
+/// A watcher takes it for each turn alone ([`Locked::enter_folder`]), since it would keep the runs of
+/// all other configurations out for life.
 ///
 /// # Errors
 ///

@@ -93,6 +93,17 @@ pub struct Host<'a, B> {
     pub at: &'a Installation,
 }
 
+/// What came before a reload.
+#[derive(Clone, Copy)]
+struct Done {
+    /// The files were installed only now.
+    installed: bool,
+    /// As in [`Outcome::Applied`].
+    again: bool,
+    /// As in [`Pending`].
+    was_refused: bool,
+}
+
 impl<B: Balancer> Host<'_, B> {
     /// The installed `haproxy.cfg`; `None` where there is none, or one that is no text.
     ///
@@ -264,12 +275,60 @@ impl<B: Balancer> Host<'_, B> {
                 warn!("{warning}");
             }
         }
+        let done = Done {
+            installed: !same,
+            again,
+            was_refused,
+        };
+        self.reload(&wish, before.as_ref(), done, memory).await
+    }
+
+    /// Has HAProxy read the installed files once more, whatever it runs.
+    ///
+    /// # Errors
+    /// When there are none, and as [`Host::bring_to`].
+    pub async fn bring_again(
+        &self,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Outcome> {
+        self.recover()?;
+        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+        let files = installed(self.disk, self.at, maps.map(String::as_str))?;
+        let files = files.with_context(|| format!("there is no `{}`", self.at.cfg.display()))?;
+        let verdict = self.balancer.check(&files, self.at).await;
+        if let Verdict::Rejected { messages, .. } =
+            verdict.context("the installed files cannot be checked")?
+        {
+            return Ok(Outcome::Rejected { messages });
+        }
+        let wish = Wish::new(&files, now);
+        let done = Done {
+            installed: false,
+            again: true,
+            was_refused: memory.pending.as_ref().is_none_or(|p| p.refused),
+        };
+        memory.pending = Some(wish.pending(memory, "it was not tried yet", Duration::ZERO));
+        remember(memory);
+        self.reload(&wish, None, done, memory).await
+    }
+
+    /// Has HAProxy read what is installed now; `before` is what was.
+    async fn reload(
+        &self,
+        wish: &Wish<'_>,
+        before: Option<&FileSet>,
+        done: Done,
+        memory: &mut State,
+    ) -> Result<Outcome> {
+        let wanted = wish.files;
         let may_start = was_started_by_us(memory);
         let began = Instant::now();
         match self.balancer.reload(wanted, self.at, may_start).await {
             Ok(Reloaded::NotRunning) => {
                 wish.proved(memory, &Reloaded::NotRunning);
-                self.keep(wanted, &wish.marks, now);
+                self.keep(wanted, &wish.marks, wish.now);
                 Ok(Outcome::NotRunning { installed: true })
             }
             Ok(reloaded) => {
@@ -278,18 +337,18 @@ impl<B: Balancer> Host<'_, B> {
                 if let Some(ran) = mark::Ran::of(memory) {
                     mark::set(self.disk, self.at, &wish.marks, ran);
                 }
-                self.keep(wanted, &wish.marks, now);
+                self.keep(wanted, &wish.marks, wish.now);
                 let (how, _) = described(&reloaded);
                 Ok(Outcome::Applied {
                     how,
-                    installed: !same,
-                    again,
+                    installed: done.installed,
+                    again: done.again,
                 })
             }
             Err(error) => {
                 let mut failed = wish.pending(memory, &error.to_string(), began.elapsed());
-                failed.refused = was_refused && error.is_refusal();
-                self.fall_back(&wish, before.as_ref(), failed, memory)
+                failed.refused = done.was_refused && error.is_refusal();
+                self.fall_back(wish, before, failed, memory)
             }
         }
     }

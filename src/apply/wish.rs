@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 pub(super) struct Wish<'a> {
     pub(super) files: &'a FileSet,
     pub(super) marks: Marks,
-    now: Time,
+    pub(super) now: Time,
 }
 
 impl<'a> Wish<'a> {

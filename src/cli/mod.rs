@@ -42,6 +42,8 @@ pub enum Invocation {
     Generate(Request),
     /// `refresh`.
     Refresh(Request),
+    /// `watch`.
+    Watch(Request),
     /// `diff`.
     Diff(Request),
     /// `check`.

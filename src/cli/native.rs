@@ -29,6 +29,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "",
     },
     Entry {
+        name: "watch",
+        takes: "",
+        about: "Keep HAProxy in step: a turn as of refresh whenever Marathon tells of a change",
+        details: "It follows Marathon's events and holds the lock of the file for as long as it runs, so that refresh has nothing to do meanwhile. SIGHUP: ask for everything now. SIGUSR1: reload HAProxy with the installed files. SIGTERM, SIGINT: finish the turn and end with 0. It tells systemd of its state where that asks (Type=notify, WatchdogSec). --allow-removal counts for the first turn alone.",
+    },
+    Entry {
         name: "diff",
         takes: "",
         about: "Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble",
@@ -139,6 +145,7 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
     Ok(match name {
         "generate" => Invocation::Generate(request(option::Command::Generate, matches)),
         "refresh" => Invocation::Refresh(request(option::Command::Refresh, matches)),
+        "watch" => Invocation::Watch(request(option::Command::Watch, matches)),
         "diff" => Invocation::Diff(request(option::Command::Diff, matches)),
         "check" => Invocation::Check(request(option::Command::Check, matches)),
         "status" => Invocation::Status(request(option::Command::Status, matches)),
@@ -202,6 +209,7 @@ pub(super) fn command() -> Command {
         .max_term_width(100)
         .subcommand(with_options(of("generate"), option::Command::Generate))
         .subcommand(with_options(of("refresh"), option::Command::Refresh))
+        .subcommand(with_options(of("watch"), option::Command::Watch))
         .subcommand(with_options(of("diff"), option::Command::Diff))
         .subcommand(with_options(of("check"), option::Command::Check))
         .subcommand(with_options(of("status"), option::Command::Status))

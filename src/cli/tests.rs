@@ -110,7 +110,7 @@ fn a_first_word_is_a_host_only_if_it_looks_like_one_and_not_like_a_command() {
         ("refresh:", false),
         ("apps.", false),
         ("/man", false),
-        ("watch", false),
+        ("watc", false),
         ("install", false),
         ("marathon-lb", false),
         ("msg", false),
@@ -204,6 +204,7 @@ fn nothing_at_all_is_usage_with_exit_1_and_help_is_exit_0() {
 fn every_native_command_is_told_apart() {
     assert!(matches!(read(&["generate"]), Ok(Invocation::Generate(r)) if r.needs_marathon));
     assert!(matches!(read(&["refresh"]), Ok(Invocation::Refresh(r)) if r.needs_marathon));
+    assert!(matches!(read(&["watch"]), Ok(Invocation::Watch(r)) if r.needs_marathon));
     assert!(matches!(read(&["diff"]), Ok(Invocation::Diff(r)) if r.needs_marathon));
     assert!(matches!(read(&["check"]), Ok(Invocation::Check(r)) if r.needs_marathon));
     assert!(matches!(read(&["status"]), Ok(Invocation::Status(r)) if !r.needs_marathon));
@@ -237,6 +238,7 @@ fn every_native_command_is_told_apart() {
 fn given(words: &[&str], option: &str) -> Vec<String> {
     let (Invocation::Generate(request)
     | Invocation::Refresh(request)
+    | Invocation::Watch(request)
     | Invocation::Diff(request)
     | Invocation::Check(request)
     | Invocation::Status(request)
@@ -447,6 +449,7 @@ fn the_help_reads_well() {
     Commands:
       generate     Print what would be installed, or write it into a folder; changes nothing else
       refresh      Bring HAProxy in step once: ask, render, check, install, reload
+      watch        Keep HAProxy in step: a turn as of refresh whenever Marathon tells of a change
       diff         Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble
       check        Have HAProxy judge what refresh would install; exit 1 where something is left out
       status       Tell what came of the last turn; exit 1 where it was not all good

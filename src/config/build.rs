@@ -14,8 +14,8 @@ use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
     Apps, AutoPorts, Config, Credentials, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
-    Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates, Validation, access,
-    environment, file,
+    Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates, Validation, Watch,
+    access, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -240,6 +240,11 @@ fn defaults(policy: &'static Policy) -> Config {
             max_retries: None,
             interval: Duration::ZERO,
             runtime_api: policy.runtime_api,
+        },
+        watch: Watch {
+            debounce: (Duration::ZERO, Duration::ZERO),
+            resync: Duration::ZERO,
+            poll: None,
         },
         state: State {
             dir: DEFAULT_STATE_DIR.into(),

@@ -63,6 +63,8 @@ pub struct Config {
     pub dry: bool,
     /// How the running HAProxy is brought to a new file.
     pub reload: Reload,
+    /// When `watch` takes a turn.
+    pub watch: Watch,
     /// What is remembered between runs.
     pub state: State,
     /// `--allow-removal`: an answer that takes away most of what is served is applied at once.
@@ -262,6 +264,18 @@ pub struct Reload {
     pub interval: Duration,
     /// Whether a running HAProxy is told of servers without a reload where that will do.
     pub runtime_api: bool,
+}
+
+/// When `watch` takes a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// `--debounce MIN:MAX`: changes that follow each other closer than the first are answered
+    /// together, and none waits longer than the second.
+    pub debounce: (Duration, Duration),
+    /// `--resync`: between two turns while nothing is told, default 5 min.
+    pub resync: Duration,
+    /// `--poll`: between two turns, where events are not followed at all.
+    pub poll: Option<Duration>,
 }
 
 /// Where the program remembers.

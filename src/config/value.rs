@@ -169,6 +169,17 @@ pub(super) fn wait(text: &str) -> Result<Duration, Expected> {
     }
 }
 
+/// The shortest and the longest time that changes are gathered.
+pub(super) fn debounce(text: &str) -> Result<(Duration, Duration), Expected> {
+    let time = |text: &str| humantime::parse_duration(text.trim()).ok();
+    text.split_once(':')
+        .and_then(|(least, most)| time(least).zip(time(most)))
+        .filter(|&(least, most)| least <= most && most <= LONGEST_WAIT)
+        .ok_or(Expected::to_be(
+            "two times with their units, the shorter first, such as 100ms:2s",
+        ))
+}
+
 /// A time with its unit.
 pub(super) fn age(text: &str) -> Result<Duration, Expected> {
     humantime::parse_duration(text)
@@ -318,6 +329,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(wait(text).ok(), wait_for, "{text}");
+        }
+    }
+
+    #[test]
+    fn changes_are_gathered_between_two_times() {
+        let ms = Duration::from_millis;
+        for (text, times) in [
+            ("100ms:2s", Some((ms(100), ms(2000)))),
+            ("0s : 0s", Some((ms(0), ms(0)))),
+            ("1s:1s", Some((ms(1000), ms(1000)))),
+            ("2s:1s", None),
+            ("1s:2h", None),
+            ("1:2", None),
+            ("1s", None),
+            (":", None),
+        ] {
+            assert_eq!(debounce(text).ok(), times, "{text}");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::state::{Quarantined, Refusal, Time};
 
 /// What HAProxy refused may be right later, for a file that it names may come. So it is asked again
 /// after this time, although nobody said anything else.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(600);
+pub const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// Reads the last good answer from where it is kept.
 pub type LastAnswer = Rc<dyn Fn() -> Option<Vec<u8>>>;

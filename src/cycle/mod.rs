@@ -18,7 +18,7 @@ mod wanted;
 
 use anyhow::{Context as _, Result};
 
-pub use fallback::LastAnswer;
+pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
 pub use labelled::Labelled;
 pub use plan::Plan;
 pub use recipe::Recipe;
@@ -76,7 +76,8 @@ pub struct Report {
     pub good_answer: Option<GoodAnswer>,
 }
 
-/// An answer as it came; where a removal is held, the one that would have led to what is served.
+/// An answer as it came; where a removal is held, or apps were asked for one by one, the one that would
+/// have led to what is served.
 #[derive(Debug)]
 pub struct GoodAnswer {
     /// All of it.
@@ -88,11 +89,12 @@ pub struct GoodAnswer {
 impl GoodAnswer {
     /// What `plan`, which HAProxy was brought to, was made of.
     fn of(plan: &Plan, body: String, essence: Digest, applied: &state::Applied) -> Result<Self> {
-        let (text, essence) = if plan.held.is_none() {
+        // Of several answers, to apps one by one, none is the whole.
+        let (text, essence) = if plan.held.is_none() && !body.is_empty() {
             (body, essence)
         } else {
             let text = marathon::answer(&plan.draft.wanted.apps)
-                .context("what is held cannot be written as an answer")?;
+                .context("what is served cannot be written as an answer")?;
             let essence = Digest::of(text.as_bytes());
             (text, essence)
         };

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::blame::Blamed;
 use super::look::look;
 use super::print;
-use super::refresh::version;
+use super::turn::version;
 use crate::apply::validate::Verdict;
 use crate::apply::{Balancer as _, LocalHaproxy};
 use crate::config::Config;

@@ -9,7 +9,7 @@ use tracing::{error, info};
 
 use super::look::{Look, look};
 use super::print;
-use super::refresh::version;
+use super::turn::version;
 use crate::apply::{FileSet, LocalHaproxy, is_proved};
 use crate::config::Config;
 use crate::diff::{Change, Paint, unified};

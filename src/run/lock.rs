@@ -16,18 +16,43 @@ use crate::state::Folder;
 /// A one-shot waits that long for another one.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-/// The lock, or the watcher that holds it for life.
+/// The lock for one run, or the watcher that holds it for life.
 pub(super) async fn lock(config: &Config, folder: &Folder) -> Result<Result<Locked, Holder>> {
+    take(&places(config, folder), Kind::OneShot).await
+}
+
+/// The lock for life. Another watcher is given the time to end.
+pub(super) async fn lock_for_life(config: &Config, places: &LockPlaces) -> Result<Locked> {
+    match take(places, Kind::Watcher).await? {
+        Ok(lock) => Ok(lock),
+        Err(watcher) => bail!(
+            "`{}` is kept in step by another watcher (pid {})",
+            config.haproxy.config.display(),
+            watcher.pid
+        ),
+    }
+}
+
+/// For one turn of a watcher, as [`lock`] does for a run.
+pub(super) async fn enter_folder(lock: &mut Locked, places: &LockPlaces) {
+    lock.enter_folder(places, LOCK_WAIT).await;
+}
+
+/// Where the lock lies.
+pub(super) fn places(config: &Config, folder: &Folder) -> LockPlaces {
     let file = config
         .state
         .lock_file
         .clone()
         .unwrap_or_else(|| folder.path().join("lock"));
-    let places = LockPlaces {
+    LockPlaces {
         is_own: config.state.lock_file.is_none(),
         ..LockPlaces::new(&file, &config.haproxy.config)
-    };
-    match acquire(&places, Kind::OneShot, LOCK_WAIT).await? {
+    }
+}
+
+async fn take(places: &LockPlaces, kind: Kind) -> Result<Result<Locked, Holder>> {
+    match acquire(places, kind, LOCK_WAIT).await? {
         Acquired::Locked(lock) => {
             if let Some(warning) = lock.warning() {
                 warn!("{warning}");
@@ -39,7 +64,7 @@ pub(super) async fn lock(config: &Config, folder: &Folder) -> Result<Result<Lock
             let holder = holder.map_or_else(String::new, |h| format!(" (pid {})", h.pid));
             bail!(
                 "another run{holder} has held `{}` for {} s; this run did nothing",
-                file.display(),
+                places.file.display(),
                 LOCK_WAIT.as_secs()
             );
         }

@@ -22,6 +22,9 @@ mod servicerouter;
 mod site;
 mod stages;
 mod status;
+mod tell;
+mod turn;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -60,6 +63,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Invocation::Refresh(request) => {
             configured(&request, |config| block_on(refresh::refresh(&config)))
+        }
+        Invocation::Watch(request) => {
+            configured(&request, |config| block_on(watch::watch(&config)))
         }
         Invocation::Diff(request) => configured(&request, |config| block_on(diff::diff(&config))),
         Invocation::Check(request) => {

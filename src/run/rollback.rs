@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::access;
 use super::lock::{installation, lock_alone};
 use super::pause::{open, paused};
-use super::refresh::version;
+use super::turn::version;
 use crate::apply::{Host, LocalHaproxy, Outcome, WayBack, recover};
 use crate::cli::PROGRAM;
 use crate::config::Config;

@@ -28,10 +28,10 @@ pub(super) async fn stages(
     let recipe = recipe(config);
     Ok(Stages {
         decisions: decisions(config, &recipe, &renderer),
-        source: Marathon {
-            client: Client::new(&config.marathon)?,
-            text_first: config.policy.asks_text_first && matches!(recipe, Recipe::Bridge { .. }),
-        },
+        source: Marathon::new(
+            Client::new(&config.marathon)?,
+            config.policy.asks_text_first && matches!(recipe, Recipe::Bridge { .. }),
+        ),
         recipe,
         resolver: names,
         renderer,

@@ -116,8 +116,17 @@ impl Host {
 
     /// The same, not started yet.
     pub(crate) fn refresh_command<S: AsRef<str>>(&self, marathons: &[S], more: &[&str]) -> Command {
+        self.turning("refresh", marathons, more)
+    }
+
+    /// `watch` in the same way.
+    pub(crate) fn watch_command<S: AsRef<str>>(&self, marathons: &[S], more: &[&str]) -> Command {
+        self.turning("watch", marathons, more)
+    }
+
+    fn turning<S: AsRef<str>>(&self, word: &str, marathons: &[S], more: &[&str]) -> Command {
         let mut command = self.test.command();
-        command.arg("refresh").args(["--reload", "sf"]);
+        command.arg(word).args(["--reload", "sf"]);
         for marathon in marathons {
             command.args(["--marathon", marathon.as_ref()]);
         }
@@ -315,6 +324,11 @@ impl Web {
         let task = Task::local(backend.port());
         self.backends.push(backend);
         self.marathon.scale_up("/web", [task]).unwrap().remove(0)
+    }
+
+    /// Where the task that came last answers.
+    pub(crate) fn newest_address(&self) -> String {
+        self.backends[self.backends.len() - 1].address().to_string()
     }
 
     /// A connection through HAProxy that an instance has answered on.

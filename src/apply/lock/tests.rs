@@ -232,3 +232,24 @@ async fn a_watcher_keeps_no_other_configuration_of_the_folder_out() {
     let other = locked(&places_beside(folder.path()), Kind::OneShot).await;
     assert!(other.is_alone());
 }
+
+#[tokio::test]
+async fn a_watcher_keeps_them_out_for_the_time_of_a_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (places, other) = (places(folder.path()), places_beside(folder.path()));
+    let mut watcher = locked(&places, Kind::Watcher).await;
+    assert!(!watcher.is_alone());
+    watcher.enter_folder(&places, SHORT).await;
+    assert!(watcher.is_alone());
+    let beside = locked(&other, Kind::OneShot).await;
+    assert!(!beside.is_alone());
+    drop(beside);
+    watcher.leave_folder();
+    let beside = locked(&other, Kind::OneShot).await;
+    assert!(beside.is_alone());
+    watcher.enter_folder(&places, SHORT).await;
+    assert!(!watcher.is_alone() && watcher.warning().is_some());
+    drop(beside);
+    watcher.enter_folder(&places, SHORT).await;
+    assert!(watcher.is_alone() && watcher.warning().is_none());
+}

@@ -134,7 +134,8 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "max-reload-retries" => ("3", "-1"),
         "archive-versions" => ("9", "0"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"
-        | "reload-interval" => ("7s", "7"),
+        | "reload-interval" | "resync" | "poll" => ("7s", "7"),
+        "debounce" => ("1s:3s", "3s:1s"),
         "auth-credentials" => ("joe:s3cret", "s3cret"),
         "auth-credentials-file" => ("/example/password", " "),
         "auth-token-file" => ("/example/token", " "),

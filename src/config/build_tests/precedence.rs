@@ -104,6 +104,14 @@ fn every_default_of_the_table_counts() {
             interval: 10s,
             runtime_api: true,
         },
+        watch: Watch {
+            debounce: (
+                100ms,
+                2s,
+            ),
+            resync: 300s,
+            poll: None,
+        },
         state: State {
             dir: "/var/lib/haproxy-marathon-bridge",
             lock_file: None,

@@ -7,6 +7,8 @@ pub enum Command {
     Generate,
     /// One turn.
     Refresh,
+    /// A turn whenever something changes.
+    Watch,
     /// What a turn would change.
     Diff,
     /// Whether a turn would have anything to complain of.
@@ -25,9 +27,10 @@ pub enum Command {
 
 impl Command {
     /// In the order of the help.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Generate,
         Self::Refresh,
+        Self::Watch,
         Self::Diff,
         Self::Check,
         Self::Status,
@@ -43,6 +46,7 @@ impl Command {
         match self {
             Self::Generate => "generate",
             Self::Refresh => "refresh",
+            Self::Watch => "watch",
             Self::Diff => "diff",
             Self::Check => "check",
             Self::Status => "status",
@@ -58,7 +62,7 @@ impl Command {
     pub const fn asks_marathon(self) -> bool {
         matches!(
             self,
-            Self::Generate | Self::Refresh | Self::Diff | Self::Check
+            Self::Generate | Self::Refresh | Self::Watch | Self::Diff | Self::Check
         )
     }
 }
@@ -67,6 +71,7 @@ impl Command {
 pub(super) const ASKING: &[Command] = &[
     Command::Generate,
     Command::Refresh,
+    Command::Watch,
     Command::Diff,
     Command::Check,
 ];
@@ -74,6 +79,7 @@ pub(super) const ASKING: &[Command] = &[
 pub(super) const RENDERING: &[Command] = &[
     Command::Generate,
     Command::Refresh,
+    Command::Watch,
     Command::Diff,
     Command::Check,
     Command::Demo,
@@ -82,6 +88,7 @@ pub(super) const RENDERING: &[Command] = &[
 pub(super) const USING_HAPROXY: &[Command] = &[
     Command::Generate,
     Command::Refresh,
+    Command::Watch,
     Command::Diff,
     Command::Check,
     Command::Status,
@@ -92,21 +99,32 @@ pub(super) const USING_HAPROXY: &[Command] = &[
 pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
     Command::Generate,
     Command::Refresh,
+    Command::Watch,
     Command::Diff,
     Command::Check,
     Command::Rollback,
     Command::Demo,
 ];
 /// Those that weigh an answer against what is installed.
-pub(super) const WEIGHING: &[Command] = &[Command::Refresh, Command::Diff, Command::Check];
+pub(super) const WEIGHING: &[Command] = &[
+    Command::Refresh,
+    Command::Watch,
+    Command::Diff,
+    Command::Check,
+];
 /// Those that change this host.
-pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Rollback];
+pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Watch, Command::Rollback];
 /// Those that look for its processes.
-pub(super) const SEEKING_HAPROXY: &[Command] =
-    &[Command::Refresh, Command::Rollback, Command::Status];
+pub(super) const SEEKING_HAPROXY: &[Command] = &[
+    Command::Refresh,
+    Command::Watch,
+    Command::Rollback,
+    Command::Status,
+];
 /// Those that change what is remembered.
 pub(super) const WRITING_STATE: &[Command] = &[
     Command::Refresh,
+    Command::Watch,
     Command::Rollback,
     Command::Pause,
     Command::Resume,
@@ -115,6 +133,7 @@ pub(super) const WRITING_STATE: &[Command] = &[
 pub(super) const OF_A_FILE: &[Command] = &[
     Command::Generate,
     Command::Refresh,
+    Command::Watch,
     Command::Diff,
     Command::Check,
     Command::Status,

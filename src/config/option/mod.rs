@@ -32,6 +32,7 @@ pub enum Heading {
     Frontends,
     Templates,
     Reload,
+    Watch,
     State,
     Settings,
 }
@@ -47,6 +48,7 @@ impl Heading {
             Self::Frontends => "Shared frontends",
             Self::Templates => "Templates and output",
             Self::Reload => "Reload",
+            Self::Watch => "Watch",
             Self::State => "State",
             Self::Settings => "Settings and log",
         }

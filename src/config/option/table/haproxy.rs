@@ -104,7 +104,7 @@ pub(super) static HAPROXY: &[Definition] = &[
         summary: "Do not ask HAProxy whether it would take the files",
         details: "A file that it refuses takes everything down at the next start.",
         heading: Heading::Haproxy,
-        commands: &[Command::Refresh],
+        commands: &[Command::Refresh, Command::Watch],
     },
     Definition {
         name: "skip-config-cleanup",
@@ -114,6 +114,6 @@ pub(super) static HAPROXY: &[Definition] = &[
         summary: "When HAProxy refuses the files, keep the old ones and leave no app out",
         details: "",
         heading: Heading::Haproxy,
-        commands: &[Command::Refresh],
+        commands: &[Command::Refresh, Command::Watch],
     },
 ];

@@ -8,6 +8,7 @@ mod reload;
 mod settings;
 mod state;
 mod templates;
+mod watch;
 
 use super::{Definition, Form, Value};
 use crate::config::value::{self, Expected};
@@ -15,13 +16,14 @@ use crate::config::value::{self, Expected};
 pub(in crate::config) use reload::is_reload_method;
 
 /// The headings, in the order in which they are shown.
-static PARTS: [&[Definition]; 8] = [
+static PARTS: [&[Definition]; 9] = [
     marathon::MARATHON_OPTIONS,
     apps::APPS,
     haproxy::HAPROXY,
     frontends::FRONTENDS,
     templates::TEMPLATES,
     reload::RELOADING,
+    watch::WATCHING,
     state::STATE,
     settings::SETTINGS,
 ];

@@ -1,0 +1,222 @@
+//! What surrounds a turn, whoever takes it: what is remembered of the one before, and of this one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::unistd::{AccessFlags, access};
+use tracing::warn;
+
+use super::blame::Blamed;
+use crate::apply::validate::remove_leftovers;
+use crate::apply::{Host, Installation, LocalHaproxy, Outcome, trust_installed};
+use crate::config::Config;
+use crate::cycle::{GoodAnswer, Marathon, Report, Stages};
+use crate::diff::Change;
+use crate::disk::OsDisk;
+use crate::haproxy::{Version, program};
+use crate::resolve::System;
+use crate::state::{Folder, LastTurn, Paused, State, Time, TurnOutcome, Writable};
+
+/// For `haproxy -v`.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// So many warnings of HAProxy are told and remembered: one line of a template can give one for each
+/// section.
+const MOST_COMPLAINTS: usize = 50;
+
+/// A turn, and how the one before it ended.
+pub(super) struct Turn {
+    pub(super) report: Report,
+    pub(super) last: Option<LastTurn>,
+    pub(super) paused: Option<Paused>,
+    pub(super) folder: Folder,
+    /// Why the next turn will not know of this one.
+    pub(super) forgotten: Option<String>,
+}
+
+/// What turns remember, and where. Only who holds the lock may have it.
+pub(super) struct Memory {
+    pub(super) store: Writable,
+    pub(super) state: State,
+}
+
+impl Memory {
+    /// What the run before left.
+    pub(super) fn open(folder: Folder) -> Self {
+        let (store, state, warning) = Writable::open(&OsDisk, folder);
+        if let Some(warning) = warning {
+            warn!("{warning}");
+        }
+        if let Some(folder) = store.path() {
+            remove_leftovers(folder);
+        }
+        Self { store, state }
+    }
+
+    /// Takes the installed files for proved where nothing can be written down, as on a file system
+    /// that the kernel has set to read-only after a fault.
+    ///
+    /// # Errors
+    /// When an installed file cannot be read.
+    pub(super) fn trust_if_read_only(&mut self, at: &Installation) -> Result<()> {
+        let is_read_only = |folder: &Path| access(folder, AccessFlags::W_OK).is_err();
+        if self.store.path().is_some_and(is_read_only) {
+            trust_installed(&OsDisk, at, &mut self.state)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a turn.
+    pub(super) async fn turn(
+        &mut self,
+        stages: &mut Stages<Marathon, System>,
+        local: &LocalHaproxy<'_>,
+        at: &Installation,
+        now: Time,
+    ) -> Result<Report> {
+        let host = Host {
+            disk: &OsDisk,
+            balancer: local,
+            at,
+        };
+        let Self { store, state } = self;
+        let mut remember = |state: &State| {
+            if let Some(warning) = store.save(&OsDisk, state) {
+                warn!("{warning}");
+            }
+        };
+        let result = stages.turn(&host, state, now, &mut remember).await;
+        if let Some((resolver, _)) = &stages.resolver {
+            state.addresses.clone_from(resolver.known());
+        }
+        result
+    }
+
+    /// Remembers what came of a turn.
+    pub(super) fn ended(&mut self, result: Result<Report>, now: Time) -> Result<Turn> {
+        let Self { store, state } = self;
+        let last = state.last_turn.take();
+        state.last_turn = Some(summary(&result, now, last.as_ref()));
+        if let Some(warning) = store.save(&OsDisk, state) {
+            warn!("{warning}");
+        }
+        let mut report = result?;
+        if let Some(GoodAnswer { text, kept }) = report.good_answer.take()
+            && let Some(warning) = store.keep_answer(&OsDisk, state, text.as_bytes(), kept)
+        {
+            warn!("{warning}");
+        }
+        Ok(Turn {
+            report,
+            last,
+            paused: state.paused.clone(),
+            folder: store.folder().clone(),
+            forgotten: store.unsaved().map(str::to_owned),
+        })
+    }
+}
+
+/// Its program and version. Where nothing is to be checked, a host without it is no fault: the file
+/// may be for another.
+pub(super) async fn haproxy(config: &Config) -> Result<(PathBuf, Version)> {
+    match program::find(&config.haproxy.program) {
+        Err(_) if config.validation.skip => {
+            let version = config
+                .haproxy
+                .version
+                .map_or(Version::NEWEST, Version::from);
+            Ok((config.haproxy.program.clone(), version))
+        }
+        found => {
+            let program = found?;
+            let version = version(config, &program).await?;
+            Ok((program, version))
+        }
+    }
+}
+
+pub(super) async fn version(config: &Config, program: &Path) -> Result<Version> {
+    match config.haproxy.version {
+        Some((major, minor)) => Ok(Version::new(major, minor)),
+        None => Ok(program::version(program, VERSION_LIMIT).await?),
+    }
+}
+
+/// By what stays the same of them; of many, those that are remembered. `None` where HAProxy was not
+/// asked.
+pub(super) fn complaints(report: &Report) -> Option<BTreeMap<String, Blamed<'_>>> {
+    let messages = report.complaints.as_ref()?.iter();
+    let blamed = messages.map(|message| Blamed::of(&report.plan, message));
+    let all: BTreeMap<String, Blamed<'_>> = blamed.map(|b| (b.lasting(), b)).collect();
+    Some(all.into_iter().take(MOST_COMPLAINTS).collect())
+}
+
+/// What `status` will tell.
+fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastTurn {
+    let report = match result {
+        Ok(report) => report,
+        // What was wrong before is not over because this turn did not come so far.
+        Err(error) => {
+            return LastTurn {
+                at: now,
+                outcome: TurnOutcome::Failed,
+                detail: Some(format!("{error:#}")),
+                warnings: last.map(|last| last.warnings.clone()).unwrap_or_default(),
+                haproxy_warnings: last
+                    .map(|last| last.haproxy_warnings.clone())
+                    .unwrap_or_default(),
+                marathon: None,
+                change: None,
+                held: None,
+            };
+        }
+    };
+    let (outcome, detail) = match &report.outcome {
+        Outcome::Unchanged if report.plan.keeps_all => (
+            TurnOutcome::Unchanged,
+            Some("nothing may be applied while a removal is held back".to_owned()),
+        ),
+        Outcome::Unchanged => (TurnOutcome::Unchanged, None),
+        Outcome::Paused => (TurnOutcome::Paused, None),
+        Outcome::Applied { how, .. } => (TurnOutcome::Applied, Some(how.clone())),
+        Outcome::NotRunning { .. } => (
+            TurnOutcome::Applied,
+            Some("installed for whoever starts HAProxy, which does not run".to_owned()),
+        ),
+        Outcome::Rejected { messages } => {
+            let first = messages
+                .first()
+                .map(|message| Blamed::of(&report.plan, message).to_string());
+            (TurnOutcome::Rejected, first)
+        }
+        Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. } => {
+            (TurnOutcome::ReloadFailed, Some(error.clone()))
+        }
+    };
+    LastTurn {
+        at: now,
+        outcome,
+        detail,
+        warnings: match last {
+            Some(last) if report.as_before => last.warnings.clone(),
+            _ => {
+                let warnings = report.plan.warnings.iter();
+                warnings.map(ToString::to_string).collect()
+            }
+        },
+        haproxy_warnings: match complaints(report) {
+            Some(complaints) => complaints.into_keys().collect(),
+            None => last
+                .map(|last| last.haproxy_warnings.clone())
+                .unwrap_or_default(),
+        },
+        marathon: Some(report.plan.from.clone()),
+        change: match &report.plan.change {
+            Change::Nothing => None,
+            change => Some(change.to_string()),
+        },
+        held: report.plan.held_back(),
+    }
+}

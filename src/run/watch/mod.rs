@@ -1,0 +1,372 @@
+//! `watch`: a turn as of `refresh` whenever Marathon tells of a change, for as long as it runs.
+//!
+//! Whatever fails is told once, and once when it is over; the files that are in service stay, and
+//! the next turn tries again.
+
+mod notify;
+mod signals;
+mod told;
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use self::notify::Notify;
+use self::signals::{Signals, Wish};
+use self::told::Troubles;
+use super::lock::{enter_folder, installation, lock_for_life, places};
+use super::stages::stages;
+use super::tell;
+use super::turn::{Memory, Turn, version};
+use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
+use crate::cluster::AppId;
+use crate::config::Config;
+use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
+use crate::disk::OsDisk;
+use crate::guard;
+use crate::haproxy::{Version, program};
+use crate::marathon::events::{Follower, Pace, Told};
+use crate::resolve::{Resolver, System};
+use crate::state::{Folder, GuardMemory, State, Time};
+use crate::watch::{End, Rhythm, Schedule};
+
+/// Between two turns while Marathon tells no events.
+const WITHOUT_EVENTS: Duration = Duration::from_secs(15);
+
+/// What HAProxy refuses without a name, or cannot listen on, is tried again after this.
+const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// A turn may take this long to its end once somebody wants ours.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
+    // First of all, so that none is missed.
+    let mut signals = Signals::listen()?;
+    let mut notify = Notify::from_environment();
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let mut watcher = tokio::select! {
+        biased;
+        () = signals.end() => return Ok(ExitCode::SUCCESS),
+        watcher = Watcher::new(config, folder) => watcher?,
+    };
+    let mut follower = follower(config)?;
+    let mut schedule = Schedule::new(rhythm(config), now());
+    loop {
+        tokio::select! {
+            biased;
+            wish = signals.next() => match wish {
+                Wish::End => break,
+                Wish::Resync => {
+                    notify.reloading();
+                    schedule.asked(now());
+                }
+                Wish::Reload => {
+                    notify.reloading();
+                    if !is_done(watcher.reload(), &mut signals).await {
+                        break;
+                    }
+                    notify.ready(&watcher.status());
+                }
+            },
+            told = next(follower.as_mut()) => watcher.hear(told, &mut schedule),
+            () = sleep_until(schedule.due().into()) => {
+                watcher.ask_for(schedule.began(now()));
+                let mut end = End::Failed;
+                let turn = async { end = watcher.turn().await };
+                if !is_done(turn, &mut signals).await {
+                    break;
+                }
+                schedule.ended(end, now());
+                notify.ready(&watcher.status());
+            }
+        }
+    }
+    notify.stopping();
+    info!("ends as it was asked to; what is in service stays");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Does `work` to its end; `false` where somebody wants ours meanwhile. What is not done soon then
+/// is left as a kill would leave it, which the next run mends.
+async fn is_done(work: impl Future<Output = ()>, signals: &mut Signals) -> bool {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        () = signals.end() => (),
+        () = &mut work => return true,
+    }
+    if timeout(FAREWELL, work).await.is_err() {
+        warn!(
+            "the turn was not done {} s after the end was asked for, and is broken off",
+            FAREWELL.as_secs()
+        );
+    }
+    false
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn rhythm(config: &Config) -> Rhythm {
+    let (gather, at_most) = config.watch.debounce;
+    Rhythm {
+        gather,
+        at_most,
+        resync: config.watch.resync,
+        without_events: config.watch.poll.unwrap_or(WITHOUT_EVENTS),
+        chance: RandomState::new().hash_one(()) as f64 / u64::MAX as f64,
+    }
+}
+
+/// Nobody where events are not to be followed: as the operator wants it, or for lack of a node.
+fn follower(config: &Config) -> Result<Option<Follower>> {
+    let is_saved = |url: &String| url.starts_with("file:");
+    if config.watch.poll.is_some() || config.marathon.urls.iter().all(is_saved) {
+        return Ok(None);
+    }
+    let pace = Pace::new(&config.marathon);
+    Follower::start(&config.marathon, &pace).map(Some)
+}
+
+async fn next(follower: Option<&mut Follower>) -> Told {
+    match follower {
+        Some(follower) => follower.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Everything that outlives a turn.
+struct Watcher<'c> {
+    config: &'c Config,
+    places: LockPlaces,
+    lock: Locked,
+    memory: Memory,
+    stages: Stages<Marathon, System>,
+    haproxy: Option<Haproxy>,
+    troubles: Troubles,
+}
+
+/// The program, as it was when its version was asked.
+struct Haproxy {
+    path: PathBuf,
+    /// Device, inode, and when it was last changed.
+    file: (u64, u64, i64, i64),
+    version: Version,
+}
+
+impl<'c> Watcher<'c> {
+    async fn new(config: &'c Config, folder: Folder) -> Result<Self> {
+        let places = places(config, &folder);
+        let lock = lock_for_life(config, &places).await?;
+        let memory = Memory::open(folder);
+        let resolver = Resolver::new(System, memory.state.addresses.clone());
+        let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
+        stages.source.keep();
+        if let Some(address) = &memory.state.last_good_marathon {
+            stages.source.client.prefer(address);
+        }
+        Ok(Self {
+            config,
+            places,
+            lock,
+            memory,
+            stages,
+            haproxy: None,
+            troubles: Troubles::default(),
+        })
+    }
+
+    /// What Marathon tells, for the schedule.
+    fn hear(&mut self, told: Told, schedule: &mut Schedule) {
+        match told {
+            Told::Attached { from } => {
+                self.troubles.hears_again();
+                debug!("follows the events of `{from}`");
+                schedule.hears(true, now());
+                schedule.changed(now());
+            }
+            Told::Touched(apps) => {
+                let names: Vec<&str> = apps.iter().map(AppId::as_str).collect();
+                debug!("may have changed: {}", names.join(", "));
+                schedule.touched(apps, now());
+            }
+            Told::Doubt(doubt) => {
+                debug!("something may have changed: {doubt:?}");
+                schedule.changed(now());
+            }
+            Told::Lost(lost) => {
+                self.troubles.hears_nothing(&lost, WITHOUT_EVENTS);
+                schedule.hears(false, now());
+            }
+        }
+    }
+
+    /// Apps of which the next turn asks alone. What is held counts answers that are whole.
+    fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>) {
+        let is_held = self.memory.state.guard != GuardMemory::default();
+        self.stages.source.only(apps.filter(|_| !is_held));
+    }
+
+    /// A whole turn, and when the next one is due for what is left of it.
+    async fn turn(&mut self) -> End {
+        let at = Time::at(SystemTime::now());
+        let result = self.take_turn(at).await;
+        self.lock.leave_folder();
+        match result {
+            Ok(turn) => {
+                // Once is once.
+                self.stages.allow_removal = false;
+                tell::warnings(&turn);
+                self.troubles.failed(None);
+                self.troubles.held(tell::held(&turn).as_ref());
+                self.troubles.outcome(&tell::outcome(&turn, self.config));
+                open(&turn, &self.memory.state, Time::at(SystemTime::now()))
+            }
+            Err(error) => {
+                self.troubles.failed(Some(&error));
+                End::Failed
+            }
+        }
+    }
+
+    async fn take_turn(&mut self, at: Time) -> Result<Turn> {
+        let result = match self.haproxy().await {
+            Ok((program, version)) => {
+                self.enter_folder().await;
+                let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
+                let place = installation(self.config, self.memory.store.path(), &self.lock);
+                let Self { memory, stages, .. } = self;
+                memory.turn(stages, &local, &place, at).await
+            }
+            Err(error) => Err(error),
+        };
+        self.memory.ended(result, at)
+    }
+
+    /// Brings HAProxy to the installed files once more.
+    async fn reload(&mut self) {
+        let result = self.bring_again().await;
+        self.lock.leave_folder();
+        match result {
+            Ok(Outcome::Applied { how, .. }) => {
+                info!(
+                    "HAProxy was brought to the installed files again, as it was asked for; {how}"
+                );
+            }
+            Ok(Outcome::NotRunning { .. }) => {
+                warn!("HAProxy does not run, so that it cannot be brought to the installed files");
+            }
+            Ok(Outcome::Rejected { messages }) => {
+                let all: Vec<String> = messages.iter().map(ToString::to_string).collect();
+                warn!(
+                    "`haproxy -c` refuses the installed files, so that HAProxy was not brought to \
+                     them: {}",
+                    all.join("; ")
+                );
+            }
+            Ok(Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. }) => {
+                warn!("the reload that was asked for failed: {error}");
+            }
+            Ok(Outcome::Unchanged | Outcome::Paused) => (),
+            Err(error) => warn!("the reload that was asked for came to nothing: {error:#}"),
+        }
+    }
+
+    async fn bring_again(&mut self) -> Result<Outcome> {
+        let (program, version) = self.haproxy().await?;
+        self.enter_folder().await;
+        let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
+        let place = installation(self.config, self.memory.store.path(), &self.lock);
+        let host = Host {
+            disk: &OsDisk,
+            balancer: &local,
+            at: &place,
+        };
+        let Memory { store, state } = &mut self.memory;
+        let mut remember = |state: &State| {
+            if let Some(warning) = store.save(&OsDisk, state) {
+                warn!("{warning}");
+            }
+        };
+        let at = Time::at(SystemTime::now());
+        let result = host.bring_again(state, at, &mut remember).await;
+        remember(state);
+        result
+    }
+
+    async fn enter_folder(&mut self) {
+        enter_folder(&mut self.lock, &self.places).await;
+        self.troubles.lock(self.lock.warning());
+    }
+
+    /// Its program and version, which is asked again only when the program is another one.
+    async fn haproxy(&mut self) -> Result<(PathBuf, Version)> {
+        let path = match program::find(&self.config.haproxy.program) {
+            Err(_) if self.config.validation.skip => {
+                return super::turn::haproxy(self.config).await;
+            }
+            found => found?,
+        };
+        let facts = std::fs::metadata(&path)
+            .with_context(|| format!("`{}` cannot be looked at", path.display()))?;
+        let file = (facts.dev(), facts.ino(), facts.ctime(), facts.ctime_nsec());
+        let known = self.haproxy.take();
+        let haproxy = match known.filter(|known| known.path == path && known.file == file) {
+            Some(known) => known,
+            None => Haproxy {
+                version: version(self.config, &path).await?,
+                path,
+                file,
+            },
+        };
+        let found = (haproxy.path.clone(), haproxy.version);
+        self.haproxy = Some(haproxy);
+        Ok(found)
+    }
+
+    /// For `systemctl status`.
+    fn status(&self) -> String {
+        match &self.memory.state.last_turn {
+            None => "no turn was taken yet".to_owned(),
+            Some(last) => {
+                let at = last.at;
+                match self.troubles.worst() {
+                    None => format!("HAProxy is in step since the turn of {at}"),
+                    Some(trouble) => format!("{trouble} (turn of {at})"),
+                }
+            }
+        }
+    }
+}
+
+/// What a turn leaves open, and until when.
+fn open(turn: &Turn, state: &State, now: Time) -> End {
+    let pending = match &turn.report.outcome {
+        Outcome::ReloadFailed { next_try_at, .. } | Outcome::Waiting { next_try_at, .. } => {
+            Some(next_try_at.since(now))
+        }
+        Outcome::Rejected { .. } => Some(REFUSED_AGAIN_AFTER),
+        Outcome::Unchanged
+        | Outcome::Paused
+        | Outcome::Applied { .. }
+        | Outcome::NotRunning { .. } => None,
+    };
+    let plan = &turn.report.plan;
+    let held = plan.held.as_ref().map(|_| guard::APART);
+    let refused = (!plan.refused.is_empty()).then_some(REFUSED_AGAIN_AFTER);
+    let asked = state.quarantined.iter().map(|entry| entry.asked_at);
+    let quarantined = asked.min().map(|at| at.after(ASKED_AGAIN_AFTER).since(now));
+    let all = [pending, held, refused, quarantined].into_iter().flatten();
+    // Times are whole seconds, and what is due in this one may not be so yet.
+    all.min().map_or(End::Settled, |pause| {
+        End::Open(pause + Duration::from_secs(1))
+    })
+}
