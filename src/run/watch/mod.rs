@@ -43,6 +43,9 @@ const WITHOUT_EVENTS: Duration = Duration::from_secs(15);
 /// What HAProxy refuses without a name, or cannot listen on, is tried again after this.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// So long the first turn waits for the stream of events, of which it is the answer then.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+
 /// A turn may take this long to its end once somebody wants ours.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -57,7 +60,8 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
         watcher = Watcher::new(config, folder) => watcher?,
     };
     let mut follower = follower(config)?;
-    let mut schedule = Schedule::new(rhythm(config), now());
+    let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
+    let mut schedule = Schedule::new(rhythm(config), now() + first_word);
     loop {
         tokio::select! {
             biased;
