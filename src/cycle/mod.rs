@@ -10,6 +10,7 @@ mod permitted;
 mod plan;
 mod recipe;
 mod reserved;
+mod servers;
 mod source;
 mod suspects;
 mod typed;
@@ -22,7 +23,8 @@ pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
 pub use labelled::Labelled;
 pub use plan::Plan;
 pub use recipe::Recipe;
-pub use source::{Marathon, Source};
+pub use servers::InService;
+pub use source::{Changes, Marathon, Source};
 
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::ServicePort;
@@ -57,6 +59,8 @@ pub struct Stages<S, L> {
     pub takes_out_what_is_refused: bool,
     /// `--allow-removal`: whatever Marathon no longer names goes at once.
     pub allow_removal: bool,
+    /// What [`Stages::servers_alone`] stands on; nothing at first.
+    pub in_service: Option<InService>,
 }
 
 /// What a turn did.
@@ -170,6 +174,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let plan = self
             .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
+        // From here on files may change.
+        self.in_service = None;
         let Applied {
             plan,
             outcome,

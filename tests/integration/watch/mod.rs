@@ -1,6 +1,7 @@
 //! `watch`, with the built-in Marathon and the real HAProxy.
 
 mod follows;
+mod servers;
 mod signals;
 mod survives;
 mod systemd;
