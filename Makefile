@@ -16,6 +16,7 @@ test: needs ## run all tests (installs HAProxy, openssl and strace if they are m
 test-all: test ## also what takes longer: every fault and cluster with HAProxy, the promises of `make bench`
 	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated refused
 	$(CARGO) bench --locked --bench turn -- --assert
+	$(CARGO) bench --locked --bench watch -- --assert
 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked
@@ -26,6 +27,7 @@ lint: ## check formatting and lints as CI does
 
 bench: needs ## measure parse, build, render and generate beside `haproxy -c`
 	$(CARGO) bench --locked --bench turn
+	$(CARGO) bench --locked --bench watch
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -75,6 +75,9 @@ pub struct Report {
     /// Whether the answer asked for the same as the turn before, so that nothing was built: the
     /// plan is empty, and the warnings are those of the turn before.
     pub as_before: bool,
+    /// Whether only single apps were asked for, and nothing but their servers looked at: the warnings
+    /// are those of the turn before.
+    pub is_light: bool,
     /// The answer, where HAProxy was brought to it: worth keeping for bad times, by
     /// [`Writable::keep_answer`](crate::state::Writable::keep_answer).
     pub good_answer: Option<GoodAnswer>,
@@ -134,6 +137,7 @@ impl Report {
             outcome: Outcome::Unchanged,
             complaints: None,
             as_before: true,
+            is_light: false,
             good_answer: None,
         }
     }
@@ -229,6 +233,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             outcome,
             complaints,
             as_before: false,
+            is_light: false,
             good_answer,
         })
     }

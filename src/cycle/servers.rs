@@ -137,7 +137,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory.last_good_marathon = Some(from.clone());
         if change.is_empty() {
             self.in_service = Some(in_service);
-            return Ok(Some(Report::as_before(from)));
+            return Ok(Some(Report::of_servers(from, change)));
         }
         let Some(stamp) = host.put_servers(&in_service.files.cfg, in_service.stamp)? else {
             debug!("a whole turn is taken: somebody else wrote to the installed file");
@@ -372,6 +372,10 @@ fn is_same_but_servers(before: &Service, after: &Service) -> Result<bool, Doubt>
 impl Report {
     fn of_servers(from: String, change: Vec<ServerChange>) -> Self {
         let mut report = Self::as_before(from);
+        report.is_light = true;
+        if change.is_empty() {
+            return report;
+        }
         report.plan.change = Change::Servers(change);
         report.outcome = Outcome::Applied {
             how: "HAProxy was not told, as configured".to_owned(),

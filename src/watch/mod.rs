@@ -44,6 +44,8 @@ pub struct Rhythm {
 pub enum End {
     /// There is nothing left to do.
     Settled,
+    /// The same, and it was little that there was to do: a like turn may follow soon.
+    Light,
     /// Something is to be looked at again after this.
     Open(Duration),
     /// It came to nothing.
@@ -62,6 +64,8 @@ pub struct Schedule {
     doubts: bool,
     asked_at: Option<Instant>,
     ended_at: Option<Instant>,
+    /// After this time since the last turn, a change is answered at once.
+    rest: Duration,
     hears: bool,
     failures: u32,
     /// Whatever happens.
@@ -86,6 +90,7 @@ impl Schedule {
             doubts: true,
             asked_at: None,
             ended_at: None,
+            rest: rhythm.at_most,
             hears: false,
             failures: 0,
             next_at: at_latest,
@@ -133,7 +138,7 @@ impl Schedule {
             gather, at_most, ..
         } = self.rhythm;
         let answered_at = self.open.map(|Changes { first, last }| {
-            let was_quiet = self.ended_at.is_none_or(|ended| ended + at_most <= first);
+            let was_quiet = self.ended_at.is_none_or(|ended| ended + self.rest <= first);
             if was_quiet {
                 first
             } else {
@@ -160,16 +165,20 @@ impl Schedule {
     /// It ended.
     pub fn ended(&mut self, end: End, now: Instant) {
         self.ended_at = Some(now);
+        self.rest = match end {
+            End::Light => self.rhythm.gather,
+            End::Settled | End::Open(_) | End::Failed => self.rhythm.at_most,
+        };
         self.failures = match end {
             End::Failed => {
                 // It took the names of apps with it.
                 self.doubts = true;
                 self.failures.saturating_add(1)
             }
-            End::Settled | End::Open(_) => 0,
+            End::Settled | End::Light | End::Open(_) => 0,
         };
         let pause = match end {
-            End::Settled => self.interval(),
+            End::Settled | End::Light => self.interval(),
             End::Open(pause) => self.interval().min(pause.max(LEAST_PAUSE)),
             End::Failed => {
                 let doubled = FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(16));
@@ -254,6 +263,23 @@ mod tests {
         schedule.began(first + ms(2_060));
         schedule.ended(End::Settled, first + ms(2_100));
         assert_eq!(schedule.due(), first + ms(2_100) + ms(270_000));
+    }
+
+    #[test]
+    fn after_little_work_the_next_change_is_answered_at_once_unless_it_is_of_a_burst() {
+        let (mut schedule, now) = settled();
+        schedule.ended(End::Light, now);
+        schedule.changed(now + ms(50));
+        assert_eq!(schedule.due(), now + ms(150));
+        schedule.began(now + ms(150));
+        schedule.ended(End::Light, now + ms(160));
+        schedule.changed(now + ms(270));
+        assert_eq!(schedule.due(), now + ms(270));
+        // What follows real work waits longer.
+        schedule.began(now + ms(270));
+        schedule.ended(End::Settled, now + ms(280));
+        schedule.changed(now + ms(400));
+        assert_eq!(schedule.due(), now + ms(500));
     }
 
     #[test]

@@ -440,8 +440,12 @@ fn open(turn: &Turn, state: &State, now: Time) -> End {
     let asked = state.quarantined.iter().map(|entry| entry.asked_at);
     let quarantined = asked.min().map(|at| at.after(ASKED_AGAIN_AFTER).since(now));
     let all = [pending, held, refused, quarantined].into_iter().flatten();
+    let at_best = if turn.report.is_light {
+        End::Light
+    } else {
+        End::Settled
+    };
     // Times are whole seconds, and what is due in this one may not be so yet.
-    all.min().map_or(End::Settled, |pause| {
-        End::Open(pause + Duration::from_secs(1))
-    })
+    all.min()
+        .map_or(at_best, |pause| End::Open(pause + Duration::from_secs(1)))
 }

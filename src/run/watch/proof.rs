@@ -10,16 +10,27 @@ use tokio::time::sleep_until;
 use crate::apply::validate::{CheckError, Verdict};
 use crate::apply::{Balancer as _, FileSet, Installation, LocalHaproxy};
 
-/// Changes of so much time are checked together.
-const GATHER: Duration = Duration::from_secs(1);
+/// So long nothing has to change before it is checked.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// But it is checked after this time, whatever changes. A large file takes HAProxy seconds, and us
+/// more than all changes that come meanwhile.
+const AT_MOST: Duration = Duration::from_secs(30);
 
 type Check<'c> = Pin<Box<dyn Future<Output = Result<Verdict, CheckError>> + 'c>>;
 
 /// At most one at a time.
 #[derive(Default)]
 pub(super) struct Proof<'c> {
-    wanted_at: Option<Instant>,
+    wanted: Option<Wanted>,
     running: Option<(Rc<FileSet>, Check<'c>)>,
+}
+
+/// When something was installed that is yet to be proved.
+#[derive(Clone, Copy)]
+struct Wanted {
+    first: Instant,
+    last: Instant,
 }
 
 /// What is next.
@@ -33,7 +44,8 @@ pub(super) enum Next {
 impl<'c> Proof<'c> {
     /// Something was installed that is yet to be proved.
     pub(super) fn is_wanted(&mut self, now: Instant) {
-        self.wanted_at.get_or_insert(now + GATHER);
+        let first = self.wanted.map_or(now, |wanted| wanted.first);
+        self.wanted = Some(Wanted { first, last: now });
     }
 
     /// Nothing is; or a whole turn sees to it.
@@ -42,7 +54,7 @@ impl<'c> Proof<'c> {
     }
 
     pub(super) fn begin(&mut self, local: LocalHaproxy<'c>, at: Installation, files: FileSet) {
-        self.wanted_at = None;
+        self.wanted = None;
         let files = Rc::new(files);
         let judged = Rc::clone(&files);
         let check = async move { local.check(&judged, &at).await };
@@ -57,8 +69,10 @@ impl<'c> Proof<'c> {
             self.running = None;
             return Next::Said(files, verdict);
         }
-        match self.wanted_at {
-            Some(at) => sleep_until(at.into()).await,
+        match self.wanted {
+            Some(Wanted { first, last }) => {
+                sleep_until((last + QUIET).min(first + AT_MOST).into()).await;
+            }
             None => std::future::pending().await,
         }
         Next::Begin
