@@ -387,8 +387,9 @@ pub static NATIVE: &[Label] = &[
         "none",
         "a name",
         "shop",
-        "Services that name one are one service, as a canary beside what is stable: hosts and paths \
-         of all, and the service port of the first by app id, lead to the servers of all.",
+        "Services of one folder of Marathon that name one are one service, as a canary beside what \
+         is stable: hosts and paths of all, and the service port of the first by app id, lead to \
+         the servers of all.",
     ),
     service(
         "WEIGHT",
