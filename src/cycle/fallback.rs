@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::permitted::members;
 use crate::cluster::{App, AppId, Warning, merge_deployments};
 use crate::config::Values;
 use crate::disk::Digest;
@@ -139,7 +140,7 @@ impl Fallback {
         let before = before.cloned();
         let last_good = match &before {
             Some(entry) => entry.last_good.clone(),
-            None => self.served_with(asking.app, said_of),
+            None => self.served_with(asking, said_of),
         };
         let last_good = last_good.filter(|last_good| last_good != asking.said);
         let (decisions, now) = self.turn?;
@@ -177,18 +178,19 @@ impl Fallback {
 
     fn served_with(
         &mut self,
-        app: &AppId,
+        asking: Asking<'_>,
         said_of: &dyn Fn(&App) -> Option<Settings>,
     ) -> Option<Settings> {
-        said_of(self.last_apps().get(app)?)
+        said_of(self.last_apps(asking.values).get(asking.app)?)
     }
 
-    fn last_apps(&mut self) -> &BTreeMap<AppId, Arc<App>> {
+    fn last_apps(&mut self, values: Values) -> &BTreeMap<AppId, Arc<App>> {
         let last_answer = self.last_answer.as_ref();
         self.last_apps.get_or_insert_with(|| {
             let apps = last_answer.and_then(|read| apps_of(&read()?));
-            let (apps, _) = merge_deployments(&apps.unwrap_or_default());
-            apps.into_iter().map(|app| (app.id.clone(), app)).collect()
+            let merged = merge_deployments(&apps.unwrap_or_default(), members(values));
+            let apps = merged.apps.into_iter();
+            apps.map(|app| (app.id.clone(), app)).collect()
         })
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::fallback::{Asking, Fallback};
-use super::permitted::{Origins, may_replace, unused};
+use super::permitted::{Origins, may_replace, members, unused};
 use super::reserved::Reserved;
 use super::typed::fault;
 use super::wanted::{Built, Said, Spoken, Wanted, effect};
 use crate::apply::FileSet;
 use crate::cluster::{
-    App, AppId, HealthMemory, Selection, ServicePort, Warning, merge_deployments,
+    App, AppId, HealthMemory, Merged, Selection, ServicePort, Warning, merge_deployments,
     zipped_service_ports,
 };
 use crate::config::{SettingsFrom, TemplateLabels, Values};
@@ -56,8 +56,12 @@ impl Labelled {
         warnings: &mut Vec<Warning>,
     ) -> Wanted {
         let all = apps.to_vec();
-        let origins = Origins::of(apps);
-        let (apps, faults) = merge_deployments(apps);
+        let Merged {
+            apps,
+            origins,
+            warnings: faults,
+        } = merge_deployments(apps, members(self.values));
+        let origins = Origins::of(origins);
         warnings.extend(faults);
         let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
         let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health);

@@ -340,8 +340,8 @@ fn what_no_label_says_is_typed_too() {
         (
             &[("HAPROXY_DEPLOYMENT_GROUP", "b x if TRUE")],
             Value::Null,
-            "app `/b x if TRUE`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/b x if TRUE`, expected \
-             the id of an app: letters, digits and `._-`, parted by `/`; app left out",
+            "app `/m/b x if TRUE`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/m/b x if TRUE`, \
+             expected the id of an app: letters, digits and `._-`, parted by `/`; app left out",
         ),
     ] {
         let done = generate(&apps(labels, &fields), &[]).says(&[told]);

@@ -28,6 +28,15 @@ fn grow(scene: &mut Scene, app: usize, tasks: usize) {
     }
 }
 
+fn deploy(scene: &mut Scene, group: &str, started: &str) {
+    let labels = &mut scene.apps.last_mut().unwrap()["labels"];
+    labels["HAPROXY_DEPLOYMENT_GROUP"] = group.into();
+    labels["HAPROXY_DEPLOYMENT_STARTED_AT"] = started.into();
+}
+
+const EARLY: &str = "2016-01-01T10:00:00";
+const LATE: &str = "2016-01-02T10:00:00";
+
 #[test]
 fn an_app_of_another_folder_takes_no_share() {
     let mut scene = Scene::new();
@@ -75,6 +84,88 @@ fn who_is_protected_otherwise_than_the_first_is_served_on_its_own() {
              service port {port} is served on its own"
         );
         says(served, &told);
+    });
+}
+
+#[test]
+fn an_app_of_another_folder_joins_and_drains_no_deployment() {
+    let mut scene = Scene::new();
+    let host = ("VHOST", "web.test");
+    let port = scene.app("/shop/web-blue", &[host]);
+    deploy(&mut scene, "web", EARLY);
+    grow(&mut scene, 0, 1);
+    let evil = scene.app("/evil/x", &[("VHOST", "evil.test")]);
+    deploy(&mut scene, "/shop/web", LATE);
+    grow(&mut scene, 1, 2);
+    both(&scene, |served| {
+        let ways = [
+            (served.http(), "shop/web-blue"),
+            (Ask::http(at(port)), "shop/web-blue"),
+            (served.app_id("/shop/web"), "shop/web-blue"),
+            (Ask::http(at(evil)), "evil/x"),
+            (served.app_id("/evil/x"), "evil/x"),
+        ];
+        for (ask, app) in ways {
+            assert_eq!(answering(&ask, "web.test", 8), [app]);
+        }
+        assert!(!served.cfg().contains("disabled"), "{}", served.cfg());
+        says(
+            served,
+            "app `/evil/x`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/shop/web`, a deployment of \
+             folder `/shop`, to which app `/shop/web-blue` belongs, expected a name in folder \
+             `/evil`; served as an app of its own",
+        );
+    });
+}
+
+#[test]
+fn apps_of_one_folder_are_one_deployment_with_a_name_in_it() {
+    let mut scene = Scene::new();
+    let host = ("VHOST", "web.test");
+    scene.app("/shop/web-blue", &[host]);
+    deploy(&mut scene, "web", EARLY);
+    scene.app("/shop/web-green", &[host]);
+    deploy(&mut scene, "/shop/web", LATE);
+    // The same name elsewhere is another one.
+    scene.app("/other/web-green", &[("VHOST", "other.test")]);
+    deploy(&mut scene, "web", LATE);
+    both(&scene, |served| {
+        for ask in [served.http(), served.app_id("/shop/web")] {
+            assert_eq!(answering(&ask, "web.test", 4), ["shop/web-green"]);
+        }
+        for ask in [served.http(), served.app_id("/other/web")] {
+            assert_eq!(answering(&ask, "other.test", 4), ["other/web-green"]);
+        }
+        says(
+            served,
+            "app `/shop/web-blue`: label `HAPROXY_DEPLOYMENT_GROUP`: found `web` in folder `/shop`, \
+             which app `/other/web-green` in folder `/other` names too, expected apps of one \
+             folder: only those are one deployment; each folder is served on its own",
+        );
+    });
+}
+
+#[test]
+fn a_deployment_with_the_name_of_another_app_is_served_as_its_apps() {
+    let mut scene = Scene::new();
+    let web = scene.app("/shop/web", &[("VHOST", "web.test")]);
+    let blue = scene.app("/shop/blue", &[("VHOST", "blue.test")]);
+    deploy(&mut scene, "web", EARLY);
+    let green = scene.app("/shop/green", &[("VHOST", "green.test")]);
+    deploy(&mut scene, "web", LATE);
+    both(&scene, |served| {
+        for (name, port) in [("web", web), ("blue", blue), ("green", green)] {
+            let app = format!("shop/{name}");
+            for ask in [served.http(), Ask::http(at(port))] {
+                assert_eq!(ask.get(&format!("{name}.test"), "/").by(), app);
+            }
+        }
+        says(
+            served,
+            "app `/shop/blue`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/shop/web`, which is the id \
+             of an app that is none of the deployment, expected a name that no other app bears; this \
+             app and 1 more of the deployment are served on their own",
+        );
     });
 }
 
