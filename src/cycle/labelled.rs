@@ -100,6 +100,15 @@ impl Labelled {
         wanted
     }
 
+    /// As [`Recipe::deployments`](super::Recipe::deployments).
+    pub(super) fn deployments(&self, apps: &[Arc<App>]) -> BTreeMap<AppId, AppId> {
+        let merged = merge_deployments(apps, members(self.values));
+        let of_deployments = merged.origins.into_iter();
+        of_deployments
+            .flat_map(|(id, apps)| apps.into_iter().map(move |app| (app, id.clone())))
+            .collect()
+    }
+
     /// As [`Recipe::fall_back`](super::Recipe::fall_back).
     pub(super) fn fall_back(
         &self,

@@ -290,7 +290,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(None);
         };
         // An answer tells of much that was never served.
-        last.retain(|app| held.apps.contains(&app.id.safe_path()));
+        let deployments = self.recipe.deployments(&last);
+        last.retain(|app| {
+            let served_as = deployments.get(&app.id).unwrap_or(&app.id);
+            held.apps.contains(&served_as.safe_path())
+        });
         let apps = guard::with_lost_apps(&plan.draft.wanted.apps, &last);
         let mut warnings = Vec::new();
         let mut fallback = self.fallback(memory, now);

@@ -74,6 +74,14 @@ impl Recipe {
         }
     }
 
+    /// Which deployment each app of one is served as.
+    pub(super) fn deployments(&self, apps: &[Arc<App>]) -> BTreeMap<AppId, AppId> {
+        match self {
+            Self::Bridge { .. } => BTreeMap::new(),
+            Self::Labelled(labelled) => labelled.deployments(apps),
+        }
+    }
+
     /// Gives a service port back what it was served with. Where there is nothing of that kind, or
     /// that is what it has already, `false`: it has to go.
     pub(super) fn fall_back(
