@@ -120,7 +120,7 @@ impl Fallback {
             let is_same = entry.said == said
                 && entry.service_port == service_port
                 && entry.decisions == decisions;
-            is_same && now >= entry.asked_at && age < ASKED_AGAIN_AFTER
+            is_same && !entry.is_open && now >= entry.asked_at && age < ASKED_AGAIN_AFTER
         })
     }
 
@@ -163,10 +163,18 @@ impl Fallback {
             said,
             decisions,
             why: Refusal::of(why),
+            is_open: false,
             last_good: last_good.filter(|_| options.is_some()),
         };
         self.refused.insert(place, entry);
         options
+    }
+
+    /// Others have a part in the refusal, so that it is no reason not to ask again.
+    pub(super) fn keeps_open(&mut self, app: &AppId, index: usize) {
+        if let Some(entry) = self.refused.get_mut(&(app.clone(), index)) {
+            entry.is_open = true;
+        }
     }
 
     /// What was last good is refused as well.

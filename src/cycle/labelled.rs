@@ -10,7 +10,7 @@ use super::fallback::{Asking, Fallback};
 use super::permitted::{Origins, may_replace, members, unused};
 use super::reserved::Reserved;
 use super::typed::fault;
-use super::wanted::{Built, Said, Spoken, Wanted, effect};
+use super::wanted::{Built, Cause, Said, Spoken, Wanted, effect};
 use crate::apply::FileSet;
 use crate::cluster::{
     App, AppId, HealthMemory, Merged, Selection, ServicePort, Warning, merge_deployments,
@@ -114,7 +114,7 @@ impl Labelled {
         &self,
         wanted: &mut Wanted,
         owner: &Owner,
-        why: &Warning,
+        (why, cause): (&Warning, Cause),
         fallback: &mut Fallback,
     ) -> bool {
         let Some(said) = &mut wanted.said else {
@@ -132,6 +132,9 @@ impl Labelled {
             }
             let last_good =
                 self.last_good(&spoken.app, port.index, port.service_port, why, fallback);
+            if cause == Cause::Others {
+                fallback.keeps_open(&port.app, port.index);
+            }
             match last_good {
                 Some(mut options) => {
                     if !spoken.may_replace {
@@ -348,18 +351,20 @@ impl Labelled {
                 failed.push((service.owner.clone(), tcp.warning));
             }
         }
+        let mut displaced = Vec::new();
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
             let services = proxies.services();
-            failed.extend(
+            displaced.extend(
                 services
                     .iter()
                     .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
             );
-            failed.extend(reserved.thefts(output.rendered.chunks(), services));
+            displaced.extend(reserved.thefts(output.rendered.chunks(), services));
         }
         Ok(Built {
             failed,
+            displaced,
             files: FileSet {
                 cfg: output.rendered.text(),
                 maps: self.maps(&proxies),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::fallback::Fallback;
 use super::labelled::Labelled;
-use super::wanted::{Built, Wanted};
+use super::wanted::{Built, Cause, Wanted};
 use crate::apply::FileSet;
 use crate::cluster::{App, AppId, ServicePort, ServingTasks, Snapshot, Warning, service_ports};
 use crate::marathon::Cluster;
@@ -88,7 +88,7 @@ impl Recipe {
         &self,
         wanted: &mut Wanted,
         owner: &Owner,
-        why: &Warning,
+        why: (&Warning, Cause),
         fallback: &mut Fallback,
     ) -> bool {
         match self {
@@ -171,6 +171,7 @@ fn build_bridge<'p>(
     warnings.extend(output.failed.into_iter().map(Failed::warning));
     Ok(Built {
         failed: Vec::new(),
+        displaced: Vec::new(),
         files: FileSet {
             cfg: output.rendered.text(),
             maps: BTreeMap::new(),
