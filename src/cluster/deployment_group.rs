@@ -129,15 +129,22 @@ fn id_of(app: &App, group: &str, members: Members) -> Option<AppId> {
     if members == Members::OfAll {
         return Some(id);
     }
-    // Sections are named with `_` for `/`: such a name could be that of an app in another folder.
-    if group.contains('_') {
+    if !is_name(group) {
         return None;
     }
     if id.folder() == folder {
         return Some(id);
     }
-    let is_name = !group.contains('/');
-    is_name.then(|| AppId::new(&format!("{}/{group}", folder.trim_end_matches('/'))))
+    let is_alone = !group.contains('/');
+    is_alone.then(|| AppId::new(&format!("{}/{group}", folder.trim_end_matches('/'))))
+}
+
+/// As Marathon writes ids, but for capitals. `_` is none of it, since sections are named with that
+/// for `/`: such a name could be that of an app in another folder.
+fn is_name(group: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+    let mut parts = group.strip_prefix('/').unwrap_or(group).split('/');
+    parts.all(|part| !part.is_empty() && part.bytes().all(is_part))
 }
 
 /// Who names a deployment of another folder, or one that has a namesake there.
@@ -165,10 +172,10 @@ fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
     for (app, group, id) in &named {
         if id.is_none() {
             let home = AppId::new(group);
-            warnings.push(if group.contains('_') {
-                ambiguous(app, group)
-            } else {
+            warnings.push(if is_name(group) {
                 elsewhere(app, &home, firsts.get(&home).copied())
+            } else {
+                misnamed(app, group)
             });
         }
     }
@@ -356,12 +363,12 @@ fn taken(group: &Group, members: Members) -> Warning {
     }
 }
 
-/// For an app whose deployment would be called as an app elsewhere may be.
-fn ambiguous(app: &App, group: &str) -> Warning {
+fn misnamed(app: &App, group: &str) -> Warning {
     let found = format!("`{}`", group.escape_debug());
-    let expected = "a name without `_`, which stands for `/` in names of sections".to_owned();
+    let expected = "a name of letters, digits, `.` and `-`, or with that the id of an app in the \
+                    same folder";
     let effect = "served as an app of its own".to_owned();
-    label(&app.id, found, expected, effect)
+    label(&app.id, found, expected.to_owned(), effect)
 }
 
 /// For an app that names what lies in another folder, perhaps a deployment there.

@@ -374,13 +374,23 @@ fn a_group_of_a_folder_with_the_id_of_an_app_is_served_as_its_apps() {
 
 /// Sections of `/x_web` and of `/x/web` have one name, by which it is known who holds a port.
 #[test]
-fn a_deployment_of_a_folder_is_not_called_as_an_app_of_another() {
-    let (apps, told) = of_folders(vec![
-        naming("/evil", "x_web", &[]),
-        naming("/x/web", "", &[]),
-    ]);
-    assert_eq!(apps, ["/evil: /evil1", "/x/web: /x/web1"]);
-    let want = "app `/evil`: label `HAPROXY_DEPLOYMENT_GROUP`: found `x_web`, expected a name without \
-                `_`, which stands for `/` in names of sections; served as an app of its own";
-    assert_eq!(told, [want]);
+fn a_deployment_of_a_folder_has_a_name_as_apps_have_and_none_of_another() {
+    for (group, found) in [
+        ("x_web", "x_web"),
+        ("b x", "b x"),
+        ("x\napp", "x\\napp"),
+        ("/", "/"),
+        ("//x", "//x"),
+        ("x/", "x/"),
+        ("a//b", "a//b"),
+    ] {
+        let (apps, told) = of_folders(vec![naming("/evil", group, &[]), naming("/x/web", "", &[])]);
+        assert_eq!(apps, ["/evil: /evil1", "/x/web: /x/web1"]);
+        let want = format!(
+            "app `/evil`: label `HAPROXY_DEPLOYMENT_GROUP`: found `{found}`, expected a name of \
+             letters, digits, `.` and `-`, or with that the id of an app in the same folder; served \
+             as an app of its own"
+        );
+        assert_eq!(told, [want]);
+    }
 }
