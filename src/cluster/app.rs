@@ -27,6 +27,16 @@ impl AppId {
         &self.0
     }
 
+    /// The group of Marathon that it lies in: `/product` of `/product/frontend`, `/` of `/frontend`.
+    /// Marathon grants rights by these.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        match self.0.rsplit_once('/') {
+            Some((folder, _)) if !folder.is_empty() => folder,
+            _ => "/",
+        }
+    }
+
     /// Marathon's "safe path": no leading slash, `_` for every other one. Ids hold no `_`, so two
     /// apps never share one.
     #[must_use]

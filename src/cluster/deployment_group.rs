@@ -1,7 +1,7 @@
 //! Two apps of one deployment become one: the older is drained while the newer takes over
 //! (marathon-lb 1.15, "Blue/green merge").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,50 +15,177 @@ const STARTED_AT: &str = "HAPROXY_DEPLOYMENT_STARTED_AT";
 const NEW_INSTANCES: &str = "HAPROXY_DEPLOYMENT_NEW_INSTANCES";
 const TARGET_INSTANCES: &str = "HAPROXY_DEPLOYMENT_TARGET_INSTANCES";
 
-/// Apps without a deployment group first, then one app for each group, in the order in which the
-/// groups appear.
+/// Whose apps may be one deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Of all who name it, as with marathon-lb.
+    OfAll,
+    /// Of one folder: whoever may change one of them in Marathon may change all. Their deployment
+    /// bears a name in that folder, so that nobody else's can be taken.
+    OfFolder,
+}
+
+/// Apps, where each deployment is one.
+#[derive(Clone, Debug, Default)]
+pub struct Merged {
+    /// Apps that are none of a deployment first, then the deployments in the order in which they
+    /// appear.
+    pub apps: Vec<Arc<App>>,
+    /// Deployments, and of which apps of Marathon each was made.
+    pub origins: BTreeMap<AppId, Vec<AppId>>,
+    /// What could not be done as it was said.
+    pub warnings: Vec<Warning>,
+}
+
+/// The apps of a deployment.
+struct Group {
+    id: AppId,
+    apps: Vec<Arc<App>>,
+    /// An app that is none of them bears the id.
+    is_taken: bool,
+}
+
+/// Makes one app of those of each deployment.
 ///
 /// Where a label of a pair cannot be read, nobody is drained: both serve, under the definition of
-/// the one that is listed first. A group that bears the id of an app is left out: their sections
-/// would have one name.
+/// the one that is listed first. A group that bears the id of an app is none: their sections would
+/// have one name. Its apps are left out, or of a folder served on their own.
 #[must_use]
-pub fn merge(apps: &[Arc<App>]) -> (Vec<Arc<App>>, Vec<Warning>) {
-    let mut merged = Vec::with_capacity(apps.len());
-    // What bears the id of the group in the end keeps its own until then, for warnings.
-    let mut groups: Vec<(AppId, App)> = Vec::new();
-    let mut positions: BTreeMap<AppId, usize> = BTreeMap::new();
-    let mut warnings = Vec::new();
-    for app in apps {
-        let Some(group) = app.labels.get(GROUP) else {
-            merged.push(Arc::clone(app));
+pub fn merge(apps: &[Arc<App>], members: Members) -> Merged {
+    let mut merged = Merged::default();
+    if members == Members::OfFolder {
+        merged.warnings = strangers(apps);
+    }
+    let mut groups = grouped(apps, members, &mut merged);
+    for group in &mut groups {
+        let warnings = &mut merged.warnings;
+        if group.is_taken {
+            warnings.push(taken(group, members));
+            if members == Members::OfFolder {
+                merged.apps.append(&mut group.apps);
+            }
+        }
+    }
+    for Group { id, apps, .. } in groups.into_iter().filter(|group| !group.is_taken) {
+        let mut apps_of = apps.iter();
+        let Some(first) = apps_of.next() else {
             continue;
         };
-        if group.is_empty() {
-            warnings.push(nameless(app));
-            merged.push(Arc::clone(app));
+        // What bears the id of the group in the end keeps its own until then, for warnings.
+        let whole = apps_of.fold(App::clone(first), |first, app| {
+            pair(&first, app, &mut merged.warnings)
+        });
+        let ids = apps.iter().map(|app| app.id.clone());
+        merged.origins.insert(id.clone(), ids.collect());
+        merged.apps.push(Arc::new(App { id, ..whole }));
+    }
+    merged
+}
+
+/// The deployments; all other apps are in `merged` then.
+fn grouped(apps: &[Arc<App>], members: Members, merged: &mut Merged) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut positions: BTreeMap<AppId, usize> = BTreeMap::new();
+    for app in apps {
+        let named = app.labels.get(GROUP);
+        let id = named.and_then(|group| id_of(app, group, members));
+        let Some(id) = id else {
+            if named.is_some_and(|group| group.is_empty()) {
+                merged.warnings.push(nameless(app));
+            }
+            merged.apps.push(Arc::clone(app));
             continue;
-        }
-        let id = AppId::new(group);
-        match positions.get(&id) {
-            None => {
-                positions.insert(id.clone(), groups.len());
-                groups.push((id, App::clone(app)));
-            }
-            Some(&at) => {
-                let merged = pair(&groups[at].1, app, &mut warnings);
-                groups[at].1 = merged;
+        };
+        let at = *positions.entry(id.clone()).or_insert_with(|| {
+            groups.push(Group {
+                id,
+                apps: Vec::new(),
+                is_taken: false,
+            });
+            groups.len() - 1
+        });
+        groups[at].apps.push(Arc::clone(app));
+    }
+    // An app that is served on its own after all may bear the id of another group.
+    let mut alone: Vec<AppId> = merged.apps.iter().map(|app| app.id.clone()).collect();
+    while let Some(id) = alone.pop() {
+        if let Some(at) = positions.remove(&id) {
+            groups[at].is_taken = true;
+            if members == Members::OfFolder {
+                alone.extend(groups[at].apps.iter().map(|app| app.id.clone()));
             }
         }
     }
-    let alone: BTreeSet<AppId> = merged.iter().map(|app| app.id.clone()).collect();
-    for (id, app) in groups {
-        if alone.contains(&id) {
-            warnings.push(taken(&id));
-        } else {
-            merged.push(Arc::new(App { id, ..app }));
+    groups
+}
+
+/// The id of the deployment that an app names, if it may.
+fn id_of(app: &App, group: &str, members: Members) -> Option<AppId> {
+    if group.is_empty() {
+        return None;
+    }
+    let id = AppId::new(group);
+    let folder = app.id.folder();
+    if members == Members::OfAll {
+        return Some(id);
+    }
+    if !is_name(group) {
+        return None;
+    }
+    if id.folder() == folder {
+        return Some(id);
+    }
+    let is_alone = !group.contains('/');
+    is_alone.then(|| AppId::new(&format!("{}/{group}", folder.trim_end_matches('/'))))
+}
+
+/// As Marathon writes ids, but for capitals. `_` is none of it, since sections are named with that
+/// for `/`: such a name could be that of an app in another folder.
+fn is_name(group: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+    let mut parts = group.strip_prefix('/').unwrap_or(group).split('/');
+    parts.all(|part| !part.is_empty() && part.bytes().all(is_part))
+}
+
+/// Who names a deployment of another folder, or one that has a namesake there.
+fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
+    let named = apps.iter().filter_map(|app| {
+        let group = app.labels.get(GROUP).filter(|group| !group.is_empty())?;
+        Some((app, &**group, id_of(app, group, Members::OfFolder)))
+    });
+    let named: Vec<_> = named.collect();
+    let mut firsts: BTreeMap<&AppId, &Arc<App>> = BTreeMap::new();
+    let mut folders: BTreeMap<AppId, BTreeMap<&str, (&Arc<App>, &str)>> = BTreeMap::new();
+    for (app, group, id) in &named {
+        let Some(id) = id else { continue };
+        let first = firsts.entry(id).or_insert(app);
+        if app.id < first.id {
+            *first = app;
+        }
+        let folders = folders.entry(AppId::new(group)).or_default();
+        let first = folders.entry(app.id.folder()).or_insert((app, group));
+        if app.id < first.0.id {
+            *first = (app, group);
         }
     }
-    (merged, warnings)
+    let mut warnings = Vec::new();
+    for (app, group, id) in &named {
+        if id.is_none() {
+            let home = AppId::new(group);
+            warnings.push(if is_name(group) {
+                elsewhere(app, &home, firsts.get(&home).copied())
+            } else {
+                misnamed(app, group)
+            });
+        }
+    }
+    for of_name in folders.values() {
+        let mut of_name = of_name.values();
+        if let Some((first, _)) = of_name.next() {
+            warnings.extend(of_name.map(|(app, group)| namesake(app, group, first)));
+        }
+    }
+    warnings
 }
 
 /// `first` is listed before `second`, or is what came of earlier ones, with the id of whose
@@ -202,14 +329,76 @@ fn nameless(app: &App) -> Warning {
     }
 }
 
-fn taken(id: &AppId) -> Warning {
+fn label(app: &AppId, found: String, expected: String, effect: String) -> Warning {
     Warning {
-        app: Some(id.clone()),
+        app: Some(app.clone()),
         subject: format!("label `{GROUP}`"),
-        found: format!("`{id}`, which is also the id of an app without that label"),
-        expected: "a name that no other app bears".to_owned(),
-        effect: "the apps of the deployment are not served".to_owned(),
+        found,
+        expected,
+        effect,
     }
+}
+
+fn taken(group: &Group, members: Members) -> Warning {
+    let Group { id, apps, .. } = group;
+    let found = format!("`{id}`, which is also the id of an app without that label");
+    let expected = "a name that no other app bears".to_owned();
+    match (members, &apps[..]) {
+        (Members::OfFolder, [first, rest @ ..]) => {
+            let found = format!("`{id}`, which is the id of an app that is none of the deployment");
+            let effect = match rest.len() {
+                0 => "served as an app of its own".to_owned(),
+                more => {
+                    format!("this app and {more} more of the deployment are served on their own")
+                }
+            };
+            label(&first.id, found, expected, effect)
+        }
+        _ => label(
+            id,
+            found,
+            expected,
+            "the apps of the deployment are not served".to_owned(),
+        ),
+    }
+}
+
+fn misnamed(app: &App, group: &str) -> Warning {
+    let found = format!("`{}`", group.escape_debug());
+    let expected = "a name of letters, digits, `.` and `-`, or with that the id of an app in the \
+                    same folder";
+    let effect = "served as an app of its own".to_owned();
+    label(&app.id, found, expected.to_owned(), effect)
+}
+
+/// For an app that names what lies in another folder, perhaps a deployment there.
+fn elsewhere(app: &App, id: &AppId, first: Option<&Arc<App>>) -> Warning {
+    let (own, folder) = (app.id.folder(), id.folder());
+    let id = id.as_str().escape_debug();
+    let found = match first {
+        Some(first) => format!(
+            "`{id}`, a deployment of folder `{folder}`, to which app `{}` belongs",
+            first.id
+        ),
+        None => format!("`{id}`, which lies in folder `{folder}`"),
+    };
+    let expected = format!("a name in folder `{own}`");
+    let effect = "served as an app of its own".to_owned();
+    label(&app.id, found, expected, effect)
+}
+
+/// For an app that names a deployment as an app in another folder does.
+fn namesake(app: &App, group: &str, other: &App) -> Warning {
+    let found = format!(
+        "`{}` in folder `{}`, which app `{}` in folder `{}` names too",
+        group.escape_debug(),
+        app.id.folder(),
+        other.id,
+        other.id.folder()
+    );
+    let expected = "apps of one folder: only those are one deployment".to_owned();
+    let effect = "each folder is served on its own".to_owned();
+    label(&app.id, found, expected, effect)
 }
 
 fn unreadable(app: &App, label: &str, found: &str, expected: &str) -> Warning {

@@ -19,7 +19,7 @@ pub use app::{
     App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, HealthCheck, HealthResult, Network,
     PortDefinition, PortMapping, Protocol, Task, TaskState,
 };
-pub use deployment_group::merge as merge_deployments;
+pub use deployment_group::{Members, Merged, merge as merge_deployments};
 pub use endpoints::{Endpoint, Host, ServicePort, ServingTasks, service_ports};
 pub use field::Field;
 pub use snapshot::Snapshot;

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::permitted::members;
 use crate::cluster::{App, AppId, Warning, merge_deployments};
 use crate::config::Values;
 use crate::disk::Digest;
@@ -119,7 +120,7 @@ impl Fallback {
             let is_same = entry.said == said
                 && entry.service_port == service_port
                 && entry.decisions == decisions;
-            is_same && now >= entry.asked_at && age < ASKED_AGAIN_AFTER
+            is_same && !entry.is_open && now >= entry.asked_at && age < ASKED_AGAIN_AFTER
         })
     }
 
@@ -139,7 +140,7 @@ impl Fallback {
         let before = before.cloned();
         let last_good = match &before {
             Some(entry) => entry.last_good.clone(),
-            None => self.served_with(asking.app, said_of),
+            None => self.served_with(asking, said_of),
         };
         let last_good = last_good.filter(|last_good| last_good != asking.said);
         let (decisions, now) = self.turn?;
@@ -162,10 +163,18 @@ impl Fallback {
             said,
             decisions,
             why: Refusal::of(why),
+            is_open: false,
             last_good: last_good.filter(|_| options.is_some()),
         };
         self.refused.insert(place, entry);
         options
+    }
+
+    /// Others have a part in the refusal, so that it is no reason not to ask again.
+    pub(super) fn keeps_open(&mut self, app: &AppId, index: usize) {
+        if let Some(entry) = self.refused.get_mut(&(app.clone(), index)) {
+            entry.is_open = true;
+        }
     }
 
     /// What was last good is refused as well.
@@ -177,18 +186,19 @@ impl Fallback {
 
     fn served_with(
         &mut self,
-        app: &AppId,
+        asking: Asking<'_>,
         said_of: &dyn Fn(&App) -> Option<Settings>,
     ) -> Option<Settings> {
-        said_of(self.last_apps().get(app)?)
+        said_of(self.last_apps(asking.values).get(asking.app)?)
     }
 
-    fn last_apps(&mut self) -> &BTreeMap<AppId, Arc<App>> {
+    fn last_apps(&mut self, values: Values) -> &BTreeMap<AppId, Arc<App>> {
         let last_answer = self.last_answer.as_ref();
         self.last_apps.get_or_insert_with(|| {
             let apps = last_answer.and_then(|read| apps_of(&read()?));
-            let (apps, _) = merge_deployments(&apps.unwrap_or_default());
-            apps.into_iter().map(|app| (app.id.clone(), app)).collect()
+            let merged = merge_deployments(&apps.unwrap_or_default(), members(values));
+            let apps = merged.apps.into_iter();
+            apps.map(|app| (app.id.clone(), app)).collect()
         })
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::fallback::{Asking, Fallback};
-use super::permitted::{Origins, may_replace, unused};
+use super::permitted::{Origins, may_replace, members, unused};
 use super::reserved::Reserved;
 use super::typed::fault;
-use super::wanted::{Built, Said, Spoken, Wanted, effect};
+use super::wanted::{Built, Cause, Said, Spoken, Wanted, effect};
 use crate::apply::FileSet;
 use crate::cluster::{
-    App, AppId, HealthMemory, Selection, ServicePort, Warning, merge_deployments,
+    App, AppId, HealthMemory, Merged, Selection, ServicePort, Warning, merge_deployments,
     zipped_service_ports,
 };
 use crate::config::{SettingsFrom, TemplateLabels, Values};
@@ -56,8 +56,12 @@ impl Labelled {
         warnings: &mut Vec<Warning>,
     ) -> Wanted {
         let all = apps.to_vec();
-        let origins = Origins::of(apps);
-        let (apps, faults) = merge_deployments(apps);
+        let Merged {
+            apps,
+            origins,
+            warnings: faults,
+        } = merge_deployments(apps, members(self.values));
+        let origins = Origins::of(origins);
         warnings.extend(faults);
         let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
         let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health);
@@ -96,12 +100,21 @@ impl Labelled {
         wanted
     }
 
+    /// As [`Recipe::deployments`](super::Recipe::deployments).
+    pub(super) fn deployments(&self, apps: &[Arc<App>]) -> BTreeMap<AppId, AppId> {
+        let merged = merge_deployments(apps, members(self.values));
+        let of_deployments = merged.origins.into_iter();
+        of_deployments
+            .flat_map(|(id, apps)| apps.into_iter().map(move |app| (app, id.clone())))
+            .collect()
+    }
+
     /// As [`Recipe::fall_back`](super::Recipe::fall_back).
     pub(super) fn fall_back(
         &self,
         wanted: &mut Wanted,
         owner: &Owner,
-        why: &Warning,
+        (why, cause): (&Warning, Cause),
         fallback: &mut Fallback,
     ) -> bool {
         let Some(said) = &mut wanted.said else {
@@ -119,6 +132,9 @@ impl Labelled {
             }
             let last_good =
                 self.last_good(&spoken.app, port.index, port.service_port, why, fallback);
+            if cause == Cause::Others {
+                fallback.keeps_open(&port.app, port.index);
+            }
             match last_good {
                 Some(mut options) => {
                     if !spoken.may_replace {
@@ -335,18 +351,20 @@ impl Labelled {
                 failed.push((service.owner.clone(), tcp.warning));
             }
         }
+        let mut displaced = Vec::new();
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
             let services = proxies.services();
-            failed.extend(
+            displaced.extend(
                 services
                     .iter()
                     .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
             );
-            failed.extend(reserved.thefts(output.rendered.chunks(), services));
+            displaced.extend(reserved.thefts(output.rendered.chunks(), services));
         }
         Ok(Built {
             failed,
+            displaced,
             files: FileSet {
                 cfg: output.rendered.text(),
                 maps: self.maps(&proxies),

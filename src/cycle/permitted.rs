@@ -1,10 +1,10 @@
-//! Who may put text of its own in the place of templates, and what is told to whoever may not.
+//! Who may put text of its own in the place of templates, and what is told to whoever may not; and
+//! whose apps one deployment may be made of.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::cluster::{App, AppId, Warning};
-use crate::config::TemplateLabels;
+use crate::cluster::{App, AppId, Members, Warning};
+use crate::config::{TemplateLabels, Values};
 use crate::labels::ServiceOptions;
 
 /// An app of a deployment bears a name that its owner gave: here is which apps of Marathon it is.
@@ -12,15 +12,8 @@ use crate::labels::ServiceOptions;
 pub(super) struct Origins(BTreeMap<AppId, Vec<AppId>>);
 
 impl Origins {
-    /// Of the apps as Marathon has them.
-    pub(super) fn of(apps: &[Arc<App>]) -> Self {
-        let mut origins: BTreeMap<AppId, Vec<AppId>> = BTreeMap::new();
-        for app in apps {
-            if let Some(group) = app.labels.get("HAPROXY_DEPLOYMENT_GROUP") {
-                let ids = origins.entry(AppId::new(group)).or_default();
-                ids.push(app.id.clone());
-            }
-        }
+    /// As they were merged.
+    pub(super) fn of(origins: BTreeMap<AppId, Vec<AppId>>) -> Self {
         Self(origins)
     }
 
@@ -33,6 +26,15 @@ impl Origins {
             let rest = id.as_str().strip_prefix(folder);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
+    }
+}
+
+/// Whose apps may be one deployment. The command lines of others keep their rule, by which everybody
+/// joins and drains everybody.
+pub(super) fn members(values: Values) -> Members {
+    match values {
+        Values::Typed => Members::OfFolder,
+        Values::Verbatim => Members::OfAll,
     }
 }
 
@@ -82,9 +84,11 @@ pub(super) fn unused(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::cluster::Network;
     use crate::cluster::fixtures::app;
+    use crate::cluster::{Network, merge_deployments};
 
     #[test]
     fn a_folder_is_marathons_and_no_label_leads_into_it() {
@@ -94,13 +98,18 @@ mod tests {
             app.labels.extend(group.map(label));
             Arc::new(app)
         };
-        let origins = Origins::of(&[
+        let apps = [
             named("/ops/blue", Some("/ops/web")),
             named("/ops/green", Some("/ops/web")),
             named("/ops/x", Some("/ops/y")),
             named("/evil", Some("/ops/y")),
             named("/evil/2", Some("/ops")),
-        ]);
+            // An app of this name has it already.
+            named("/ops/b", None),
+            named("/evil/3", Some("/ops/b")),
+        ];
+        let merged = merge_deployments(&apps, members(Values::Verbatim));
+        let origins = Origins::of(merged.origins);
         let options = ServiceOptions {
             groups: vec!["staff".into()],
             ..ServiceOptions::default()
@@ -113,6 +122,7 @@ mod tests {
         for (groups, id, want) in [
             (&["/ops"][..], "/ops/a", true),
             (&["/ops/"], "/ops/a", true),
+            (&["/ops"], "/ops/b", true),
             (&["/"], "/any", true),
             (&["/ops"], "/opsy/a", false),
             (&["/ops"], "/a/ops", false),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Stages;
 use super::fallback::{Fallback, apps_of};
 use super::source::Source;
-use super::wanted::{Built, Wanted, effect};
+use super::wanted::{Built, Cause, Wanted, effect};
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
 use crate::cluster::{App, AppId, Endpoint, Host, ServicePort, Warning};
@@ -290,7 +290,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(None);
         };
         // An answer tells of much that was never served.
-        last.retain(|app| held.apps.contains(&app.id.safe_path()));
+        let deployments = self.recipe.deployments(&last);
+        last.retain(|app| {
+            let served_as = deployments.get(&app.id).unwrap_or(&app.id);
+            held.apps.contains(&served_as.safe_path())
+        });
         let apps = guard::with_lost_apps(&plan.draft.wanted.apps, &last);
         let mut warnings = Vec::new();
         let mut fallback = self.fallback(memory, now);
@@ -358,6 +362,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         loop {
             let Built {
                 failed,
+                displaced,
                 files,
                 rendered,
                 proxies,
@@ -368,8 +373,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 &draft.incumbents,
                 &mut self.renderer,
             )?;
-            if !failed.is_empty() {
-                self.fall_back(&mut draft, &mut refused, failed);
+            if !failed.is_empty() || !displaced.is_empty() {
+                self.fall_back(&mut draft, &mut refused, failed, Cause::Own);
+                self.fall_back(&mut draft, &mut refused, displaced, Cause::Others);
                 continue;
             }
             let mut warnings = draft.warnings.clone();
@@ -396,12 +402,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         draft: &mut Draft,
         refused: &mut Vec<Owner>,
         culprits: Vec<(Owner, Warning)>,
+        cause: Cause,
     ) {
         for (owner, why) in culprits {
             let Draft {
                 wanted, fallback, ..
             } = draft;
-            let fell = self.recipe.fall_back(wanted, &owner, &why, fallback);
+            let fell = self
+                .recipe
+                .fall_back(wanted, &owner, (&why, cause), fallback);
             draft.warnings.push(Warning {
                 effect: effect(owner.service_port, fell),
                 ..why
@@ -420,7 +429,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         installed: Option<&str>,
     ) -> Result<Plan> {
         self.redraw(plan, installed, |stages, draft, refused| {
-            stages.fall_back(draft, refused, culprits);
+            stages.fall_back(draft, refused, culprits, Cause::Own);
         })
     }
 

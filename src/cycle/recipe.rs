@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::fallback::Fallback;
 use super::labelled::Labelled;
-use super::wanted::{Built, Wanted};
+use super::wanted::{Built, Cause, Wanted};
 use crate::apply::FileSet;
 use crate::cluster::{App, AppId, ServicePort, ServingTasks, Snapshot, Warning, service_ports};
 use crate::marathon::Cluster;
@@ -74,13 +74,21 @@ impl Recipe {
         }
     }
 
+    /// Which deployment each app of one is served as.
+    pub(super) fn deployments(&self, apps: &[Arc<App>]) -> BTreeMap<AppId, AppId> {
+        match self {
+            Self::Bridge { .. } => BTreeMap::new(),
+            Self::Labelled(labelled) => labelled.deployments(apps),
+        }
+    }
+
     /// Gives a service port back what it was served with. Where there is nothing of that kind, or
     /// that is what it has already, `false`: it has to go.
     pub(super) fn fall_back(
         &self,
         wanted: &mut Wanted,
         owner: &Owner,
-        why: &Warning,
+        why: (&Warning, Cause),
         fallback: &mut Fallback,
     ) -> bool {
         match self {
@@ -163,6 +171,7 @@ fn build_bridge<'p>(
     warnings.extend(output.failed.into_iter().map(Failed::warning));
     Ok(Built {
         failed: Vec::new(),
+        displaced: Vec::new(),
         files: FileSet {
             cfg: output.rendered.text(),
             maps: BTreeMap::new(),

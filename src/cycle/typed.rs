@@ -1,5 +1,5 @@
 //! What app owners say beside labels, where every value has its form: the path of a health check, and
-//! the id that a deployment group gives.
+//! the id of the app.
 
 use crate::cluster::{App, Warning};
 use crate::labels::{is_app_id, is_request};
@@ -14,14 +14,9 @@ fn id_fault(app: &App) -> Option<Warning> {
     if is_app_id(app.id.as_str()) {
         return None;
     }
-    let label = "HAPROXY_DEPLOYMENT_GROUP";
     Some(Warning {
         app: Some(app.id.clone()),
-        subject: if app.labels.contains_key(label) {
-            format!("label `{label}`")
-        } else {
-            "field `id`".to_owned()
-        },
+        subject: "field `id`".to_owned(),
         found: format!("`{}`", app.id.as_str().escape_debug()),
         expected: "the id of an app: letters, digits and `._-`, parted by `/`".to_owned(),
         effect: "app left out".to_owned(),

@@ -69,10 +69,21 @@ pub(super) struct Spoken {
 pub(super) struct Built {
     /// Who has to be taken out, or back to what was served, before this is whole.
     pub(super) failed: Vec<(Owner, Warning)>,
+    /// The same of those whose ports others have: whoever that is may leave them again.
+    pub(super) displaced: Vec<(Owner, Warning)>,
     pub(super) files: FileSet,
     pub(super) rendered: Rendered,
     pub(super) proxies: Proxies,
     pub(super) warnings: Vec<Warning>,
+}
+
+/// Who has a part in what is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The owner alone: it stays wrong until something else is said.
+    Own,
+    /// Others as well, or what they bring about.
+    Others,
 }
 
 /// What becomes of a service port that is refused.

@@ -90,10 +90,11 @@ pub static LABELS: &[Label] = &[
     ),
     app(
         "DEPLOYMENT_GROUP",
-        "the id of an app: letters, digits and `._-`, parted by `/`",
+        "a name of letters, digits, `.` and `-`, or with that the id of an app in the same folder",
         "shop",
         "Two apps of one group are one service: the older one is drained while the newer takes \
-         over.",
+         over. In the native commands only apps of one folder of Marathon are, under a name in \
+         that folder.",
     ),
     app(
         "DEPLOYMENT_STARTED_AT",
@@ -387,8 +388,9 @@ pub static NATIVE: &[Label] = &[
         "none",
         "a name",
         "shop",
-        "Services that name one are one service, as a canary beside what is stable: hosts and paths \
-         of all, and the service port of the first by app id, lead to the servers of all.",
+        "Services of one folder of Marathon that name one are one service, as a canary beside what \
+         is stable: hosts and paths of all, and the service port of the first by app id, lead to \
+         the servers of all.",
     ),
     service(
         "WEIGHT",

@@ -239,6 +239,10 @@ pub struct Quarantined {
     pub decisions: Digest,
     /// What is wrong with that.
     pub why: Refusal,
+    /// Whether others have a part in that, who may say something else at any time: then it is tried
+    /// anew in each turn.
+    #[serde(default)]
+    pub is_open: bool,
     /// What was said of it when it was last served, and still is; `None` where it is left out.
     pub last_good: Option<BTreeMap<Box<str>, Box<str>>>,
 }

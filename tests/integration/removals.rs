@@ -80,6 +80,24 @@ fn what_the_answer_lacks_stays_with_all_its_labels_and_what_is_new_comes() {
     );
 }
 
+/// Sections bear the name of a deployment, and the answer has those of its apps.
+#[test]
+fn apps_of_deployments_stay_as_others_do() {
+    let deployed = |numbers: &[u16]| {
+        let mut answer: Value = serde_json::from_str(&apps(numbers.iter().copied())).unwrap();
+        for app in answer["apps"].as_array_mut().unwrap() {
+            let id = app["id"].as_str().unwrap().to_owned();
+            app["labels"]["HAPROXY_DEPLOYMENT_GROUP"] = id.clone().into();
+            app["id"] = format!("{id}-blue").into();
+        }
+        answer.to_string()
+    };
+    let test = host();
+    turn(&test, &deployed(&[0, 1, 2, 3, 4, 5]));
+    turn(&test, &deployed(&[0, 9])).says(&["the answer lacks 5 of 6 service ports"]);
+    assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h9");
+}
+
 /// An answer can say in many ways that nobody serves.
 #[test]
 fn whatever_takes_most_away_is_held() {

@@ -40,13 +40,23 @@ fn checked(mut app: App) -> App {
 /// `id: tasks`, with a `-` behind those that drain.
 fn merged(apps: Vec<App>) -> (Vec<String>, Vec<Warning>) {
     let apps: Vec<Arc<App>> = apps.into_iter().map(Arc::new).collect();
-    let (apps, warnings) = merge(&apps);
+    shown(merge(&apps, Members::OfAll))
+}
+
+/// The same where only apps of one folder are a deployment.
+fn of_folders(apps: Vec<App>) -> (Vec<String>, Vec<String>) {
+    let apps: Vec<Arc<App>> = apps.into_iter().map(Arc::new).collect();
+    let (apps, warnings) = shown(merge(&apps, Members::OfFolder));
+    (apps, warnings.iter().map(ToString::to_string).collect())
+}
+
+fn shown(merged: Merged) -> (Vec<String>, Vec<Warning>) {
     let shown = |app: &Arc<App>| {
         let task = |t: &Task| format!(" {}{}", t.id, if t.draining { "-" } else { "" });
         let tasks: String = app.tasks.iter().map(task).collect();
         format!("{}:{tasks}", app.id)
     };
-    (apps.iter().map(shown).collect(), warnings)
+    (merged.apps.iter().map(shown).collect(), merged.warnings)
 }
 
 fn of(apps: Vec<App>) -> String {
@@ -174,8 +184,8 @@ fn a_third_app_meets_the_first_two_as_one() {
 #[test]
 fn merging_again_adds_nobody() {
     let apps = [app("b", 2, &[EARLY]), app("g", 2, &[LATE])].map(Arc::new);
-    let (once, _) = merge(&apps);
-    let (twice, _) = merge(&once);
+    let once = merge(&apps, Members::OfAll).apps;
+    let twice = merge(&once, Members::OfAll).apps;
     assert_eq!(once, twice);
 }
 
@@ -256,5 +266,131 @@ fn dates_are_rfc_3339_or_iso_in_utc_and_nothing_else() {
         "2015-13-06T10:08:28",
     ] {
         assert_eq!(date(text), None, "{text}");
+    }
+}
+
+/// An app that names this deployment; none, where it is empty.
+fn naming(id: &str, group: &str, labels: &[(&str, &str)]) -> App {
+    let mut app = app(id, 1, labels);
+    app.labels.remove(GROUP);
+    if !group.is_empty() {
+        app.labels.insert(GROUP.into(), group.into());
+    }
+    app
+}
+
+#[test]
+fn a_name_is_one_of_the_folder_and_a_path_has_to_lie_there() {
+    let (apps, told) = of_folders(vec![
+        naming("/a/blue", "web", &[EARLY]),
+        naming("/a/green", "/a/web", &[LATE]),
+        naming("/blue", "b/web", &[EARLY]),
+        naming("/b-blue", "front", &[EARLY]),
+        naming("/b-green", "/front", &[LATE]),
+    ]);
+    assert_eq!(
+        apps,
+        [
+            "/blue: /blue1",
+            "/a/web: /a/blue1- /a/green1",
+            "/front: /b-blue1- /b-green1",
+        ]
+    );
+    let want = "app `/blue`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/b/web`, which lies in folder \
+                `/b`, expected a name in folder `/`; served as an app of its own";
+    assert_eq!(told, [want]);
+}
+
+#[test]
+fn nobody_joins_or_drains_a_deployment_of_another_folder() {
+    let (apps, told) = of_folders(vec![
+        naming("/evil/x", "/shop/web", &[LATE]),
+        naming("/evil/y", "web", &[LATE]),
+        naming("/shop/blue", "web", &[EARLY]),
+        naming("/shop/below/green", "/shop/web", &[LATE]),
+    ]);
+    assert_eq!(
+        apps,
+        [
+            "/evil/x: /evil/x1",
+            "/shop/below/green: /shop/below/green1",
+            "/evil/web: /evil/y1",
+            "/shop/web: /shop/blue1",
+        ]
+    );
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    let other = |app: &str, folder: &str| {
+        format!(
+            "app `{app}`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/shop/web`, a deployment of folder \
+             `/shop`, to which app `/shop/blue` belongs, expected a name in folder `{folder}`; served \
+             as an app of its own"
+        )
+    };
+    assert_eq!(
+        told,
+        [
+            &*other("/evil/x", "/evil"),
+            &*other("/shop/below/green", "/shop/below"),
+            "app `/shop/blue`: label `HAPROXY_DEPLOYMENT_GROUP`: found `web` in folder `/shop`, which \
+         app `/evil/y` in folder `/evil` names too, expected apps of one folder: only those are one \
+         deployment; each folder is served on its own",
+        ]
+    );
+}
+
+#[test]
+fn a_group_of_a_folder_with_the_id_of_an_app_is_served_as_its_apps() {
+    let (apps, told) = of_folders(vec![
+        naming("/a/web", "", &[]),
+        naming("/a/blue", "web", &[EARLY]),
+        naming("/a/green", "web", &[LATE]),
+        // Its name is that of an app that is served on its own now.
+        naming("/a/x", "blue", &[LATE]),
+        naming("/a/y", "other", &[LATE]),
+    ]);
+    assert_eq!(
+        apps,
+        [
+            "/a/web: /a/web1",
+            "/a/blue: /a/blue1",
+            "/a/green: /a/green1",
+            "/a/x: /a/x1",
+            "/a/other: /a/y1",
+        ]
+    );
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    assert_eq!(
+        told,
+        [
+            "app `/a/blue`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/a/web`, which is the id of an app \
+         that is none of the deployment, expected a name that no other app bears; this app and 1 \
+         more of the deployment are served on their own",
+            "app `/a/x`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/a/blue`, which is the id of an app \
+         that is none of the deployment, expected a name that no other app bears; served as an app \
+         of its own",
+        ]
+    );
+}
+
+/// Sections of `/x_web` and of `/x/web` have one name, by which it is known who holds a port.
+#[test]
+fn a_deployment_of_a_folder_has_a_name_as_apps_have_and_none_of_another() {
+    for (group, found) in [
+        ("x_web", "x_web"),
+        ("b x", "b x"),
+        ("x\napp", "x\\napp"),
+        ("/", "/"),
+        ("//x", "//x"),
+        ("x/", "x/"),
+        ("a//b", "a//b"),
+    ] {
+        let (apps, told) = of_folders(vec![naming("/evil", group, &[]), naming("/x/web", "", &[])]);
+        assert_eq!(apps, ["/evil: /evil1", "/x/web: /x/web1"]);
+        let want = format!(
+            "app `/evil`: label `HAPROXY_DEPLOYMENT_GROUP`: found `{found}`, expected a name of \
+             letters, digits, `.` and `-`, or with that the id of an app in the same folder; served \
+             as an app of its own"
+        );
+        assert_eq!(told, [want]);
     }
 }

@@ -22,7 +22,7 @@ pub fn arrange(
     incumbents: &Incumbents,
 ) -> (Layout, Vec<Warning>) {
     let (services, mut warnings) = settle(services, incumbents);
-    let (mut services, mut refused) = judge(services);
+    let (mut services, refused) = judge(services);
     services.sort_by(|one, other| key(one).cmp(&key(other)));
     let mut layout = Layout {
         binds_http_https: shape.binds_http_https,
@@ -43,7 +43,7 @@ pub fn arrange(
         layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
     }
     drop_idle_labels(&mut services, layout.opens_https(), &mut warnings);
-    let leaders = merge(&mut services, &mut refused);
+    let leaders = merge(&mut services, &mut warnings);
     layout.refused = refused;
     if shape.binds_http_https {
         route(&services, &leaders, &mut layout, &mut warnings);

@@ -3,58 +3,57 @@
 //! Those that name one `MERGE` are merged: hosts and paths of all of them, and the service port of
 //! the first by app id, lead to the servers of all. The service ports of the others still lead to
 //! these alone.
+//!
+//! Only apps of one folder are merged, since whoever may change one of them may change all; what an
+//! app elsewhere says changes nothing for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::Owner;
 use super::super::marathon_lb::{Server, Service};
 use super::super::server_id::ServerIds;
+use super::share::{Given, Miss, Wanted, missed, percent, split};
 use crate::cluster::Warning;
-
-/// HAProxy knows weights up to this.
-const LARGEST: u64 = 256;
 
 /// Who serves instead of whom.
 pub(super) type Leaders = BTreeMap<Owner, Arc<Service>>;
 
 /// Gives the first of each group, in the order of `services`, the servers of all. Whoever is
-/// protected in another way than the first is not merged but refused.
-pub(super) fn merge(
-    services: &mut Vec<Arc<Service>>,
-    refused: &mut Vec<(Owner, Warning)>,
-) -> Leaders {
-    let mut groups: BTreeMap<String, Vec<Arc<Service>>> = BTreeMap::new();
-    services.retain(|service| {
-        let Some(name) = name(service) else {
-            return true;
-        };
-        let group = groups.entry(name.to_owned()).or_default();
-        if let Some(first) = group.first()
-            && let Some(fault) = fault(service, first)
-        {
-            refused.push((service.owner.clone(), fault));
-            return false;
+/// protected in another way than the first is served on its own.
+pub(super) fn merge(services: &mut [Arc<Service>], warnings: &mut Vec<Warning>) -> Leaders {
+    let mut names: BTreeMap<&str, BTreeMap<&str, Vec<&Arc<Service>>>> = BTreeMap::new();
+    for service in &*services {
+        if let Some(name) = name(service) {
+            let folders = names.entry(name).or_default();
+            let group = folders.entry(service.owner.app.folder()).or_default();
+            group.push(service);
         }
-        group.push(Arc::clone(service));
-        true
-    });
+    }
     let mut leaders = Leaders::new();
-    for group in groups.into_values().filter(|group| group.len() > 1) {
-        let first = Arc::new(Service {
-            servers: servers(&group),
-            ..Service::clone(&group[0])
-        });
-        for service in services.iter_mut() {
-            if service.owner == first.owner {
-                *service = Arc::clone(&first);
+    for (name, folders) in &names {
+        let mut firsts = folders.values().map(|group| group[0]);
+        if let Some(first) = firsts.next() {
+            warnings.extend(firsts.map(|other| apart(name, other, first)));
+        }
+        for group in folders.values() {
+            let group = alike(name, group, warnings);
+            if group.len() > 1 {
+                let first = Arc::new(Service {
+                    servers: servers(&group, warnings),
+                    ..Service::clone(group[0])
+                });
+                let owners = group.iter().map(|service| service.owner.clone());
+                leaders.extend(owners.map(|owner| (owner, Arc::clone(&first))));
             }
         }
-        leaders.extend(
-            group
-                .iter()
-                .map(|service| (service.owner.clone(), Arc::clone(&first))),
-        );
+    }
+    for service in services {
+        if let Some(first) = leaders.get(&service.owner)
+            && first.owner == service.owner
+        {
+            *service = Arc::clone(first);
+        }
     }
     leaders
 }
@@ -64,66 +63,115 @@ fn name(service: &Service) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// What requests to the one would find otherwise than requests to the first.
-fn fault(service: &Service, first: &Service) -> Option<Warning> {
-    let (one, other) = (&service.options, &first.options);
-    let differs = if service.mode != first.mode {
-        "MODE"
-    } else if one.auth != other.auth {
-        "AUTH"
-    } else if one.networks_allowed != other.networks_allowed {
-        "BACKEND_NETWORK_ALLOWED_ACL"
-    } else if one.redirect_to_https != other.redirect_to_https {
-        "REDIRECT_TO_HTTPS"
-    } else {
-        return None;
-    };
-    Some(Warning {
+fn warning(
+    service: &Service,
+    label: &str,
+    found: String,
+    expected: &str,
+    effect: String,
+) -> Warning {
+    Warning {
         app: Some(service.owner.app.clone()),
-        subject: format!("label `HAPROXY_{}_MERGE`", service.index),
-        found: format!(
-            "another {differs} than app `{}`, service port {}, with which it is merged",
-            first.owner.app, first.owner.service_port
-        ),
-        expected: "the same".to_owned(),
-        effect: String::new(),
-    })
+        subject: format!("label `HAPROXY_{}_{label}`", service.index),
+        found,
+        expected: expected.to_owned(),
+        effect,
+    }
 }
 
-/// The share of an app is what its label says, however many tasks it has.
-fn servers(group: &[Arc<Service>]) -> Vec<Server> {
-    struct Share {
-        weight: u64,
-        among: u64,
-    }
-    let share = |service: &Arc<Service>| Share {
-        weight: super::tuning::weight(service),
-        among: service
-            .servers
-            .iter()
-            .filter(|s| !s.draining)
-            .count()
-            .max(1) as u64,
-    };
-    let shares: Vec<Share> = group.iter().map(share).collect();
-    let compare =
-        |one: &&Share, other: &&Share| (one.weight * other.among).cmp(&(other.weight * one.among));
-    let most = shares.iter().max_by(compare);
-    let scaled = |share: &Share| match most {
-        Some(most) if share.weight > 0 => {
-            let exact = share.weight * most.among * LARGEST;
-            let whole = most.weight * share.among;
-            ((exact + whole / 2) / whole).clamp(1, LARGEST)
-        }
-        _ => 0,
-    };
+/// For whoever names what is named in another folder.
+fn apart(name: &str, service: &Service, other: &Service) -> Warning {
+    let (own, app) = (&service.owner.app, &other.owner.app);
+    let found = format!(
+        "`{}` in folder `{}`, which app `{app}` in folder `{}` names too",
+        name.escape_debug(),
+        own.folder(),
+        app.folder()
+    );
+    let expected = "apps of one folder: only those share requests";
+    let effect = "each folder is served on its own".to_owned();
+    warning(service, "MERGE", found, expected, effect)
+}
+
+/// The first, and those who are protected as it is.
+fn alike<'s>(
+    name: &str,
+    group: &[&'s Arc<Service>],
+    warnings: &mut Vec<Warning>,
+) -> Vec<&'s Arc<Service>> {
+    let first = group[0];
+    let mut alike = group.to_vec();
+    alike.retain(|service| {
+        let Some(differs) = difference(service, first) else {
+            return true;
+        };
+        let Owner { app, service_port } = &first.owner;
+        let found = format!(
+            "another {differs} than app `{app}`, service port {service_port}, the first of `{}`",
+            name.escape_debug()
+        );
+        let own = service.owner.service_port;
+        let effect = format!("not merged: service port {own} is served on its own");
+        warnings.push(warning(service, "MERGE", found, "the same", effect));
+        false
+    });
+    alike
+}
+
+/// What requests to the one would find otherwise than requests to the first.
+fn difference(service: &Service, first: &Service) -> Option<&'static str> {
+    let (one, other) = (&service.options, &first.options);
+    let differs = [
+        ("MODE", service.mode != first.mode),
+        ("AUTH", one.auth != other.auth),
+        (
+            "BACKEND_NETWORK_ALLOWED_ACL",
+            one.networks_allowed != other.networks_allowed,
+        ),
+        (
+            "REDIRECT_TO_HTTPS",
+            one.redirect_to_https != other.redirect_to_https,
+        ),
+        ("USE_HSTS", one.use_hsts != other.use_hsts),
+    ];
+    let mut differs = differs.into_iter().filter(|(_, differs)| *differs);
+    differs.next().map(|(label, _)| label)
+}
+
+/// Of all of the group. The share of an app is what its label says, however many tasks it has.
+fn servers(group: &[&Arc<Service>], warnings: &mut Vec<Warning>) -> Vec<Server> {
+    let mut seen = BTreeSet::new();
+    // A place that two apps have would be one server twice, of which HAProxy may complain.
+    let own: Vec<Vec<&Server>> = group
+        .iter()
+        .map(|service| {
+            let servers = service.servers.iter();
+            servers.filter(|s| seen.insert(&s.name)).collect()
+        })
+        .collect();
+    let wanted: Vec<Wanted> = group
+        .iter()
+        .zip(&own)
+        .map(|(service, servers)| Wanted {
+            weight: super::tuning::weight(service),
+            servers: servers.iter().filter(|s| !s.draining).count() as u64,
+        })
+        .collect();
+    let given = split(&wanted);
+    warnings.extend(of_shares(group, &wanted, &given));
     let mut all: Vec<Server> = Vec::new();
-    for (service, share) in group.iter().zip(&shares) {
-        let weight = u16::try_from(scaled(share)).unwrap_or(0);
-        all.extend(service.servers.iter().map(|server| Server {
-            weight: Some(weight),
-            ..server.clone()
-        }));
+    for (servers, given) in own.iter().zip(given) {
+        let mut left = given.servers;
+        for server in servers {
+            let takes_part = server.draining || left > 0;
+            if !server.draining {
+                left = left.saturating_sub(1);
+            }
+            all.push(Server {
+                weight: Some(if takes_part { given.weight } else { 0 }),
+                ..Server::clone(server)
+            });
+        }
     }
     let mut ids = ServerIds::with_capacity(all.len());
     for server in &mut all {
@@ -132,32 +180,30 @@ fn servers(group: &[Arc<Service>]) -> Vec<Server> {
     all
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proxy::native::fixtures::weighted;
-
-    #[test]
-    fn the_share_of_an_app_does_not_depend_on_the_number_of_its_tasks() {
-        for (group, weights) in [
-            (&[("1", 1), ("1", 1)][..], &[256, 256][..]),
-            (&[("1", 1), ("1", 4)], &[256, 64, 64, 64, 64]),
-            (&[("3", 1), ("1", 3)], &[256, 28, 28, 28]),
-            (&[("1", 2), ("0", 1)], &[256, 256, 0]),
-            (&[("0", 1), ("0", 1)], &[0, 0]),
-            // Nobody with a share goes without.
-            (&[("1000000", 1), ("1", 1)], &[256, 1]),
-            (&[("7", 0), ("1", 1)], &[37]),
-        ] {
-            let group: Vec<_> = group
-                .iter()
-                .map(|(weight, tasks)| Arc::new(weighted(weight, *tasks)))
-                .collect();
-            let servers = servers(&group);
-            let found: Vec<_> = servers.iter().filter_map(|server| server.weight).collect();
-            assert_eq!(found, weights);
-            let ids: std::collections::BTreeSet<u32> = servers.iter().map(|s| s.id).collect();
-            assert_eq!(ids.len(), servers.len());
-        }
+/// Who gets another share than its label says.
+fn of_shares(group: &[&Arc<Service>], wanted: &[Wanted], given: &[Given]) -> Vec<Warning> {
+    let first = group[0];
+    let Owner { app, service_port } = &first.owner;
+    let is_served = wanted.iter().any(|wanted| wanted.servers > 0);
+    if is_served && given.iter().all(|given| given.weight == 0) {
+        let found = "0, as of all apps that it is merged with and that have tasks".to_owned();
+        let effect = "none of their tasks gets requests as one of them".to_owned();
+        let expected = "a share above 0 of one of them";
+        return vec![warning(first, "WEIGHT", found, expected, effect)];
     }
+    let misses = group.iter().zip(missed(wanted, given));
+    let told = misses.filter_map(|(service, miss)| {
+        let Miss { wanted, real } = miss?;
+        let found = format!(
+            "a share of {} of the requests to app `{app}`, service port {service_port}",
+            percent(wanted)
+        );
+        let expected = "one that weights from 0 to 256 of each server can give";
+        let effect = format!("it gets {}", percent(real));
+        Some(warning(service, "WEIGHT", found, expected, effect))
+    });
+    told.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod fixtures;
 mod maps;
 mod merge;
 mod place;
+mod share;
 mod tuning;
 
 use std::collections::BTreeMap;

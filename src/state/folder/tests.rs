@@ -91,6 +91,7 @@ fn full() -> State {
                 found: "`80a`".to_owned(),
                 expected: "a port number".to_owned(),
             },
+            is_open: true,
             last_good: Some(BTreeMap::from([("HAPROXY_1_PORT".into(), "80".into())])),
         }],
     }

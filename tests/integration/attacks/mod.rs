@@ -2,6 +2,7 @@
 //! file for everybody. The native commands refuse it, say so in five parts, and serve the rest.
 
 mod claims;
+mod shares;
 mod templates;
 mod values;
 

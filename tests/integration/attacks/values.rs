@@ -330,22 +330,26 @@ fn what_no_label_says_is_typed_too() {
         ]})
     };
     let bad = "/x?\"${HOME}\"";
-    for (labels, fields, told) in [
+    for (labels, fields, told, is_out) in [
         (
             &[][..],
             check(bad),
             "app `/m/bad`: field `healthChecks[1].path`: found `/x?\\\"${HOME}\\\"`, expected a \
              path that begins with `/`, made of characters of a URL; app left out",
+            true,
         ),
         (
             &[("HAPROXY_DEPLOYMENT_GROUP", "b x if TRUE")],
             Value::Null,
-            "app `/b x if TRUE`: label `HAPROXY_DEPLOYMENT_GROUP`: found `/b x if TRUE`, expected \
-             the id of an app: letters, digits and `._-`, parted by `/`; app left out",
+            "app `/m/bad`: label `HAPROXY_DEPLOYMENT_GROUP`: found `b x if TRUE`, expected a name of \
+             letters, digits, `.` and `-`, or with that the id of an app in the same folder; served \
+             as an app of its own",
+            false,
         ),
     ] {
         let done = generate(&apps(labels, &fields), &[]).says(&[told]);
-        assert!(!done.stdout.contains("10002"), "{}", done.stdout);
+        let is_served = done.stdout.contains("backend m_bad_10002");
+        assert_ne!(is_served, is_out, "{}", done.stdout);
         others_are_served(&done.stdout);
         assert_accepted(&done.stdout);
     }

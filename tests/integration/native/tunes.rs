@@ -297,7 +297,7 @@ fn apps_that_are_merged_share_requests_by_weight() {
     let canary = scene.app("/b-canary", &canary);
     scene.app("/c-dark", &[merge, ("WEIGHT", "0"), ("MODE", "http")]);
     let other = [("VHOST", "www.test"), ("PATH", "/in"), merge];
-    let refused = scene.app(
+    let apart = scene.app(
         "/d-open",
         &[&other[..], &[("BACKEND_NETWORK_ALLOWED_ACL", "10.0.0.0/8")]].concat(),
     );
@@ -334,7 +334,7 @@ fn apps_that_are_merged_share_requests_by_weight() {
             "app `/d-open`: label `HAPROXY_0_MERGE`: found another BACKEND_NETWORK_ALLOWED_ACL \
              than app `/a-stable`"
                 .to_owned(),
-            format!("service port {refused} left out"),
+            format!("not merged: service port {apart} is served on its own"),
         ];
         for told in told {
             assert!(served.told.contains(&told), "{}", served.told);

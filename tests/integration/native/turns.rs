@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use haproxy_marathon_bridge::haproxy::{Proc, structure_hash};
+use haproxy_marathon_bridge::state::Folder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Ask, Scene, at};
 use crate::support::Done;
@@ -85,4 +86,57 @@ fn haproxy_says_which_structure_it_runs() {
     assert_eq!(http.get("c.test", "/").by(), "b");
     let https = Ask::https(at(scene.https));
     assert_eq!(https.get("a.test", "/").by(), "a");
+}
+
+/// What is remembered of service ports that are refused: nothing else is asked of them for a while.
+fn quarantined(scene: &Scene) -> Value {
+    let folder = Folder::of(&scene.test.path().join("state"), &scene.cfg());
+    let saved = fs::read(folder.path().join("state.json")).unwrap();
+    let state: Value = serde_json::from_slice(&saved).unwrap();
+    state["quarantined"].clone()
+}
+
+/// Protected otherwise than the first of those it would be merged with, which is not its fault alone.
+#[test]
+fn nobody_is_put_out_for_what_another_app_says() {
+    let mut scene = Scene::new();
+    let merge = ("MERGE", "shop");
+    scene.app("/b", &[("VHOST", "b.test"), merge]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let http = Ask::http(at(scene.http));
+    let networks = ("BACKEND_NETWORK_ALLOWED_ACL", "127.0.0.0/8");
+    scene.app("/a", &[("VHOST", "a.test"), merge, networks]);
+    let done = refresh(&scene).expect(0);
+    done.says(&["app `/b`: label `HAPROXY_0_MERGE`: found another BACKEND_NETWORK_ALLOWED_ACL"]);
+    for name in ["a", "b"] {
+        assert_eq!(http.get(&format!("{name}.test"), "/").by(), name);
+    }
+    assert_eq!(quarantined(&scene), json!([]));
+}
+
+/// A certificate that another app brings opens port 443.
+#[test]
+fn who_lost_a_port_to_what_another_app_says_has_it_back_with_that() {
+    let mut scene = Scene::new();
+    let certificate = scene.certificate("tls.test");
+    scene.app("/edge", &[("MODE", "http")]);
+    scene.apps[0]["ports"][0] = scene.https.into();
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let port = Ask::http(at(scene.https));
+    assert_eq!(port.get("any.test", "/").by(), "edge");
+    scene.app("/tls", &[("VHOST", "tls.test"), ("SSL_CERT", &certificate)]);
+    let told = format!("app `/edge`: service port {}: found port", scene.https);
+    for _ in 0..2 {
+        let done = refresh(&scene).expect(0);
+        let https = Ask::https(at(scene.https));
+        assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
+    }
+    refresh(&scene).expect(0);
+    assert_eq!(quarantined(&scene)[0]["is_open"], true);
+    scene.apps.pop();
+    let done = refresh(&scene).expect(0).says(&["over: ", &told]);
+    assert_eq!(port.get("any.test", "/").by(), "edge", "{done:#?}");
+    assert_eq!(quarantined(&scene), json!([]));
 }
