@@ -184,6 +184,7 @@ fn recipe(kind: Kind) -> Recipe {
             auto_ports: None,
         },
         health: HealthMemory::new(1_000),
+        heeds_readiness: false,
         groups: vec![GROUP.to_owned()],
         ungrouped: false,
         strict: false,

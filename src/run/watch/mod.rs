@@ -43,6 +43,9 @@ const WITHOUT_EVENTS: Duration = Duration::from_secs(15);
 /// What HAProxy refuses without a name, or cannot listen on, is tried again after this.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// Marathon tells no event when a task becomes ready, though mostly one that follows from it.
+const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
 /// A turn may take this long to its end once somebody wants ours.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -362,9 +365,13 @@ fn open(turn: &Turn, state: &State, now: Time) -> End {
     let plan = &turn.report.plan;
     let held = plan.held.as_ref().map(|_| guard::APART);
     let refused = (!plan.refused.is_empty()).then_some(REFUSED_AGAIN_AFTER);
+    let waiting = plan.waiting();
+    let unready = (!waiting.tasks.is_empty()).then_some(READY_AGAIN_AFTER);
+    let silent = waiting.until.map(|until| until.since(now));
     let asked = state.quarantined.iter().map(|entry| entry.asked_at);
     let quarantined = asked.min().map(|at| at.after(ASKED_AGAIN_AFTER).since(now));
-    let all = [pending, held, refused, quarantined].into_iter().flatten();
+    let all = [pending, held, refused, quarantined, unready, silent];
+    let all = all.into_iter().flatten();
     // Times are whole seconds, and what is due in this one may not be so yet.
     all.min().map_or(End::Settled, |pause| {
         End::Open(pause + Duration::from_secs(1))

@@ -121,6 +121,7 @@ impl Program {
                 auto_ports: Some(10_050..=10_100),
             },
             health: HealthMemory::new(1000),
+            heeds_readiness: false,
             groups: flags.groups.clone(),
             ungrouped: false,
             strict: flags.strict,
