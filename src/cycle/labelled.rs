@@ -74,7 +74,8 @@ impl Labelled {
         let (apps, faults) = merge_deployments(&apps);
         warnings.extend(faults);
         let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
-        let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health);
+        let now = at.now.timestamp();
+        let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health, now);
         warnings.extend(faults);
         let mut wanted = Wanted {
             ports: Vec::with_capacity(ports.len()),

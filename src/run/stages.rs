@@ -78,7 +78,7 @@ fn recipe(config: &Config) -> Recipe {
     Recipe::Labelled(Box::new(Labelled {
         selection: Selection {
             health_check: config.apps.health_check,
-            trusts_silence: flavour == Flavour::Native,
+            knows_deployments: flavour == Flavour::Native,
             auto_ports: config.apps.auto_ports.range(),
         },
         health: HealthMemory::new(REMEMBERED_TASKS),

@@ -117,7 +117,7 @@ impl Program {
         let labelled = Labelled {
             selection: Selection {
                 health_check: flags.health_check,
-                trusts_silence: false,
+                knows_deployments: false,
                 auto_ports: Some(10_050..=10_100),
             },
             health: HealthMemory::new(1000),
