@@ -16,7 +16,7 @@ pub struct Selection {
     /// Tasks count only while Marathon reports them alive, in apps that have health checks.
     pub health_check: bool,
     /// Where a leader has no word of the health of a task because it has just been elected, it
-    /// counts as alive.
+    /// counts as alive; and tasks of an older definition are dialled where they are.
     pub knows_deployments: bool,
     /// Service ports for apps that name none, whose tasks have addresses of their own.
     pub auto_ports: Option<RangeInclusive<u16>>,
@@ -104,7 +104,13 @@ pub fn zipped_service_ports(
             if !counts(app, task, selection, memory, now) {
                 continue;
             }
-            match reach(app, task) {
+            let has_moved = selection.knows_deployments && app.has_outgrown(task);
+            let reached = if has_moved {
+                reach_older(app, task)
+            } else {
+                reach(app, task)
+            };
+            match reached {
                 Ok((host, task_ports)) => {
                     for (number, task_port) in numbers.iter().zip(task_ports) {
                         let port = ports
@@ -119,8 +125,9 @@ pub fn zipped_service_ports(
                         });
                     }
                 }
-                // An app without service ports misses nothing.
-                Err(_) if ports.is_empty() => (),
+                // An app without service ports misses nothing, and what an older definition lacked is no
+                // fault of this one.
+                Err(_) if ports.is_empty() || has_moved => (),
                 Err(missing) => warnings.push(unreachable_task(app, task, missing)),
             }
         }
@@ -256,6 +263,32 @@ fn reach(app: &App, task: &Task) -> Result<(Host, Vec<u16>), Missing> {
         return Err(Missing::Ports);
     }
     Ok((host, ports))
+}
+
+/// The same for a task of an older definition, which may have had another network. What it was given
+/// tells: only those in a network of their own have no ports of their agent.
+fn reach_older(app: &App, task: &Task) -> Result<(Host, Vec<u16>), Missing> {
+    let asks_for_agent_ports = match app.network {
+        Network::Host | Network::Bridge => true,
+        Network::Container => (app.port_mappings.iter()).any(|mapping| mapping.host_port.is_some()),
+    };
+    let agent = task.host.as_deref().ok_or(Missing::Host)?;
+    match (asks_for_agent_ports, task.ports.is_empty()) {
+        (false, false) => Ok((Host::new(agent), task.ports.clone())),
+        (true, true) => {
+            let address = *task.ip_addresses.first().ok_or(Missing::Address)?;
+            let mappings = app.port_mappings.iter();
+            let ports: Vec<u16> = mappings
+                .filter_map(|mapping| mapping.container_port)
+                .collect();
+            if ports.is_empty() {
+                return Err(Missing::Ports);
+            }
+            let name = agent.into();
+            Ok((Host::Resolved { name, address }, ports))
+        }
+        _ => reach(app, task),
+    }
 }
 
 /// Whether clients may be sent to a task.

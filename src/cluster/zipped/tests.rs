@@ -366,6 +366,65 @@ fn a_new_leader_changes_nothing_for_tasks_whose_health_is_known() {
     assert_eq!(serves(Some(&[FAILED]), Some(&[ALIVE])), [31001]);
 }
 
+/// The app was changed since; what a task was given tells what it was before.
+#[test]
+fn a_task_of_an_older_definition_is_dialled_where_it_is() {
+    let older = |network, ports: &[u16], addresses: &[&str]| {
+        let mut app = app(network);
+        app.last_config_change_at = Some("2026-01-02T00:00:00.000Z".into());
+        app.tasks[0] = task("t", ports);
+        app.tasks[0].version = Some("2026-01-01T00:00:00.000Z".into());
+        app.tasks[0].ip_addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        app
+    };
+    let on_agent = |app: App| App {
+        port_definitions: Some(definitions(&[80, 81])),
+        ..app
+    };
+    let in_container = |app: App| App {
+        port_mappings: vec![mapping(Some(80), 8080), mapping(Some(81), 8081)],
+        ..app
+    };
+    for (app, want) in [
+        // One more port, and one less.
+        (
+            on_agent(older(Network::Host, &[31000], &[])),
+            "0:80=agent:31000 1:81=",
+        ),
+        (
+            on_agent(older(Network::Host, &[31000, 31001, 31002], &[])),
+            "0:80=agent:31000 1:81=agent:31001",
+        ),
+        // From ports of the agent to a network of its own, and back.
+        (
+            in_container(older(Network::Container, &[31000], &["172.17.0.2"])),
+            "0:80=agent:31000 1:81=",
+        ),
+        (
+            in_container(older(Network::Bridge, &[], &["10.0.0.1"])),
+            "0:80=10.0.0.1:8080 1:81=10.0.0.1:8081",
+        ),
+        (
+            on_agent(older(Network::Host, &[], &["10.0.0.1"])),
+            "0:80= 1:81=",
+        ),
+        (on_agent(older(Network::Host, &[], &[])), "0:80= 1:81="),
+        // What has not changed.
+        (
+            in_container(older(Network::Container, &[], &["10.0.0.1"])),
+            "0:80=10.0.0.1:8080 1:81=10.0.0.1:8081",
+        ),
+    ] {
+        let (served, warnings) = select(app.clone(), &knowing(false));
+        assert_eq!(served, want, "{app:?}");
+        assert_eq!(warnings, [], "it is no fault of the present definition");
+    }
+    // Of the present definition, that is a fault.
+    let mut present = on_agent(older(Network::Container, &[31000], &[]));
+    present.tasks[0].version = present.last_config_change_at.clone();
+    assert_eq!(select(present, &knowing(false)).1.len(), 1);
+}
+
 #[test]
 fn what_a_fresh_leader_does_not_know_is_remembered() {
     let mut memory = HealthMemory::new(1);
