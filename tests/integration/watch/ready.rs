@@ -209,6 +209,9 @@ fn what_was_said_of_readiness_outlives_a_run() {
     marathon.set_ready(&task, Some(false)).unwrap();
     refresh();
     scene.wait_for(&new, false);
+    let look = scene.host.look("check", &[marathon.url()]).expect(0);
+    let waits = "; 1 task of `/web` waits for its readiness check";
+    assert!(look.stdout.contains(waits), "{}", look.stdout);
     marathon.lead();
     refresh();
     scene.wait_for(&new, false);
