@@ -307,21 +307,8 @@ fn stage(
         let (Some(content), Some(staged)) = (&change.after, &entry.staged) else {
             continue;
         };
-        if at.is_alone() {
-            disk::create_afresh(disk, staged, STAGED_MODE)?;
-        } else {
-            disk.create(staged, STAGED_MODE)?;
-        }
-        disk.write(staged, content)?;
-        let mode = match change.facts {
-            Some(facts) => {
-                keep_owner(disk, &change.path, staged, facts, warnings)?;
-                facts.mode
-            }
-            None => at.new_file_mode,
-        };
-        disk.set_mode(staged, mode & KEPT_MODE)?;
-        disk.sync_file(staged)?;
+        let target = (&*change.path, change.facts);
+        stage_one(disk, at, target, staged, content, warnings)?;
     }
     // A single rename is synced together with the name that it replaces.
     if changes.len() > 1 {
@@ -332,6 +319,61 @@ fn stage(
         }
     }
     Ok(())
+}
+
+/// The same of one file, which is to take the place of `path`.
+fn stage_one(
+    disk: &dyn Disk,
+    at: &Installation,
+    (path, facts): (&Path, Option<Facts>),
+    staged: &Path,
+    content: &[u8],
+    warnings: &mut Vec<String>,
+) -> Result<(), DiskError> {
+    if at.is_alone() {
+        disk::create_afresh(disk, staged, STAGED_MODE)?;
+    } else {
+        disk.create(staged, STAGED_MODE)?;
+    }
+    disk.write(staged, content)?;
+    let mode = match facts {
+        Some(facts) => {
+            keep_owner(disk, path, staged, facts, warnings)?;
+            facts.mode
+        }
+        None => at.new_file_mode,
+    };
+    disk.set_mode(staged, mode & KEPT_MODE)?;
+    disk.sync_file(staged)
+}
+
+/// Puts `content` in the place of `haproxy.cfg` alone, by one rename, which needs no journal; what
+/// the file held is not read. The warnings are those of [`Installed`].
+///
+/// # Errors
+/// The step that failed; the file is then as it was.
+pub(super) fn replace(
+    disk: &dyn Disk,
+    at: &Installation,
+    content: &[u8],
+) -> Result<Vec<String>, InstallError> {
+    let path = disk.target(&at.cfg)?;
+    let facts = disk.look(&path)?;
+    let staged = at.staged(&path, 0);
+    let mut warnings = Vec::new();
+    let done = stage_one(disk, at, (&*path, facts), &staged, content, &mut warnings)
+        .and_then(|()| disk.rename(&staged, &path))
+        .and_then(|()| disk.sync_folder(folder_of(&path)));
+    match done {
+        Ok(()) => Ok(warnings),
+        Err(error) => {
+            if !error.is_killed() {
+                // The first error is the one to tell.
+                let _ = disk.remove(&staged);
+            }
+            Err(error.into())
+        }
+    }
 }
 
 /// Only root gives files away. Whoever is not may still keep the group, and otherwise goes on: a

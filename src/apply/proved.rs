@@ -66,6 +66,14 @@ pub(super) fn is_proved_as(
     is_remembered(marks, memory) || mark::get(disk, at, marks).is_some()
 }
 
+/// Whether `haproxy -c` accepted files of these marks, as far as is remembered: those that HAProxy
+/// was brought to, and those that it was yet to be.
+pub(super) fn is_checked(marks: &Marks, memory: &State) -> bool {
+    let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
+    let pending = memory.pending.as_ref().map(|pending| pending.cfg_hash);
+    [applied, pending].contains(&Some(marks.cfg))
+}
+
 /// Whether the state says so.
 pub(super) fn is_remembered(marks: &Marks, memory: &State) -> bool {
     let is_open = memory.pending.as_ref().is_some_and(|p| !p.refused);

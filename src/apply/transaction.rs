@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
-    installed, is_applied, is_down, is_proved, is_proved_as, text, was_started_by_us,
+    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, text, was_started_by_us,
 };
 use super::reload::Reloaded;
 use super::standing::{Standing, lay_down};
@@ -247,12 +247,14 @@ impl<B: Balancer> Host<'_, B> {
         let of_others = memory.pending.as_ref().map(|pending| pending.cfg_hash);
         let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
         let again = same && of_others && is_applied(wanted, memory);
-        if !same {
+        if !same || !is_checked(&wish.marks, memory) {
             let verdict = self.balancer.check(wanted, self.at).await;
             match verdict.context("the new files cannot be checked, and stay out")? {
                 Verdict::Accepted { warnings } => *complaints = Some(warnings),
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
             }
+        }
+        if !same {
             // What somebody else wrote here ran until now: `rollback` must find it.
             if let Some(before) = before.as_ref().filter(|_| memory.applied.is_none())
                 && good_sets(self.disk, self.at).unwrap_or_default().is_empty()
@@ -419,7 +421,7 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// Keeps files that HAProxy runs, or will read when it starts.
-    fn keep(&self, good: &FileSet, marks: &Marks, now: Time) {
+    pub(super) fn keep(&self, good: &FileSet, marks: &Marks, now: Time) {
         match keep_marked(self.disk, self.at, good, marks, now) {
             Ok(faults) if faults.is_empty() => (),
             Ok(faults) => warn!(

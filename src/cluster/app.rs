@@ -293,6 +293,19 @@ impl App {
         }
     }
 
+    /// Whether it differs from `other` in nothing but its tasks, and what scaling alone changes.
+    #[must_use]
+    pub fn is_same_but_tasks(&self, other: &Self) -> bool {
+        let without_tasks = |app: &Self| Self {
+            instances: 0,
+            version: None,
+            last_scaling_at: None,
+            tasks: Vec::new(),
+            ..app.clone()
+        };
+        without_tasks(self) == without_tasks(other)
+    }
+
     /// The service port that stands at this position, where one is written there at all.
     #[must_use]
     pub fn written_port(&self, index: usize) -> Option<u32> {

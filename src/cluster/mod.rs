@@ -24,4 +24,4 @@ pub use endpoints::{Endpoint, Host, ServicePort, ServingTasks, service_ports};
 pub use field::Field;
 pub use snapshot::Snapshot;
 pub use warning::Warning;
-pub use zipped::{HealthMemory, Selection, zipped_service_ports};
+pub use zipped::{HealthMemory, Selection, needs_auto_ports, zipped_service_ports};

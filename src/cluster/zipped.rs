@@ -160,6 +160,14 @@ fn service_ports(app: &App, numbers: &[Option<u32>]) -> Vec<ServicePort> {
     ports
 }
 
+/// Whether its service ports are given to it by [`Selection::auto_ports`], beside those of all others.
+#[must_use]
+pub fn needs_auto_ports(app: &App) -> bool {
+    let mapped = app.port_mappings.iter().any(|m| m.service_port.is_some());
+    let mut defined = app.port_definitions.iter().flatten();
+    app.network == Network::Container && !mapped && !defined.any(|d| d.port.is_some())
+}
+
 /// Service ports by position; `None` where none could be given.
 fn numbers(
     app: &App,

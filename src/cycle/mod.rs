@@ -11,6 +11,7 @@ mod plan;
 mod readiness;
 mod recipe;
 mod reserved;
+mod servers;
 mod source;
 mod suspects;
 mod typed;
@@ -24,7 +25,8 @@ pub use labelled::Labelled;
 pub use plan::Plan;
 pub use readiness::Waiting;
 pub use recipe::Recipe;
-pub use source::{Marathon, Source};
+pub use servers::InService;
+pub use source::{Changes, Marathon, Source};
 
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::ServicePort;
@@ -59,6 +61,8 @@ pub struct Stages<S, L> {
     pub takes_out_what_is_refused: bool,
     /// `--allow-removal`: whatever Marathon no longer names goes at once.
     pub allow_removal: bool,
+    /// What [`Stages::servers_alone`] stands on; nothing at first.
+    pub in_service: Option<InService>,
 }
 
 /// What a turn did.
@@ -172,6 +176,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let plan = self
             .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
+        // From here on files may change.
+        self.in_service = None;
         let Applied {
             plan,
             outcome,

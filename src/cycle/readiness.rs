@@ -75,6 +75,12 @@ pub(super) fn without_waiting(
     (admitted, waiting)
 }
 
+/// Whether a deployment of the app runs, or seems to, so that its tasks may have to wait.
+pub(super) fn may_wait(app: &App) -> bool {
+    let readiness = app.readiness.as_ref();
+    readiness.is_some_and(|readiness| Deployed::new(app, readiness).is_open())
+}
+
 fn runs(task: &Task) -> bool {
     ServingTasks::RunningOrOutOfSight.counts(task)
 }

@@ -1,11 +1,12 @@
 //! Where the state of the cluster comes from.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::Result;
 use tracing::debug;
 
-use crate::cluster::{AppId, Snapshot, Warning};
+use crate::cluster::{App, AppId, Snapshot, Warning};
 use crate::disk::Digest;
 use crate::marathon::{Answer, Client, Cluster};
 
@@ -17,8 +18,24 @@ pub trait Source {
     /// The whole cluster as it is now.
     fn fetch(&mut self) -> impl Future<Output = Result<Answer>>;
 
+    /// What of the cluster changed since the last answer, where that can be told without asking for
+    /// all of it; the next [`Self::fetch`] then gives the whole without asking again.
+    fn changes(&mut self) -> impl Future<Output = Option<Changes>> {
+        std::future::ready(None)
+    }
+
     /// From now on an answer with this digest, and no other, may be [`Cluster::AsBefore`].
     fn recognise(&mut self, known: Option<Digest>);
+}
+
+/// What is new of a cluster that was told of before.
+pub struct Changes {
+    /// Apps as they were and as they are, only those that differ.
+    pub apps: Vec<(Arc<App>, Option<Arc<App>>)>,
+    /// What could not be read of them.
+    pub warnings: Vec<Warning>,
+    /// The address that answered, as shown to people.
+    pub from: String,
 }
 
 /// Marathon, asked in the form that the command line prefers.
@@ -30,6 +47,8 @@ pub struct Marathon {
     keeps: bool,
     kept: Option<Kept>,
     touched: Option<BTreeSet<AppId>>,
+    /// Who told of the latest changes, until all of it is given as an answer.
+    told: Option<String>,
 }
 
 /// All apps as they were told last.
@@ -50,6 +69,7 @@ impl Marathon {
             keeps: false,
             kept: None,
             touched: None,
+            told: None,
         }
     }
 
@@ -63,18 +83,21 @@ impl Marathon {
     /// everything.
     pub fn only(&mut self, apps: Option<BTreeSet<AppId>>) {
         self.touched = apps;
+        self.told = None;
     }
 
     /// `None` where everything has to be asked: what is kept is gone then.
-    async fn fetch_apps(&mut self, touched: &BTreeSet<AppId>) -> Option<Answer> {
+    async fn fetch_apps(&mut self, touched: &BTreeSet<AppId>) -> Option<Changes> {
         let mut kept = self.kept.take()?;
         if MOST_APPS < touched.len() {
             return None;
         }
         let mut from = None;
+        let mut apps = Vec::new();
+        let mut warnings = Vec::new();
         for id in touched {
             // One that is new has a place among the others, of which only the whole answer tells.
-            let before = kept.snapshot.get(id)?.clone();
+            let before = Arc::clone(kept.snapshot.get(id)?);
             let answer = match self.client.app(id).await {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -84,24 +107,40 @@ impl Marathon {
             };
             kept.warnings
                 .retain(|warning| warning.app.as_ref() != Some(id));
-            kept.warnings.extend(answer.warnings);
+            kept.warnings.extend(answer.warnings.iter().cloned());
+            warnings.extend(answer.warnings);
             match answer.app {
-                None => drop(kept.snapshot.remove(id)),
+                None => {
+                    kept.snapshot.remove(id);
+                    apps.push((before, None));
+                }
                 Some(app) if app == *before => (),
-                Some(app) => kept.snapshot.replace(app),
+                Some(app) => {
+                    kept.snapshot.replace(app);
+                    apps.push((before, kept.snapshot.get(id).map(Arc::clone)));
+                }
             }
             from = Some(answer.from);
         }
         kept.essence = Digest::of(b"");
-        let answer = Answer {
+        self.kept = Some(kept);
+        Some(Changes {
+            apps,
+            warnings,
+            from: from?,
+        })
+    }
+
+    /// All that is kept, as if it came in one answer.
+    fn whole(&self, from: String) -> Option<Answer> {
+        let kept = self.kept.as_ref()?;
+        Some(Answer {
             cluster: Cluster::Apps(kept.snapshot.clone()),
             warnings: kept.warnings.clone(),
-            from: from?,
+            from,
             essence: kept.essence,
             body: String::new(),
-        };
-        self.kept = Some(kept);
-        Some(answer)
+        })
     }
 
     /// What is kept of a whole answer.
@@ -129,9 +168,19 @@ impl Source for Marathon {
         self.client.recognise(known);
     }
 
+    async fn changes(&mut self) -> Option<Changes> {
+        let touched = self.touched.take()?;
+        let changes = self.fetch_apps(&touched).await?;
+        self.told = Some(changes.from.clone());
+        Some(changes)
+    }
+
     async fn fetch(&mut self) -> Result<Answer> {
-        if let Some(touched) = self.touched.take()
-            && let Some(answer) = self.fetch_apps(&touched).await
+        if self.touched.is_some() {
+            self.changes().await;
+        }
+        if let Some(from) = self.told.take()
+            && let Some(answer) = self.whole(from)
         {
             return Ok(answer);
         }

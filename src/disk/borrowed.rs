@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, Facts, Result};
+use super::{Disk, Facts, Result, Stamp};
 
 macro_rules! pass_on {
     ($pointer:ty) => {
@@ -15,6 +15,10 @@ macro_rules! pass_on {
 
             fn look(&self, path: &Path) -> Result<Option<Facts>> {
                 (**self).look(path)
+            }
+
+            fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
+                (**self).stamp(path)
             }
 
             fn target(&self, path: &Path) -> Result<PathBuf> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 
-use super::{Disk, DiskError, Facts, Result, Step};
+use super::{Disk, DiskError, Facts, Result, Stamp, Step};
 
 /// Breaks another disk at one of its changing steps. For tests.
 #[derive(Debug)]
@@ -101,6 +101,11 @@ impl<D: Disk> Disk for FaultyDisk<D> {
     fn look(&self, path: &Path) -> Result<Option<Facts>> {
         self.alive(Step::Look, path)?;
         self.disk.look(path)
+    }
+
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
+        self.alive(Step::Look, path)?;
+        self.disk.stamp(path)
     }
 
     fn target(&self, path: &Path) -> Result<PathBuf> {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 
-use super::{Disk, DiskError, Facts, Result, Step, folder_of};
+use super::{Disk, DiskError, Facts, Result, Stamp, Step, folder_of};
 
 /// A disk in memory, the same on every run. For tests.
 ///
@@ -225,6 +225,19 @@ impl Disk for MemoryDisk {
         let tree = self.tree();
         match tree.target(path).and_then(|target| tree.file(&target)) {
             Ok(file) => Ok(Some(tree.files[file].facts)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DiskError::new(Step::Look, path, error)),
+        }
+    }
+
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
+        let tree = self.tree();
+        match tree.target(path).and_then(|target| tree.file(&target)) {
+            Ok(file) => Ok(Some(Stamp {
+                inode: file as u64,
+                length: tree.files[file].content.len() as u64,
+                modified: tree.files[file].facts.modified,
+            })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DiskError::new(Step::Look, path, error)),
         }

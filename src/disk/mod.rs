@@ -39,6 +39,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>>;
     /// Mode, owner and age; `None` where there is no such file. Links are followed.
     fn look(&self, path: &Path) -> Result<Option<Facts>>;
+    /// Which file lies there, and of when; `None` where there is none. Links are followed.
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>>;
     /// Where the file really lies: `path` itself unless it is a symbolic link. It need not exist.
     fn target(&self, path: &Path) -> Result<PathBuf>;
     /// Names in a folder, sorted; none where there is no such folder.
@@ -73,6 +75,18 @@ pub struct Facts {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// When the content was last changed.
+    pub modified: SystemTime,
+}
+
+/// Stands for a file as it is: two that are equal are one file, to which nobody has written
+/// meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Another one for each file that there is at a time.
+    pub inode: u64,
+    /// Bytes.
+    pub length: u64,
     /// When the content was last changed.
     pub modified: SystemTime,
 }
@@ -286,6 +300,7 @@ mod tests {
             let done = |result: Result<()>| result.map(|()| "done".to_owned());
             note(disk.read(&path("a")).map(|read| format!("{read:?}")));
             note(disk.look(&path("a")).map(|facts| format!("{facts:?}")));
+            note(disk.stamp(&path("a")).map(|stamp| format!("{stamp:?}")));
             note(done(disk.write(&path("a"), b"1")));
             note(done(disk.sync_file(&path("a"))));
             note(done(disk.rename(&path("a"), &path("b"))));
@@ -294,6 +309,11 @@ mod tests {
             note(done(disk.create(&path("a"), 0o600)));
             note(done(disk.write(&path("a"), b"longer")));
             note(done(disk.write(&path("a"), b"short")));
+            let stamp = || disk.stamp(&path("a")).unwrap().unwrap();
+            let before = stamp();
+            note(Ok(format!("{} {}", before.length, before == stamp())));
+            note(done(disk.write(&path("a"), b"shorter")));
+            note(Ok(format!("{}", before == stamp())));
             note(done(disk.set_mode(&path("a"), 0o640)));
             note(
                 disk.look(&path("a"))

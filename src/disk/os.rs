@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 
-use super::{Disk, DiskError, Facts, Result, Step, folder_of};
+use super::{Disk, DiskError, Facts, Result, Stamp, Step, folder_of};
 
 /// As many as Linux follows before it says that links run in a circle.
 const LINKS: usize = 40;
@@ -37,6 +37,20 @@ impl Disk for OsDisk {
             }))
         };
         look().map_err(|cause| DiskError::new(Step::Look, path, cause))
+    }
+
+    fn stamp(&self, path: &Path) -> Result<Option<Stamp>> {
+        let stamp = || -> io::Result<Option<Stamp>> {
+            let Some(metadata) = absent_is_none(fs::metadata(path))? else {
+                return Ok(None);
+            };
+            Ok(Some(Stamp {
+                inode: metadata.ino(),
+                length: metadata.len(),
+                modified: metadata.modified()?,
+            }))
+        };
+        stamp().map_err(|cause| DiskError::new(Step::Look, path, cause))
     }
 
     fn target(&self, path: &Path) -> Result<PathBuf> {

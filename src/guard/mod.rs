@@ -50,6 +50,12 @@ pub struct Share {
     pub of: usize,
 }
 
+/// Whether the loss of so many servers is one that is held.
+#[must_use]
+pub fn holds(lost: usize, of: usize) -> bool {
+    Share { lost, of }.is_most()
+}
+
 impl Share {
     fn is_most(self) -> bool {
         self.lost >= FEW && self.lost * 2 > self.of

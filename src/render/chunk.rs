@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::proxy::Owner;
@@ -93,6 +94,25 @@ impl Rendered {
     #[must_use]
     pub fn chunks(&self) -> &[Chunk] {
         &self.chunks
+    }
+
+    /// Puts a text in the place of one that is in the file; where that stood there, in bytes. `None`
+    /// where it does not, or where the texts around it would change with it.
+    pub fn replace(&mut self, before: &Arc<str>, after: &Arc<str>) -> Option<Range<usize>> {
+        let mut start = 0;
+        for chunk in &mut self.chunks {
+            if Arc::ptr_eq(&chunk.text, before) {
+                let is_whole = |text: &str| text.ends_with('\n');
+                let starts = |text: &str| text.starts_with('\n');
+                if !is_whole(before) || !is_whole(after) || starts(before) != starts(after) {
+                    return None;
+                }
+                chunk.text = Arc::clone(after);
+                return Some(start..start + before.len());
+            }
+            start += chunk.text.len();
+        }
+        None
     }
 
     /// Adds what belongs to nobody.

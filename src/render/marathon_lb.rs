@@ -14,11 +14,11 @@ use super::chunk::{Chunk, Rendered};
 use super::context::{CONTEXT_VERSION, DialectContext};
 use super::engine::Engine;
 use super::format::Value;
-use super::fragments::{Fault, Fragments};
+use super::fragments::{Fault, Fragments, file_name};
 use super::shape::Shape;
 use super::values::{OfRule, Plain};
 use super::within::{self, Own};
-use super::{Failed, Output, Site};
+use super::{Failed, Output, Resupplied, Site};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::haproxy::Line;
@@ -47,6 +47,8 @@ pub(super) struct MarathonLb {
     fragments: Fragments,
     haproxy_dir: String,
     judges: bool,
+    /// Whether what stands in a line of a server is ours alone.
+    writes_servers: bool,
     templates: TemplateSet,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
@@ -80,6 +82,7 @@ impl MarathonLb {
             fragments,
             haproxy_dir: site.haproxy_dir.clone(),
             judges: site.judges,
+            writes_servers: writes_servers(site),
             templates: site.set,
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
@@ -153,6 +156,32 @@ impl MarathonLb {
         }
         self.services = kept;
         Ok(own)
+    }
+
+    /// As [`Renderer::with_servers`](super::Renderer::with_servers).
+    pub(super) fn with_servers(
+        &mut self,
+        before: &Service,
+        after: &Arc<Service>,
+    ) -> Option<Resupplied> {
+        if !self.writes_servers || !before.options.overrides.is_empty() {
+            return None;
+        }
+        let (known, sections) = self.services.get(&before.name)?;
+        let was = Arc::clone(sections);
+        if **known != *before {
+            return None;
+        }
+        let is = self.sections(after).ok()?;
+        if was.userlist != is.userlist || was.frontend != is.frontend {
+            return None;
+        }
+        self.services
+            .insert(after.name.clone(), (Arc::clone(after), Arc::clone(&is)));
+        Some(Resupplied {
+            before: Arc::clone(&was.backend),
+            after: Arc::clone(&is.backend),
+        })
     }
 
     /// The file, of its parts.
@@ -410,6 +439,23 @@ impl MarathonLb {
             },
         })
     }
+}
+
+/// Whether nobody put a text of his own where single servers are told of.
+fn writes_servers(site: &Site) -> bool {
+    let of_servers = [
+        Template::BackendServerOptions,
+        Template::BackendServerHttpHealthcheckOptions,
+        Template::BackendServerTcpHealthcheckOptions,
+    ];
+    let names = of_servers.map(file_name);
+    let is_theirs = |name: &String| name == "backend.cfg" || names.contains(name);
+    let overridden = site.overrides.iter().any(|file| is_theirs(&file.name));
+    let replaced = site
+        .replacements
+        .iter()
+        .any(|given| of_servers.contains(&given.template));
+    !overridden && !replaced
 }
 
 /// `crt A crt B`, in the order given: the first is what clients get that ask for no known host.

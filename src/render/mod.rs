@@ -18,6 +18,8 @@ mod shape;
 mod values;
 mod within;
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 pub use chunk::{Chunk, Rendered};
@@ -30,6 +32,7 @@ use crate::config::TemplateSet;
 use crate::disk::Digest;
 use crate::haproxy::Dialect;
 use crate::labels::Template;
+use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::Layout;
 use crate::proxy::{Owner, Proxies};
 
@@ -127,6 +130,14 @@ pub struct Output {
     pub warnings: Vec<Warning>,
 }
 
+/// What one text of a service was and is.
+pub struct Resupplied {
+    /// As [`Chunk::text`] has it.
+    pub before: Arc<str>,
+    /// Whole lines.
+    pub after: Arc<str>,
+}
+
 /// A service port whose text cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
@@ -192,6 +203,17 @@ impl Renderer {
                 Some(layout) => native.render(layout),
                 None => native.render(&Layout::default()),
             },
+        }
+    }
+
+    /// The text of the backend of `before`, and that of the same service with other servers, which
+    /// takes its place in what is kept; `None` where more than its own text would change, or where
+    /// somebody's words stand beside a server.
+    pub fn with_servers(&mut self, before: &Service, after: &Arc<Service>) -> Option<Resupplied> {
+        match &mut self.set {
+            Set::Bridge(_) => None,
+            Set::MarathonLb(marathon_lb) => marathon_lb.with_servers(before, after),
+            Set::Native(native) => native.with_servers(before, after),
         }
     }
 

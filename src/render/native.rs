@@ -1,6 +1,8 @@
 //! The native set: sections of services as in marathon-lb's set, and shared frontends from
 //! templates of their own.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use tera::Context;
 
@@ -10,7 +12,7 @@ use super::engine::Engine;
 use super::fragments::{STRUCTURE, is_of_shared_frontend};
 use super::marathon_lb::{MarathonLb, Shared, mark};
 use super::values::word;
-use super::{Extra, Output, Site};
+use super::{Extra, Output, Resupplied, Site};
 use crate::cluster::Warning;
 use crate::haproxy::structure_hash;
 use crate::labels::Template;
@@ -57,6 +59,14 @@ impl Native {
             failed: own.failed,
             warnings: services.flat_map(|service| unused(service)).collect(),
         })
+    }
+
+    pub(super) fn with_servers(
+        &mut self,
+        before: &Service,
+        after: &Arc<Service>,
+    ) -> Option<Resupplied> {
+        self.sections.with_servers(before, after)
     }
 
     fn shared(&self, layout: &Layout) -> Result<Shared> {

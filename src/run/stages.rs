@@ -42,6 +42,7 @@ pub(super) async fn stages(
         last_answer: Some(last_answer(config)),
         takes_out_what_is_refused: !config.validation.skip_cleanup,
         allow_removal: config.allow_removal,
+        in_service: None,
     })
 }
 

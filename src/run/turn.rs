@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::blame::Blamed;
 use crate::apply::validate::remove_leftovers;
-use crate::apply::{Host, Installation, LocalHaproxy, Outcome, trust_installed};
+use crate::apply::{FileSet, Host, Installation, LocalHaproxy, Outcome, trust_installed};
 use crate::config::Config;
 use crate::cycle::{GoodAnswer, Marathon, Report, Stages};
 use crate::diff::Change;
@@ -94,27 +94,88 @@ impl Memory {
         result
     }
 
+    /// Takes a turn for servers alone, where that will do.
+    pub(super) async fn servers_alone(
+        &mut self,
+        stages: &mut Stages<Marathon, System>,
+        local: &LocalHaproxy<'_>,
+        at: &Installation,
+        now: Time,
+    ) -> Result<Option<Turn>> {
+        let host = Host {
+            disk: &OsDisk,
+            balancer: local,
+            at,
+        };
+        let report = stages.servers_alone(&host, &mut self.state, now).await?;
+        let Some(report) = report else {
+            return Ok(None);
+        };
+        // It is saved once the file is proved: a kill before that costs a check.
+        let (last, result) = self.summed_up(Ok(report), now);
+        Ok(Some(self.told(result?, last)))
+    }
+
+    /// `haproxy -c` has accepted `files`, in which servers alone were new. Whether they are still
+    /// what is installed.
+    pub(super) fn proved(
+        &mut self,
+        stages: &mut Stages<Marathon, System>,
+        local: &LocalHaproxy<'_>,
+        at: &Installation,
+        files: &FileSet,
+        now: Time,
+    ) -> bool {
+        let host = Host {
+            disk: &OsDisk,
+            balancer: local,
+            at,
+        };
+        let is_still = stages.proved(&host, files, &mut self.state, now);
+        if is_still {
+            self.save();
+        }
+        is_still
+    }
+
+    fn save(&mut self) {
+        if let Some(warning) = self.store.save(&OsDisk, &self.state) {
+            warn!("{warning}");
+        }
+    }
+
     /// Remembers what came of a turn.
     pub(super) fn ended(&mut self, result: Result<Report>, now: Time) -> Result<Turn> {
-        let Self { store, state } = self;
-        let last = state.last_turn.take();
-        state.last_turn = Some(summary(&result, now, last.as_ref()));
-        if let Some(warning) = store.save(&OsDisk, state) {
-            warn!("{warning}");
-        }
+        let (last, result) = self.summed_up(result, now);
+        self.save();
         let mut report = result?;
-        if let Some(GoodAnswer { text, kept }) = report.good_answer.take()
-            && let Some(warning) = store.keep_answer(&OsDisk, state, text.as_bytes(), kept)
-        {
-            warn!("{warning}");
+        if let Some(GoodAnswer { text, kept }) = report.good_answer.take() {
+            let Self { store, state } = self;
+            if let Some(warning) = store.keep_answer(&OsDisk, state, text.as_bytes(), kept) {
+                warn!("{warning}");
+            }
         }
-        Ok(Turn {
+        Ok(self.told(report, last))
+    }
+
+    fn summed_up(
+        &mut self,
+        result: Result<Report>,
+        now: Time,
+    ) -> (Option<LastTurn>, Result<Report>) {
+        let last = self.state.last_turn.take();
+        self.state.last_turn = Some(summary(&result, now, last.as_ref()));
+        (last, result)
+    }
+
+    fn told(&self, report: Report, last: Option<LastTurn>) -> Turn {
+        Turn {
             report,
             last,
-            paused: state.paused.clone(),
-            folder: store.folder().clone(),
-            forgotten: store.unsaved().map(str::to_owned),
-        })
+            paused: self.state.paused.clone(),
+            folder: self.store.folder().clone(),
+            forgotten: self.store.unsaved().map(str::to_owned),
+        }
     }
 }
 

@@ -75,9 +75,10 @@ struct Changes {
 }
 
 impl Schedule {
-    /// The first turn is due at once. Until [`Self::hears`] says more, no changes are told.
+    /// The first turn is due as soon as [`Self::hears`] says whether changes are told, so that it
+    /// answers those too that came before; `at_latest` whatever is heard.
     #[must_use]
-    pub fn new(rhythm: Rhythm, now: Instant) -> Self {
+    pub fn new(rhythm: Rhythm, at_latest: Instant) -> Self {
         Self {
             rhythm,
             open: None,
@@ -87,7 +88,7 @@ impl Schedule {
             ended_at: None,
             hears: false,
             failures: 0,
-            next_at: now,
+            next_at: at_latest,
         }
     }
 
@@ -117,9 +118,12 @@ impl Schedule {
     pub fn hears(&mut self, hears: bool, now: Instant) {
         self.hears = hears;
         self.doubts = true;
-        if !hears {
-            self.next_at = self.next_at.min(now + self.interval());
-        }
+        let pause = match (self.ended_at, hears) {
+            (None, _) => Duration::ZERO,
+            (Some(_), false) => self.interval(),
+            (Some(_), true) => return,
+        };
+        self.next_at = self.next_at.min(now + pause);
     }
 
     /// When the next turn is due.
@@ -214,6 +218,20 @@ mod tests {
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_first_turn_waits_a_little_for_what_is_told() {
+        let now = Instant::now();
+        for hears in [true, false] {
+            let mut schedule = Schedule::new(RHYTHM, now + ms(1_000));
+            assert_eq!(schedule.due(), now + ms(1_000));
+            schedule.hears(hears, now + ms(5));
+            assert_eq!(schedule.due(), now + ms(5));
+            assert_eq!(schedule.began(now + ms(5)), None);
+            schedule.ended(End::Settled, now + ms(6));
+            assert!(schedule.due() > now + ms(10_000));
+        }
     }
 
     #[test]

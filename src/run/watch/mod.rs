@@ -4,6 +4,7 @@
 //! the next turn tries again.
 
 mod notify;
+mod proof;
 mod signals;
 mod told;
 
@@ -19,16 +20,18 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use self::notify::Notify;
+use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
 use super::lock::{enter_folder, installation, lock_for_life, places};
 use super::stages::stages;
 use super::tell;
 use super::turn::{Memory, Turn, version};
+use crate::apply::validate::Verdict;
 use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::Config;
-use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
+use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Report, Stages};
 use crate::disk::OsDisk;
 use crate::guard;
 use crate::haproxy::{Version, program};
@@ -46,6 +49,9 @@ const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// Marathon tells no event when a task becomes ready, though mostly one that follows from it.
 const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
+/// So long the first turn waits for the stream of events, of which it is the answer then.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+
 /// A turn may take this long to its end once somebody wants ours.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -60,7 +66,8 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
         watcher = Watcher::new(config, folder) => watcher?,
     };
     let mut follower = follower(config)?;
-    let mut schedule = Schedule::new(rhythm(config), now());
+    let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
+    let mut schedule = Schedule::new(rhythm(config), now() + first_word);
     loop {
         tokio::select! {
             biased;
@@ -79,6 +86,11 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
                 }
             },
             told = next(follower.as_mut()) => watcher.hear(told, &mut schedule),
+            next = watcher.proof.next() => {
+                if !watcher.prove(next) {
+                    schedule.changed(now());
+                }
+            }
             () = sleep_until(schedule.due().into()) => {
                 watcher.ask_for(schedule.began(now()));
                 let mut end = End::Failed;
@@ -155,6 +167,8 @@ struct Watcher<'c> {
     stages: Stages<Marathon, System>,
     haproxy: Option<Haproxy>,
     troubles: Troubles,
+    /// Of files in which servers alone were new.
+    proof: Proof<'c>,
 }
 
 /// The program, as it was when its version was asked.
@@ -184,6 +198,7 @@ impl<'c> Watcher<'c> {
             stages,
             haproxy: None,
             troubles: Troubles::default(),
+            proof: Proof::default(),
         })
     }
 
@@ -222,7 +237,6 @@ impl<'c> Watcher<'c> {
     async fn turn(&mut self) -> End {
         let at = Time::at(SystemTime::now());
         let result = self.take_turn(at).await;
-        self.lock.leave_folder();
         match result {
             Ok(turn) => {
                 // Once is once.
@@ -231,12 +245,65 @@ impl<'c> Watcher<'c> {
                 self.troubles.failed(None);
                 self.troubles.held(tell::held(&turn).as_ref());
                 self.troubles.outcome(&tell::outcome(&turn, self.config));
-                open(&turn, &self.memory.state, Time::at(SystemTime::now()))
+                let end = open(&turn, &self.memory.state, Time::at(SystemTime::now()));
+                self.stand_on(turn.report);
+                self.lock.leave_folder();
+                end
             }
             Err(error) => {
+                self.lock.leave_folder();
                 self.troubles.failed(Some(&error));
                 End::Failed
             }
+        }
+    }
+
+    /// The next turn may be for servers alone.
+    fn stand_on(&mut self, report: Report) {
+        let Some(Haproxy { path, version, .. }) = &self.haproxy else {
+            return;
+        };
+        let local = LocalHaproxy::new(path.clone(), *version, self.config, &OsDisk);
+        let at = &installation(self.config, self.memory.store.path(), &self.lock);
+        let host = Host {
+            disk: &OsDisk,
+            balancer: &local,
+            at,
+        };
+        if let Err(error) = self.stages.stand_on(&host, report) {
+            debug!("the next turn is a whole one: {error:#}");
+        }
+        match self.stages.unproved() {
+            None => self.proof.is_not_wanted(),
+            Some(_) => self.proof.is_wanted(now()),
+        }
+    }
+
+    /// Has `haproxy -c` look at files in which servers alone were new; `false` where a whole turn has
+    /// to see to them.
+    fn prove(&mut self, next: proof::Next) -> bool {
+        let Some(Haproxy { path, version, .. }) = &self.haproxy else {
+            return false;
+        };
+        let local = LocalHaproxy::new(path.clone(), *version, self.config, &OsDisk);
+        let at = installation(self.config, self.memory.store.path(), &self.lock);
+        match next {
+            proof::Next::Begin => {
+                if let Some(files) = self.stages.unproved() {
+                    self.proof.begin(local, at, files.clone());
+                }
+                true
+            }
+            proof::Next::Said(files, Ok(Verdict::Accepted { .. })) => {
+                let Self { memory, stages, .. } = self;
+                let time = Time::at(SystemTime::now());
+                if !memory.proved(stages, &local, &at, &files, time) {
+                    self.proof.is_wanted(now());
+                }
+                true
+            }
+            // It finds out who is to blame, and tells.
+            proof::Next::Said(_, Ok(Verdict::Rejected { .. }) | Err(_)) => false,
         }
     }
 
@@ -247,7 +314,15 @@ impl<'c> Watcher<'c> {
                 let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
                 let place = installation(self.config, self.memory.store.path(), &self.lock);
                 let Self { memory, stages, .. } = self;
-                memory.turn(stages, &local, &place, at).await
+                match memory.servers_alone(stages, &local, &place, at).await {
+                    Ok(Some(turn)) => return Ok(turn),
+                    Ok(None) => {
+                        // It checks the file itself, at the same place.
+                        self.proof.is_not_wanted();
+                        memory.turn(stages, &local, &place, at).await
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error),
         };

@@ -140,6 +140,7 @@ impl Program {
             last_answer: None,
             takes_out_what_is_refused: true,
             allow_removal: false,
+            in_service: None,
         };
         let now = Time::at(SystemTime::UNIX_EPOCH);
         let mut memory = State::default();

@@ -2,6 +2,7 @@
 
 mod follows;
 mod ready;
+mod servers;
 mod signals;
 mod survives;
 mod systemd;

@@ -1,0 +1,398 @@
+//! A turn for servers alone: what is built, written and installed is as much as changed.
+//!
+//! Tasks come and go far more often than anything else changes. What the turn before put in service
+//! is kept for that, and a service gets other servers in it. Whatever could mean more is a doubt, and
+//! a doubt is for a whole turn.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use tracing::debug;
+
+use super::fallback::Fallback;
+use super::labelled::Labelled;
+use super::readiness::may_wait;
+use super::recipe::At;
+use super::source::{Changes, Source};
+use super::wanted::Wanted;
+use super::{Plan, Recipe, Report, Stages};
+use crate::apply::{Balancer, FileSet, Host, Outcome};
+use crate::cluster::{App, Host as Address, ServicePort, Warning, needs_auto_ports};
+use crate::config::Names;
+use crate::diff::{self, Change, ServerChange};
+use crate::disk::Stamp;
+use crate::guard;
+use crate::proxy::marathon_lb::{self, Asked, Service};
+use crate::proxy::{Owner, Proxies};
+use crate::render::Rendered;
+use crate::resolve::{Lookup, Resolver};
+use crate::state::{GuardMemory, ReadinessMemory, State, Time};
+
+/// What is in service since the last turn that ended well.
+pub struct InService {
+    services: HashMap<Owner, Arc<Service>>,
+    /// In all of them together.
+    servers: usize,
+    rendered: Rendered,
+    files: FileSet,
+    /// Of `haproxy.cfg`, as it was installed.
+    stamp: Stamp,
+    /// Whether `haproxy -c` has accepted all of it.
+    is_proved: bool,
+}
+
+impl InService {
+    fn of(plan: Plan, stamp: Stamp) -> Self {
+        let Plan {
+            files,
+            rendered,
+            proxies,
+            ..
+        } = plan;
+        Self {
+            services: by_owner(&proxies),
+            servers: proxies.servers(),
+            rendered,
+            files,
+            stamp,
+            is_proved: true,
+        }
+    }
+}
+
+fn by_owner(proxies: &Proxies) -> HashMap<Owner, Arc<Service>> {
+    let services = proxies.services().iter();
+    services
+        .map(|service| (service.owner.clone(), Arc::clone(service)))
+        .collect()
+}
+
+/// Why a whole turn has to be taken.
+struct Doubt(&'static str);
+
+/// One service, before and after.
+struct Resupply {
+    before: Arc<Service>,
+    after: Arc<Service>,
+}
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// From now on, what a plan came to is in service, and serves to answer changes of servers alone.
+    ///
+    /// # Errors
+    /// When an installed file cannot be read.
+    pub fn stand_on<B: Balancer>(&mut self, host: &Host<'_, B>, report: Report) -> Result<()> {
+        if report.as_before {
+            return Ok(());
+        }
+        self.in_service = None;
+        let Report { plan, outcome, .. } = report;
+        let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
+        // Who is let in by the time alone is so by a whole turn.
+        let is_whole =
+            is_in_place && plan.held.is_none() && !plan.keeps_all && plan.waiting().until.is_none();
+        if is_whole
+            && self.recipe.is_labelled()
+            && let Some(stamp) = host.stamp_of(&plan.files)?
+        {
+            self.in_service = Some(InService::of(plan, stamp));
+        }
+        Ok(())
+    }
+
+    /// What stands in the place of a turn where nothing but servers changed: the file is installed
+    /// with them, and is yet to be proved. `None` where a whole turn has to be taken.
+    ///
+    /// # Errors
+    /// When the disk fails; the file is then the one that it was.
+    pub async fn servers_alone<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Option<Report>> {
+        // Who has to have HAProxy read the file checks it first.
+        if host.balancer.is_asked() {
+            return Ok(None);
+        }
+        let is_open = memory.paused.is_some()
+            || memory.pending.is_some()
+            || memory.applied.is_none()
+            || memory.guard != GuardMemory::default();
+        if is_open || self.in_service.is_none() {
+            return Ok(None);
+        }
+        let Some(changes) = self.source.changes().await else {
+            return Ok(None);
+        };
+        // Whatever becomes of this: only what is put back below is known to be in service.
+        let Some(mut in_service) = self.in_service.take() else {
+            return Ok(None);
+        };
+        let change = match self.resupply(&mut in_service, &changes, memory, now) {
+            Ok(change) => change,
+            Err(Doubt(why)) => {
+                debug!("a whole turn is taken: {why}");
+                return Ok(None);
+            }
+        };
+        let from = changes.from;
+        memory.last_good_marathon = Some(from.clone());
+        if change.is_empty() {
+            self.in_service = Some(in_service);
+            return Ok(Some(Report::as_before(from)));
+        }
+        let Some(stamp) = host.put_servers(&in_service.files.cfg, in_service.stamp)? else {
+            debug!("a whole turn is taken: somebody else wrote to the installed file");
+            return Ok(None);
+        };
+        in_service.stamp = stamp;
+        in_service.is_proved = false;
+        self.in_service = Some(in_service);
+        // The answer that was recognised is not that of these servers.
+        memory.seen = None;
+        Ok(Some(Report::of_servers(from, change)))
+    }
+
+    /// What was installed and is yet to be proved, if anything.
+    #[must_use]
+    pub fn unproved(&self) -> Option<&FileSet> {
+        let in_service = self.in_service.as_ref()?;
+        (!in_service.is_proved).then_some(&in_service.files)
+    }
+
+    /// `haproxy -c` has accepted `files`. Whether these are still what is in service.
+    pub fn proved<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        files: &FileSet,
+        memory: &mut State,
+        now: Time,
+    ) -> bool {
+        let in_service = self.in_service.as_mut();
+        let Some(in_service) = in_service.filter(|i| i.files == *files) else {
+            return false;
+        };
+        in_service.is_proved = true;
+        host.proved_servers(files, memory, now);
+        true
+    }
+
+    /// Gives the services concerned other servers, as far as nothing but these changed.
+    fn resupply(
+        &mut self,
+        in_service: &mut InService,
+        changes: &Changes,
+        memory: &State,
+        now: Time,
+    ) -> Result<Vec<ServerChange>, Doubt> {
+        let mut all = Vec::new();
+        for Resupply { before, after } in self.resupplied(in_service, changes, memory, now)? {
+            all.extend(self.replace(in_service, &before, &after)?);
+        }
+        Ok(all)
+    }
+
+    fn resupplied(
+        &mut self,
+        in_service: &InService,
+        changes: &Changes,
+        memory: &State,
+        now: Time,
+    ) -> Result<Vec<Resupply>, Doubt> {
+        if !changes.warnings.is_empty() {
+            return Err(Doubt("something of the app cannot be read"));
+        }
+        let mut fallback = Fallback::new(None, &memory.quarantined, self.decisions, now);
+        let resolver = self.resolver.as_ref();
+        let Recipe::Labelled(labelled) = &mut self.recipe else {
+            return Err(Doubt("the set of templates knows no other"));
+        };
+        let mut all = Vec::new();
+        let mut lost = 0;
+        for (before, after) in &changes.apps {
+            let after = after.as_ref().ok_or(Doubt("an app is gone"))?;
+            if !before.is_same_but_tasks(after) {
+                return Err(Doubt("more than the tasks of the app changed"));
+            }
+            labelled.stands_alone(after)?;
+            if labelled.heeds_readiness && (may_wait(before) || may_wait(after)) {
+                return Err(Doubt(
+                    "tasks of the app may have to wait until they are ready",
+                ));
+            }
+            let before = labelled.services_of(before, &mut fallback, resolver, now)?;
+            let after = labelled.services_of(after, &mut fallback, resolver, now)?;
+            if before.warnings != after.warnings || before.services.len() != after.services.len() {
+                return Err(Doubt("there is something to be told of the app"));
+            }
+            for (before, after) in before.services.into_iter().zip(after.services) {
+                if is_same_but_servers(&before, &after)? {
+                    continue;
+                }
+                // Who was refused, or lost the port to another, is not served with other servers
+                // either.
+                let Some(served) = in_service.services.get(&before.owner) else {
+                    continue;
+                };
+                if served.servers != before.servers || served.options.own.contains_key("MERGE") {
+                    return Err(Doubt("the service was arranged among others"));
+                }
+                lost += before.servers.len().saturating_sub(after.servers.len());
+                let after = Service {
+                    servers: after.servers,
+                    ..Service::clone(served)
+                };
+                all.push(Resupply {
+                    before: Arc::clone(served),
+                    after: Arc::new(after),
+                });
+            }
+        }
+        if guard::holds(lost, in_service.servers) {
+            return Err(Doubt("most servers would go"));
+        }
+        Ok(all)
+    }
+
+    /// Puts the servers of one service into what is in service.
+    fn replace(
+        &mut self,
+        in_service: &mut InService,
+        before: &Arc<Service>,
+        after: &Arc<Service>,
+    ) -> Result<Vec<ServerChange>, Doubt> {
+        let texts = self.renderer.with_servers(before, after);
+        let texts = texts.ok_or(Doubt("somebody's own words stand beside the servers"))?;
+        let change = match diff::compare(Some(&texts.before), &texts.after) {
+            Change::Nothing => Vec::new(),
+            Change::Servers(change) => change,
+            Change::Structure(_) => return Err(Doubt("more than lines of servers changed")),
+        };
+        let InService {
+            rendered,
+            files,
+            servers,
+            services,
+            ..
+        } = in_service;
+        let place = rendered.replace(&texts.before, &texts.after);
+        let place = place.ok_or(Doubt("the text of the service stands elsewhere"))?;
+        files.cfg.replace_range(place, &texts.after);
+        *servers = *servers + after.servers.len() - before.servers.len();
+        services.insert(after.owner.clone(), Arc::clone(after));
+        Ok(change)
+    }
+}
+
+/// What one app has, as if there were no other.
+struct OfOne {
+    services: Vec<Service>,
+    warnings: Vec<Warning>,
+}
+
+impl Labelled {
+    /// What becomes of an app has to be told by it alone.
+    fn stands_alone(&self, app: &App) -> Result<(), Doubt> {
+        if app.labels.contains_key("HAPROXY_DEPLOYMENT_GROUP") {
+            return Err(Doubt("the app is a part of a deployment"));
+        }
+        if self.selection.auto_ports.is_some() && needs_auto_ports(app) {
+            return Err(Doubt("service ports are given in the order of all apps"));
+        }
+        Ok(())
+    }
+
+    /// The service ports of an app that are asked for.
+    fn services_of<L: Lookup>(
+        &mut self,
+        app: &Arc<App>,
+        fallback: &mut Fallback,
+        resolver: Option<&(Resolver<L>, Names)>,
+        now: Time,
+    ) -> Result<OfOne, Doubt> {
+        let mut warnings = Vec::new();
+        // Nothing was said of the readiness of its tasks, and what was of others is to stay.
+        let at = &mut At {
+            now,
+            readiness: &mut ReadinessMemory::default(),
+        };
+        let mut wanted = self.select(std::slice::from_ref(app), at, fallback, &mut warnings);
+        if !fallback.is_empty() {
+            return Err(Doubt("the app is served as it was before"));
+        }
+        if let Some((resolver, names)) = resolver {
+            resolved(&mut wanted.ports, resolver, *names)?;
+        }
+        let Wanted { ports, said, .. } = &wanted;
+        let service = |port: &ServicePort| {
+            let said = said.as_ref()?;
+            let spoken = said.options.get(&(port.app.clone(), port.index))?;
+            let asked = Asked {
+                app: &spoken.app,
+                port,
+                options: &spoken.options,
+                siblings: &said.siblings,
+            };
+            let is_idle = port.endpoints.is_empty();
+            (!is_idle).then(|| marathon_lb::service(asked, self.shape.flavour))
+        };
+        let services: Option<Vec<Service>> = ports.iter().map(service).collect();
+        Ok(OfOne {
+            services: services.ok_or(Doubt("a service has, or had, no servers"))?,
+            warnings,
+        })
+    }
+}
+
+/// Addresses in the place of names.
+fn resolved<L: Lookup>(
+    ports: &mut [ServicePort],
+    resolver: &Resolver<L>,
+    names: Names,
+) -> Result<(), Doubt> {
+    for endpoint in ports.iter_mut().flat_map(|port| &mut port.endpoints) {
+        let Address::Name(name) = &endpoint.host else {
+            continue;
+        };
+        let address = *resolver
+            .known()
+            .get(name)
+            .ok_or(Doubt("a name of an agent is new"))?;
+        endpoint.host = match names {
+            Names::Keep => return Err(Doubt("names stand in the file")),
+            Names::Numeric => Address::Ip(address),
+            Names::Beside => {
+                let name = name.clone();
+                Address::Resolved { name, address }
+            }
+        };
+    }
+    Ok(())
+}
+
+/// Whether their servers are the same, too.
+fn is_same_but_servers(before: &Service, after: &Service) -> Result<bool, Doubt> {
+    let bare = |service: &Service| Service {
+        servers: Vec::new(),
+        ..service.clone()
+    };
+    if bare(before) != bare(after) {
+        return Err(Doubt("more than the servers of the service changed"));
+    }
+    Ok(before.servers == after.servers)
+}
+
+impl Report {
+    fn of_servers(from: String, change: Vec<ServerChange>) -> Self {
+        let mut report = Self::as_before(from);
+        report.plan.change = Change::Servers(change);
+        report.outcome = Outcome::Applied {
+            how: "HAProxy was not told, as configured".to_owned(),
+            installed: true,
+            again: false,
+        };
+        report
+    }
+}

@@ -1,0 +1,71 @@
+//! Servers that come and go are installed without a check before, which follows.
+
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use serde_json::Value;
+
+use super::{Watcher, fetches};
+use crate::host::{Host, SOON, Web, block_on, wait_until};
+
+const FLAGS: &[&str] = &["--resync", "1h", "--reload", "none", "--log-level", "debug"];
+
+/// Counts the calls of `haproxy -c`.
+fn counting(host: &Host) -> String {
+    let real = haproxy_marathon_bridge::haproxy::program::find("haproxy".as_ref()).unwrap();
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *-c*) echo check >>{};; esac\nexec {} \"$@\"\n",
+        host.path("checks").display(),
+        real.display()
+    );
+    let program = host.write("counting", &text);
+    make_executable(&program);
+    program.display().to_string()
+}
+
+fn make_executable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn checks(host: &Host) -> usize {
+    let text = std::fs::read_to_string(host.path("checks")).unwrap_or_default();
+    text.lines().count()
+}
+
+fn proved(host: &Host) -> Value {
+    host.state()["applied"]["cfg_hash"].clone()
+}
+
+#[test]
+fn servers_alone_are_installed_first_and_proved_after() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let other = App::new("/other").service_port(free_ports(1).unwrap()[0]);
+    web.marathon.deploy(other.task(Task::local(1)));
+    let haproxy = counting(&host);
+    let watcher = Watcher::serving(&host, &web, &[FLAGS, &["--haproxy", &haproxy]].concat());
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let (whole, checked, before) = (fetches(&web), checks(&host), proved(&host));
+    assert!(checked >= 1);
+
+    let task = web.scale_up();
+    let said = watcher.says("installed `");
+    let last = said.last().unwrap();
+    assert!(last.contains("servers 1 → 2"), "{said:#?}");
+    assert_eq!(checks(&host), checked, "nothing runs on the way: {said:#?}");
+    assert!(host.installed().contains(&web.newest_address()));
+    wait_until("the proof", || proved(&host) != before);
+    assert_eq!(checks(&host), checked + 1);
+    web.marathon.fail_task(&task).unwrap();
+    watcher.says("installed `");
+    assert!(!host.installed().contains(&web.newest_address()));
+    wait_until("the proof", || proved(&host) == before);
+    assert_eq!(fetches(&web), whole);
+
+    // All of it, made anew, is the same.
+    let churned = host.installed();
+    watcher.send(nix::sys::signal::Signal::SIGHUP);
+    watcher.says("is as it should be");
+    assert_eq!(host.installed(), churned);
+    assert_eq!(fetches(&web), whole + 1);
+}
