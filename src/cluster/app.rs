@@ -190,6 +190,27 @@ pub struct HealthResult {
     pub consecutive_failures: u64,
 }
 
+/// What Marathon says of the readiness of tasks: it asks those that a deployment starts until they
+/// are ready for clients, and forgets what it heard when the step of that deployment ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Seconds until a check without an answer has failed; of several checks the longest.
+    pub timeout_seconds: u64,
+    /// Whether a deployment of the app runs.
+    pub deploying: bool,
+    /// `None` where they were not asked for, or Marathon knows none (before 1.1).
+    pub results: Option<Vec<ReadinessResult>>,
+}
+
+/// What a task last answered to one readiness check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadinessResult {
+    /// Whose it is.
+    pub task: Box<str>,
+    /// Whether it may have clients.
+    pub ready: bool,
+}
+
 /// The state of a task in Mesos' own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the Mesos manual")]
@@ -225,8 +246,8 @@ pub struct Task {
     pub ip_addresses: Vec<IpAddr>,
     /// Absent before Marathon 1.1.2.
     pub state: Option<TaskState>,
-    /// Whether `startedAt` is set: before 1.1.2 the only sign that it runs.
-    pub started: bool,
+    /// When it began to run, RFC 3339 in UTC; before 1.1.2 the only sign that it does.
+    pub started_at: Option<Box<str>>,
     /// The version of the app that it runs.
     pub version: Option<Box<str>>,
     /// `None` where Marathon wrote no list at all, as a fresh leader does.
@@ -258,6 +279,8 @@ pub struct App {
     pub discovery_ports: Vec<DiscoveryPort>,
     /// Checks in Marathon's order.
     pub health_checks: Vec<HealthCheck>,
+    /// `None` where the app has no readiness checks.
+    pub readiness: Option<Readiness>,
     /// How many tasks are wanted.
     pub instances: u64,
     /// The app's version.
@@ -271,6 +294,15 @@ pub struct App {
 }
 
 impl App {
+    /// Whether the app was changed after this task was started, in more than the number of its tasks.
+    #[must_use]
+    pub fn has_outgrown(&self, task: &Task) -> bool {
+        match (&task.version, &self.last_config_change_at) {
+            (Some(version), Some(changed_at)) => version < changed_at,
+            _ => false,
+        }
+    }
+
     /// Whether it differs from `other` in nothing but its tasks, and what scaling alone changes.
     #[must_use]
     pub fn is_same_but_tasks(&self, other: &Self) -> bool {

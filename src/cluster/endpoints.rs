@@ -122,7 +122,7 @@ impl ServingTasks {
     #[must_use]
     pub fn counts(self, task: &Task) -> bool {
         match task.state {
-            None => task.started,
+            None => task.started_at.is_some(),
             Some(TaskState::Running) => true,
             Some(TaskState::Lost | TaskState::Unreachable | TaskState::Unheard) => {
                 self == Self::RunningOrOutOfSight

@@ -17,7 +17,7 @@ mod zipped;
 
 pub use app::{
     App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, HealthCheck, HealthResult, Network,
-    PortDefinition, PortMapping, Protocol, Task, TaskState,
+    PortDefinition, PortMapping, Protocol, Readiness, ReadinessResult, Task, TaskState,
 };
 pub use deployment_group::{Members, Merged, merge as merge_deployments};
 pub use endpoints::{Endpoint, Host, ServicePort, ServingTasks, service_ports};

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::auto_ports::AutoPorts;
 use super::{App, Endpoint, Host, Network, ServicePort, Task, TaskState, Warning};
 
@@ -13,8 +15,9 @@ use super::{App, Endpoint, Host, Network, ServicePort, Task, TaskState, Warning}
 pub struct Selection {
     /// Tasks count only while Marathon reports them alive, in apps that have health checks.
     pub health_check: bool,
-    /// Where no task of an app has results, as under a fresh leader, they count as alive.
-    pub trusts_silence: bool,
+    /// Where a leader has no word of the health of a task because it has just been elected, it
+    /// counts as alive; and tasks of an older definition are dialled where they are.
+    pub knows_deployments: bool,
     /// Service ports for apps that name none, whose tasks have addresses of their own.
     pub auto_ports: Option<RangeInclusive<u16>>,
 }
@@ -65,8 +68,9 @@ impl HealthMemory {
         }
     }
 
-    fn was_alive(&mut self, task: &str) -> bool {
-        self.renewed(task).is_some_and(|known| known.alive)
+    /// `None` where nothing is known.
+    fn was_alive(&mut self, task: &str) -> Option<bool> {
+        self.renewed(task).map(|known| known.alive)
     }
 
     /// What is known of a task, which is the youngest from now on.
@@ -81,13 +85,14 @@ impl HealthMemory {
     }
 }
 
-/// The service ports of all apps, in Marathon's order, with whoever serves them, which may be
+/// The service ports of all apps, in Marathon's order, with whoever serves them `now`, which may be
 /// nobody. Of two positions with one number, the later gives its labels, and both their servers.
 #[must_use]
 pub fn zipped_service_ports(
     apps: &[Arc<App>],
     selection: &Selection,
     memory: &mut HealthMemory,
+    now: Timestamp,
 ) -> (Vec<ServicePort>, Vec<Warning>) {
     let mut auto_ports = selection.auto_ports.clone().map(AutoPorts::new);
     let mut all = Vec::with_capacity(apps.len());
@@ -96,10 +101,16 @@ pub fn zipped_service_ports(
         let numbers = numbers(app, auto_ports.as_mut(), &mut warnings);
         let mut ports = service_ports(app, &numbers);
         for task in &app.tasks {
-            if !counts(app, task, selection, memory) {
+            if !counts(app, task, selection, memory, now) {
                 continue;
             }
-            match reach(app, task) {
+            let has_moved = selection.knows_deployments && app.has_outgrown(task);
+            let reached = if has_moved {
+                reach_older(app, task)
+            } else {
+                reach(app, task)
+            };
+            match reached {
                 Ok((host, task_ports)) => {
                     for (number, task_port) in numbers.iter().zip(task_ports) {
                         let port = ports
@@ -114,8 +125,9 @@ pub fn zipped_service_ports(
                         });
                     }
                 }
-                // An app without service ports misses nothing.
-                Err(_) if ports.is_empty() => (),
+                // An app without service ports misses nothing, and what an older definition lacked is no
+                // fault of this one.
+                Err(_) if ports.is_empty() || has_moved => (),
                 Err(missing) => warnings.push(unreachable_task(app, task, missing)),
             }
         }
@@ -261,8 +273,40 @@ fn reach(app: &App, task: &Task) -> Result<(Host, Vec<u16>), Missing> {
     Ok((host, ports))
 }
 
+/// The same for a task of an older definition, which may have had another network. What it was given
+/// tells: only those in a network of their own have no ports of their agent.
+fn reach_older(app: &App, task: &Task) -> Result<(Host, Vec<u16>), Missing> {
+    let asks_for_agent_ports = match app.network {
+        Network::Host | Network::Bridge => true,
+        Network::Container => (app.port_mappings.iter()).any(|mapping| mapping.host_port.is_some()),
+    };
+    let agent = task.host.as_deref().ok_or(Missing::Host)?;
+    match (asks_for_agent_ports, task.ports.is_empty()) {
+        (false, false) => Ok((Host::new(agent), task.ports.clone())),
+        (true, true) => {
+            let address = *task.ip_addresses.first().ok_or(Missing::Address)?;
+            let mappings = app.port_mappings.iter();
+            let ports: Vec<u16> = mappings
+                .filter_map(|mapping| mapping.container_port)
+                .collect();
+            if ports.is_empty() {
+                return Err(Missing::Ports);
+            }
+            let name = agent.into();
+            Ok((Host::Resolved { name, address }, ports))
+        }
+        _ => reach(app, task),
+    }
+}
+
 /// Whether clients may be sent to a task.
-fn counts(app: &App, task: &Task, selection: &Selection, memory: &mut HealthMemory) -> bool {
+fn counts(
+    app: &App,
+    task: &Task,
+    selection: &Selection,
+    memory: &mut HealthMemory,
+    now: Timestamp,
+) -> bool {
     let may_serve = match task.state {
         None
         | Some(
@@ -288,17 +332,51 @@ fn counts(app: &App, task: &Task, selection: &Selection, memory: &mut HealthMemo
     if !selection.health_check || app.health_checks.is_empty() {
         return true;
     }
+    if selection.knows_deployments {
+        return is_alive(app, task, memory, now);
+    }
     match &task.health {
-        None => {
-            let is_silent = || app.tasks.iter().all(|task| task.health.is_none());
-            memory.was_alive(&task.id) || selection.trusts_silence && is_silent()
-        }
+        None => memory.was_alive(&task.id) == Some(true),
         Some(results) => {
             let alive = results.iter().any(|result| result.alive);
             memory.learn(&task.id, alive);
             alive
         }
     }
+}
+
+/// No word is not a bad one: a new leader has none of any task, then of some. But a task that starts
+/// has none either, and failures in its grace period leave none.
+fn is_alive(app: &App, task: &Task, memory: &mut HealthMemory, now: Timestamp) -> bool {
+    let results = task.health.iter().flatten();
+    // Until something was found, Marathon writes no result, or one of no failures.
+    let words = results.filter(|result| result.alive || 0 < result.consecutive_failures);
+    if let Some(alive) = words
+        .map(|result| result.alive)
+        .reduce(|one, other| one | other)
+    {
+        memory.learn(&task.id, alive);
+        return alive;
+    }
+    if let Some(alive) = memory.was_alive(&task.id) {
+        return alive;
+    }
+    let is_silent = |task: &Task| task.health.as_ref().is_none_or(Vec::is_empty);
+    app.tasks.iter().all(is_silent) || is_past_grace(app, task, now)
+}
+
+/// Whether all checks of a task had the time to find something that counts.
+fn is_past_grace(app: &App, task: &Task, now: Timestamp) -> bool {
+    let started_at = task.started_at.as_deref();
+    let Some(started_at) = started_at.and_then(|at| at.parse::<Timestamp>().ok()) else {
+        return false;
+    };
+    let seconds = app.health_checks.iter().map(|check| {
+        let first = check.interval_seconds.saturating_add(check.timeout_seconds);
+        check.grace_period_seconds.saturating_add(first)
+    });
+    let seconds = i64::try_from(seconds.max().unwrap_or(0)).unwrap_or(i64::MAX);
+    now.as_second().saturating_sub(started_at.as_second()) >= seconds
 }
 
 fn unreachable_task(app: &App, task: &Task, missing: Missing) -> Warning {

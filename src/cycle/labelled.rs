@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use tracing::debug;
 
 use super::fallback::{Asking, Fallback};
 use super::permitted::{Origins, may_replace, members, unused};
+use super::readiness::{Waiting, without_waiting};
+use super::recipe::At;
 use super::reserved::Reserved;
 use super::typed::fault;
 use super::wanted::{Built, Cause, Said, Spoken, Wanted, effect};
@@ -29,6 +32,8 @@ pub struct Labelled {
     pub selection: Selection,
     /// What was last known of their health.
     pub health: HealthMemory,
+    /// Whether tasks that are not ready yet get no clients.
+    pub heeds_readiness: bool,
     /// Which groups are served; `*` is everything.
     pub groups: Vec<String>,
     /// Where no group is asked for, the apps that name none are meant.
@@ -52,25 +57,36 @@ impl Labelled {
     pub(super) fn select(
         &mut self,
         apps: &[Arc<App>],
+        at: &mut At<'_>,
         fallback: &mut Fallback,
         warnings: &mut Vec<Warning>,
     ) -> Wanted {
         let all = apps.to_vec();
+        let (apps, waiting) = if self.heeds_readiness {
+            without_waiting(apps, at.readiness, at.now)
+        } else {
+            (all.clone(), Waiting::default())
+        };
+        for (app, tasks) in &waiting.tasks {
+            debug!("{tasks} tasks of app `{app}` wait for their readiness checks");
+        }
         let Merged {
             apps,
             origins,
             warnings: faults,
-        } = merge_deployments(apps, members(self.values));
+        } = merge_deployments(&apps, members(self.values));
         let origins = Origins::of(origins);
         warnings.extend(faults);
         let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
-        let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health);
+        let now = at.now.timestamp();
+        let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health, now);
         warnings.extend(faults);
         let mut wanted = Wanted {
             ports: Vec::with_capacity(ports.len()),
             apps: all,
             said: None,
             keeps_idle: self.shape.keeps_idle,
+            waiting,
         };
         let mut said = Said::default();
         let mut ports = ports.into_iter().peekable();

@@ -8,6 +8,7 @@ mod held_ports;
 mod labelled;
 mod permitted;
 mod plan;
+mod readiness;
 mod recipe;
 mod reserved;
 mod servers;
@@ -22,6 +23,7 @@ use anyhow::{Context as _, Result};
 pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
 pub use labelled::Labelled;
 pub use plan::Plan;
+pub use readiness::Waiting;
 pub use recipe::Recipe;
 pub use servers::InService;
 pub use source::{Changes, Marathon, Source};
@@ -209,8 +211,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         // A name that has no address yet may get one while the answer stays the same.
         let resolver = self.resolver.as_ref();
         let uses_names = resolver.is_some_and(|(resolver, _)| resolver.uses_names());
-        let is_whole =
-            plan.held.is_none() && plan.refused.is_empty() && plan.draft.fallback.is_empty();
+        // Who waits for a word may be let in without one.
+        let is_whole = plan.held.is_none()
+            && plan.refused.is_empty()
+            && plan.draft.fallback.is_empty()
+            && plan.waiting().tasks.is_empty();
         memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
             answer: essence,
             asked: digest,

@@ -7,6 +7,8 @@ use anyhow::Result;
 
 use super::Stages;
 use super::fallback::{Fallback, apps_of};
+use super::readiness::Waiting;
+use super::recipe::At;
 use super::source::Source;
 use super::wanted::{Built, Cause, Wanted, effect};
 use crate::apply::validate::Severity;
@@ -82,6 +84,12 @@ impl Plan {
         } else {
             held.to_string()
         })
+    }
+
+    /// The tasks that it leaves out until they are ready.
+    #[must_use]
+    pub fn waiting(&self) -> &Waiting {
+        &self.draft.wanted.waiting
     }
 
     /// The service ports that it serves, as an installed file tells of them: by address alone.
@@ -192,13 +200,17 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     pub(super) async fn asked(
         &mut self,
         answer: Answer,
-        memory: &State,
+        memory: &mut State,
         now: Time,
     ) -> Result<Asked> {
         let mut warnings = answer.warnings;
         let mut fallback = self.fallback(memory, now);
         let recipe = &mut self.recipe;
-        let mut wanted = recipe.select(answer.cluster, &mut fallback, &mut warnings)?;
+        let at = &mut At {
+            now,
+            readiness: &mut memory.readiness,
+        };
+        let mut wanted = recipe.select(answer.cluster, at, &mut fallback, &mut warnings)?;
         self.resolve(&mut wanted, &mut warnings).await;
         Ok(Asked {
             wanted,
@@ -283,7 +295,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         plan: &Plan,
         held: &Held,
         cfg: Option<&str>,
-        memory: &State,
+        memory: &mut State,
         now: Time,
     ) -> Result<Option<Plan>> {
         let Some(mut last) = self.last_good_apps(memory, cfg) else {
@@ -299,7 +311,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let mut warnings = Vec::new();
         let mut fallback = self.fallback(memory, now);
         let recipe = &mut self.recipe;
-        let mut wanted = recipe.select_apps(&apps, &mut fallback, &mut warnings);
+        let at = &mut At {
+            now,
+            readiness: &mut memory.readiness,
+        };
+        let mut wanted = recipe.select_apps(&apps, at, &mut fallback, &mut warnings);
         self.resolve(&mut wanted, &mut warnings).await;
         let draft = Draft {
             wanted,

@@ -13,6 +13,13 @@ use crate::cluster::{App, AppId, ServicePort, ServingTasks, Snapshot, Warning, s
 use crate::marathon::Cluster;
 use crate::proxy::{Owner, bridge};
 use crate::render::{Failed, Renderer};
+use crate::state::{ReadinessMemory, Time};
+
+/// When a cluster is looked at, and what is remembered of what it said before.
+pub(super) struct At<'m> {
+    pub(super) now: Time,
+    pub(super) readiness: &'m mut ReadinessMemory,
+}
 
 /// Which rules lead from apps to sections.
 #[derive(Debug)]
@@ -41,6 +48,7 @@ impl Recipe {
     pub(super) fn select(
         &mut self,
         cluster: Cluster,
+        at: &mut At<'_>,
         fallback: &mut Fallback,
         warnings: &mut Vec<Warning>,
     ) -> Result<Wanted> {
@@ -52,7 +60,7 @@ impl Recipe {
                 Ok(Wanted::of_ports(ports))
             }
             (Self::Labelled(labelled), Cluster::Apps(snapshot)) => {
-                Ok(labelled.select(snapshot.apps(), fallback, warnings))
+                Ok(labelled.select(snapshot.apps(), at, fallback, warnings))
             }
             (Self::Labelled(_), Cluster::Endpoints(_)) => bail!(
                 "the answer is the text form of the tasks, which holds no labels, expected JSON as \
@@ -65,12 +73,13 @@ impl Recipe {
     pub(super) fn select_apps(
         &mut self,
         apps: &[Arc<App>],
+        at: &mut At<'_>,
         fallback: &mut Fallback,
         warnings: &mut Vec<Warning>,
     ) -> Wanted {
         match self {
             Self::Bridge { .. } => Wanted::default(),
-            Self::Labelled(labelled) => labelled.select(apps, fallback, warnings),
+            Self::Labelled(labelled) => labelled.select(apps, at, fallback, warnings),
         }
     }
 

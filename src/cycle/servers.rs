@@ -12,6 +12,8 @@ use tracing::debug;
 
 use super::fallback::Fallback;
 use super::labelled::Labelled;
+use super::readiness::may_wait;
+use super::recipe::At;
 use super::source::{Changes, Source};
 use super::wanted::Wanted;
 use super::{Plan, Recipe, Report, Stages};
@@ -25,7 +27,7 @@ use crate::proxy::marathon_lb::{self, Asked, Service};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{GuardMemory, State, Time};
+use crate::state::{GuardMemory, ReadinessMemory, State, Time};
 
 /// What is in service since the last turn that ended well.
 pub struct InService {
@@ -87,7 +89,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         self.in_service = None;
         let Report { plan, outcome, .. } = report;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
-        let is_whole = is_in_place && plan.held.is_none() && !plan.keeps_all;
+        // Who is let in by the time alone is so by a whole turn.
+        let is_whole =
+            is_in_place && plan.held.is_none() && !plan.keeps_all && plan.waiting().until.is_none();
         if is_whole
             && self.recipe.is_labelled()
             && let Some(stamp) = host.stamp_of(&plan.files)?
@@ -213,8 +217,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 return Err(Doubt("more than the tasks of the app changed"));
             }
             labelled.stands_alone(after)?;
-            let before = labelled.services_of(before, &mut fallback, resolver)?;
-            let after = labelled.services_of(after, &mut fallback, resolver)?;
+            if labelled.heeds_readiness && (may_wait(before) || may_wait(after)) {
+                return Err(Doubt(
+                    "tasks of the app may have to wait until they are ready",
+                ));
+            }
+            let before = labelled.services_of(before, &mut fallback, resolver, now)?;
+            let after = labelled.services_of(after, &mut fallback, resolver, now)?;
             if before.warnings != after.warnings || before.services.len() != after.services.len() {
                 return Err(Doubt("there is something to be told of the app"));
             }
@@ -301,9 +310,15 @@ impl Labelled {
         app: &Arc<App>,
         fallback: &mut Fallback,
         resolver: Option<&(Resolver<L>, Names)>,
+        now: Time,
     ) -> Result<OfOne, Doubt> {
         let mut warnings = Vec::new();
-        let mut wanted = self.select(std::slice::from_ref(app), fallback, &mut warnings);
+        // Nothing was said of the readiness of its tasks, and what was of others is to stay.
+        let at = &mut At {
+            now,
+            readiness: &mut ReadinessMemory::default(),
+        };
+        let mut wanted = self.select(std::slice::from_ref(app), at, fallback, &mut warnings);
         if !fallback.is_empty() {
             return Err(Doubt("the app is served as it was before"));
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::readiness::Waiting;
 use crate::apply::FileSet;
 use crate::cluster::{App, AppId, ServicePort, Warning};
 use crate::labels::ServiceOptions;
@@ -18,6 +19,8 @@ pub(super) struct Wanted {
     pub(super) said: Option<Said>,
     /// Whether a service port without servers is served all the same.
     pub(super) keeps_idle: bool,
+    /// Who is left out for now.
+    pub(super) waiting: Waiting,
 }
 
 impl Wanted {
@@ -27,6 +30,7 @@ impl Wanted {
             apps: Vec::new(),
             said: None,
             keeps_idle: false,
+            waiting: Waiting::default(),
         }
     }
 

@@ -99,6 +99,12 @@ impl Client {
         self.known = known;
     }
 
+    /// From now on apps are asked for with the results of their readiness checks, which Marathon
+    /// before 1.1 does not know and leaves out.
+    pub fn ask_for_readiness(&mut self) {
+        self.fetcher.with_readiness = true;
+    }
+
     /// Asks this address first from now on, as shown in [`Answer::from`]. One that is not
     /// configured any more is ignored.
     pub fn prefer(&mut self, address: &str) {

@@ -7,10 +7,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
+
 use super::{is_app_path, is_host, wire};
 use crate::cluster::{
     App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, Field, HealthCheck, HealthResult,
-    Network, PortDefinition, PortMapping, Protocol, Task, TaskState, Warning,
+    Network, PortDefinition, PortMapping, Protocol, Readiness, ReadinessResult, Task, TaskState,
+    Warning,
 };
 
 /// Converts an app, or says why it cannot be one. `place` names it where it has no id.
@@ -41,6 +44,12 @@ pub(super) fn app(
     let health_checks = said(wire.health_checks)
         .filter_map(|check| health_check(check, faults))
         .collect();
+    let readiness = readiness(
+        wire.readiness_checks,
+        wire.deployments,
+        wire.readiness_check_results,
+        faults,
+    );
     let tasks = said(wire.tasks)
         .filter_map(|wire| task(wire, faults))
         .collect();
@@ -58,6 +67,7 @@ pub(super) fn app(
         ports: wire.ports,
         discovery_ports,
         health_checks,
+        readiness,
         instances: wire.instances.unwrap_or(1),
         version: wire.version,
         last_config_change_at,
@@ -304,6 +314,44 @@ fn health_check(wire: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<Heal
     })
 }
 
+/// Marathon's own default fills the gap. What is wrong counts as not said.
+fn readiness(
+    checks: Option<wire::Lesser<Vec<Option<wire::ReadinessCheck>>>>,
+    deployments: Option<wire::Lesser<Vec<Option<IgnoredAny>>>>,
+    results: Option<wire::Lesser<Vec<Option<wire::ReadinessResult>>>>,
+    faults: &mut Faults<'_>,
+) -> Option<Readiness> {
+    let checks = lesser(checks, "readinessChecks", faults);
+    let timeouts = said(checks).map(|check| check.timeout_seconds.unwrap_or(10));
+    let timeout_seconds = timeouts.max()?;
+    let result = |wire: wire::ReadinessResult| {
+        Some(ReadinessResult {
+            task: wire.task_id?,
+            ready: wire.ready?,
+        })
+    };
+    Some(Readiness {
+        timeout_seconds,
+        deploying: said(lesser(deployments, "deployments", faults))
+            .next()
+            .is_some(),
+        results: lesser(results, "readinessCheckResults", faults)
+            .map(|results| said(Some(results)).filter_map(result).collect()),
+    })
+}
+
+fn lesser<T>(field: Option<wire::Lesser<T>>, name: &str, faults: &mut Faults<'_>) -> Option<T> {
+    match field? {
+        wire::Lesser::Right(value) => Some(value),
+        wire::Lesser::Wrong(raw) => {
+            let subject = format!("field `{name}`");
+            let expected = "a list as Marathon writes it";
+            faults.add(subject, &raw, expected, "readiness checks not heeded");
+            None
+        }
+    }
+}
+
 fn task(wire: wire::Task, faults: &mut Faults<'_>) -> Option<Task> {
     let id = wire.id.unwrap_or_default();
     let host = wire.host.filter(|host| !host.is_empty());
@@ -335,7 +383,7 @@ fn task(wire: wire::Task, faults: &mut Faults<'_>) -> Option<Task> {
         ports: wire.ports.unwrap_or_default(),
         ip_addresses,
         state: wire.state.as_deref().map(task_state),
-        started: wire.started_at.is_some_and(|at| !at.is_empty()),
+        started_at: wire.started_at.filter(|at| !at.is_empty()),
         version: wire.version,
         health: wire
             .health_check_results

@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_readiness_counts() {
+        let body = |ready: &str, deployments: &str| {
+            let readiness = format!(
+                r#""deployments":[{deployments}],"readinessCheckResults":[{{"taskId":"t","ready":{ready}}}],"tasks""#
+            );
+            answer("").replace("\"tasks\"", &readiness)
+        };
+        let plain = essence(&body("false", ""));
+        assert_eq!(essence(&body("false", "")), plain);
+        assert_ne!(essence(&body("true", "")), plain);
+        assert_ne!(essence(&body("false", r#"{"id":"d"}"#)), plain);
+    }
+
+    #[test]
     fn a_body_that_breaks_off_anywhere_is_another() {
         let plain = answer(r#""lastSuccess":"2016-10-21T11:02:31Z","lastFailure":null,"#);
         for end in 0..plain.len() {

@@ -33,10 +33,24 @@ pub(super) enum Form<'a> {
 impl Form<'_> {
     /// Marathon 0.7 to 0.10 heed only the first `embed`, and need it in exactly this spelling; one
     /// app has its tasks with it in any case.
-    fn url(self, node: &Node) -> Url {
+    fn url(self, node: &Node, with_readiness: bool) -> Url {
         match self {
-            Self::Apps => node.url("/v2/apps", Some("embed=apps.tasks")),
-            Self::App(id) => node.url(&format!("/v2/apps{id}"), Some("embed=app.tasks")),
+            Self::Apps => {
+                let query = if with_readiness {
+                    "embed=apps.tasks&embed=apps.deployments&embed=apps.readiness"
+                } else {
+                    "embed=apps.tasks"
+                };
+                node.url("/v2/apps", Some(query))
+            }
+            Self::App(id) => {
+                let query = if with_readiness {
+                    "embed=app.tasks&embed=app.deployments&embed=app.readiness"
+                } else {
+                    "embed=app.tasks"
+                };
+                node.url(&format!("/v2/apps{id}"), Some(query))
+            }
             Self::Text => node.url("/v2/tasks", None),
             Self::Events => node.url("/v2/events", Some(&events::query())),
         }
@@ -66,6 +80,8 @@ pub(super) struct Fetcher {
     transport: Transport,
     /// Nothing where there are no credentials but those in addresses.
     auth: Option<Auth>,
+    /// Whether apps are asked for with the results of their readiness checks.
+    pub(super) with_readiness: bool,
 }
 
 impl Fetcher {
@@ -73,6 +89,7 @@ impl Fetcher {
         Ok(Self {
             transport: Transport::new(config)?,
             auth: Auth::new(&config.credentials, clock)?,
+            with_readiness: false,
         })
     }
 
@@ -157,7 +174,7 @@ impl Fetcher {
         form: Form<'_>,
     ) -> Result<(Response, Sent), Fault> {
         const MOST_REDIRECTS: usize = 5;
-        let mut url = form.url(node);
+        let mut url = form.url(node, self.with_readiness);
         let mut may_renew = true;
         let mut left_tls = false;
         for _ in 0..=MOST_REDIRECTS {

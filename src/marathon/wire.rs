@@ -31,6 +31,9 @@ pub(super) struct App {
     pub(super) port_definitions: Option<Vec<Option<PortDefinition>>>,
     pub(super) ports: Option<Vec<u32>>,
     pub(super) health_checks: Option<Vec<Option<HealthCheck>>>,
+    pub(super) readiness_checks: Option<Lesser<Vec<Option<ReadinessCheck>>>>,
+    pub(super) readiness_check_results: Option<Lesser<Vec<Option<ReadinessResult>>>>,
+    pub(super) deployments: Option<Lesser<Vec<Option<IgnoredAny>>>>,
     pub(super) instances: Option<u64>,
     pub(super) version: Option<Box<str>>,
     pub(super) version_info: Option<VersionInfo>,
@@ -186,6 +189,33 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Both<T> {
             })
         };
         read().map_err(|error: serde_json::Error| de::Error::custom(fault_of(&error)))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct ReadinessCheck {
+    pub(super) timeout_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct ReadinessResult {
+    pub(super) task_id: Option<Box<str>>,
+    pub(super) ready: Option<bool>,
+}
+
+/// What does not cost the app where it is wrong.
+pub(super) enum Lesser<T> {
+    Right(T),
+    /// As it was written.
+    Wrong(Box<str>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lesser<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(serde_json::from_str(raw).map_or_else(|_| Self::Wrong(raw.into()), Self::Right))
     }
 }
 

@@ -9,8 +9,8 @@ use serde::{Serialize, ser};
 
 use super::wire::Texts;
 use crate::cluster::{
-    App, DiscoveryPort, Field, HealthResult, Network, PortDefinition, PortMapping, Protocol, Task,
-    TaskState,
+    App, DiscoveryPort, Field, HealthResult, Network, PortDefinition, PortMapping, Protocol,
+    ReadinessResult, Task, TaskState,
 };
 
 /// The answer to `GET /v2/apps?embed=apps.tasks`. Marks of a deployment are no part of it.
@@ -39,6 +39,12 @@ struct Written<'a> {
     ports: &'a Option<Vec<u32>>,
     ip_address: WrittenAddress<'a>,
     health_checks: Vec<AsWritten<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readiness_checks: Option<[WrittenReadinessCheck; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readiness_check_results: Option<Vec<WrittenReadiness<'a>>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    deployments: &'static [WrittenDeployment],
     instances: u64,
     version: &'a Option<Box<str>>,
     version_info: WrittenDates<'a>,
@@ -97,6 +103,27 @@ struct WrittenPort<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct WrittenReadinessCheck {
+    timeout_seconds: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenReadiness<'a> {
+    task_id: &'a str,
+    ready: bool,
+}
+
+#[derive(Serialize)]
+struct WrittenDeployment {
+    id: &'static str,
+}
+
+/// Its id is not known any more, only that there was one.
+const DEPLOYING: &[WrittenDeployment] = &[WrittenDeployment { id: "unknown" }];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct WrittenDates<'a> {
     last_config_change_at: &'a Option<Box<str>>,
     last_scaling_at: &'a Option<Box<str>>,
@@ -110,8 +137,7 @@ struct WrittenTask<'a> {
     ports: &'a [u16],
     ip_addresses: Vec<WrittenIp>,
     state: Option<&'static str>,
-    /// When is not known any more, only that it did.
-    started_at: Option<&'static str>,
+    started_at: &'a Option<Box<str>>,
     version: &'a Option<Box<str>>,
     health_check_results: Option<Vec<WrittenResult>>,
 }
@@ -132,6 +158,7 @@ struct WrittenResult {
 impl<'a> Written<'a> {
     fn of(app: &'a App) -> Self {
         let definitions = app.port_definitions.as_deref();
+        let readiness = app.readiness.as_ref();
         Self {
             id: app.id.as_str(),
             labels: &app.labels,
@@ -152,6 +179,18 @@ impl<'a> Written<'a> {
                 .iter()
                 .map(|check| AsWritten(&check.fields))
                 .collect(),
+            readiness_checks: readiness.map(|readiness| {
+                [WrittenReadinessCheck {
+                    timeout_seconds: readiness.timeout_seconds,
+                }]
+            }),
+            readiness_check_results: readiness
+                .and_then(|readiness| readiness.results.as_ref())
+                .map(|results| results.iter().map(readiness_result).collect()),
+            deployments: match readiness {
+                Some(readiness) if readiness.deploying => DEPLOYING,
+                _ => &[],
+            },
             instances: app.instances,
             version: &app.version,
             version_info: WrittenDates {
@@ -221,9 +260,16 @@ fn task(task: &Task) -> WrittenTask<'_> {
             })
             .collect(),
         state: task.state.map(state),
-        started_at: task.started.then_some("1970-01-01T00:00:00.000Z"),
+        started_at: &task.started_at,
         version: &task.version,
         health_check_results: results.map(|all| all.iter().map(health_result).collect()),
+    }
+}
+
+fn readiness_result(result: &ReadinessResult) -> WrittenReadiness<'_> {
+    WrittenReadiness {
+        task_id: &result.task,
+        ready: result.ready,
     }
 }
 

@@ -54,7 +54,20 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
 fn extent(plan: &Plan) -> String {
     let sections = plan.proxies.owners().count();
     let servers = plan.proxies.servers();
-    format!("the new file: {sections} service ports, {servers} servers")
+    let waiting = waiting(plan);
+    format!("the new file: {sections} service ports, {servers} servers{waiting}")
+}
+
+/// Nothing to complain of, but why a task, or all of an app, is not served.
+fn waiting(plan: &Plan) -> String {
+    let waiting = &plan.waiting().tasks;
+    let apps: Vec<String> = waiting.keys().map(|app| format!("`{app}`")).collect();
+    let apps = apps.join(", ");
+    match waiting.values().sum::<usize>() {
+        0 => String::new(),
+        1 => format!("; 1 task of {apps} waits for its readiness check"),
+        many => format!("; {many} tasks of {apps} wait for their readiness checks"),
+    }
 }
 
 fn complaints(plan: &Plan) -> String {

@@ -26,10 +26,14 @@ pub(super) async fn stages(
 ) -> Result<Stages<Marathon, System>> {
     let renderer = renderer(config).await?;
     let recipe = recipe(config);
+    let mut client = Client::new(&config.marathon)?;
+    if matches!(&recipe, Recipe::Labelled(labelled) if labelled.heeds_readiness) {
+        client.ask_for_readiness();
+    }
     Ok(Stages {
         decisions: decisions(config, &recipe, &renderer),
         source: Marathon::new(
-            Client::new(&config.marathon)?,
+            client,
             config.policy.asks_text_first && matches!(recipe, Recipe::Bridge { .. }),
         ),
         recipe,
@@ -75,10 +79,11 @@ fn recipe(config: &Config) -> Recipe {
     Recipe::Labelled(Box::new(Labelled {
         selection: Selection {
             health_check: config.apps.health_check,
-            trusts_silence: flavour == Flavour::Native,
+            knows_deployments: flavour == Flavour::Native,
             auto_ports: config.apps.auto_ports.range(),
         },
         health: HealthMemory::new(REMEMBERED_TASKS),
+        heeds_readiness: flavour == Flavour::Native,
         groups: groups(config),
         ungrouped: config.policy.groups == GroupRule::ExactOrUngrouped,
         strict: config.apps.strict_mode,

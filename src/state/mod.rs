@@ -55,6 +55,8 @@ pub struct State {
     pub paused: Option<Paused>,
     /// Service ports whose owners say something that cannot be served, by app and position.
     pub quarantined: Vec<Quarantined>,
+    /// Tasks whose readiness Marathon has spoken of, while that may be asked again.
+    pub readiness: ReadinessMemory,
 }
 
 /// A set of files that HAProxy was proved to run.
@@ -172,6 +174,16 @@ pub enum TurnOutcome {
 pub struct GuardMemory {
     /// The latest full fetches that agree on it, the oldest first; none while nothing is held.
     pub fetches: Vec<Fetch>,
+}
+
+/// What Marathon said of the readiness of tasks, by their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReadinessMemory {
+    /// Those that were ready once.
+    pub ready: BTreeSet<Box<str>>,
+    /// Those that never were, and when that was last said.
+    pub waiting: BTreeMap<Box<str>, Time>,
 }
 
 /// A full fetch that lacked most of what is served.

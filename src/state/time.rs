@@ -31,6 +31,13 @@ impl Time {
         Self(self.0.saturating_add(wait.as_secs()).min(Self::LATEST))
     }
 
+    /// The same for those who reckon with dates.
+    #[must_use]
+    pub fn timestamp(self) -> jiff::Timestamp {
+        let seconds = i64::try_from(self.0).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     fn system(self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.0)
     }

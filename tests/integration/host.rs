@@ -34,6 +34,10 @@ pub(crate) const APP_ID: &str =
     include_str!("../../templates/marathon-lb/fragments/http_frontend_appid_head.cfg.tera");
 const HEAD: &str = include_str!("../../templates/marathon-lb/fragments/head.cfg.tera");
 
+const NATIVE_HEAD: &str = include_str!("../../templates/native/fragments/head.cfg.tera");
+const NATIVE_HTTP: &str = include_str!("../../templates/native/http_in.cfg.tera");
+const NATIVE_APP_ID: &str = include_str!("../../templates/native/appid_in.cfg.tera");
+
 /// The host. Every HAProxy that runs its file ends with it, also when a test panics.
 pub(crate) struct Host {
     test: Test,
@@ -80,6 +84,28 @@ impl Host {
         Self {
             test: test.env("HMB_TEMPLATE_SET", "marathon-lb"),
         }
+    }
+
+    /// The same with the native set.
+    pub(crate) fn native(http: u16) -> Self {
+        let free = free_ports(2).unwrap();
+        let test = Test::new().file("etc/.keep", "").file("run/.keep", "");
+        let run = format!("{}/run/", test.path().display());
+        let head = on_port(NATIVE_HEAD, "127.0.0.1:9090", free[0]);
+        let test = test
+            .file(
+                "templates/fragments/head.cfg.tera",
+                moved(&head, "/run/haproxy/", &run),
+            )
+            .file(
+                "templates/http_in.cfg.tera",
+                on_port(NATIVE_HTTP, "*:80", http),
+            )
+            .file(
+                "templates/appid_in.cfg.tera",
+                on_port(NATIVE_APP_ID, "*:9091", free[1]),
+            );
+        Self { test }
     }
 
     /// Its private folder.

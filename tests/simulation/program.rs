@@ -181,10 +181,11 @@ fn recipe(kind: Kind) -> Recipe {
     Recipe::Labelled(Box::new(Labelled {
         selection: Selection {
             health_check: false,
-            trusts_silence: false,
+            knows_deployments: false,
             auto_ports: None,
         },
         health: HealthMemory::new(1_000),
+        heeds_readiness: false,
         groups: vec![GROUP.to_owned()],
         ungrouped: false,
         strict: false,

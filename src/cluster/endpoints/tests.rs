@@ -312,7 +312,7 @@ fn tasks_count_by_their_state() {
 fn without_a_state_the_start_decides() {
     let mut task = task(&[]);
     task.state = None;
-    task.started = false;
+    task.started_at = None;
     assert!(!ServingTasks::RunningOrOutOfSight.counts(&task));
 }
 

@@ -44,17 +44,22 @@ fn discovery(numbers: &[u16]) -> Vec<DiscoveryPort> {
     numbers.iter().map(port).collect()
 }
 
+/// Half a minute after the tasks of the fixtures started.
+fn now() -> Timestamp {
+    "2026-01-01T00:00:30Z".parse().unwrap()
+}
+
 fn selection(health_check: bool) -> Selection {
     Selection {
         health_check,
-        trusts_silence: false,
+        knows_deployments: false,
         auto_ports: Some(10050..=10100),
     }
 }
 
 fn select(app: App, selection: &Selection) -> (String, Vec<Warning>) {
     let mut memory = HealthMemory::new(9);
-    let (ports, warnings) = zipped_service_ports(&[Arc::new(app)], selection, &mut memory);
+    let (ports, warnings) = zipped_service_ports(&[Arc::new(app)], selection, &mut memory, now());
     let word = |port: &ServicePort| {
         let addresses: Vec<String> = port
             .endpoints
@@ -134,6 +139,7 @@ fn a_container_is_dialled_on_its_first_address_and_keeps_the_name_of_its_agent()
         &[Arc::new(app.clone())],
         &selection(false),
         &mut HealthMemory::new(1),
+        now(),
     );
     assert_eq!(ports[0].endpoints[0].host.name(), Some("agent"));
     assert_eq!(served(app.clone()), "0:10001=[fd00::1]:8080");
@@ -149,13 +155,13 @@ fn containers_without_service_ports_are_given_some() {
     assert_eq!(served(app.clone()), "0:10065=10.0.0.1:80");
     let without = Selection {
         health_check: false,
-        trusts_silence: false,
+        knows_deployments: false,
         auto_ports: None,
     };
     assert_eq!(select(app.clone(), &without).0, "");
     let few = Selection {
         health_check: false,
-        trusts_silence: false,
+        knows_deployments: false,
         auto_ports: Some(10..=10),
     };
     app.discovery_ports = discovery(&[80, 81]);
@@ -238,7 +244,7 @@ fn checked(health: Option<&[bool]>) -> App {
     let results = |alive: &[bool]| {
         let result = |&alive: &bool| HealthResult {
             alive,
-            consecutive_failures: 0,
+            consecutive_failures: u64::from(!alive),
         };
         alive.iter().map(result).collect()
     };
@@ -267,24 +273,156 @@ fn one_good_check_is_enough_where_health_counts() {
     assert_ne!(select(unchecked, &selection(true)).0, "0:80=");
 }
 
-/// One task without results beside others that have some has not been checked yet.
+/// As the native set sees it.
+fn knowing(health_check: bool) -> Selection {
+    Selection {
+        knows_deployments: true,
+        ..selection(health_check)
+    }
+}
+
+/// Two tasks with these results, of an app whose checks leave none for the first minute.
+fn two(one: Option<&[HealthResult]>, other: Option<&[HealthResult]>) -> App {
+    let mut app = checked(None);
+    app.health_checks[0].grace_period_seconds = 58;
+    app.tasks.push(task("u", &[31001]));
+    app.tasks[0].health = one.map(<[_]>::to_vec);
+    app.tasks[1].health = other.map(<[_]>::to_vec);
+    app
+}
+
+const ALIVE: HealthResult = HealthResult {
+    alive: true,
+    consecutive_failures: 0,
+};
+const FAILED: HealthResult = HealthResult {
+    alive: false,
+    consecutive_failures: 1,
+};
+/// Nothing was found yet, or a failure in the grace period.
+const UNCHECKED: HealthResult = HealthResult {
+    alive: false,
+    consecutive_failures: 0,
+};
+
+/// One task without results beside others that have some has not been checked yet; one that had the
+/// time for it has lost them.
 #[test]
-fn where_silence_is_trusted_that_of_all_tasks_is_and_that_of_one_is_not() {
-    let trusting = Selection {
-        trusts_silence: true,
-        ..selection(true)
+fn no_word_of_the_health_of_a_task_is_not_a_bad_one() {
+    let none: Option<&[HealthResult]> = None;
+    for (one, other, young, old) in [
+        (none, none, "both", "both"),
+        (Some(&[][..]), none, "both", "both"),
+        (Some(&[]), Some(&[]), "both", "both"),
+        (none, Some(&[ALIVE]), "other", "both"),
+        (Some(&[]), Some(&[ALIVE]), "other", "both"),
+        (Some(&[UNCHECKED]), Some(&[ALIVE]), "other", "both"),
+        (Some(&[UNCHECKED]), none, "nobody", "both"),
+        (Some(&[FAILED]), none, "nobody", "other"),
+        (Some(&[FAILED]), Some(&[FAILED]), "nobody", "nobody"),
+        (
+            Some(&[FAILED, UNCHECKED]),
+            Some(&[FAILED, ALIVE]),
+            "other",
+            "other",
+        ),
+    ] {
+        for (started_at, want) in [
+            ("2026-01-01T00:00:00Z", young),
+            ("2025-12-31T23:59:30Z", old),
+        ] {
+            let mut app = two(one, other);
+            for task in &mut app.tasks {
+                task.started_at = Some(started_at.into());
+            }
+            let (served, _) = select(app, &knowing(true));
+            let who = match (served.contains(":31000"), served.contains(":31001")) {
+                (true, true) => "both",
+                (true, false) => "one",
+                (false, true) => "other",
+                (false, false) => "nobody",
+            };
+            assert_eq!(who, want, "{one:?} {other:?} since {started_at}");
+        }
+    }
+    assert_eq!(select(two(None, None), &selection(true)).0, "0:80=");
+}
+
+/// Results come back one after the other.
+#[test]
+fn a_new_leader_changes_nothing_for_tasks_whose_health_is_known() {
+    let mut memory = HealthMemory::new(9);
+    let mut serves = |one: Option<&[HealthResult]>, other: Option<&[HealthResult]>| {
+        let apps = [Arc::new(two(one, other))];
+        let (ports, _) = zipped_service_ports(&apps, &knowing(true), &mut memory, now());
+        let ports = ports[0].endpoints.iter().map(|endpoint| endpoint.port);
+        ports.collect::<Vec<u16>>()
     };
-    let mut two = checked(None);
-    two.tasks.push(task("u", &[31001]));
-    two.tasks[1].health = None;
-    assert_eq!(select(two.clone(), &selection(true)).0, "0:80=");
-    let (all, _) = select(two.clone(), &trusting);
-    assert!(all.contains(":31000") && all.contains(":31001"), "{all}");
-    two.tasks[1].health = checked(Some(&[true])).tasks[0].health.clone();
-    let (one, _) = select(two.clone(), &trusting);
-    assert!(!one.contains(":31000") && one.contains(":31001"), "{one}");
-    two.tasks[1].health = checked(Some(&[false])).tasks[0].health.clone();
-    assert_eq!(select(two, &trusting).0, "0:80=");
+    assert_eq!(serves(Some(&[ALIVE]), Some(&[FAILED])), [31000]);
+    assert_eq!(serves(None, None), [31000]);
+    assert_eq!(serves(Some(&[]), Some(&[])), [31000]);
+    assert_eq!(serves(Some(&[UNCHECKED]), Some(&[UNCHECKED])), [31000]);
+    assert_eq!(serves(None, Some(&[ALIVE])), [31000, 31001]);
+    assert_eq!(serves(Some(&[FAILED]), Some(&[ALIVE])), [31001]);
+}
+
+/// The app was changed since; what a task was given tells what it was before.
+#[test]
+fn a_task_of_an_older_definition_is_dialled_where_it_is() {
+    let older = |network, ports: &[u16], addresses: &[&str]| {
+        let mut app = app(network);
+        app.last_config_change_at = Some("2026-01-02T00:00:00.000Z".into());
+        app.tasks[0] = task("t", ports);
+        app.tasks[0].version = Some("2026-01-01T00:00:00.000Z".into());
+        app.tasks[0].ip_addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        app
+    };
+    let on_agent = |app: App| App {
+        port_definitions: Some(definitions(&[80, 81])),
+        ..app
+    };
+    let in_container = |app: App| App {
+        port_mappings: vec![mapping(Some(80), 8080), mapping(Some(81), 8081)],
+        ..app
+    };
+    for (app, want) in [
+        // One more port, and one less.
+        (
+            on_agent(older(Network::Host, &[31000], &[])),
+            "0:80=agent:31000 1:81=",
+        ),
+        (
+            on_agent(older(Network::Host, &[31000, 31001, 31002], &[])),
+            "0:80=agent:31000 1:81=agent:31001",
+        ),
+        // From ports of the agent to a network of its own, and back.
+        (
+            in_container(older(Network::Container, &[31000], &["172.17.0.2"])),
+            "0:80=agent:31000 1:81=",
+        ),
+        (
+            in_container(older(Network::Bridge, &[], &["10.0.0.1"])),
+            "0:80=10.0.0.1:8080 1:81=10.0.0.1:8081",
+        ),
+        (
+            on_agent(older(Network::Host, &[], &["10.0.0.1"])),
+            "0:80= 1:81=",
+        ),
+        (on_agent(older(Network::Host, &[], &[])), "0:80= 1:81="),
+        // What has not changed.
+        (
+            in_container(older(Network::Container, &[], &["10.0.0.1"])),
+            "0:80=10.0.0.1:8080 1:81=10.0.0.1:8081",
+        ),
+    ] {
+        let (served, warnings) = select(app.clone(), &knowing(false));
+        assert_eq!(served, want, "{app:?}");
+        assert_eq!(warnings, [], "it is no fault of the present definition");
+    }
+    // Of the present definition, that is a fault.
+    let mut present = on_agent(older(Network::Container, &[31000], &[]));
+    present.tasks[0].version = present.last_config_change_at.clone();
+    assert_eq!(select(present, &knowing(false)).1.len(), 1);
 }
 
 #[test]
@@ -293,7 +431,8 @@ fn what_a_fresh_leader_does_not_know_is_remembered() {
     let mut serves = |health, id: &str| {
         let mut app = checked(health);
         app.tasks[0].id = id.into();
-        let (ports, _) = zipped_service_ports(&[Arc::new(app)], &selection(true), &mut memory);
+        let (ports, _) =
+            zipped_service_ports(&[Arc::new(app)], &selection(true), &mut memory, now());
         !ports[0].endpoints.is_empty()
     };
     assert!(serves(Some(&[true]), "one"));
@@ -318,7 +457,7 @@ fn the_health_of_tasks_that_are_gone_is_forgotten_before_that_of_those_that_stay
                 Arc::new(app)
             })
             .collect();
-        let (ports, _) = zipped_service_ports(&apps, &selection(true), &mut memory);
+        let (ports, _) = zipped_service_ports(&apps, &selection(true), &mut memory, now());
         ports
             .iter()
             .map(|port| !port.endpoints.is_empty())
@@ -350,7 +489,7 @@ proptest! {
         prop_assert_eq!(memory.known.len(), model.len());
         prop_assert_eq!(memory.by_age.len(), model.len());
         for id in 0_u8..9 {
-            prop_assert_eq!(memory.was_alive(&id.to_string()), model.contains(&id));
+            prop_assert_eq!(memory.was_alive(&id.to_string()), model.contains(&id).then_some(true));
         }
     }
 }

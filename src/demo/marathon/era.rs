@@ -73,6 +73,11 @@ impl Era {
         self >= Self::V1_1
     }
 
+    /// Whether tasks can be asked whether they are ready.
+    pub(super) fn has_readiness(self) -> bool {
+        self >= Self::V1_1
+    }
+
     /// Whether there are instances, their events, and a filter of events.
     pub(super) fn has_instances(self) -> bool {
         self >= Self::V1_4

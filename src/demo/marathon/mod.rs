@@ -136,6 +136,30 @@ impl Marathon {
         self.node.cluster().deploy(app)
     }
 
+    /// The same in a deployment that goes on until [`Self::finish`]. Returns the ids of the tasks that
+    /// came with it.
+    #[expect(clippy::must_use_candidate, reason = "done for its effect")]
+    pub fn roll_out(&self, app: App) -> Vec<String> {
+        self.node.cluster().roll_out(app)
+    }
+
+    /// Ends that deployment, and forgets who was ready.
+    ///
+    /// # Errors
+    /// When there is no such app.
+    pub fn finish(&self, app: &str) -> Result<(), Absent> {
+        self.node.cluster().finish(app)
+    }
+
+    /// What a task answers to its readiness check, shown from 1.1 to those who ask with
+    /// `embed=apps.readiness`; `None` for nothing yet. As in Marathon, no event tells of it.
+    ///
+    /// # Errors
+    /// When there is no such task.
+    pub fn set_ready(&self, task: &str, is_ready: Option<bool>) -> Result<(), Absent> {
+        self.node.cluster().set_ready(task, is_ready)
+    }
+
     /// Deploys a new definition made from the present one: `|app| app.label("A", "b")`.
     ///
     /// # Errors
@@ -233,7 +257,7 @@ impl Marathon {
         self.node.cluster().app(id).cloned()
     }
 
-    /// Makes this node the leader: health results are forgotten and all streams of events end.
+    /// Makes this node the leader: results of checks are forgotten and all streams of events end.
     pub fn lead(&self) {
         self.node.cluster().elect(self.node.address);
     }

@@ -79,6 +79,13 @@ pub(super) struct Check {
     pub(super) path: Option<String>,
 }
 
+/// A deployment that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rollout {
+    pub(super) id: String,
+    pub(super) action: &'static str,
+}
+
 /// An app, as `POST /v2/apps` would describe it, and the tasks that it starts with.
 #[must_use = "an app counts only once it is deployed"]
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +96,9 @@ pub struct App {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) checks: Vec<Check>,
+    pub(super) has_readiness_check: bool,
+    /// The deployment that runs.
+    pub(super) rollout: Option<Rollout>,
     pub(super) instances: usize,
     pub(super) extra: Map<String, Value>,
     pub(super) tasks: Vec<Task>,
@@ -107,6 +117,8 @@ impl App {
             labels: BTreeMap::new(),
             env: BTreeMap::new(),
             checks: Vec::new(),
+            has_readiness_check: false,
+            rollout: None,
             instances: 0,
             extra: Map::new(),
             tasks: Vec::new(),
@@ -171,6 +183,12 @@ impl App {
     /// A check of the first port that the agent runs over HTTP.
     pub fn mesos_http_check(self, path: &str) -> Self {
         self.check("MESOS_HTTP", Some(path))
+    }
+
+    /// Marathon asks the tasks that a deployment starts whether they are ready; from 1.1.
+    pub fn readiness_check(mut self) -> Self {
+        self.has_readiness_check = true;
+        self
     }
 
     /// How many tasks are wanted, where that differs from how many there are.
@@ -322,6 +340,7 @@ pub struct Task {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) state: TaskState,
     pub(super) health: Health,
+    pub(super) is_ready: Option<bool>,
     pub(super) version: String,
     pub(super) staged_at: String,
     pub(super) started_at: String,
@@ -338,6 +357,7 @@ impl Task {
             addresses: Vec::new(),
             state: TaskState::Running,
             health: Health::Unchecked,
+            is_ready: None,
             version: String::new(),
             staged_at: String::new(),
             started_at: String::new(),

@@ -18,7 +18,7 @@ use super::era::Era;
 use super::events;
 use super::fault::{self, Faults, Victim, as_json};
 use super::login::LOGIN_PATH;
-use super::shape::{self, Place};
+use super::shape::{self, Embeds, Place};
 use super::state::{Cluster, Saved};
 use super::tally::{Seen, Tally};
 use super::wire::{self, Feed, Peer};
@@ -154,33 +154,39 @@ async fn apps(State(node): State<Arc<Node>>, uri: Uri, Query(query): Pairs) -> R
     if let Some(saved) = cluster.saved.get(uri.path()) {
         return saved_answer(saved);
     }
-    let with_tasks = embeds_tasks(cluster.era, &query);
+    let embeds = Embeds {
+        tasks: embeds(cluster.era, &query, "tasks"),
+        readiness: embeds(cluster.era, &query, "readiness"),
+    };
     let apps = cluster.apps.iter();
     let apps: Vec<_> = apps
-        .map(|app| shape::app(cluster.era, app, with_tasks))
+        .map(|app| shape::app(cluster.era, app, embeds))
         .collect();
     json_of(&json!({"apps": apps}))
 }
 
 /// Up to 0.10 only the first `embed` counts, and only in one spelling.
-fn embeds_tasks(era: Era, query: &[(String, String)]) -> bool {
+fn embeds(era: Era, query: &[(String, String)], what: &str) -> bool {
     let mut embeds = query
         .iter()
         .filter(|(name, _)| name == "embed")
         .map(|(_, value)| value.as_str());
     if !era.embeds_several() {
-        return embeds.next() == Some("apps.tasks");
+        return what == "tasks" && embeds.next() == Some("apps.tasks");
     }
     embeds.any(|embed| {
-        matches!(
-            embed,
-            "apps.tasks" | "app.tasks" | "group.apps.tasks" | "tasks"
-        )
+        let place = embed.strip_suffix(what);
+        place.is_some_and(|place| matches!(place, "apps." | "app." | "group.apps." | ""))
     })
 }
 
 /// `/v2/apps/<id>` and `/v2/apps/<id>/tasks`; the former has the tasks whether asked or not.
-async fn app(State(node): State<Arc<Node>>, uri: Uri, Path(rest): Path<String>) -> Response {
+async fn app(
+    State(node): State<Arc<Node>>,
+    uri: Uri,
+    Path(rest): Path<String>,
+    Query(query): Pairs,
+) -> Response {
     let cluster = node.cluster();
     if let Some(saved) = cluster.saved.get(uri.path()) {
         return saved_answer(saved);
@@ -191,11 +197,15 @@ async fn app(State(node): State<Arc<Node>>, uri: Uri, Path(rest): Path<String>) 
         Some(id) => (format!("/{id}"), true),
         None => (format!("/{rest}"), false),
     };
+    let embedded = Embeds {
+        tasks: true,
+        readiness: embeds(cluster.era, &query, "readiness"),
+    };
     let found = match cluster.saved.get("/v2/apps") {
         Some(saved) => app_in_saved(saved, &id),
         None => cluster
             .app(&id)
-            .map(|app| shape::app(cluster.era, app, true)),
+            .map(|app| shape::app(cluster.era, app, embedded)),
     };
     match found {
         None => not_found(&format!("App '{id}' does not exist")),

@@ -18,8 +18,15 @@ pub(super) enum Place {
     InTasks,
 }
 
-/// An app with its counts, and with its tasks where they are embedded.
-pub(super) fn app(era: Era, app: &App, with_tasks: bool) -> Value {
+/// What is embedded in an app.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Embeds {
+    pub(super) tasks: bool,
+    pub(super) readiness: bool,
+}
+
+/// An app with its counts, and with what is embedded.
+pub(super) fn app(era: Era, app: &App, embeds: Embeds) -> Value {
     let mut json = definition(era, app);
     let in_state = |state| app.tasks.iter().filter(|t| t.state == state).count();
     let in_health = |alive: bool| {
@@ -34,8 +41,16 @@ pub(super) fn app(era: Era, app: &App, with_tasks: bool) -> Value {
     json.insert("tasksRunning".into(), json!(in_state(TaskState::Running)));
     json.insert("tasksHealthy".into(), json!(in_health(true)));
     json.insert("tasksUnhealthy".into(), json!(in_health(false)));
-    json.insert("deployments".into(), json!([]));
-    if with_tasks {
+    let deployments = app.rollout.iter();
+    let deployments: Vec<_> = deployments
+        .map(|rollout| json!({"id": rollout.id}))
+        .collect();
+    json.insert("deployments".into(), deployments.into());
+    if embeds.readiness && era.has_readiness() {
+        let results = readiness_results(app);
+        json.insert("readinessCheckResults".into(), results.into());
+    }
+    if embeds.tasks {
         json.insert("tasks".into(), tasks(era, app, Place::InApp).into());
     }
     json.extend(app.extra.clone());
@@ -63,6 +78,15 @@ pub(super) fn definition(era: Era, app: &App) -> Map<String, Value> {
             "lastScalingAt": app.last_scaling_at,
         });
         json.insert("versionInfo".into(), info);
+    }
+    if era.has_readiness() {
+        let checks: &[_] = if app.has_readiness_check {
+            &[READINESS_CHECK]
+        } else {
+            &[]
+        };
+        let checks: Vec<_> = checks.iter().map(|name| readiness_check(name)).collect();
+        json.insert("readinessChecks".into(), checks.into());
     }
     if era >= Era::V1_10 {
         json.insert("role".into(), json!("*"));
@@ -197,6 +221,30 @@ fn check(check: &Check) -> Value {
         json.insert("path".into(), json!(path));
     }
     json.into()
+}
+
+const READINESS_CHECK: &str = "readinessCheck";
+
+fn readiness_check(name: &str) -> Value {
+    json!({
+        "name": name,
+        "protocol": "HTTP",
+        "path": "/",
+        "portName": "http-api",
+        "intervalSeconds": 30,
+        "timeoutSeconds": 10,
+        "httpStatusCodesForReady": [200],
+        "preserveLastResponse": false,
+    })
+}
+
+/// What the tasks of a deployment said while it goes on.
+fn readiness_results(app: &App) -> Vec<Value> {
+    let result = |task: &Task| {
+        let ready = task.is_ready?;
+        Some(json!({"name": READINESS_CHECK, "taskId": task.id, "ready": ready}))
+    };
+    app.tasks.iter().filter_map(result).collect()
 }
 
 /// The tasks of an app.

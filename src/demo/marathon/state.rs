@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::era::Era;
 use super::events::{self, Bus, Deployment, Event};
 use super::login::Account;
-use super::model::{App, Health, Task, TaskState};
+use super::model::{App, Health, Rollout, Task, TaskState};
 
 /// A text that is served in place of what the model would say.
 #[derive(Clone, Debug)]
@@ -89,7 +89,59 @@ impl Cluster {
 
     /// Creates an app, or gives one a new definition beside its running tasks; tasks that come
     /// with the definition are started.
-    pub(super) fn deploy(&mut self, mut app: App) -> String {
+    pub(super) fn deploy(&mut self, app: App) -> String {
+        let (position, action, new_tasks) = self.define(app);
+        self.deployment(position, action, |cluster| {
+            for task in new_tasks {
+                cluster.start_task_of(position, task);
+            }
+        });
+        self.apps[position].version.clone()
+    }
+
+    /// The same, in a deployment that goes on until [`Self::finish`].
+    pub(super) fn roll_out(&mut self, app: App) -> Vec<String> {
+        let (position, action, new_tasks) = self.define(app);
+        let id = self.next_deployment();
+        let told = [
+            events::api_post(self.era, &self.apps[position]),
+            self.deployment_of(position, &id, action).info(self.era),
+        ];
+        self.publish_all(&told);
+        self.apps[position].rollout = Some(Rollout { id, action });
+        let new_tasks = new_tasks.into_iter();
+        let started = new_tasks.map(|task| self.start_task_of(position, task));
+        started.collect()
+    }
+
+    /// Ends the deployment of an app, if one runs: what its tasks said of their readiness is forgotten.
+    pub(super) fn finish(&mut self, id: &str) -> Result<(), Absent> {
+        let position = self.position(id)?;
+        self.tick();
+        for task in &mut self.apps[position].tasks {
+            task.is_ready = None;
+        }
+        if let Some(Rollout { id, action }) = self.apps[position].rollout.take() {
+            let deployment = self.deployment_of(position, &id, action);
+            let told = [
+                deployment.step_success(self.era),
+                deployment.success(self.era),
+            ];
+            self.publish_all(&told);
+        }
+        Ok(())
+    }
+
+    /// What a task says of its readiness. No event tells of it.
+    pub(super) fn set_ready(&mut self, id: &str, is_ready: Option<bool>) -> Result<(), Absent> {
+        let (app, task) = self.task_position(id)?;
+        self.apps[app].tasks[task].is_ready = is_ready;
+        Ok(())
+    }
+
+    /// Puts a definition in its place: where that is, what a deployment does for it, and the tasks that
+    /// it has to start.
+    fn define(&mut self, mut app: App) -> (usize, &'static str, Vec<Task>) {
         let version = self.tick();
         app.version.clone_from(&version);
         app.last_config_change_at.clone_from(&version);
@@ -116,12 +168,7 @@ impl Cluster {
         let wanted = self.apps[position].tasks.len() + new_tasks.len();
         let app = &mut self.apps[position];
         app.instances = app.instances.max(wanted);
-        self.deployment(position, action, |cluster| {
-            for task in new_tasks {
-                cluster.start_task_of(position, task);
-            }
-        });
-        version
+        (position, action, new_tasks)
     }
 
     /// Starts more tasks of the app and wants that many more.
@@ -210,11 +257,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// A new leader: what checks found is forgotten, and every stream of events ends.
+    /// A new leader: what checks found, and who is ready, is forgotten, and every stream of events ends.
     pub(super) fn elect(&mut self, leader: SocketAddr) {
         self.leader = leader;
         for task in self.apps.iter_mut().flat_map(|app| &mut app.tasks) {
             task.health = Health::Unchecked;
+            task.is_ready = None;
         }
         self.bus.close(None);
     }

@@ -1,6 +1,6 @@
 use crate::cluster::{
-    App, CheckProtocol, CheckTarget, HealthResult, Network, Protocol, ServingTasks, TaskState,
-    service_ports,
+    App, CheckProtocol, CheckTarget, HealthResult, Network, Protocol, Readiness, ReadinessResult,
+    ServingTasks, TaskState, service_ports,
 };
 use crate::marathon::apps;
 
@@ -307,8 +307,8 @@ fn everything_but_the_id_may_be_missing_null_or_empty() {
 fn every_field_of_a_task_may_be_missing_or_null() {
     let nothing = only(r#"{"id":"/a","tasks":[{}]}"#).tasks.remove(0);
     assert_eq!(
-        (nothing.host.as_deref(), nothing.state, nothing.started),
-        (None, None, false)
+        (nothing.host.as_deref(), nothing.state, &nothing.started_at),
+        (None, None, &None)
     );
     assert_eq!((&*nothing.id, nothing.health.as_ref()), ("", None));
     for field in [
@@ -452,4 +452,55 @@ fn lesser_faults_cost_less_than_the_app() {
          left out",
     ];
     assert_eq!(warnings, want);
+}
+
+#[test]
+fn readiness_is_what_a_deployment_said_of_tasks() {
+    let readiness = |fields: &str| only(&format!(r#"{{"id":"/a",{fields}}}"#)).readiness;
+    let result = |task: &str, ready| ReadinessResult {
+        task: task.into(),
+        ready,
+    };
+    for (fields, want) in [
+        (r#""readinessChecks":[],"deployments":[{"id":"d"}]"#, None),
+        (r#""readinessChecks":null"#, None),
+        (r#""readinessChecks":[{}]"#, Some((10, false, None))),
+        (
+            r#""readinessChecks":[{"timeoutSeconds":3},{"timeoutSeconds":4,"name":"x"},null],
+               "deployments":[{"id":"d"}],"readinessCheckResults":[]"#,
+            Some((4, true, Some(vec![]))),
+        ),
+        (
+            r#""readinessChecks":[{}],"deployments":[],"readinessCheckResults":[null,{},
+               {"name":"readinessCheck","taskId":"t","ready":false,"lastResponse":{"status":503}},
+               {"taskId":"u","ready":true},{"taskId":"v"}]"#,
+            Some((10, false, Some(vec![result("t", false), result("u", true)]))),
+        ),
+    ] {
+        let want = want.map(|(timeout_seconds, deploying, results)| Readiness {
+            timeout_seconds,
+            deploying,
+            results,
+        });
+        assert_eq!(readiness(fields), want, "{fields}");
+    }
+}
+
+#[test]
+fn readiness_in_a_wrong_form_costs_no_app() {
+    for (fields, has_checks) in [
+        (r#""readinessChecks":{"a":1}"#, false),
+        (r#""readinessChecks":[{"timeoutSeconds":"soon"}]"#, false),
+        (
+            r#""readinessChecks":[{}],"readinessCheckResults":"none""#,
+            true,
+        ),
+        (r#""readinessChecks":[{}],"deployments":7"#, true),
+    ] {
+        let body = format!(r#"{{"apps":[{{"id":"/a",{fields}}}]}}"#);
+        let (read, warnings) = apps(&body).unwrap();
+        assert_eq!(read[0].readiness.is_some(), has_checks, "{fields}");
+        let said = warnings[0].to_string();
+        assert!(said.contains("not heeded"), "{said}");
+    }
 }

@@ -40,11 +40,14 @@ fn what_is_written_bears_no_warning() {
         "container":{"portMappings":[{"containerPort":80,"protocol":"udp,tcp"},null]},
         "healthChecks":[{"protocol":"COMMAND","command":{"value":"true"},"z":1,"a":2.5}],
         "tasks":[{"id":"t","host":"agent","state":"TASK_NEW","ipAddresses":[{"ipAddress":"::1"}],
-                  "healthCheckResults":[{"alive":true}],"startedAt":"now"}]}"#;
+                  "healthCheckResults":[{"alive":true}],"startedAt":"now"}],
+        "readinessChecks":[{"timeoutSeconds":7}],"deployments":[{"id":"d"}],
+        "readinessCheckResults":[{"taskId":"t","ready":false}]}"#;
     let (first, _) = app(&format!(r#"{{"app":{one}}}"#)).unwrap();
     let first = Arc::new(first.unwrap());
     let (second, warnings) = apps(&answer(&[Arc::clone(&first)]).unwrap()).unwrap();
     assert_eq!((&*first, warnings), (&second[0], Vec::new()));
+    assert!(first.readiness.is_some());
 }
 
 proptest! {

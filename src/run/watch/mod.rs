@@ -46,6 +46,9 @@ const WITHOUT_EVENTS: Duration = Duration::from_secs(15);
 /// What HAProxy refuses without a name, or cannot listen on, is tried again after this.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// Marathon tells no event when a task becomes ready, though mostly one that follows from it.
+const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
 /// So long the first turn waits for the stream of events, of which it is the answer then.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
@@ -437,9 +440,13 @@ fn open(turn: &Turn, state: &State, now: Time) -> End {
     let plan = &turn.report.plan;
     let held = plan.held.as_ref().map(|_| guard::APART);
     let refused = (!plan.refused.is_empty()).then_some(REFUSED_AGAIN_AFTER);
+    let waiting = plan.waiting();
+    let unready = (!waiting.tasks.is_empty()).then_some(READY_AGAIN_AFTER);
+    let silent = waiting.until.map(|until| until.since(now));
     let asked = state.quarantined.iter().map(|entry| entry.asked_at);
     let quarantined = asked.min().map(|at| at.after(ASKED_AGAIN_AFTER).since(now));
-    let all = [pending, held, refused, quarantined].into_iter().flatten();
+    let all = [pending, held, refused, quarantined, unready, silent];
+    let all = all.into_iter().flatten();
     let at_best = if turn.report.is_light {
         End::Light
     } else {

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::errno::Errno;
 
 use super::super::{
-    Applied, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined, Refusal,
-    Seen, Time, TurnOutcome,
+    Applied, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined,
+    ReadinessMemory, Refusal, Seen, Time, TurnOutcome,
 };
 use super::*;
 use crate::cluster::AppId;
@@ -94,6 +94,10 @@ fn full() -> State {
             is_open: true,
             last_good: Some(BTreeMap::from([("HAPROXY_1_PORT".into(), "80".into())])),
         }],
+        readiness: ReadinessMemory {
+            ready: BTreeSet::from(["one".into()]),
+            waiting: BTreeMap::from([("two".into(), time)]),
+        },
     }
 }
 

@@ -117,10 +117,11 @@ impl Program {
         let labelled = Labelled {
             selection: Selection {
                 health_check: flags.health_check,
-                trusts_silence: false,
+                knows_deployments: false,
                 auto_ports: Some(10_050..=10_100),
             },
             health: HealthMemory::new(1000),
+            heeds_readiness: false,
             groups: flags.groups.clone(),
             ungrouped: false,
             strict: flags.strict,

@@ -1,6 +1,7 @@
 //! `watch`, with the built-in Marathon and the real HAProxy.
 
 mod follows;
+mod ready;
 mod servers;
 mod signals;
 mod survives;

@@ -273,3 +273,40 @@ async fn a_changed_app_keeps_its_tasks_of_the_old_version() {
     assert_eq!(app["tasks"][0]["version"], *old);
     assert_eq!(app["instances"], 1);
 }
+
+#[tokio::test]
+async fn readiness_is_told_from_1_1_to_those_who_ask_while_a_deployment_goes_on() {
+    for era in Era::ALL {
+        let marathon = Marathon::start(era).unwrap();
+        let app = App::new("/a").service_port(10_000).readiness_check();
+        let task = marathon.roll_out(app.task(Task::local(1))).remove(0);
+        marathon.set_ready(&task, Some(false)).unwrap();
+        let whole = "/v2/apps?embed=apps.tasks&embed=apps.deployments&embed=apps.readiness";
+        let one = "/v2/apps/a?embed=app.readiness";
+        let knows = Era::V1_1 <= era;
+        let of = |app: &Value| app["readinessCheckResults"].clone();
+        let first = get(&marathon, whole).await["apps"][0].clone();
+        assert_eq!(first["tasks"][0]["id"], task);
+        assert_eq!(first["deployments"].as_array().unwrap().len(), 1);
+        assert_eq!(first.get("readinessChecks").is_some(), knows);
+        for app in [first, get(&marathon, one).await["app"].clone()] {
+            if knows {
+                let result = &of(&app)[0];
+                assert_eq!(
+                    (&result["taskId"], &result["ready"]),
+                    (&json!(task), &json!(false))
+                );
+            } else {
+                assert_eq!(of(&app), Value::Null);
+            }
+        }
+        let unasked = get(&marathon, "/v2/apps?embed=apps.tasks").await;
+        assert_eq!(of(&unasked["apps"][0]), Value::Null);
+        marathon.lead();
+        let later = get(&marathon, whole).await["apps"][0].clone();
+        assert_eq!(of(&later), if knows { json!([]) } else { Value::Null });
+        marathon.finish("/a").unwrap();
+        let over = get(&marathon, whole).await["apps"][0].clone();
+        assert_eq!(over["deployments"], json!([]));
+    }
+}

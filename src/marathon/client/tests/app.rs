@@ -34,6 +34,22 @@ async fn one_app_is_asked_for_by_its_path() {
 }
 
 #[tokio::test]
+async fn readiness_is_asked_for_where_it_is_heeded_and_behind_what_old_marathons_heed() {
+    let fake = Fake::new([json(r#"{"apps":[]}"#), json(APP)]).await;
+    let mut client = client(&[&fake]);
+    client.ask_for_readiness();
+    client.apps().await.unwrap();
+    client.app(&id()).await.unwrap();
+    let requests = fake.requests();
+    for (request, target) in requests.iter().zip([
+        "/v2/apps?embed=apps.tasks&embed=apps.deployments&embed=apps.readiness",
+        "/v2/apps/a/b?embed=app.tasks&embed=app.deployments&embed=app.readiness",
+    ]) {
+        assert!(request.starts_with(&format!("GET {target} ")), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn an_app_is_gone_when_marathon_says_so() {
     for message in [
         r#"{"message":"App '/a/b' does not exist"}"#,
