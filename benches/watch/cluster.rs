@@ -33,8 +33,15 @@ impl Drop for Watcher {
 /// What one process has cost so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
-    pub(crate) user: Duration,
-    pub(crate) system: Duration,
+    user: Duration,
+    system: Duration,
+}
+
+impl Cost {
+    /// Both together.
+    pub(crate) fn all(self) -> Duration {
+        self.user + self.system
+    }
 }
 
 impl Watcher {

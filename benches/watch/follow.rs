@@ -137,8 +137,7 @@ impl Row {
         let after = (watcher.cost(), bytes(&watcher, apps));
         took.sort_unstable();
         let per_event = |time: Duration| time.as_secs_f64() * 1e3 / EVENTS as f64;
-        let cpu =
-            per_event(after.0.user - before.0.user) + per_event(after.0.system - before.0.system);
+        let cpu = per_event(after.0.all().saturating_sub(before.0.all()));
         let size = fs::metadata(watcher.cfg()).expect("the file").len();
         let (write, write_cpu) = written(usize::try_from(size).expect("it fits"));
         let path = format!("/v2/apps{}", id(5));

@@ -19,7 +19,7 @@ pub(crate) fn measure(apps: usize) -> bool {
     let (before, requests) = (watcher.cost(), watcher.marathon.all_requests());
     sleep(TIME);
     let after = watcher.cost();
-    let cost = after.user - before.user + (after.system - before.system);
+    let cost = after.all().saturating_sub(before.all());
     let asked = watcher.marathon.all_requests() - requests;
     let kept = cost <= PROMISE && asked == 0;
     println!(

@@ -178,7 +178,9 @@ impl Schedule {
             End::Settled | End::Light | End::Open(_) => 0,
         };
         let pause = match end {
-            End::Settled | End::Light => self.interval(),
+            // It looked at little, and what is due for the rest stays due.
+            End::Light => return,
+            End::Settled => self.interval(),
             End::Open(pause) => self.interval().min(pause.max(LEAST_PAUSE)),
             End::Failed => {
                 let doubled = FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(16));
@@ -280,6 +282,16 @@ mod tests {
         schedule.ended(End::Settled, now + ms(280));
         schedule.changed(now + ms(400));
         assert_eq!(schedule.due(), now + ms(500));
+    }
+
+    #[test]
+    fn little_work_puts_off_nothing_that_is_due() {
+        let (mut schedule, now) = settled();
+        schedule.ended(End::Open(ms(30_000)), now);
+        schedule.touched(BTreeSet::from([AppId::new("/a")]), now + ms(10_000));
+        assert!(schedule.began(now + ms(10_000)).is_some());
+        schedule.ended(End::Light, now + ms(10_010));
+        assert_eq!(schedule.due(), now + ms(30_000));
     }
 
     #[test]
