@@ -1,6 +1,7 @@
 //! Which requests a service is meant for: hosts and paths, as its owner wrote them.
 
 use std::cmp::Reverse;
+use std::fmt;
 
 use super::super::marathon_lb::Service;
 use super::tuning::{Conditions, passes_tls_on};
@@ -50,6 +51,16 @@ impl Host {
     }
 }
 
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Below(_, suffix) => write!(f, "*{suffix}"),
+            Self::Any => Ok(()),
+        }
+    }
+}
+
 /// A host and the beginning of a path; one of both at least.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -82,13 +93,6 @@ pub(super) struct Wish {
     pub(super) ignores_case: bool,
     pub(super) priority: i64,
     pub(super) conditions: Conditions,
-}
-
-impl Wish {
-    /// It has to stand before or behind what is looked up, in an order that maps do not have.
-    pub(super) fn is_explicit(&self) -> bool {
-        self.priority != 0 || self.ignores_case || self.conditions.number() > 0
-    }
 }
 
 /// Reads hosts and paths. What cannot be read leads nowhere: neither to every path, nor from every

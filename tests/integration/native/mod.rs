@@ -1,6 +1,7 @@
 //! What the native set really serves: requests go through the real HAProxy to backends that say who
 //! they are and what reached them. Nothing but addresses differs from what a user gets.
 
+mod claims;
 mod documented;
 mod measured;
 mod protects;
