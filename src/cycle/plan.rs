@@ -106,6 +106,25 @@ impl Plan {
         services.map(port).collect()
     }
 
+    /// Who has which host and path, once this is installed. One who is not served for the moment,
+    /// though its app is to have tasks, has what it had `before`.
+    pub(super) fn holders(&self, before: &Holders) -> Holders {
+        let Some(native) = &self.proxies.native else {
+            return Holders::new();
+        };
+        let mut holders = native.holders.clone();
+        let served: BTreeSet<_> = self.proxies.owners().map(|owner| &owner.app).collect();
+        let apps = self.draft.wanted.apps.iter();
+        let absent = apps.filter(|app| app.instances > 0 && !served.contains(&app.id));
+        let absent: BTreeSet<_> = absent.map(|app| &app.id).collect();
+        for (place, app) in before {
+            if absent.contains(app) {
+                holders.insert(place.clone(), app.clone());
+            }
+        }
+        holders
+    }
+
     /// Those of `served` that it goes on to serve.
     pub(super) fn serves(&self, served: &[ServicePort]) -> Vec<ServicePort> {
         let own: BTreeSet<u32> = self.proxies.owners().map(|o| o.service_port).collect();
@@ -468,7 +487,7 @@ fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
     service_ports.extend(installed);
     Incumbents {
         service_ports,
-        places: Holders::new(),
+        places: memory.places.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes app ids as text; the cluster's types know nothing of files.
 
-/// Maps whose values are app ids.
+/// Maps of numbers whose values are app ids.
 pub(super) mod values {
     use std::collections::BTreeMap;
 
@@ -20,6 +20,34 @@ pub(super) mod values {
         deserializer: D,
     ) -> Result<BTreeMap<u32, AppId>, D::Error> {
         let text = BTreeMap::<u32, String>::deserialize(deserializer)?;
+        Ok(text
+            .into_iter()
+            .map(|(key, id)| (key, AppId::new(&id)))
+            .collect())
+    }
+}
+
+/// Maps of text whose values are app ids.
+pub(super) mod holders {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::cluster::AppId;
+
+    pub(crate) fn serialize<S: Serializer>(
+        map: &BTreeMap<Box<str>, AppId>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text: BTreeMap<&str, &str> =
+            map.iter().map(|(key, id)| (&**key, id.as_str())).collect();
+        text.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Box<str>, AppId>, D::Error> {
+        let text = BTreeMap::<Box<str>, String>::deserialize(deserializer)?;
         Ok(text
             .into_iter()
             .map(|(key, id)| (key, AppId::new(&id)))
