@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use super::super::marathon_lb::Service;
 use super::tuning::{Conditions, passes_tls_on};
@@ -19,11 +20,25 @@ pub enum Host {
 }
 
 impl Host {
-    /// `www.example.com`, or `*.example.com` for what lies below. Case is gone already.
+    /// `www.example.com`, or `*.example.com` for what lies below; an address of IPv6 in the brackets
+    /// of requests, or without. Case is gone already.
     ///
     /// # Errors
     /// What should stand there.
     fn read(text: &str) -> Result<Self, String> {
+        let in_brackets = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        let address = in_brackets.unwrap_or(text);
+        if address.parse::<Ipv6Addr>().is_ok() {
+            return Ok(Self::Exact(format!("[{address}]").into()));
+        }
+        if let Some((host, port)) = text.rsplit_once(':')
+            && port.parse::<u16>().is_ok()
+            && Self::read(host).is_ok()
+        {
+            return Err(format!(
+                "`{host}`, without a port: that of a request does not count"
+            ));
+        }
         let text = text.strip_suffix('.').unwrap_or(text);
         let (below, name) = match text.strip_prefix('*') {
             Some(rest) => (true, rest.strip_prefix('.').unwrap_or_default()),
@@ -214,6 +229,9 @@ mod tests {
             ("under_score", exact("under_score")),
             ("*.example.com", below(".example.com")),
             ("*.com", below(".com")),
+            ("10.0.0.1", exact("10.0.0.1")),
+            ("[::1]", exact("[::1]")),
+            ("fe80::1", exact("[fe80::1]")),
         ] {
             assert_eq!(Host::read(text), read, "{text}");
         }
@@ -225,6 +243,10 @@ mod tests {
             "a..b",
             ".a",
             "a:80",
+            "[::1]:80",
+            "[::1",
+            "[a]",
+            "[10.0.0.1]",
             "a b",
             "a }",
             "-f",
