@@ -3,6 +3,7 @@
 
 mod claims;
 mod documented;
+mod http_2;
 mod measured;
 mod protects;
 mod routes;
