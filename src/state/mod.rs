@@ -41,7 +41,7 @@ pub struct State {
     #[serde(with = "app_ids::values")]
     pub incumbents: BTreeMap<u32, AppId>,
     /// Who has which host and path in the native set.
-    #[serde(with = "app_ids::holders")]
+    #[serde(with = "app_ids::values")]
     pub places: BTreeMap<Box<str>, AppId>,
     /// What the last turn served, as the removal guard counts it: servers by app and service port.
     #[serde(with = "app_ids::keys")]
