@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::{Rows, Service, Shape, settle as settle_ports};
 use super::super::{DefaultBackend, Holders, Incumbents, Owner};
-use super::claims::{Claim, Memory, passed_by, settle};
+use super::claims::{Claim, mark_incumbents, passed_by, settle};
 use super::maps::maps;
 use super::merge::{Leaders, merge};
 use super::place::wish;
 use super::rules::routing;
 use super::tls::passed_on;
-use super::tuning::{conditions, tuning};
+use super::tuning::{Conditions, conditions, tuning};
 use super::{APP_MAP, Layout, Rule, label};
 use crate::cluster::{AppId, Warning};
 use crate::labels::ServiceOptions;
@@ -48,8 +48,8 @@ pub fn arrange(
     let leaders = merge(&mut services, &mut refused);
     layout.refused = refused;
     if shape.binds_http_https {
-        let holders = &incumbents.places;
-        route(&services, &leaders, holders, &mut layout, &mut warnings);
+        let before = &incumbents.places;
+        route(&services, &leaders, before, &mut layout, &mut warnings);
         let default = shape.default_backend.as_ref();
         layout.default_backend =
             default.and_then(|default| default_backend(&services, default, &mut warnings));
@@ -167,7 +167,7 @@ fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: 
 fn route(
     services: &[Arc<Service>],
     leaders: &Leaders,
-    holders: &Holders,
+    before: &Holders,
     layout: &mut Layout,
     warnings: &mut Vec<Warning>,
 ) {
@@ -176,8 +176,13 @@ fn route(
     for claimant in services {
         // They were read before, or the service were not here.
         let conditions = conditions(claimant).unwrap_or_default();
-        let wish = wish(claimant, conditions, warnings);
+        let mut wish = wish(claimant, conditions, warnings);
         let service = leaders.get(&claimant.owner).unwrap_or(claimant);
+        if !service.is_http() {
+            // Of a handshake nothing but the host is known.
+            wish.priority = 0;
+            wish.conditions = Conditions::default();
+        }
         let claim = |place| Claim {
             claimant: Arc::clone(claimant),
             priority: wish.priority,
@@ -196,15 +201,16 @@ fn route(
             handshakes.extend(claims);
         }
     }
-    let mut memory = Memory {
-        before: holders,
-        now: Holders::new(),
-    };
-    let requests = settle(requests, "", &mut memory, warnings);
+    mark_incumbents(&mut requests, "", before);
+    let requests = settle(requests, "", &mut layout.holders, warnings);
     passed_by(&requests, warnings);
-    let opens_https = layout.opens_https();
-    layout.passed_on = passed_on(handshakes, &requests, opens_https, &mut memory, warnings);
-    layout.holders = memory.now;
+    layout.passed_on = passed_on(
+        handshakes,
+        &requests,
+        layout.opens_https(),
+        (before, &mut layout.holders),
+        warnings,
+    );
     let routing = routing(requests, layout.looks_up);
     layout.first = routing.first;
     layout.below = routing.below;

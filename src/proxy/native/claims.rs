@@ -131,28 +131,26 @@ fn folder(app: &AppId) -> &str {
     id.rfind('/').map_or("", |end| &id[..end])
 }
 
-/// Who had which place, and who has it now.
-#[derive(Debug)]
-pub(super) struct Memory<'a> {
-    pub(super) before: &'a Holders,
-    pub(super) now: Holders,
+/// Marks those who had in the turn before what they claim. `begin` tells kinds of places apart that
+/// do not exclude each other.
+pub(super) fn mark_incumbents(claims: &mut [Claim], begin: &str, before: &Holders) {
+    if before.is_empty() {
+        return;
+    }
+    for claim in claims {
+        let holder = before.get(&claim.key(begin));
+        let owners = [&claim.claimant.owner.app, &claim.rule.service.owner.app];
+        claim.is_incumbent = holder.is_some_and(|holder| owners.contains(&holder));
+    }
 }
 
-/// Takes out those who claim what others have. `begin` tells kinds of places apart that do not
-/// exclude each other.
+/// Takes out those who claim what others have, and notes in `holders` who has what.
 pub(super) fn settle(
     mut claims: Vec<Claim>,
     begin: &str,
-    memory: &mut Memory<'_>,
+    holders: &mut Holders,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Claim> {
-    if !memory.before.is_empty() {
-        for claim in &mut claims {
-            let holder = memory.before.get(&claim.key(begin));
-            let owners = [&claim.claimant.owner.app, &claim.rule.service.owner.app];
-            claim.is_incumbent = holder.is_some_and(|holder| owners.contains(&holder));
-        }
-    }
     claims.sort_by(|one, other| one.strength().cmp(&other.strength()));
     let mut settled: Vec<Claim> = Vec::with_capacity(claims.len());
     let mut by_place: BTreeMap<(i64, Host, String), Vec<usize>> = BTreeMap::new();
@@ -175,7 +173,7 @@ pub(super) fn settle(
             continue;
         }
         let app = claim.claimant.owner.app.clone();
-        memory.now.entry(claim.key(begin)).or_insert(app);
+        holders.entry(claim.key(begin)).or_insert(app);
         beside.push(settled.len());
         settled.push(claim);
     }
@@ -193,7 +191,8 @@ pub(super) fn passed_by(claims: &[Claim], warnings: &mut Vec<Warning>) {
         let host = &claim.rule.place.host;
         by_host.entry(host).or_default().push(claim);
     }
-    let mut told: BTreeMap<_, (&Claim, BTreeMap<&Place, &Claim>)> = BTreeMap::new();
+    // Of many the first one is named: whoever goes before one host often does before a thousand.
+    let mut told: BTreeMap<_, (&Claim, &Claim, bool)> = BTreeMap::new();
     for claim in weighted {
         let host = &claim.rule.place.host;
         let first = match host {
@@ -202,28 +201,24 @@ pub(super) fn passed_by(claims: &[Claim], warnings: &mut Vec<Warning>) {
             _ => Bound::Unbounded,
         };
         let more_precise = by_host.range::<&Host, _>((first, Bound::Included(host)));
-        for other in more_precise.flat_map(|(_, others)| others) {
-            if goes_before_by_weight_alone(claim, other) {
-                let owner = &claim.claimant.owner;
-                let (_, places) = told.entry(owner).or_insert((claim, BTreeMap::new()));
-                places.insert(&other.rule.place, other);
-            }
-        }
-    }
-    for (claim, places) in told.values() {
-        let Some((place, other)) = places.first_key_value() else {
+        let mut passed = more_precise
+            .flat_map(|(_, others)| others.iter().copied())
+            .filter(|other| goes_before_by_weight_alone(claim, other));
+        let Some(other) = passed.next() else {
             continue;
         };
-        let more = match places.len() - 1 {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
-        let (place, holder) = (shown(place), other.named());
-        let found = format!("that it goes before `{place}` of {holder}{more}");
+        let owner = &claim.claimant.owner;
+        let (_, known, are_more) = told.entry(owner).or_insert((claim, other, false));
+        let is_another = |other: &Claim| other.rule.place != known.rule.place;
+        *are_more = *are_more || is_another(other) || passed.any(is_another);
+    }
+    for (claim, other, are_more) in told.into_values() {
+        let (place, holder) = (shown(&other.rule.place), other.named());
+        let more = if are_more { ", and others" } else { "" };
         warnings.push(label(
             &claim.claimant,
             "BACKEND_WEIGHT",
-            &found,
+            &format!("that it goes before `{place}` of {holder}{more}"),
             "no weight, unless both are to have it so",
             "used: such requests reach this app",
         ));

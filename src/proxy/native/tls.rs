@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::claims::{Claim, Memory, settle};
+use super::super::Holders;
+use super::claims::{Claim, mark_incumbents, settle};
 use super::place::{Host, Place};
 use super::rules::lies_below;
 use super::{TlsRule, label};
@@ -15,10 +16,10 @@ const BEGIN: &str = "tls:";
 /// The rules of port 443, in order, and warnings for those who have to stand back. `requests` are
 /// the settled claims of apps that speak http.
 pub(super) fn passed_on(
-    claims: Vec<Claim>,
+    mut claims: Vec<Claim>,
     requests: &[Claim],
     opens_https: bool,
-    memory: &mut Memory<'_>,
+    (before, holders): (&Holders, &mut Holders),
     warnings: &mut Vec<Warning>,
 ) -> Vec<TlsRule> {
     if claims.is_empty() {
@@ -31,31 +32,30 @@ pub(super) fn passed_on(
             hosts.entry(host).or_default().push(claim);
         }
     }
-    let mut kept = BTreeMap::new();
-    let mut of_tls = Memory {
-        before: memory.before,
-        now: BTreeMap::new(),
+    // Within a folder they agree: ports 80 and 443 may be of two apps.
+    let rivals = |claim: &Claim| -> Vec<&Claim> {
+        let all = hosts.get(&claim.rule.place.host).into_iter().flatten();
+        let others = all.filter(|other| !other.is_of_the_folder_of(claim));
+        others.copied().collect()
     };
-    for claim in settle(claims, BEGIN, &mut of_tls, warnings) {
-        let own = hosts.get(&claim.rule.place.host);
-        // Within a folder they agree: ports 80 and 443 may be of two apps.
-        let others = own.into_iter().flatten();
-        let rivals = others.filter(|other| !other.is_of_the_folder_of(&claim));
-        let stronger = |other: &&&Claim| {
+    mark_incumbents(&mut claims, BEGIN, before);
+    // Who has to stand back anyway keeps nobody else from it.
+    claims.retain(|claim| {
+        let is_stronger = |other: &&Claim| {
             !claim.is_incumbent && (other.is_incumbent || other.age() < claim.age())
         };
-        if let Some(holder) = rivals.clone().find(stronger) {
-            warnings.push(claim.lost_to(holder));
-            continue;
-        }
-        if opens_https {
-            let mut told: Vec<&Claim> = Vec::new();
-            for rival in rivals {
-                let owner = &rival.claimant.owner;
-                if !told.iter().any(|known| known.claimant.owner == *owner) {
-                    told.push(rival);
-                    warnings.push(passes_by(rival, &claim));
-                }
+        let stronger = rivals(claim).into_iter().find(is_stronger);
+        warnings.extend(stronger.map(|holder| claim.lost_to(holder)));
+        stronger.is_none()
+    });
+    let mut kept = BTreeMap::new();
+    for claim in settle(claims, BEGIN, holders, warnings) {
+        let mut told: Vec<&Claim> = Vec::new();
+        for rival in rivals(&claim).into_iter().filter(|_| opens_https) {
+            let owner = &rival.claimant.owner;
+            if !told.iter().any(|known| known.claimant.owner == *owner) {
+                told.push(rival);
+                warnings.push(passes_by(rival, &claim));
             }
         }
         kept.insert(claim.rule.place.host.clone(), claim);
@@ -75,10 +75,6 @@ pub(super) fn passed_on(
         }
     }
     for (host, claim) in kept {
-        let holder = of_tls.now.remove(&claim.key(BEGIN));
-        memory
-            .now
-            .extend(holder.map(|holder| (claim.key(BEGIN), holder)));
         let rule = claim.rule;
         rules.insert(
             host,

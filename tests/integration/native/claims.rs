@@ -142,7 +142,7 @@ fn a_weight_that_takes_requests_from_a_holder_is_told() {
         for told in [
             format!(
                 "app `/first`: label `HAPROXY_0_BACKEND_WEIGHT`: found that it goes before \
-                 `b.test` of app `/a`, service port {a}, and 1 more, expected"
+                 `www.a.test` of app `/a`, service port {a}, and others, expected"
             ),
             format!(
                 "app `/over`: label `HAPROXY_0_BACKEND_WEIGHT`: found that it goes before \
@@ -226,5 +226,32 @@ fn nobody_takes_a_host_from_its_holder_by_passing_tls_on() {
         let told = check.output().unwrap().stderr;
         let told = String::from_utf8_lossy(&told);
         assert!(!told.contains("WARNING"), "{told}");
+    });
+}
+
+/// Who may not have a host on port 443 does not keep it from the app whose folder has it.
+#[test]
+fn who_stands_back_keeps_nobody_else_from_passing_tls_on() {
+    let mut scene = Scene::new().with_https();
+    let own = scene.certificate("own.test");
+    scene.app("/shop/www", &[("VHOST", "www.test")]);
+    let inner = scene.app("/inner", &[("MODE", "http"), ("SSL_CERT", &*own)]);
+    let tcp = [
+        ("MODE", "tcp"),
+        ("VHOST", "www.test"),
+        ("SNI_PASSTHROUGH", "true"),
+    ];
+    // Of what it asks beside the host nothing is seen in a handshake.
+    let more = [("BACKEND_WEIGHT", "10"), ("METHOD", "GET")];
+    scene.app_at("/evil/tls", inner, &[&tcp[..], &more].concat());
+    scene.app_at("/shop/tls", inner, &tcp);
+    dated(&mut scene, 2, "2020");
+    both(&scene, |served| {
+        assert_eq!(served.https().get("www.test", "/").by(), "inner");
+        served.leads("www.test", "/", "shop/www");
+        let told = "app `/evil/tls`: label `HAPROXY_0_VHOST`: found `www.test` is held by app \
+                    `/shop/www`";
+        assert!(!served.told.contains("app `/shop/tls`"), "{}", served.told);
+        assert!(served.told.contains(told), "{}", served.told);
     });
 }
