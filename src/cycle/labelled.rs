@@ -22,7 +22,7 @@ use crate::cluster::{
 use crate::config::{SettingsFrom, TemplateLabels, Values};
 use crate::labels::{self, ServiceOptions, Settings};
 use crate::proxy::marathon_lb::{self, Asked, Flavour, Service, Shape};
-use crate::proxy::{Owner, Proxies, native};
+use crate::proxy::{Incumbents, Owner, Proxies, native};
 use crate::render::Renderer;
 
 /// What decides beside the labels.
@@ -293,7 +293,7 @@ impl Labelled {
     fn arrange(
         &self,
         services: Vec<Arc<Service>>,
-        incumbents: &BTreeMap<u32, AppId>,
+        incumbents: &Incumbents,
     ) -> (Proxies, Vec<Warning>) {
         let mut proxies = Proxies::default();
         let warnings;
@@ -301,7 +301,8 @@ impl Labelled {
             let (native, faults) = native::arrange(services, &self.shape, incumbents);
             (proxies.native, warnings) = (Some(native), faults);
         } else {
-            (proxies.layout, warnings) = marathon_lb::arrange(services, &self.shape, incumbents);
+            let ports = &incumbents.service_ports;
+            (proxies.layout, warnings) = marathon_lb::arrange(services, &self.shape, ports);
         }
         (proxies, warnings)
     }
@@ -325,7 +326,7 @@ impl Labelled {
         &self,
         ports: impl Iterator<Item = &'p ServicePort>,
         wanted: &Wanted,
-        incumbents: &BTreeMap<u32, AppId>,
+        incumbents: &Incumbents,
         renderer: &mut Renderer,
     ) -> Result<Built> {
         let services = ports.filter_map(|port| {

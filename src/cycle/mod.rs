@@ -202,6 +202,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 .map(|owner| (owner.service_port, owner.app.clone()))
                 .collect();
             if !plan.keeps_all {
+                memory.places = plan.holders(&memory.places);
                 let now = plan.draft.fallback.quarantined();
                 let is_still = |was: &Quarantined| now.iter().any(|still| still.is_about(was));
                 is_cured = !memory.quarantined.iter().all(is_still);

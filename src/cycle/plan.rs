@@ -1,6 +1,6 @@
 //! What should be installed: the first half of a turn, which decides and touches nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -13,13 +13,13 @@ use super::source::Source;
 use super::wanted::{Built, Cause, Wanted, effect};
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
-use crate::cluster::{App, AppId, Endpoint, Host, ServicePort, Warning};
+use crate::cluster::{App, Endpoint, Host, ServicePort, Warning};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::guard::{self, Held};
 use crate::marathon::Answer;
 use crate::proxy::marathon_lb::Service;
-use crate::proxy::{Owner, Proxies};
+use crate::proxy::{Holders, Incumbents, Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::Lookup;
 use crate::state::{GuardMemory, State, Time};
@@ -54,7 +54,7 @@ pub struct Plan {
 pub(super) struct Draft {
     pub(super) wanted: Wanted,
     pub(super) fallback: Fallback,
-    incumbents: BTreeMap<u32, AppId>,
+    incumbents: Incumbents,
     warnings: Vec<Warning>,
 }
 
@@ -112,6 +112,25 @@ impl Plan {
                 .collect(),
         };
         services.map(port).collect()
+    }
+
+    /// Who has which host and path, once this is installed. One who is not served for the moment,
+    /// though its app is to have tasks, has what it had `before`.
+    pub(super) fn holders(&self, before: &Holders) -> Holders {
+        let Some(native) = &self.proxies.native else {
+            return Holders::new();
+        };
+        let mut holders = native.holders.clone();
+        let served: BTreeSet<_> = self.proxies.owners().map(|owner| &owner.app).collect();
+        let apps = self.draft.wanted.apps.iter();
+        let absent = apps.filter(|app| app.instances > 0 && !served.contains(&app.id));
+        let absent: BTreeSet<_> = absent.map(|app| &app.id).collect();
+        for (place, app) in before {
+            if absent.contains(app) {
+                holders.insert(place.clone(), app.clone());
+            }
+        }
+        holders
     }
 
     /// Those of `served` that it goes on to serve.
@@ -485,13 +504,16 @@ impl<S: Source, L: Lookup> Stages<S, L> {
 
 /// Who holds a port is what the installed file says: a run that was killed had no time to remember
 /// it. Ports that the file lacks are held by whom we remember.
-fn incumbents(memory: &State, served: &[ServicePort]) -> BTreeMap<u32, AppId> {
-    let mut incumbents = memory.incumbents.clone();
+fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
+    let mut service_ports = memory.incumbents.clone();
     let installed = served
         .iter()
         .map(|port| (port.service_port, port.app.clone()));
-    incumbents.extend(installed);
-    incumbents
+    service_ports.extend(installed);
+    Incumbents {
+        service_ports,
+        places: memory.places.clone(),
+    }
 }
 
 /// What of an owner is refused, in these words.

@@ -11,7 +11,7 @@ use super::wanted::{Built, Cause, Wanted};
 use crate::apply::FileSet;
 use crate::cluster::{App, AppId, ServicePort, ServingTasks, Snapshot, Warning, service_ports};
 use crate::marathon::Cluster;
-use crate::proxy::{Owner, bridge};
+use crate::proxy::{Incumbents, Owner, bridge};
 use crate::render::{Failed, Renderer};
 use crate::state::{ReadinessMemory, Time};
 
@@ -114,7 +114,7 @@ impl Recipe {
         &self,
         wanted: &Wanted,
         without: &[Owner],
-        incumbents: &BTreeMap<u32, AppId>,
+        incumbents: &Incumbents,
         renderer: &mut Renderer,
     ) -> Result<Built> {
         let is_out = |port: &ServicePort| without.iter().any(|owner| owner.owns(port));
@@ -162,7 +162,7 @@ fn is_served(app: &App, index: usize, groups: &[String]) -> bool {
 
 fn build_bridge<'p>(
     ports: impl Iterator<Item = &'p ServicePort>,
-    incumbents: &BTreeMap<u32, AppId>,
+    incumbents: &Incumbents,
     renderer: &mut Renderer,
 ) -> Result<Built> {
     let mut warnings = Vec::new();
@@ -172,7 +172,7 @@ fn build_bridge<'p>(
         listens.extend(listen.map(Arc::new));
         warnings.extend(faults);
     }
-    let (proxies, clashes) = bridge::arrange(listens, incumbents);
+    let (proxies, clashes) = bridge::arrange(listens, &incumbents.service_ports);
     warnings.extend(clashes);
     let output = renderer
         .render(&proxies)

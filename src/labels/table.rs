@@ -283,10 +283,10 @@ pub static NATIVE: &[Label] = &[
     service(
         "VHOST",
         "none",
-        "host names parted by commas, each a name, `*.` and a name, or an IP address, perhaps with `:` and a port",
+        "host names parted by commas, each a name, `*.` and a name, or an IP address, without a port",
         "www.example.com,*.shop.example.com",
         "Hosts that lead to the service on ports 80 and 443, parted by commas. `*.` before one \
-         stands for all that lie below it.",
+         stands for all that lie below it. The port of a request does not count.",
     ),
     service(
         "PATH",
@@ -302,14 +302,15 @@ pub static NATIVE: &[Label] = &[
         "the name of a header, perhaps with `:` and a value",
         "X-Canary: yes",
         "Only requests with this header, and with this value where one follows, are led to the \
-         service. Needs VHOST or PATH.",
+         service. Needs VHOST or PATH. Host and path may be those of another app in the same folder.",
     ),
     service(
         "METHOD",
         "all",
         "methods in capitals, parted by commas",
         "POST,PUT",
-        "Only requests with one of these methods are led to the service. Needs VHOST or PATH.",
+        "Only requests with one of these methods are led to the service. Needs VHOST or PATH. Host \
+         and path may be those of another app in the same folder.",
     ),
     service(
         "BACKEND_WEIGHT",
@@ -317,7 +318,7 @@ pub static NATIVE: &[Label] = &[
         "a whole number from -1000000 to 1000000",
         "10",
         "Rules with a weight above 0 are tried before all others, the largest first; those below 0 \
-         behind all others.",
+         behind all others. Where requests are taken from another app that way, a warning names it.",
     ),
     service(
         "SSL_CERT",

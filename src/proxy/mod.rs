@@ -32,6 +32,18 @@ impl Owner {
     }
 }
 
+/// Who has which host and path, by how it is shown.
+pub type Holders = BTreeMap<Box<str>, AppId>;
+
+/// Who had in the turn before what several may claim now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Incumbents {
+    /// By service port.
+    pub service_ports: BTreeMap<u32, AppId>,
+    /// Of the native set.
+    pub places: Holders,
+}
+
 /// `--default-backend`: who is served what nobody asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultBackend {

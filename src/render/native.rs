@@ -17,7 +17,10 @@ use crate::cluster::Warning;
 use crate::haproxy::structure_hash;
 use crate::labels::Template;
 use crate::proxy::marathon_lb::Service;
-use crate::proxy::native::{Conditions, Host, Layout, Rule};
+use crate::proxy::native::{Conditions, Host, Layout, Rule, TlsRule};
+
+/// Rules by the name that a template has for their place.
+type Rules = Vec<(&'static str, Vec<Chunk>)>;
 
 /// The set, and what it last made.
 pub(super) struct Native {
@@ -74,18 +77,24 @@ impl Native {
         let app_rules = app_rules.map(|service| self.app_rule(service));
         let app_rules = app_rules.collect::<Result<_>>()?;
         let mut shared = Shared {
-            app_ids: self.frontend("appid_in.cfg", layout, [app_rules, Vec::new()])?,
+            app_ids: self.frontend("appid_in.cfg", layout, vec![("first_rules", app_rules)])?,
             ..Shared::default()
         };
         if layout.binds_http_https {
-            let rules = |rules: &[Rule]| rules.iter().map(|rule| self.rule(rule)).collect();
-            let rules: [Result<Vec<Chunk>>; 2] = [rules(&layout.first), rules(&layout.last)];
-            let [first, last] = rules;
-            let rules = [first?, last?];
+            let mut rules: Rules = Vec::new();
+            for (name, own) in [
+                ("first_rules", &layout.first),
+                ("below_rules", &layout.below),
+                ("path_rules", &layout.paths),
+                ("last_rules", &layout.last),
+            ] {
+                let own = own.iter().map(|rule| self.rule(rule));
+                rules.push((name, own.collect::<Result<_>>()?));
+            }
             shared.http = self.frontend("http_in.cfg", layout, rules.clone())?;
             if !layout.passed_on.is_empty() {
                 let rules = layout.passed_on.iter().map(|rule| self.tls_rule(rule));
-                let rules = [rules.collect::<Result<_>>()?, Vec::new()];
+                let rules = vec![("first_rules", rules.collect::<Result<_>>()?)];
                 shared.https = self.frontend("tls_in.cfg", layout, rules)?;
             }
             if layout.opens_https() {
@@ -97,19 +106,21 @@ impl Native {
         Ok(shared)
     }
 
-    /// A shared frontend, with the rules that stand before what is looked up and behind it.
-    fn frontend(
-        &self,
-        template: &str,
-        layout: &Layout,
-        rules: [Vec<Chunk>; 2],
-    ) -> Result<Vec<Chunk>> {
+    /// A shared frontend, with rules in the places that the template has for them.
+    fn frontend(&self, template: &str, layout: &Layout, rules: Rules) -> Result<Vec<Chunk>> {
         let mut context = Context::new();
         context.insert("context_version", &CONTEXT_VERSION);
-        let marks = ["first_rules", "last_rules"].map(|name| (name, mark(name)));
-        for (name, mark) in &marks {
+        let rules: Vec<(&str, String, Vec<Chunk>)> = rules
+            .into_iter()
+            .map(|(name, rules)| (name, mark(name), rules))
+            .collect();
+        for (name, mark, _) in &rules {
             context.insert_value(*name, tera::Value::safe_string(mark));
         }
+        let is_staged = !(layout.below.is_empty() && layout.paths.is_empty());
+        context.insert("rules_between", &is_staged);
+        let mut passed_on = layout.passed_on.iter();
+        context.insert("some_end_here", &passed_on.any(|rule| rule.ends_here));
         context.insert("maps", &layout.looks_up.then_some(&self.haproxy_dir));
         context.insert("accepts_proxy", &layout.accepts_proxy);
         context.insert("opens_https", &layout.opens_https());
@@ -120,8 +131,9 @@ impl Native {
         context.insert("certificates", &certificates);
         let text = self.sections.engine().render(template, &context);
         let text = text.with_context(|| format!("template `{template}`"))?;
-        let marks = marks.iter().map(|(_, mark)| mark.as_str());
-        Ok(Rendered::new(&text, marks.zip(rules)).into_chunks())
+        let rules = rules.iter();
+        let parts = rules.map(|(_, mark, rules)| (mark.as_str(), rules.clone()));
+        Ok(Rendered::new(&text, parts).into_chunks())
     }
 
     fn rule(&self, rule: &Rule) -> Result<Chunk> {
@@ -144,12 +156,14 @@ impl Native {
         self.line("rule.cfg", &rule.service, &context)
     }
 
-    fn tls_rule(&self, rule: &Rule) -> Result<Chunk> {
+    fn tls_rule(&self, rule: &TlsRule) -> Result<Chunk> {
+        let TlsRule { rule, ends_here } = rule;
         let (host, suffix) = host_and_suffix(rule);
         let mut context = Context::new();
         context.insert("backend", &rule.service.name);
         context.insert("host", &host);
         context.insert("suffix", &suffix);
+        context.insert("ends_here", ends_here);
         self.line("tls_rule.cfg", &rule.service, &context)
     }
 

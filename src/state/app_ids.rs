@@ -8,18 +8,18 @@ pub(super) mod values {
 
     use crate::cluster::AppId;
 
-    pub(crate) fn serialize<S: Serializer>(
-        map: &BTreeMap<u32, AppId>,
+    pub(crate) fn serialize<K: Ord + Serialize, S: Serializer>(
+        map: &BTreeMap<K, AppId>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let text: BTreeMap<u32, &str> = map.iter().map(|(key, id)| (*key, id.as_str())).collect();
+        let text: BTreeMap<&K, &str> = map.iter().map(|(key, id)| (key, id.as_str())).collect();
         text.serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, K: Ord + Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<u32, AppId>, D::Error> {
-        let text = BTreeMap::<u32, String>::deserialize(deserializer)?;
+    ) -> Result<BTreeMap<K, AppId>, D::Error> {
+        let text = BTreeMap::<K, String>::deserialize(deserializer)?;
         Ok(text
             .into_iter()
             .map(|(key, id)| (key, AppId::new(&id)))

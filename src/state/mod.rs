@@ -40,6 +40,9 @@ pub struct State {
     /// Who serves a service port that several apps ask for.
     #[serde(with = "app_ids::values")]
     pub incumbents: BTreeMap<u32, AppId>,
+    /// Who has which host and path in the native set.
+    #[serde(with = "app_ids::values")]
+    pub places: BTreeMap<Box<str>, AppId>,
     /// What the last turn served, as the removal guard counts it: servers by app and service port.
     #[serde(with = "app_ids::keys")]
     pub service_ports: BTreeMap<AppId, BTreeMap<u32, u32>>,

@@ -1,16 +1,18 @@
 //! All services of one file: their order, and how requests find them.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::marathon_lb::{Incumbents, Rows, Service, Shape, settle};
-use super::super::{DefaultBackend, Owner, precedence};
-use super::maps::{Places, maps};
+use super::super::marathon_lb::{Rows, Service, Shape, settle as settle_ports};
+use super::super::{DefaultBackend, Holders, Incumbents, Owner};
+use super::claims::{Claim, mark_incumbents, passed_by, settle};
+use super::maps::maps;
 use super::merge::{Leaders, merge};
-use super::place::{Host, Place, Wish, wish};
+use super::place::wish;
+use super::rules::routing;
+use super::tls::passed_on;
 use super::tuning::{Conditions, conditions, tuning};
-use super::{APP_MAP, Layout, Rule};
+use super::{APP_MAP, Layout, Rule, label};
 use crate::cluster::{AppId, Warning};
 use crate::labels::ServiceOptions;
 
@@ -21,7 +23,7 @@ pub fn arrange(
     shape: &Shape,
     incumbents: &Incumbents,
 ) -> (Layout, Vec<Warning>) {
-    let (services, mut warnings) = settle(services, incumbents);
+    let (services, mut warnings) = settle_ports(services, &incumbents.service_ports);
     let (mut services, refused) = judge(services);
     services.sort_by(|one, other| key(one).cmp(&key(other)));
     let mut layout = Layout {
@@ -46,7 +48,8 @@ pub fn arrange(
     let leaders = merge(&mut services, &mut warnings);
     layout.refused = refused;
     if shape.binds_http_https {
-        route(&services, &leaders, &mut layout, &mut warnings);
+        let before = &incumbents.places;
+        route(&services, &leaders, before, &mut layout, &mut warnings);
         let default = shape.default_backend.as_ref();
         layout.default_backend =
             default.and_then(|default| default_backend(&services, default, &mut warnings));
@@ -63,16 +66,6 @@ pub fn arrange(
 
 fn key(service: &Service) -> (&AppId, u32) {
     (&service.owner.app, service.owner.service_port)
-}
-
-fn label(service: &Service, name: &str, found: &str, expected: &str, effect: &str) -> Warning {
-    Warning {
-        app: Some(service.owner.app.clone()),
-        subject: format!("label `HAPROXY_{}_{name}`", service.index),
-        found: found.to_owned(),
-        expected: expected.to_owned(),
-        effect: effect.to_owned(),
-    }
 }
 
 /// Parts those who cannot be served as they meant it from the rest.
@@ -170,131 +163,62 @@ fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: 
     }
 }
 
-/// A service, and the rules that it needs beside the maps.
-struct Explicit {
-    priority: i64,
-    rule: Rule,
-}
-
+/// Decides who gets which requests of ports 80 and 443.
 fn route(
     services: &[Arc<Service>],
     leaders: &Leaders,
+    before: &Holders,
     layout: &mut Layout,
     warnings: &mut Vec<Warning>,
 ) {
-    let mut explicit = Vec::new();
-    let mut claims: Vec<(&Arc<Service>, Wish)> = Vec::new();
-    let mut passed_on: Vec<(&Arc<Service>, Wish)> = Vec::new();
-    for service in services {
+    let mut requests = Vec::new();
+    let mut handshakes = Vec::new();
+    for claimant in services {
         // They were read before, or the service were not here.
-        let conditions = conditions(service).unwrap_or_default();
-        let wish = wish(service, conditions, warnings);
-        let service = leaders.get(&service.owner).unwrap_or(service);
+        let conditions = conditions(claimant).unwrap_or_default();
+        let mut wish = wish(claimant, conditions, warnings);
+        let service = leaders.get(&claimant.owner).unwrap_or(claimant);
         if !service.is_http() {
-            passed_on.push((service, wish));
-        } else if wish.is_explicit() {
-            let rule = |place| Explicit {
-                priority: wish.priority,
-                rule: Rule {
-                    service: Arc::clone(service),
-                    place,
-                    ignores_case: wish.ignores_case,
-                    conditions: wish.conditions.clone(),
-                },
-            };
-            explicit.extend(wish.places.iter().cloned().map(rule));
+            // Of a handshake nothing but the host is known.
+            wish.priority = 0;
+            wish.conditions = Conditions::default();
+        }
+        let claim = |place| Claim {
+            claimant: Arc::clone(claimant),
+            priority: wish.priority,
+            rule: Rule {
+                service: Arc::clone(service),
+                place,
+                ignores_case: wish.ignores_case,
+                conditions: wish.conditions.clone(),
+            },
+            is_incumbent: false,
+        };
+        let claims = wish.places.iter().cloned().map(claim);
+        if service.is_http() {
+            requests.extend(claims);
         } else {
-            claims.push((service, wish));
+            handshakes.extend(claims);
         }
     }
-    explicit.sort_by(|one, other| rank(one).cmp(&rank(other)));
-    let (last, first): (Vec<_>, Vec<_>) = explicit.into_iter().partition(|one| one.priority < 0);
-    let rule = |explicit: Explicit| explicit.rule;
-    layout.first = first.into_iter().map(rule).collect();
-    layout.last = last.into_iter().map(rule).collect();
-    layout.passed_on = in_order(settle_places(passed_on, warnings));
-    let places = settle_places(claims, warnings);
+    mark_incumbents(&mut requests, "", before);
+    let requests = settle(requests, "", &mut layout.holders, warnings);
+    passed_by(&requests, warnings);
+    layout.passed_on = passed_on(
+        handshakes,
+        &requests,
+        layout.opens_https(),
+        (before, &mut layout.holders),
+        warnings,
+    );
+    let routing = routing(requests, layout.looks_up);
+    layout.first = routing.first;
+    layout.below = routing.below;
+    layout.paths = routing.paths;
+    layout.last = routing.last;
     if layout.looks_up {
-        layout.maps = maps(&places);
-    } else {
-        layout.first.extend(in_order(places));
+        layout.maps = maps(&routing.places);
     }
-}
-
-fn rank(explicit: &Explicit) -> impl Ord + '_ {
-    let Explicit { priority, rule } = explicit;
-    let conditions = Reverse(rule.conditions.number());
-    (
-        Reverse(*priority),
-        conditions,
-        &rule.place,
-        key(&rule.service),
-    )
-}
-
-/// Of two services that claim one place, the one whose app was changed longer ago has it.
-fn settle_places(mut claims: Vec<(&Arc<Service>, Wish)>, warnings: &mut Vec<Warning>) -> Places {
-    claims.sort_by(|(one, _), (other, _)| strength(one).cmp(&strength(other)));
-    let mut places = Places::new();
-    for (service, wish) in claims {
-        for place in wish.places {
-            let Some(holder) = places.get(&place) else {
-                places.insert(place, Arc::clone(service));
-                continue;
-            };
-            if holder.owner == service.owner {
-                continue;
-            }
-            let is_path = !place.path.text().is_empty();
-            warnings.push(label(
-                service,
-                if is_path { "PATH" } else { "VHOST" },
-                &format!(
-                    "`{}` is held by app `{}`, service port {}",
-                    shown(&place),
-                    holder.owner.app,
-                    holder.owner.service_port
-                ),
-                "a host and path of its own, or a BACKEND_WEIGHT that says who goes first",
-                "its requests go to the holder",
-            ));
-        }
-    }
-    places
-}
-
-fn strength(service: &Service) -> impl Ord + '_ {
-    let date = service.last_config_change_at.as_deref();
-    let app = precedence(&service.owner.app, date, None);
-    (app, service.owner.service_port)
-}
-
-fn shown(place: &Place) -> String {
-    let path = place.path.text();
-    match &place.host {
-        Host::Exact(host) => format!("{host}{path}"),
-        Host::Below(_, suffix) => format!("*{suffix}{path}"),
-        Host::Any => path.to_owned(),
-    }
-}
-
-/// The order in which maps would be asked: exact hosts with a path, exact hosts, then the ends of
-/// hosts from the longest on, each with its paths, then paths alone.
-fn in_order(places: Places) -> Vec<Rule> {
-    let rule = |(place, service)| Rule {
-        service,
-        place,
-        ignores_case: false,
-        conditions: Conditions::default(),
-    };
-    let (of_exact, others): (Vec<Rule>, Vec<Rule>) = places
-        .into_iter()
-        .map(rule)
-        .partition(|rule| matches!(rule.place.host, Host::Exact(_)));
-    let (with_path, without): (Vec<Rule>, Vec<Rule>) = of_exact
-        .into_iter()
-        .partition(|rule| !rule.place.path.text().is_empty());
-    with_path.into_iter().chain(without).chain(others).collect()
 }
 
 fn default_backend(

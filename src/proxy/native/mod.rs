@@ -5,12 +5,15 @@
 //! What protects a service stands in its backend, so that it holds on every way that leads there.
 
 mod arrange;
+mod claims;
 #[cfg(test)]
 mod fixtures;
 mod maps;
 mod merge;
 mod place;
+mod rules;
 mod share;
+mod tls;
 mod tuning;
 
 use std::collections::BTreeMap;
@@ -20,8 +23,8 @@ pub use arrange::arrange;
 pub use place::{Host, Place};
 pub use tuning::{Conditions, Tuning, tuning};
 
-use super::Owner;
 use super::marathon_lb::{Rows, Service};
+use super::{Holders, Owner};
 use crate::cluster::Warning;
 
 /// Hosts, and `*.` with the end of a host, → backends.
@@ -46,10 +49,16 @@ pub struct Layout {
     pub certificates: Vec<Box<str>>,
     /// What is tried before the maps, in order.
     pub first: Vec<Rule>,
+    /// What is tried behind the lookup of exact hosts, before that of their ends.
+    pub below: Vec<Rule>,
+    /// What is tried behind the lookups of hosts, before that of paths.
+    pub paths: Vec<Rule>,
     /// What is tried behind them.
     pub last: Vec<Rule>,
     /// Whose TLS on port 443 is passed on by the host of the handshake, in order.
-    pub passed_on: Vec<Rule>,
+    pub passed_on: Vec<TlsRule>,
+    /// Who has which host and path, for the next turn.
+    pub holders: Holders,
     /// Whom nothing else leads to.
     pub default_backend: Option<String>,
     /// Rules by the header `X-Marathon-App-Id`; none where a map has them.
@@ -84,4 +93,24 @@ pub struct Rule {
     pub ignores_case: bool,
     /// What else is asked of them.
     pub conditions: Conditions,
+}
+
+/// Where connections for a host go on port 443, while TLS of some is passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsRule {
+    /// Whose host it is; its path does not count.
+    pub rule: Rule,
+    /// Its TLS ends here, although that of all hosts around it is passed on.
+    pub ends_here: bool,
+}
+
+/// For the owner of a label of this service port.
+fn label(service: &Service, name: &str, found: &str, expected: &str, effect: &str) -> Warning {
+    Warning {
+        app: Some(service.owner.app.clone()),
+        subject: format!("label `HAPROXY_{}_{name}`", service.index),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+        effect: effect.to_owned(),
+    }
 }

@@ -1,6 +1,8 @@
 //! Which requests a service is meant for: hosts and paths, as its owner wrote them.
 
 use std::cmp::Reverse;
+use std::fmt;
+use std::net::Ipv6Addr;
 
 use super::super::marathon_lb::Service;
 use super::tuning::{Conditions, passes_tls_on};
@@ -18,11 +20,25 @@ pub enum Host {
 }
 
 impl Host {
-    /// `www.example.com`, or `*.example.com` for what lies below. Case is gone already.
+    /// `www.example.com`, or `*.example.com` for what lies below; an address of IPv6 in the brackets
+    /// of requests, or without. Case is gone already.
     ///
     /// # Errors
     /// What should stand there.
     fn read(text: &str) -> Result<Self, String> {
+        let in_brackets = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        let address = in_brackets.unwrap_or(text);
+        if address.parse::<Ipv6Addr>().is_ok() {
+            return Ok(Self::Exact(format!("[{address}]").into()));
+        }
+        if let Some((host, port)) = text.rsplit_once(':')
+            && port.parse::<u16>().is_ok()
+            && Self::read(host).is_ok()
+        {
+            return Err(format!(
+                "`{host}`, without a port: that of a request does not count"
+            ));
+        }
         let text = text.strip_suffix('.').unwrap_or(text);
         let (below, name) = match text.strip_prefix('*') {
             Some(rest) => (true, rest.strip_prefix('.').unwrap_or_default()),
@@ -47,6 +63,16 @@ impl Host {
 
     pub(super) fn below(suffix: String) -> Self {
         Self::Below(Reverse(suffix.len()), suffix.into())
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Below(_, suffix) => write!(f, "*{suffix}"),
+            Self::Any => Ok(()),
+        }
     }
 }
 
@@ -82,13 +108,6 @@ pub(super) struct Wish {
     pub(super) ignores_case: bool,
     pub(super) priority: i64,
     pub(super) conditions: Conditions,
-}
-
-impl Wish {
-    /// It has to stand before or behind what is looked up, in an order that maps do not have.
-    pub(super) fn is_explicit(&self) -> bool {
-        self.priority != 0 || self.ignores_case || self.conditions.number() > 0
-    }
 }
 
 /// Reads hosts and paths. What cannot be read leads nowhere: neither to every path, nor from every
@@ -210,6 +229,9 @@ mod tests {
             ("under_score", exact("under_score")),
             ("*.example.com", below(".example.com")),
             ("*.com", below(".com")),
+            ("10.0.0.1", exact("10.0.0.1")),
+            ("[::1]", exact("[::1]")),
+            ("fe80::1", exact("[fe80::1]")),
         ] {
             assert_eq!(Host::read(text), read, "{text}");
         }
@@ -221,6 +243,10 @@ mod tests {
             "a..b",
             ".a",
             "a:80",
+            "[::1]:80",
+            "[::1",
+            "[a]",
+            "[10.0.0.1]",
             "a b",
             "a }",
             "-f",

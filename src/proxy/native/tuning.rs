@@ -30,6 +30,16 @@ impl Conditions {
     pub(super) fn number(&self) -> usize {
         usize::from(self.header.is_some()) + usize::from(!self.methods.is_empty())
     }
+
+    /// How much is asked: more conditions go before fewer, and a header with a value before one
+    /// without.
+    pub(super) fn precision(&self) -> impl Ord + use<> {
+        let has_value = self
+            .header
+            .as_ref()
+            .is_some_and(|(_, value)| value.is_some());
+        (self.number(), has_value)
+    }
 }
 
 const TIMEOUTS: [(&str, &str); 4] = [

@@ -178,6 +178,11 @@ impl Writer<'_> {
             let wanted = path.is_some_and(|path| !path.is_empty());
             of_http(template, wanted, &[hostname.clone(), (name, said(path))])
         };
+        let mut prefix = options.proxypass_path.as_deref();
+        if self.is_native() {
+            // What is taken off ends where a segment does; of the root nothing is left to take.
+            prefix = prefix.map(|prefix| prefix.trim_end_matches('/'));
+        }
         let treated = self.treated();
         let sticky = if options.sticky {
             self.text(Template::BackendStickyOptions, &[])?
@@ -197,11 +202,7 @@ impl Writer<'_> {
             ),
             (
                 "proxypass",
-                of_path(
-                    Template::HttpBackendProxypassGlue,
-                    "proxypath",
-                    options.proxypass_path.as_deref(),
-                )?,
+                of_path(Template::HttpBackendProxypassGlue, "proxypath", prefix)?,
             ),
             (
                 "revproxy",

@@ -1,8 +1,10 @@
 //! What the native set really serves: requests go through the real HAProxy to backends that say who
 //! they are and what reached them. Nothing but addresses differs from what a user gets.
 
+mod claims;
 mod consent;
 mod documented;
+mod http_2;
 mod measured;
 mod protects;
 mod routes;

@@ -187,6 +187,54 @@ fn paths_are_rewritten_for_each_of_several_hosts() {
     });
 }
 
+/// What lies beside the prefix is none of it.
+#[test]
+fn a_prefix_is_taken_off_where_a_segment_ends() {
+    let mut scene = Scene::new();
+    let prefix = |prefix| ("HTTP_BACKEND_PROXYPASS_PATH", prefix);
+    scene.app("/pre", &[("VHOST", "pre.test"), prefix("/pre")]);
+    scene.app("/deep", &[("VHOST", "deep.test"), prefix("/a/b/")]);
+    scene.app("/root", &[("VHOST", "root.test"), prefix("/")]);
+    both(&scene, |served| {
+        for (host, path, reached) in [
+            ("pre.test", "/pre", "/"),
+            ("pre.test", "/pre/", "/"),
+            ("pre.test", "/pre/x/pre/y", "/x/pre/y"),
+            ("pre.test", "/pre/x?a=/pre/b", "/x?a=/pre/b"),
+            ("pre.test", "/pre?a", "/?a"),
+            ("pre.test", "/prefix", "/prefix"),
+            ("pre.test", "/prefix/pre/x", "/prefix/pre/x"),
+            ("pre.test", "/x", "/x"),
+            ("deep.test", "/a/b", "/"),
+            ("deep.test", "/a/b/c", "/c"),
+            ("deep.test", "/a/bc", "/a/bc"),
+            ("root.test", "/a", "/a"),
+        ] {
+            let answer = served.http().get(host, path);
+            let line = format!("GET {reached} HTTP/1.1");
+            assert_eq!(answer.request_line(), line, "{host}{path}");
+        }
+    });
+}
+
+/// A client cannot say that it came over TLS.
+#[test]
+fn a_backend_is_told_by_us_whether_a_client_came_over_tls() {
+    let mut scene = Scene::new().with_https();
+    let port = scene.app("/www", &[("VHOST", "www.test")]);
+    both(&scene, |served| {
+        for (way, ask) in ways(served, "/www", port) {
+            let (proto, claimed) = match way {
+                "port 443" => ("https", "http"),
+                _ => ("http", "https"),
+            };
+            let ask = ask.header("X-Forwarded-Proto", claimed);
+            let answer = ask.get("www.test", "/");
+            assert_eq!(answer.received("X-Forwarded-Proto"), [proto], "{way}");
+        }
+    });
+}
+
 /// The app itself ends TLS, with a certificate that only it has.
 #[test]
 fn tls_of_a_host_is_passed_on_beside_hosts_whose_tls_ends_here() {

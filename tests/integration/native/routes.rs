@@ -64,6 +64,36 @@ fn neither_case_nor_port_nor_last_dot_of_a_host_counts() {
     });
 }
 
+#[test]
+fn an_address_is_a_host_and_a_port_is_none() {
+    let mut scene = Scene::new();
+    scene.app("/six", &[("VHOST", "[::1],FE80::1")]);
+    scene.app("/four", &[("VHOST", "127.0.0.1")]);
+    scene.app("/port", &[("VHOST", "[::2]:80,port.test:8080,two.test")]);
+    both(&scene, |served| {
+        let ask = |host: &str| served.http().sni("any.test").get(host, "/");
+        for (host, app) in [
+            ("[::1]", "six"),
+            ("[::1]:80", "six"),
+            ("[fe80::1]:8080", "six"),
+            ("127.0.0.1:80", "four"),
+            ("two.test", "port"),
+        ] {
+            assert_eq!(ask(host).by(), app, "{host}");
+        }
+        for host in ["[::2]", "[::2]:80", "port.test", "port.test:8080"] {
+            ask(host).expect(503);
+        }
+        for (found, host) in [("[::2]:80", "[::2]"), ("port.test:8080", "port.test")] {
+            let told = format!(
+                "app `/port`: label `HAPROXY_0_VHOST`: found `{found}`, expected `{host}`, without \
+                 a port: that of a request does not count; no request is led there"
+            );
+            assert!(served.told.contains(&told), "{told}\n{}", served.told);
+        }
+    });
+}
+
 /// Of two ends of one host, a longer one that knows only some paths leaves the rest to the shorter.
 #[test]
 fn what_a_longer_end_of_a_host_leaves_open_is_for_the_shorter() {

@@ -140,3 +140,64 @@ fn who_lost_a_port_to_what_another_app_says_has_it_back_with_that() {
     assert_eq!(port.get("any.test", "/").by(), "edge", "{done:#?}");
     assert_eq!(quarantined(&scene), json!([]));
 }
+
+/// A new version of an app is younger than whoever waits for its places.
+#[test]
+fn who_has_a_host_keeps_it_through_a_deployment() {
+    let mut scene = Scene::new().with_https();
+    let own = scene.certificate("own.test");
+    let labels = [("MODE", "http"), ("SSL_CERT", &*own)];
+    let inner = scene.app("/inner", &labels);
+    scene.app(
+        "/holder",
+        &[("VHOST", "www.test,*.in.test"), ("PATH", "/ /x")],
+    );
+    scene.app("/other/squatter", &[("VHOST", "free.test")]);
+    let pass = ("SNI_PASSTHROUGH", "true");
+    let labels = [("MODE", "tcp"), ("VHOST", "free.test"), pass];
+    scene.app_at("/other/tls", inner, &labels);
+    let dates = |scene: &mut Scene, dates: [&str; 4]| {
+        for (app, year) in scene.apps.iter_mut().zip(dates) {
+            let date = format!("{year}-01-01T00:00:00.000Z");
+            app["versionInfo"] = json!({"lastConfigChangeAt": date});
+        }
+    };
+    dates(&mut scene, ["2010", "2011", "2012", "2012"]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let http = Ask::http(at(scene.http));
+    let https = Ask::https(at(scene.https));
+    assert_eq!(http.get("www.test", "/x").by(), "holder");
+    // Whoever waited is older than the new version.
+    let claims = "www.test,*.in.test";
+    scene.apps[2]["labels"]["HAPROXY_0_VHOST"] = claims.into();
+    scene.apps[2]["labels"]["HAPROXY_0_PATH"] = "/ /x".into();
+    scene.apps[3]["labels"]["HAPROXY_0_VHOST"] = claims.into();
+    dates(&mut scene, ["2010", "2030", "2012", "2012"]);
+    let told = "app `/other/squatter`: label `HAPROXY_0_PATH`: found `www.test/x` is held by app \
+                `/holder`";
+    let done = refresh(&scene).expect(0).says(&[told]);
+    done.says(&["app `/other/tls`: label `HAPROXY_0_VHOST`: found `www.test` is held by app"]);
+    for host in ["www.test", "a.in.test"] {
+        assert_eq!(http.get(host, "/x").by(), "holder");
+        assert_eq!(https.get(host, "/x").by(), "holder");
+    }
+    // Without tasks for a moment it loses them for that moment alone.
+    let tasks = scene.apps[1]["tasks"].take();
+    scene.apps[1]["tasks"] = json!([]);
+    scene.apps[1]["instances"] = 1.into();
+    refresh(&scene).expect(0);
+    assert_eq!(http.get("www.test", "/x").by(), "other/squatter");
+    refresh(&scene).expect(0);
+    scene.apps[1]["tasks"] = tasks.clone();
+    refresh(&scene).expect(0);
+    assert_eq!(http.get("www.test", "/x").by(), "holder");
+    // Suspended, it gives them up.
+    scene.apps[1]["tasks"] = json!([]);
+    scene.apps[1]["instances"] = 0.into();
+    refresh(&scene).expect(0);
+    scene.apps[1]["tasks"] = tasks;
+    scene.apps[1]["instances"] = 1.into();
+    refresh(&scene).expect(0);
+    assert_eq!(http.get("www.test", "/x").by(), "other/squatter");
+}

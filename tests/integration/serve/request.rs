@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use reqwest::header::HOST;
 use reqwest::tls::TlsInfo;
-use reqwest::{Client, redirect};
+use reqwest::{Client, Method, redirect};
 
 use crate::host::{SOON, block_on};
 
@@ -13,6 +13,7 @@ use crate::host::{SOON, block_on};
 pub(crate) struct Ask {
     target: SocketAddr,
     scheme: &'static str,
+    method: Method,
     sni: Option<String>,
     headers: Vec<(String, String)>,
     login: Option<(String, String)>,
@@ -33,6 +34,7 @@ impl Ask {
         Self {
             target,
             scheme: "http",
+            method: Method::GET,
             sni: None,
             headers: Vec::new(),
             login: None,
@@ -50,6 +52,12 @@ impl Ask {
     /// Another name in the TLS handshake than in the request.
     pub(crate) fn sni(mut self, host: &str) -> Self {
         self.sni = Some(host.to_owned());
+        self
+    }
+
+    /// Another method than GET.
+    pub(crate) fn method(mut self, method: Method) -> Self {
+        self.method = method;
         self
     }
 
@@ -85,7 +93,8 @@ impl Ask {
                 client = client.tls_danger_accept_invalid_certs(true).tls_info(true);
             }
             let url = format!("{}://{name}:{}{path}", self.scheme, self.target.port());
-            let mut request = client.build()?.get(url).header(HOST, host);
+            let client = client.build()?;
+            let mut request = client.request(self.method.clone(), url).header(HOST, host);
             for (name, value) in &self.headers {
                 request = request.header(name, value);
             }
