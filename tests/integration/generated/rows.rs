@@ -17,8 +17,10 @@ pub(super) fn assert_whole(cfg: &str, maps: &BTreeMap<String, String>) {
         let text = maps.get(map).map_or("", String::as_str);
         assert!(text.is_empty() || text.ends_with('\n'), "{map}: {text:?}");
         let row = |row: &str| {
-            // HAProxy parts rows by blanks and tabs, and takes a line that begins with `#` for a comment.
-            let words: Vec<&str> = row.split(char::is_whitespace).collect();
+            // HAProxy passes over blanks before a key, parts rows by blanks, and takes a line that
+            // begins with `#` for a comment.
+            let row = row.trim_start_matches(' ');
+            let words: Vec<&str> = row.split(|c: char| c.is_ascii_whitespace()).collect();
             let [key, value] = words[..] else {
                 panic!("{map}: {row:?}");
             };
