@@ -13,6 +13,7 @@ mod reserved;
 mod source;
 mod suspects;
 mod typed;
+mod unfit_files;
 mod unnamed;
 mod wanted;
 
@@ -245,6 +246,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if plan.keeps_all {
             return Ok(plan);
         }
+        let plan = self.without_unfit_files(host, plan, installed.as_deref())?;
         self.without_held_ports(host, plan, installed.as_deref())
     }
 
@@ -267,6 +269,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan.change = diff::compare(installed, &files.cfg);
             plan.files = files;
         } else {
+            plan = self.without_unfit_files(host, plan, installed)?;
             plan = self.without_held_ports(host, plan, installed)?;
         }
         let mut served = Vec::new();
