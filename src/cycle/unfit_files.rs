@@ -5,19 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Stages;
 use super::plan::Plan;
 use super::source::Source;
 use crate::apply::{Balancer, Host};
 use crate::cluster::Warning;
+use crate::guard;
 use crate::haproxy::files::{bases, named};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
 use crate::resolve::Lookup;
 
-/// By owner, with the label where it is known.
+const EXPECTED: &str = "a file of at most 64 MiB, or a folder of such";
+
+/// By file: who names it, and in which label where that is known.
 type Named = BTreeMap<String, Vec<(Owner, String)>>;
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -28,6 +31,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         mut plan: Plan,
         installed: Option<&str>,
     ) -> Result<Plan> {
+        let wanted = plan.clone();
+        let mut first = None;
         // Each round takes what somebody says away, so that there is an end.
         while installed != Some(&*plan.files.cfg) {
             let named = plan.named_files();
@@ -41,9 +46,26 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             if culprits.is_empty() {
                 break;
             }
+            first = first.or_else(|| unfit.into_iter().next());
             plan = self.draw_instead(plan, culprits, installed)?;
         }
+        // As of what HAProxy refuses: a file that most of them name cannot be the fault of each.
+        if let Some((file, found)) = first
+            && self.is_loss(&wanted, &plan, installed)?
+        {
+            bail!(
+                "most of what is served names `{file}`, {found}, expected {EXPECTED}: everything \
+                 stays as it is"
+            );
+        }
         Ok(plan)
+    }
+
+    fn is_loss(&self, wanted: &Plan, left: &Plan, installed: Option<&str>) -> Result<bool> {
+        let served = self.served_and_wanted(wanted, installed)?;
+        let still = left.serves(&served);
+        let is_loss = guard::loses_most(&served, &still) || still.is_empty() && !served.is_empty();
+        Ok(is_loss && !self.allow_removal)
     }
 }
 
@@ -106,7 +128,7 @@ fn culprits(
                 app: Some(owner.app.clone()),
                 subject: subject.clone(),
                 found: format!("`{file}`, {found}"),
-                expected: "a file of at most 64 MiB, or a folder of such".to_owned(),
+                expected: EXPECTED.to_owned(),
                 effect: String::new(),
             };
             culprits.push((owner.clone(), warning));

@@ -106,6 +106,37 @@ fn a_certificate_without_an_end_takes_out_its_own_service_alone() {
     }
 }
 
+/// A file that most of them name is nobody's in particular.
+#[test]
+fn what_most_of_them_name_leaves_all_as_it_is() {
+    let test = Test::new();
+    let path = test.path().join("all.pem").display().to_string();
+    fs::copy(certificate(), &path).unwrap();
+    let all = |task: u16| {
+        let app = |number: u16| {
+            json!({
+                "id": format!("/a{number}"),
+                "labels": {"HAPROXY_0_SSL_CERT": path, "HAPROXY_0_MODE": "http"},
+                "ports": [10000 + number],
+                "tasks": [{"id": "t", "host": "10.0.0.1", "ports": [task], "state": "TASK_RUNNING"}],
+            })
+        };
+        json!({"apps": (0..6).map(app).collect::<Vec<_>>()}).to_string()
+    };
+    turn(&test, &all(31000), &NATIVE).expect(0);
+    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    fs::remove_file(&path).unwrap();
+    mkfifo(Path::new(&path), Mode::S_IRWXU).unwrap();
+    let done = turn(&test, &all(31001), &NATIVE).expect(1);
+    done.says(&[
+        "most of what is served names `",
+        "all.pem`, a pipe",
+        "stays as it is",
+    ]);
+    let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    assert_eq!(before, after);
+}
+
 /// The service keeps what it was served with.
 #[test]
 fn who_was_served_is_served_as_before() {

@@ -192,7 +192,7 @@ fn whom_haproxy_comes_to_no_end_with_is_found_too() {
     for number in [7, 21] {
         done.clone().says(&[
             &format!("app `/a{number}`: "),
-            "without naming it: `haproxy -c` did not end within 60s",
+            "without naming it: `haproxy -c` did not end within 1m",
             "is served as it was before",
         ]);
     }
