@@ -83,11 +83,11 @@ impl Plan {
             .collect()
     }
 
-    /// Whose certificates and options stand in the frontend of a host, which may be that of several,
-    /// and perhaps nowhere else: a text of their own need not hold them.
+    /// Whose certificates and options stand in the frontend of a host, which may be that of several or
+    /// of all, and perhaps nowhere else: a text of their own need not hold them.
     fn in_shared_frontends(&self) -> impl Iterator<Item = &Owner> {
         let is_grouped = self.has_shared_frontends();
-        let services = self.proxies.layout.services.iter();
+        let services = self.proxies.services().iter();
         let is_only_there = move |service: &&Arc<Service>| {
             let options = &service.options;
             let is_there = options.ssl_cert.is_some() || options.bind_options.is_some();
@@ -97,6 +97,10 @@ impl Plan {
     }
 
     fn has_shared_frontends(&self) -> bool {
+        if let Some(native) = &self.proxies.native {
+            let mut services = native.services.iter();
+            return native.opens_https() && services.any(|s| s.options.ssl_cert.is_some());
+        }
         matches!(&self.proxies.layout.https, Https::ByVhost(vhosts) if !vhosts.is_empty())
     }
 

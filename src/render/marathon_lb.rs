@@ -15,6 +15,7 @@ use super::context::{CONTEXT_VERSION, DialectContext};
 use super::engine::Engine;
 use super::format::Value;
 use super::fragments::{Fault, Fragments};
+use super::reach;
 use super::shape::Shape;
 use super::values::{OfRule, Plain};
 use super::within::{self, Own};
@@ -22,7 +23,7 @@ use super::{Failed, Output, Site};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::haproxy::Line;
-use crate::labels::Template;
+use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::{Https, Layout, Route, Rule, Service, Vhost};
 
 /// Names of the parts in `haproxy.cfg.tera`, in their order.
@@ -47,6 +48,7 @@ pub(super) struct MarathonLb {
     fragments: Fragments,
     haproxy_dir: String,
     judges: bool,
+    confines_texts: bool,
     templates: TemplateSet,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
@@ -80,6 +82,7 @@ impl MarathonLb {
             fragments,
             haproxy_dir: site.haproxy_dir.clone(),
             judges: site.judges,
+            confines_texts: site.confines_texts,
             templates: site.set,
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
@@ -303,6 +306,13 @@ impl MarathonLb {
             chunks.push(Chunk::frame(&lookup));
         }
         self.keeps_within(&route.service, None, &text)?;
+        self.confines(&route.service, &text, |plain| {
+            let mut text = String::new();
+            for rule in &route.rules {
+                self.rule(plain, rule, &[], &mut text, &mut Vec::new())?;
+            }
+            Ok(text)
+        })?;
         if !text.is_empty() {
             chunks.push(Chunk::of(owner, text.into()));
         }
@@ -408,6 +418,43 @@ impl MarathonLb {
                 None => "no line that opens a section or a block".to_owned(),
                 Some(own) => format!("one section, `{} {}`, and its lines", own.keyword, own.name),
             },
+        })
+    }
+}
+
+impl MarathonLb {
+    /// Whether texts of an owner reach for nothing beyond the service; `write` writes the same for a
+    /// service that has fewer of them.
+    fn confines(
+        &self,
+        service: &Service,
+        text: &str,
+        write: impl Fn(&Service) -> Result<String, Fault>,
+    ) -> Result<(), Fault> {
+        let overrides = &service.options.overrides;
+        if !self.confines_texts || overrides.is_empty() {
+            return Ok(());
+        }
+        let without = |is_out: &dyn Fn(Template) -> bool| {
+            let mut options = ServiceOptions::clone(&service.options);
+            options.overrides.retain(|template, _| !is_out(*template));
+            write(&Service {
+                options: Arc::new(options),
+                ..service.clone()
+            })
+        };
+        let plain = without(&|_| true)?;
+        let Some((line, what)) = reach::first_beyond(text, &plain) else {
+            return Ok(());
+        };
+        let is_from = |template: &Template| {
+            let rest = without(&|own| own == *template);
+            rest.is_ok_and(|rest| !rest.lines().any(|own| own == line))
+        };
+        Err(Fault::Reach {
+            label: overrides.keys().copied().find(is_from),
+            line: line.trim().to_owned(),
+            what,
         })
     }
 }
