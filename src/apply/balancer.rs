@@ -17,7 +17,7 @@ use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
 use crate::haproxy::files::unfit;
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
-use crate::haproxy::{Version, global::Global, structure_hash};
+use crate::haproxy::{Proc, Version, global::Global, structure_hash};
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
@@ -67,6 +67,9 @@ pub trait Balancer {
     /// Those of `addresses` on which another process than our HAProxy listens, as far as can be
     /// told before HAProxy tries.
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr>;
+
+    /// Who listens on a port, for people; `None` where it cannot be told.
+    fn holder(&self, port: u16) -> Option<String>;
 
     /// Those of `addresses` at which HAProxy cannot listen, since this host does not have them.
     fn foreign(&self, addresses: &BTreeSet<IpAddr>, at: &Installation) -> BTreeSet<IpAddr>;
@@ -279,6 +282,10 @@ impl Balancer for LocalHaproxy<'_> {
             taken.retain(|address| !context.proc.listens(&ours, address.port()));
         }
         taken
+    }
+
+    fn holder(&self, port: u16) -> Option<String> {
+        Proc::default().holder(port)
     }
 
     fn unfit(&self, files: &BTreeSet<&str>, bases: &[PathBuf]) -> BTreeMap<String, String> {

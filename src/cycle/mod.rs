@@ -200,8 +200,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         // A name that has no address yet may get one while the answer stays the same.
         let resolver = self.resolver.as_ref();
         let uses_names = resolver.is_some_and(|(resolver, _)| resolver.uses_names());
-        let is_whole =
-            plan.held.is_none() && plan.refused.is_empty() && plan.draft.fallback.is_empty();
+        let is_whole = plan.held.is_none()
+            && plan.refused.is_empty()
+            && plan.draft.fallback.is_empty()
+            && !plan.draft.wanted.closes_https;
         memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
             answer: essence,
             asked: digest,

@@ -18,6 +18,8 @@ pub(super) struct Wanted {
     pub(super) said: Option<Said>,
     /// Whether a service port without servers is served all the same.
     pub(super) keeps_idle: bool,
+    /// Whether port 443, which labels open, has to stay closed.
+    pub(super) closes_https: bool,
 }
 
 impl Wanted {
@@ -27,6 +29,7 @@ impl Wanted {
             apps: Vec::new(),
             said: None,
             keeps_idle: false,
+            closes_https: false,
         }
     }
 

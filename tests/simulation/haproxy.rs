@@ -340,6 +340,10 @@ impl Balancer for Seen<'_> {
         BTreeSet::new()
     }
 
+    fn holder(&self, _: u16) -> Option<String> {
+        None
+    }
+
     fn unfit(&self, _: &BTreeSet<&str>, _: &[PathBuf]) -> BTreeMap<String, String> {
         BTreeMap::new()
     }

@@ -127,6 +127,7 @@ impl Program {
             flavour,
             default_backend: None,
             accepts_proxy: false,
+            closes_https: false,
             keeps_idle: false,
         };
         let labelled = Labelled {
