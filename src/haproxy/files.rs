@@ -67,6 +67,7 @@ fn looked_up(word: &str) -> impl Iterator<Item = String> {
 }
 
 /// The folders before relative names (`crt-base`, `ca-base`) that a configuration gives.
+#[must_use]
 pub fn bases(text: &str) -> Vec<PathBuf> {
     let base = |line: &str| match &Line::of(line).words[..] {
         [keyword, folder] if keyword == "crt-base" || keyword == "ca-base" => {

@@ -99,8 +99,8 @@ fn a_certificate_without_an_end_takes_out_its_own_service_alone() {
             assert_accepted(&cfg);
         }
         // A text of a label may name files too.
-        let text = format!("  acl x src -f {}\n", path("pipe"));
-        let labels = [("MODE", "http"), ("BACKEND_HTTP_OPTIONS", &*text)];
+        let line = format!("  acl x src -f {}\n", path("pipe"));
+        let labels = [("MODE", "http"), ("BACKEND_HTTP_OPTIONS", &*line)];
         let done = turn(&test, &apps(&labels), words).expect(0);
         done.says(&["app `/bad`: ", "pipe`, a pipe", "left out"]);
     }

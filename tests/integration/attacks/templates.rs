@@ -256,10 +256,10 @@ fn lines_are_judged_as_they_stand_in_the_file_and_those_of_the_operator_are_not(
     generate(&apps_of(&labels), &["--template-labels=all"]).says(&[
         "found the line `errorfile 503 /etc/passwd`, which reaches for a file of this host",
     ]);
-    let text = "  http-request set-header A b\n";
+    let line = "  http-request set-header A b\n";
     let labels = [
         ("HAPROXY_0_MODE", "http"),
-        ("HAPROXY_0_BACKEND_HTTP_OPTIONS", text),
+        ("HAPROXY_0_BACKEND_HTTP_OPTIONS", line),
     ];
     let head =
         "\nbackend {{ backend }}\n  balance {{ balance }}\n  mode {{ mode }}\n  errorfile 503 /x\n";
@@ -276,7 +276,7 @@ fn lines_are_judged_as_they_stand_in_the_file_and_those_of_the_operator_are_not(
     assert!(!done.stderr.contains("app `"), "{}", done.stderr);
     let own = "backend m_bad_10002\n  balance roundrobin\n  mode http\n  errorfile 503 /x\n";
     assert!(done.stdout.contains(own), "{}", done.stdout);
-    assert!(done.stdout.contains(text));
+    assert!(done.stdout.contains(line));
 }
 
 /// A certificate of a label stands in the frontend of all hosts, which is nobody's.

@@ -336,8 +336,8 @@ fn judge(cfg: &str, test: &Test) {
     let files = fs::read_dir(test.path()).unwrap().map(Result::unwrap);
     let maps = files.filter_map(|file| {
         let name = file.file_name().into_string().unwrap();
-        name.ends_with(".map")
-            .then(|| (name, fs::read_to_string(file.path()).unwrap()))
+        let is_map = file.path().extension().is_some_and(|end| end == "map");
+        is_map.then(|| (name, fs::read_to_string(file.path()).unwrap()))
     });
     rows::assert_whole(cfg, &maps.collect());
 }
