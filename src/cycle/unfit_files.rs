@@ -31,8 +31,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         mut plan: Plan,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        let wanted = plan.clone();
-        let mut first = None;
+        let mut first: Option<(Plan, (String, String))> = None;
         // Each round takes what somebody says away, so that there is an end.
         while installed != Some(&*plan.files.cfg) {
             let named = plan.named_files();
@@ -46,11 +45,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             if culprits.is_empty() {
                 break;
             }
-            first = first.or_else(|| unfit.into_iter().next());
+            if first.is_none() {
+                first = unfit.into_iter().next().map(|fault| (plan.clone(), fault));
+            }
             plan = self.draw_instead(plan, culprits, installed)?;
         }
         // As of what HAProxy refuses: a file that most of them name cannot be the fault of each.
-        if let Some((file, found)) = first
+        if let Some((wanted, (file, found))) = first
             && self.is_loss(&wanted, &plan, installed)?
         {
             bail!(
