@@ -1,6 +1,6 @@
 //! HAProxy as the transaction sees it: something that judges files and can be brought to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,9 @@ use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
+use crate::haproxy::files::unfit;
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
-use crate::haproxy::{Version, global::Global, structure_hash};
+use crate::haproxy::{Proc, Version, global::Global, structure_hash};
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
@@ -29,11 +30,13 @@ const LONGEST_RELOAD: Duration = Duration::from_secs(60 * 60);
 
 /// Judges files and is brought to them.
 pub trait Balancer {
-    /// Whether HAProxy would take `files`.
+    /// Whether HAProxy would take `files`; one that takes longer than `limit` would not. Without one it
+    /// has as long as the largest file needs.
     fn check(
         &self,
         files: &FileSet,
         at: &Installation,
+        limit: Option<Duration>,
     ) -> impl Future<Output = Result<Verdict, CheckError>>;
 
     /// Brings the running HAProxy to `files`, which are installed; with `may_start`, one that does
@@ -65,8 +68,14 @@ pub trait Balancer {
     /// told before HAProxy tries.
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr>;
 
+    /// Who listens on a port, for people; `None` where it cannot be told.
+    fn holder(&self, port: u16) -> Option<String>;
+
     /// Those of `addresses` at which HAProxy cannot listen, since this host does not have them.
     fn foreign(&self, addresses: &BTreeSet<IpAddr>, at: &Installation) -> BTreeSet<IpAddr>;
+
+    /// Those of `files`, which may lie below `bases`, that it could not read to their end, and why.
+    fn unfit(&self, files: &BTreeSet<&str>, bases: &[PathBuf]) -> BTreeMap<String, String>;
 
     /// Whether a reload starts a HAProxy that does not run, where we started it before or not.
     fn starts(&self, started_before: bool) -> bool;
@@ -187,7 +196,12 @@ impl<'a> LocalHaproxy<'a> {
 }
 
 impl Balancer for LocalHaproxy<'_> {
-    async fn check(&self, files: &FileSet, at: &Installation) -> Result<Verdict, CheckError> {
+    async fn check(
+        &self,
+        files: &FileSet,
+        at: &Installation,
+        limit: Option<Duration>,
+    ) -> Result<Verdict, CheckError> {
         if self.skips_check {
             return Ok(Verdict::Accepted {
                 warnings: Vec::new(),
@@ -201,7 +215,7 @@ impl Balancer for LocalHaproxy<'_> {
             extra: &[],
             scratch: at.state.as_deref(),
         };
-        check(&self.program, &candidate, CHECK_LIMIT).await
+        check(&self.program, &candidate, limit.unwrap_or(CHECK_LIMIT)).await
     }
 
     fn serves(&self, pid: u32, at: &Installation) -> bool {
@@ -268,6 +282,18 @@ impl Balancer for LocalHaproxy<'_> {
             taken.retain(|address| !context.proc.listens(&ours, address.port()));
         }
         taken
+    }
+
+    fn holder(&self, port: u16) -> Option<String> {
+        Proc::default().holder(port)
+    }
+
+    fn unfit(&self, files: &BTreeSet<&str>, bases: &[PathBuf]) -> BTreeMap<String, String> {
+        if self.skips_check {
+            return BTreeMap::new();
+        }
+        let fault = |file: &&str| Some(((*file).to_owned(), unfit(file, bases)?));
+        files.iter().filter_map(fault).collect()
     }
 
     fn starts(&self, started_before: bool) -> bool {

@@ -248,7 +248,7 @@ impl<B: Balancer> Host<'_, B> {
         let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
         let again = same && of_others && is_applied(wanted, memory);
         if !same || !is_checked(&wish.marks, memory) {
-            let verdict = self.balancer.check(wanted, self.at).await;
+            let verdict = self.balancer.check(wanted, self.at, None).await;
             match verdict.context("the new files cannot be checked, and stay out")? {
                 Verdict::Accepted { warnings } => *complaints = Some(warnings),
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
@@ -299,7 +299,7 @@ impl<B: Balancer> Host<'_, B> {
         let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
         let files = installed(self.disk, self.at, maps.map(String::as_str))?;
         let files = files.with_context(|| format!("there is no `{}`", self.at.cfg.display()))?;
-        let verdict = self.balancer.check(&files, self.at).await;
+        let verdict = self.balancer.check(&files, self.at, None).await;
         if let Verdict::Rejected { messages, .. } =
             verdict.context("the installed files cannot be checked")?
         {

@@ -7,13 +7,13 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Stages;
 use super::plan::Plan;
 use super::source::Source;
 use crate::apply::{Balancer, Host};
-use crate::cluster::Warning;
+use crate::cluster::{AppId, Warning};
 use crate::haproxy::listen;
 use crate::proxy::Owner;
 use crate::resolve::Lookup;
@@ -26,6 +26,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         mut plan: Plan,
         installed: Option<&str>,
     ) -> Result<Plan> {
+        plan = self.without_held_frame(host, plan, installed)?;
         // Each round leaves out somebody, so that there is an end.
         while installed != Some(&*plan.files.cfg) {
             let addresses: BTreeSet<SocketAddr> = plan.owned_binds().map(|(_, at)| at).collect();
@@ -43,9 +44,84 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         Ok(plan)
     }
+
+    /// The native set's own frontends are everybody's. What labels open, port 443, stays closed while
+    /// somebody else holds it; without the others there is nothing to reload to.
+    fn without_held_frame<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        mut plan: Plan,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        while plan.proxies.native.is_some() && installed != Some(&*plan.files.cfg) {
+            let binds = plan.frame_binds();
+            let addresses = binds.iter().map(|(_, at)| *at).collect();
+            let held = host.held_ports(addresses, installed);
+            let is_held = |(_, at): &&(String, SocketAddr)| held.contains(&at.port());
+            let Some((section, at)) = binds.iter().find(is_held) else {
+                break;
+            };
+            let number = at.port();
+            let holder = host.balancer.holder(number);
+            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            let opener = plan.opener_of_https();
+            let is_of_labels = self.recipe.opens_https_by_labels()
+                && !plan.draft.wanted.closes_https
+                && HTTPS.contains(&section.as_str());
+            let Some((app, label)) = opener.filter(|_| is_of_labels) else {
+                bail!(
+                    "port {number} of `{section}` is held by {holder}, expected a port on which \
+                     nobody listens; nothing is changed until it is free"
+                );
+            };
+            let warning = Warning {
+                app: Some(app),
+                subject: label,
+                found: format!("port {number}, which it opens, is held by {holder}"),
+                expected: "a port on which nobody listens".to_owned(),
+                effect: format!("`{section}` left out until it is free"),
+            };
+            plan = self.draw_without_https(plan, warning, installed)?;
+        }
+        Ok(plan)
+    }
 }
 
+/// The frontends of port 443.
+const HTTPS: [&str; 2] = ["frontend marathon_https_in", "frontend marathon_tls_in"];
+
 impl Plan {
+    /// Where sections of nobody listen, by their first lines.
+    fn frame_binds(&self) -> Vec<(String, SocketAddr)> {
+        let mut section = String::new();
+        let mut binds = Vec::new();
+        let chunks = self.rendered.chunks().iter();
+        let frame = chunks.filter(|chunk| chunk.owner.is_none());
+        for line in frame.flat_map(|chunk| chunk.text.lines()) {
+            if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                line.trim_end().clone_into(&mut section);
+            }
+            binds.extend(listen::addresses(line).map(|at| (section.clone(), at)));
+        }
+        binds
+    }
+
+    /// The first whose label opens port 443, and which it is.
+    fn opener_of_https(&self) -> Option<(AppId, String)> {
+        self.proxies.services().iter().find_map(|service| {
+            let options = &service.options;
+            let label = if options.ssl_cert.is_some() {
+                "SSL_CERT"
+            } else if options.own.contains_key("SNI_PASSTHROUGH") {
+                "SNI_PASSTHROUGH"
+            } else {
+                return None;
+            };
+            let label = format!("label `HAPROXY_{}_{label}`", service.index);
+            (!options.vhosts().is_empty()).then(|| (service.owner.app.clone(), label))
+        })
+    }
+
     /// Where sections of apps listen. The frame of the file is not theirs to answer for.
     fn owned_binds(&self) -> impl Iterator<Item = (&Owner, SocketAddr)> {
         let chunks = self.rendered.chunks().iter();

@@ -87,6 +87,7 @@ impl Labelled {
             said: None,
             keeps_idle: self.shape.keeps_idle,
             waiting,
+            closes_https: false,
         };
         let mut said = Said::default();
         let mut ports = ports.into_iter().peekable();
@@ -289,16 +290,26 @@ impl Labelled {
         is_meant && options.enabled.unwrap_or(!self.strict)
     }
 
+    /// Whether only what owners say opens port 443.
+    pub(super) fn opens_https_by_labels(&self) -> bool {
+        self.shape.flavour == Flavour::Native && self.shape.ssl_certs.is_empty()
+    }
+
     /// Sections and rules of the set.
     fn arrange(
         &self,
         services: Vec<Arc<Service>>,
+        closes_https: bool,
         incumbents: &Incumbents,
     ) -> (Proxies, Vec<Warning>) {
         let mut proxies = Proxies::default();
         let warnings;
         if self.shape.flavour == Flavour::Native {
-            let (native, faults) = native::arrange(services, &self.shape, incumbents);
+            let shape = Shape {
+                closes_https,
+                ..self.shape.clone()
+            };
+            let (native, faults) = native::arrange(services, &shape, incumbents);
             (proxies.native, warnings) = (Some(native), faults);
         } else {
             let ports = &incumbents.service_ports;
@@ -341,7 +352,7 @@ impl Labelled {
             Some(Arc::new(marathon_lb::service(asked, self.shape.flavour)))
         });
         let services = services.collect();
-        let (mut proxies, mut warnings) = self.arrange(services, incumbents);
+        let (mut proxies, mut warnings) = self.arrange(services, wanted.closes_https, incumbents);
         let mut failed: Vec<(Owner, Warning)> = Vec::new();
         if let Some(native) = &mut proxies.native {
             failed.append(&mut native.refused);

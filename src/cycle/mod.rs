@@ -15,6 +15,7 @@ mod servers;
 mod source;
 mod suspects;
 mod typed;
+mod unfit_files;
 mod unnamed;
 mod wanted;
 
@@ -216,7 +217,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let is_whole = plan.held.is_none()
             && plan.refused.is_empty()
             && plan.draft.fallback.is_empty()
-            && plan.waiting().tasks.is_empty();
+            && plan.waiting().tasks.is_empty()
+            && !plan.draft.wanted.closes_https;
         memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
             answer: essence,
             asked: digest,
@@ -262,6 +264,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if plan.keeps_all {
             return Ok(plan);
         }
+        let plan = self.without_unfit_files(host, plan, installed.as_deref())?;
         self.without_held_ports(host, plan, installed.as_deref())
     }
 
@@ -284,6 +287,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan.change = diff::compare(installed, &files.cfg);
             plan.files = files;
         } else {
+            plan = self.without_unfit_files(host, plan, installed)?;
             plan = self.without_held_ports(host, plan, installed)?;
         }
         let mut served = Vec::new();

@@ -483,6 +483,19 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         })
     }
 
+    /// The same with port 443 closed.
+    pub(super) fn draw_without_https(
+        &mut self,
+        plan: Plan,
+        why: Warning,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        self.redraw(plan, installed, |_, draft, _| {
+            draft.wanted.closes_https = true;
+            draft.warnings.push(why);
+        })
+    }
+
     fn redraw(
         &mut self,
         plan: Plan,

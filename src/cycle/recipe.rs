@@ -41,6 +41,14 @@ impl Recipe {
         matches!(self, Self::Labelled(_))
     }
 
+    /// Whether only what owners say opens port 443, so that it can stay closed.
+    pub(super) fn opens_https_by_labels(&self) -> bool {
+        match self {
+            Self::Bridge { .. } => false,
+            Self::Labelled(labelled) => labelled.opens_https_by_labels(),
+        }
+    }
+
     /// The service ports that are to be served.
     ///
     /// # Errors

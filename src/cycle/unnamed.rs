@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tracing::debug;
@@ -17,6 +18,9 @@ use crate::labels::Template;
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::{Https, Service};
 use crate::resolve::Lookup;
+
+/// A check that HAProxy does not end is told by this, however fast the others are.
+const SHORTEST_TRY: Duration = Duration::from_secs(10);
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// Those without whom HAProxy accepts the file; nobody where it never does. Suspected is who says
@@ -38,10 +42,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         let blame = |owner| unnamed(owner, messages);
         let mut suspects = Suspects::new(owners);
+        let mut limit = None;
         while let Some(out) = suspects.next_try() {
             let out = out.into_iter().map(blame).collect();
             let tried = self.draw_without(plan.clone(), out, installed)?;
-            let verdict = host.balancer.check(&tried.files, host.at).await;
+            let began = Instant::now();
+            let verdict = host.balancer.check(&tried.files, host.at, limit).await;
+            // The first file is without all of them: others take little longer, or never end.
+            limit.get_or_insert_with(|| limit_of_tries(began.elapsed()));
             let verdict = verdict.context("a part of the new files cannot be checked")?;
             let is_accepted = matches!(verdict, Verdict::Accepted { .. });
             debug!(out = ?tried.refused, is_accepted, "tried");
@@ -51,6 +59,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         Ok(suspects.culprits().into_iter().map(blame).collect())
     }
+}
+
+/// How long a try may take where the first one took so long.
+fn limit_of_tries(first: Duration) -> Duration {
+    SHORTEST_TRY.max(first * 4)
 }
 
 impl Plan {
@@ -70,11 +83,11 @@ impl Plan {
             .collect()
     }
 
-    /// Whose certificates and options stand in the frontend of a host, which may be that of several,
-    /// and perhaps nowhere else: a text of their own need not hold them.
+    /// Whose certificates and options stand in the frontend of a host, which may be that of several or
+    /// of all, and perhaps nowhere else: a text of their own need not hold them.
     fn in_shared_frontends(&self) -> impl Iterator<Item = &Owner> {
         let is_grouped = self.has_shared_frontends();
-        let services = self.proxies.layout.services.iter();
+        let services = self.proxies.services().iter();
         let is_only_there = move |service: &&Arc<Service>| {
             let options = &service.options;
             let is_there = options.ssl_cert.is_some() || options.bind_options.is_some();
@@ -84,6 +97,10 @@ impl Plan {
     }
 
     fn has_shared_frontends(&self) -> bool {
+        if let Some(native) = &self.proxies.native {
+            let mut services = native.services.iter();
+            return native.opens_https() && services.any(|s| s.options.ssl_cert.is_some());
+        }
         matches!(&self.proxies.layout.https, Https::ByVhost(vhosts) if !vhosts.is_empty())
     }
 

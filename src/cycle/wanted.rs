@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) keeps_idle: bool,
     /// Who is left out for now.
     pub(super) waiting: Waiting,
+    /// Whether port 443, which labels open, has to stay closed.
+    pub(super) closes_https: bool,
 }
 
 impl Wanted {
@@ -31,6 +33,7 @@ impl Wanted {
             said: None,
             keeps_idle: false,
             waiting: Waiting::default(),
+            closes_https: false,
         }
     }
 

@@ -113,21 +113,45 @@ impl Proc {
     /// taken to: it cannot be told.
     #[must_use]
     pub fn listens(&self, pids: &[u32], port: u16) -> bool {
+        let inodes = self.sockets_on(port);
+        pids.iter().any(|pid| {
+            let has_open = self.has_open(*pid, &inodes);
+            has_open.unwrap_or_else(|| self.process(*pid).is_some())
+        })
+    }
+
+    fn sockets_on(&self, port: u16) -> BTreeSet<String> {
         let tables = ["self/net/tcp", "self/net/tcp6"].map(|table| self.root().join(table));
-        let inodes: BTreeSet<String> = tables
+        tables
             .iter()
             .flat_map(|table| listening(table, port))
             .map(|inode| format!("socket:[{inode}]"))
+            .collect()
+    }
+
+    /// Who listens on `port`, for people: its name and number. `None` where it hides what it has open.
+    #[must_use]
+    pub fn holder(&self, port: u16) -> Option<String> {
+        let inodes = self.sockets_on(port);
+        let entries = fs::read_dir(self.root()).ok()?.flatten();
+        let mut pids: Vec<u32> = entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect();
-        pids.iter().any(|pid| {
-            let Ok(open) = fs::read_dir(self.root().join(pid.to_string()).join("fd")) else {
-                return self.process(*pid).is_some();
-            };
-            open.flatten().any(|entry| {
-                let target = fs::read_link(entry.path()).unwrap_or_default();
-                target.to_str().is_some_and(|t| inodes.contains(t))
-            })
-        })
+        pids.sort_unstable();
+        let holds = |pid: &u32| self.has_open(*pid, &inodes) == Some(true);
+        let pid = pids.into_iter().find(holds)?;
+        let name = fs::read_to_string(self.root().join(format!("{pid}/comm"))).ok()?;
+        Some(format!("`{}`, process {pid}", name.trim().escape_debug()))
+    }
+
+    /// Whether a process has one of these sockets open, where that can be told.
+    fn has_open(&self, pid: u32, inodes: &BTreeSet<String>) -> Option<bool> {
+        let open = fs::read_dir(self.root().join(pid.to_string()).join("fd")).ok()?;
+        let mut targets = open.flatten().map(|entry| {
+            let target = fs::read_link(entry.path()).unwrap_or_default();
+            target.to_str().is_some_and(|t| inodes.contains(t))
+        });
+        Some(targets.any(|is_one| is_one))
     }
 }
 

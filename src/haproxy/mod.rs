@@ -6,6 +6,7 @@
 
 pub mod child;
 mod dialect;
+pub mod files;
 pub mod global;
 mod line;
 pub mod listen;

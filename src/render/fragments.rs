@@ -219,6 +219,12 @@ pub(super) enum Fault {
         line: String,
         section: String,
     },
+    /// A line of an owner's text that reaches beyond its service.
+    Reach {
+        label: Option<Template>,
+        line: String,
+        what: &'static str,
+    },
     /// The shape of a section.
     Shape {
         template: &'static str,
@@ -233,6 +239,11 @@ impl fmt::Display for Fault {
             Self::Label { error, .. } => error.fmt(f),
             Self::Value { found, .. } => f.write_str(found),
             Self::Stray { line, .. } => write!(f, "the line `{}`", line.escape_debug()),
+            Self::Reach { line, what, .. } => write!(
+                f,
+                "the line `{}`, which reaches for {what}",
+                line.escape_debug()
+            ),
             Self::Shape { template, error } => write!(f, "template `{template}`: {error}"),
         }
     }
@@ -259,6 +270,10 @@ impl Fault {
             Self::Stray { label, section, .. } => (
                 label.map(|label| format!("label `HAPROXY_{}_{}`", service.index, label.name())),
                 section.clone(),
+            ),
+            Self::Reach { label, .. } => (
+                label.map(|label| format!("label `HAPROXY_{}_{}`", service.index, label.name())),
+                "lines that stay within the service; those of --template-dir need not".to_owned(),
             ),
             Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),
         };

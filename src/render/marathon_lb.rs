@@ -15,6 +15,7 @@ use super::context::{CONTEXT_VERSION, DialectContext};
 use super::engine::Engine;
 use super::format::Value;
 use super::fragments::{Fault, Fragments, file_name};
+use super::reach;
 use super::shape::Shape;
 use super::values::{OfRule, Plain};
 use super::within::{self, Own};
@@ -22,7 +23,7 @@ use super::{Failed, Output, Resupplied, Site};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::haproxy::Line;
-use crate::labels::Template;
+use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::{Https, Layout, Route, Rule, Service, Vhost};
 
 /// Names of the parts in `haproxy.cfg.tera`, in their order.
@@ -49,6 +50,7 @@ pub(super) struct MarathonLb {
     judges: bool,
     /// Whether what stands in a line of a server is ours alone.
     writes_servers: bool,
+    confines_texts: bool,
     templates: TemplateSet,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
@@ -83,6 +85,7 @@ impl MarathonLb {
             haproxy_dir: site.haproxy_dir.clone(),
             judges: site.judges,
             writes_servers: writes_servers(site),
+            confines_texts: site.confines_texts,
             templates: site.set,
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
@@ -332,6 +335,13 @@ impl MarathonLb {
             chunks.push(Chunk::frame(&lookup));
         }
         self.keeps_within(&route.service, None, &text)?;
+        self.confines(&route.service, &text, |plain| {
+            let mut text = String::new();
+            for rule in &route.rules {
+                self.rule(plain, rule, &[], &mut text, &mut Vec::new())?;
+            }
+            Ok(text)
+        })?;
         if !text.is_empty() {
             chunks.push(Chunk::of(owner, text.into()));
         }
@@ -456,6 +466,43 @@ fn writes_servers(site: &Site) -> bool {
         .iter()
         .any(|given| of_servers.contains(&given.template));
     !overridden && !replaced
+}
+
+impl MarathonLb {
+    /// Whether texts of an owner reach for nothing beyond the service; `write` writes the same for a
+    /// service that has fewer of them.
+    fn confines(
+        &self,
+        service: &Service,
+        text: &str,
+        write: impl Fn(&Service) -> Result<String, Fault>,
+    ) -> Result<(), Fault> {
+        let overrides = &service.options.overrides;
+        if !self.confines_texts || overrides.is_empty() {
+            return Ok(());
+        }
+        let without = |is_out: &dyn Fn(Template) -> bool| {
+            let mut options = ServiceOptions::clone(&service.options);
+            options.overrides.retain(|template, _| !is_out(*template));
+            write(&Service {
+                options: Arc::new(options),
+                ..service.clone()
+            })
+        };
+        let plain = without(&|_| true)?;
+        let Some((line, what)) = reach::first_beyond(text, &plain) else {
+            return Ok(());
+        };
+        let is_from = |template: &Template| {
+            let rest = without(&|own| own == *template);
+            rest.is_ok_and(|rest| !rest.lines().any(|own| own == line))
+        };
+        Err(Fault::Reach {
+            label: overrides.keys().copied().find(is_from),
+            line: line.trim().to_owned(),
+            what,
+        })
+    }
 }
 
 /// `crt A crt B`, in the order given: the first is what clients get that ask for no known host.

@@ -13,6 +13,7 @@ mod fragments;
 pub mod format;
 mod marathon_lb;
 mod native;
+mod reach;
 mod sets;
 mod shape;
 mod values;
@@ -58,6 +59,9 @@ pub struct Site {
     pub haproxy_dir: String,
     /// Whether a service is left out whose owner's words leave their place.
     pub judges: bool,
+    /// Whether the same goes for texts of owners that reach beyond their service: for files and sockets
+    /// of the host, and for what all services share.
+    pub confines_texts: bool,
 }
 
 /// A file whose sections stand in ours.
@@ -85,6 +89,7 @@ impl Site {
             sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
             haproxy_dir: "/etc/haproxy".to_owned(),
             judges: true,
+            confines_texts: false,
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
     // The state folder is for those who hold the lock.
     let mut at = look.at.clone();
     at.state = None;
-    let verdict = local.check(&plan.files, &at).await;
+    let verdict = local.check(&plan.files, &at, None).await;
     match verdict.context("the new files cannot be checked")? {
         Verdict::Accepted { warnings } => {
             for message in &warnings {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
-use crate::config::{Config, TemplateSet};
+use crate::config::{Config, TemplateSet, Values};
 use crate::haproxy::{Dialect, Version, program};
 use crate::labels::Template;
 use crate::render::{Extra, Origin, Override, Replacement, Site};
@@ -37,6 +37,7 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         },
         haproxy_dir: haproxy_dir(&config.haproxy.config),
         judges: !config.validation.skip,
+        confines_texts: !config.validation.skip && config.policy.values == Values::Typed,
         ..Site::new(set, dialect)
     };
     let options = config

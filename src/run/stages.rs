@@ -104,6 +104,7 @@ fn recipe(config: &Config) -> Recipe {
             flavour,
             default_backend: default_backend(config),
             accepts_proxy: frontends.accept_proxy,
+            closes_https: false,
             keeps_idle: config.apps.serve_scaled_to_zero && flavour == Flavour::Native,
         },
     }))

@@ -15,6 +15,7 @@ mod certificates;
 mod config;
 mod corpus;
 mod demo;
+mod endless_files;
 mod faults;
 mod generate;
 mod generated;

@@ -180,6 +180,26 @@ fn who_is_not_named_is_looked_for_among_those_who_say_something_new() {
     }
 }
 
+/// One label has HAProxy wait for what never comes. It takes more than a minute to find out.
+#[test]
+fn whom_haproxy_comes_to_no_end_with_is_found_too() {
+    if std::env::var_os("HMB_TEST_ALL").is_none() {
+        return;
+    }
+    let test = host("exec sleep 1000");
+    turn(&test, &apps(40, &|_| None));
+    let (done, asked) = turn(&test, &apps(40, &poisoned(&[7, 21])));
+    for number in [7, 21] {
+        done.clone().says(&[
+            &format!("app `/a{number}`: "),
+            "without naming it: `haproxy -c` did not end within 1m",
+            "is served as it was before",
+        ]);
+    }
+    assert_eq!(served(&test), all_but(40, &[]));
+    assert!(asked <= 8, "{asked}");
+}
+
 #[test]
 fn on_a_new_host_everybody_is_suspected() {
     let test = host(SAYS_NOTHING);

@@ -7,6 +7,7 @@ use std::future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use haproxy_marathon_bridge::apply::reload::{Method, ReloadError, Reloaded, Verified};
 use haproxy_marathon_bridge::apply::validate::{CheckError, CheckMessage, Severity, Verdict};
@@ -284,7 +285,12 @@ impl Seen<'_> {
 }
 
 impl Balancer for Seen<'_> {
-    async fn check(&self, files: &FileSet, _: &Installation) -> Result<Verdict, CheckError> {
+    async fn check(
+        &self,
+        files: &FileSet,
+        _: &Installation,
+        _: Option<Duration>,
+    ) -> Result<Verdict, CheckError> {
         self.unless_dead().await;
         let haproxy = self.haproxy;
         haproxy.checks.set(haproxy.checks.get() + 1);
@@ -332,6 +338,14 @@ impl Balancer for Seen<'_> {
 
     fn foreign(&self, _: &BTreeSet<IpAddr>, _: &Installation) -> BTreeSet<IpAddr> {
         BTreeSet::new()
+    }
+
+    fn holder(&self, _: u16) -> Option<String> {
+        None
+    }
+
+    fn unfit(&self, _: &BTreeSet<&str>, _: &[PathBuf]) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     fn is_asked(&self) -> bool {

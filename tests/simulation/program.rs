@@ -202,6 +202,7 @@ fn recipe(kind: Kind) -> Recipe {
             flavour: Flavour::MarathonLb,
             default_backend: None,
             accepts_proxy: false,
+            closes_https: false,
             keeps_idle: false,
         },
     }))

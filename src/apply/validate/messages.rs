@@ -7,8 +7,11 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
+
+use crate::logging::shown;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,12 +49,21 @@ impl fmt::Display for CheckMessage {
 impl CheckMessage {
     /// HAProxy's last word, where it said none.
     pub(super) fn of_a_death(signal: Signal) -> Self {
+        Self::of_nobody(format!("`haproxy -c` died of it ({signal})"))
+    }
+
+    /// The same where it did not come to an end.
+    pub(super) fn of_a_wait(limit: Duration) -> Self {
+        Self::of_nobody(format!("`haproxy -c` did not end within {}", shown(limit)))
+    }
+
+    fn of_nobody(text: String) -> Self {
         Self {
             severity: Severity::Alert,
             file: None,
             line: None,
             proxies: Vec::new(),
-            text: format!("`haproxy -c` died of it ({signal})"),
+            text,
         }
     }
 

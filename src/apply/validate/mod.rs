@@ -119,9 +119,9 @@ fn is_idle(message: &CheckMessage) -> bool {
 ///
 /// # Errors
 ///
-/// When it gave no verdict: the private folder could not be written, the program is missing, was
-/// killed before it told of a fault, or did not end within `limit`. A candidate that it refuses is
-/// no error but a verdict.
+/// When it gave no verdict: the private folder could not be written, the program is missing, or was
+/// killed before it told of a fault. A candidate that it refuses, or with which it does not end within
+/// `limit`, is no error but a verdict.
 pub async fn check(
     program: &Path,
     candidate: &Candidate<'_>,
@@ -136,16 +136,28 @@ pub async fn check(
         child = child.arg("-f").arg(file);
     }
     child.max_output = MAX_OUTPUT;
-    let finished = child.run().await.map_err(CheckError::Run)?;
-    let output = copy.with_live_names(&finished.output());
     let files = [candidate.config]
         .into_iter()
         .chain(candidate.extra.iter().map(PathBuf::as_path));
-    let mut messages = parse(
-        &copy.with_live_names(&finished.stderr),
-        &files.collect::<Vec<_>>(),
-    );
-    messages.retain(|message| message.severity != Severity::Notice);
+    let files: Vec<&Path> = files.collect();
+    let told = |text: &str| {
+        let mut messages = parse(&copy.with_live_names(text), &files);
+        messages.retain(|message| message.severity != Severity::Notice);
+        messages
+    };
+    let finished = match child.run().await {
+        Ok(finished) => finished,
+        // Something in the file has it wait, or work for ever: that is for its owner to mend.
+        Err(RunError::TimedOut { limit, output, .. }) => {
+            let mut messages = told(&output);
+            messages.push(CheckMessage::of_a_wait(limit));
+            let output = copy.with_live_names(&output);
+            return Ok(Verdict::Rejected { messages, output });
+        }
+        Err(error) => return Err(CheckError::Run(error)),
+    };
+    let output = copy.with_live_names(&finished.output());
+    let mut messages = told(&finished.stderr);
     // 2.6 dies of some faults right after it told of them, or before: that is a refusal too.
     let is_told = messages.iter().any(|m| m.severity == Severity::Alert);
     if let Some(signal) = finished.signal()

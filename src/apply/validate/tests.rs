@@ -208,14 +208,30 @@ async fn no_verdict_is_an_error_and_no_rejection() {
             .ends_with("was killed by signal 9; it printed: half"),
         "{killed}"
     );
+}
 
-    let hangs = program_of(folder.path(), "exec sleep 1000");
-    let limit = Duration::from_millis(100);
-    let hangs = check(&hangs, &candidate, limit).await.unwrap_err();
-    assert!(
-        matches!(hangs, CheckError::Run(RunError::TimedOut { .. })),
-        "{hangs}"
+/// Else one label that has HAProxy read where nothing comes from would stop all.
+#[tokio::test]
+async fn who_comes_to_no_end_has_refused_without_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = BTreeMap::new();
+    let told = "[WARNING]  (1) : config : odd";
+    let hangs = program_of(
+        folder.path(),
+        &format!("echo '{told}' >&2; exec sleep 1000"),
     );
+    let limit = Duration::from_millis(300);
+    let verdict = check(&hangs, &candidate("global\n", &none), limit).await;
+    let Verdict::Rejected { messages, output } = verdict.unwrap() else {
+        panic!("accepted")
+    };
+    let alerts: Vec<_> = messages
+        .iter()
+        .filter(|message| message.severity == Severity::Alert)
+        .map(|message| (message.line, message.text.as_str()))
+        .collect();
+    assert_eq!(alerts, [(None, "`haproxy -c` did not end within 300ms")]);
+    assert!(output.contains("odd"), "{output}");
 }
 
 /// A state folder on a full disk keeps nothing from being judged.

@@ -26,7 +26,7 @@ pub fn arrange(
     if shape.binds_http_https {
         warnings.extend(claims::lost(&services, shape));
     }
-    let mut maps = Maps::default();
+    let mut maps = Maps::new(shape.settles_clashes);
     let mut http = Vec::new();
     let mut https = Vec::new();
     if shape.binds_http_https {
@@ -57,9 +57,10 @@ pub fn arrange(
             (true, true) => Https::ByVhost(by_vhost(&https, shape)),
         },
         app_ids,
-        maps: maps.without_repetition().0,
+        maps: maps.rows_without_repetition(),
         services,
     };
+    warnings.extend(maps.refused.into_values());
     (layout, warnings)
 }
 
@@ -68,22 +69,69 @@ fn key(service: &Service) -> (&AppId, u32) {
 }
 
 /// Map files in the making. Of a row that comes twice, one is kept.
-#[derive(Default)]
-struct Maps(BTreeMap<&'static str, Rows>);
+struct Maps {
+    rows: BTreeMap<&'static str, Rows>,
+    /// Whether only rows of a key and a backend are taken.
+    judges: bool,
+    /// By the name of the service and the key that is none.
+    refused: BTreeMap<(String, Box<str>), Warning>,
+}
 
 impl Maps {
-    fn add(&mut self, map: &'static str, key: &str, backend: &str) {
-        let rows = self.0.entry(map).or_default();
-        rows.push((key.into(), backend.to_owned()));
+    fn new(judges: bool) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            judges,
+            refused: BTreeMap::new(),
+        }
     }
 
-    /// Takes out rows that came before.
-    fn without_repetition(mut self) -> Self {
-        for rows in self.0.values_mut() {
+    /// A key of more than a word would be that of somebody else, which leads nowhere: `a.test x` takes
+    /// the host `a.test` away.
+    fn add(&mut self, map: &'static str, key: &str, service: &Service) {
+        let backend = &service.name;
+        if self.judges && !is_key(key) {
+            let place = (backend.clone(), key.into());
+            let refused = || no_key(map, key, service);
+            self.refused.entry(place).or_insert_with(refused);
+            return;
+        }
+        let rows = self.rows.entry(map).or_default();
+        rows.push((key.into(), backend.clone()));
+    }
+
+    /// Without rows that came before.
+    fn rows_without_repetition(&mut self) -> BTreeMap<&'static str, Rows> {
+        let mut all = std::mem::take(&mut self.rows);
+        for rows in all.values_mut() {
             let mut seen = BTreeSet::new();
             rows.retain(|row| seen.insert(row.clone()));
         }
-        self
+        all
+    }
+}
+
+/// HAProxy passes over blanks before a key, parts it by blanks from its value, and reads a row that
+/// begins with `#` as a comment.
+fn is_key(key: &str) -> bool {
+    let key = key.trim_start_matches([' ', '\t']);
+    !key.is_empty() && !key.starts_with('#') && !key.contains(|c: char| c.is_ascii_whitespace())
+}
+
+fn no_key(map: &str, key: &str, service: &Service) -> Warning {
+    let (subject, expected) = if map == APP_MAP {
+        let subject = "label `HAPROXY_DEPLOYMENT_GROUP`".to_owned();
+        (subject, "the id of an app without blanks")
+    } else {
+        let subject = format!("label `HAPROXY_{}_VHOST`", service.index);
+        (subject, "host names without blanks, parted by commas")
+    };
+    Warning {
+        app: Some(service.owner.app.clone()),
+        subject,
+        found: format!("`{}`", key.escape_debug()),
+        expected: expected.to_owned(),
+        effect: format!("left out of `{map}`"),
     }
 }
 
@@ -118,7 +166,7 @@ fn rules(service: &Service, shape: &Shape, lookups: &mut Lookups, maps: &mut Map
     let mut weight = None;
     let http = if shape.maps && routes::is_in_map(service) {
         for host in &hosts {
-            maps.add(DOMAIN_MAP, host, &service.name);
+            maps.add(DOMAIN_MAP, host, service);
         }
         let first = !hosts.is_empty() && !std::mem::replace(&mut lookups.http, true);
         if first {
@@ -136,7 +184,7 @@ fn rules(service: &Service, shape: &Shape, lookups: &mut Lookups, maps: &mut Map
     };
     for host in &hosts {
         let own = if shape.maps && routes::is_in_map_of_https(service) {
-            maps.add(DOMAIN_MAP, host, &service.name);
+            maps.add(DOMAIN_MAP, host, service);
             if std::mem::replace(&mut lookups.https, true) {
                 Vec::new()
             } else {
@@ -243,7 +291,7 @@ fn app_ids(services: &[Arc<Service>], shape: &Shape, maps: &mut Maps) -> Vec<Rou
         }
         last = Some(app);
         if shape.maps {
-            maps.add(APP_MAP, app.as_str(), &service.name);
+            maps.add(APP_MAP, app.as_str(), service);
         }
         if !shape.maps || routes.is_empty() {
             routes.push(route(service, vec![routes::app_id(shape.maps)]));

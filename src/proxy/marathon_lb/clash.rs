@@ -2,6 +2,7 @@
 //! to either at random.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::Service;
@@ -50,15 +51,71 @@ fn collide(one: &Service, other: &Service) -> bool {
     one.name == other.name || share_an_address(one.bind_addr(), other.bind_addr())
 }
 
-/// Whether a connection to one address can be meant for the other.
+/// Whether a connection to one address can be meant for the other, however both are spelt.
 #[must_use]
 pub fn share_an_address(one: &str, other: &str) -> bool {
-    one == other || is_any(one) || is_any(other)
+    match (place(one), place(other)) {
+        (Place::Any, _) | (_, Place::Any) => true,
+        (one, other) => one == other,
+    }
 }
 
-fn is_any(address: &str) -> bool {
-    matches!(
-        address,
-        "*" | "" | "0.0.0.0" | "::" | "[::]" | "ipv4@" | "ipv6@"
-    )
+#[derive(PartialEq, Eq)]
+enum Place<'t> {
+    Any,
+    At(IpAddr),
+    /// A name, or a socket that is none of IP.
+    Other(&'t str),
+}
+
+/// An address of IPv6 that stands for one of IPv4 (`::ffff:127.0.0.1`) listens at that one.
+fn place(text: &str) -> Place<'_> {
+    let bare = ["ipv4@", "ipv6@"]
+        .iter()
+        .find_map(|family| text.strip_prefix(family))
+        .unwrap_or(text);
+    let bare = bare.strip_prefix('[').unwrap_or(bare);
+    let bare = bare.strip_suffix(']').unwrap_or(bare);
+    if matches!(bare, "" | "*") {
+        return Place::Any;
+    }
+    if bare == "localhost" {
+        return Place::At(Ipv4Addr::LOCALHOST.into());
+    }
+    match bare.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) if ip.is_unspecified() => Place::Any,
+        Ok(ip) => Place::At(ip),
+        Err(_) => Place::Other(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_many_spellings() {
+        for (one, other, want) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("127.0.0.1", "[::ffff:7f00:1]", true),
+            ("127.0.0.1", "ipv4@127.0.0.1", true),
+            ("127.0.0.1", "localhost", true),
+            ("::1", "[0:0::1]", true),
+            ("ipv6@::1", "::1", true),
+            ("10.0.0.1", "*", true),
+            ("", "10.0.0.1", true),
+            ("10.0.0.1", "::ffff:0.0.0.0", true),
+            ("10.0.0.1", "[::]", true),
+            ("ipv4@", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("127.0.0.1", "::1", false),
+            ("abns@a", "abns@b", false),
+            ("abns@a", "abns@a", true),
+            ("a.test", "b.test", false),
+        ] {
+            assert_eq!(share_an_address(one, other), want, "{one} {other}");
+            assert_eq!(share_an_address(other, one), want, "{other} {one}");
+        }
+    }
 }

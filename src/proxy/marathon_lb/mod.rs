@@ -199,6 +199,8 @@ pub struct Shape {
     pub keeps_idle: bool,
     /// Whether clients of ports 80 and 443 are named by the PROXY protocol, in the native set.
     pub accepts_proxy: bool,
+    /// Whether port 443 stays closed, whoever asks for it, in the native set.
+    pub closes_https: bool,
     /// Who is served what nobody asked for, in the native set.
     pub default_backend: Option<DefaultBackend>,
 }

@@ -41,7 +41,7 @@ pub fn arrange(
             effect: "not used in this set".to_owned(),
         });
     }
-    if shape.binds_http_https {
+    if shape.binds_http_https && !shape.closes_https {
         layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
     }
     drop_idle_labels(&mut services, layout.opens_https(), &mut warnings);
@@ -50,6 +50,9 @@ pub fn arrange(
     if shape.binds_http_https {
         let before = &incumbents.places;
         route(&services, &leaders, before, &mut layout, &mut warnings);
+        if shape.closes_https {
+            layout.passed_on.clear();
+        }
         let default = shape.default_backend.as_ref();
         layout.default_backend =
             default.and_then(|default| default_backend(&services, default, &mut warnings));

@@ -24,6 +24,13 @@ pub(super) struct Sections {
     pub(super) backend: Arc<str>,
 }
 
+impl Sections {
+    fn text(&self) -> String {
+        let userlist = self.userlist.as_deref().unwrap_or_default();
+        [userlist, &self.frontend, &self.backend].concat()
+    }
+}
+
 impl MarathonLb {
     pub(super) fn sections(&self, service: &Arc<Service>) -> Result<Arc<Sections>, Fault> {
         if let Some((known, sections)) = self.services.get(&service.name)
@@ -32,16 +39,10 @@ impl MarathonLb {
             return Ok(Arc::clone(sections));
         }
         let loose = self.loose(service);
-        let writer = Writer {
-            set: self,
-            service,
-            loose: &loose,
-        };
-        let sections = Sections {
-            userlist: writer.userlist()?,
-            frontend: self.shaped("frontend.cfg", &self.frontend, service, &writer.frontend()?)?,
-            backend: self.shaped("backend.cfg", &self.backend, service, &writer.backend()?)?,
-        };
+        let sections = self.written(service, &loose)?;
+        self.confines(service, &sections.text(), |plain| {
+            Ok(self.written(plain, &[])?.text())
+        })?;
         let keeps_within = |keyword, name: &str, text: &str| {
             self.keeps_within(service, Some(Own { keyword, name }), text)
         };
@@ -51,6 +52,19 @@ impl MarathonLb {
         keeps_within("frontend", &service.name, &sections.frontend)?;
         keeps_within("backend", &service.name, &sections.backend)?;
         Ok(Arc::new(sections))
+    }
+
+    fn written(&self, service: &Service, loose: &[&'static str]) -> Result<Sections, Fault> {
+        let writer = Writer {
+            set: self,
+            service,
+            loose,
+        };
+        Ok(Sections {
+            userlist: writer.userlist()?,
+            frontend: self.shaped("frontend.cfg", &self.frontend, service, &writer.frontend()?)?,
+            backend: self.shaped("backend.cfg", &self.backend, service, &writer.backend()?)?,
+        })
     }
 
     /// Puts ready texts into the shape of their section: as `template` says, or as `shape`

@@ -57,7 +57,7 @@ impl<'c> Proof<'c> {
         self.wanted = None;
         let files = Rc::new(files);
         let judged = Rc::clone(&files);
-        let check = async move { local.check(&judged, &at).await };
+        let check = async move { local.check(&judged, &at, None).await };
         self.running = Some((files, Box::pin(check)));
     }
 

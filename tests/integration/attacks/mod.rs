@@ -47,13 +47,14 @@ fn certificate() -> String {
 fn generate(apps: &str, more: &[&str]) -> Done {
     let test = Test::new().file("apps.json", apps);
     let certs = format!("--ssl-certs={}", certificate());
-    let words = [
-        "generate",
-        "--marathon=file:apps.json",
-        "--template-set=marathon-lb",
-        &certs,
-    ];
-    test.call([&words[..], more].concat()).expect(0)
+    let words = ["generate", "--marathon=file:apps.json", &certs];
+    let is_other = more.iter().any(|word| word.starts_with("--template-set"));
+    let set: &[&str] = if is_other {
+        &[]
+    } else {
+        &["--template-set=marathon-lb"]
+    };
+    test.call([&words[..], set, more].concat()).expect(0)
 }
 
 /// What marathon-lb made of the same apps.

@@ -1,9 +1,11 @@
 //! Texts in the place of templates.
 
+use std::fs;
+
 use serde_json::Value;
 
 use super::{apps, generate, others_are_served, verbatim};
-use crate::support::assert_accepted;
+use crate::support::{Test, assert_accepted};
 
 /// Labels that hold templates; what each is told to have found.
 static TEMPLATES: [(&str, &str, &str); 13] = [
@@ -158,4 +160,152 @@ fn template_labels_are_for_whom_they_are_meant() {
             None => assert!(!done.stderr.contains("app `"), "{}", done.stderr),
         }
     }
+}
+
+/// Lines that can only be there to leave the service, and what each is told to reach for.
+static REACHES: [(&str, &str, &str); 9] = [
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  http-request return status 200 content-type text/plain file /etc/passwd\n",
+        "a file of this host",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  'errorfile' 503 /etc/passwd\n",
+        "a file of this host",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  http-request set-map(/etc/haproxy/domain2backend.map) a.example.com m_bad_10002\n",
+        "a map of all services",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  stats enable\n",
+        "the statistics of all services",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  http-request use-service prometheus-exporter\n",
+        "a service of HAProxy's own",
+    ),
+    (
+        "BACKEND_SERVER_OPTIONS",
+        "  server admin unix@/run/haproxy/admin.sock\n",
+        "a socket of this host",
+    ),
+    (
+        "BACKEND_SERVER_OPTIONS",
+        "  ser{serverName:.0}ver admin /run/haproxy/admin.sock\n",
+        "a socket of this host",
+    ),
+    (
+        "FRONTEND_HEAD",
+        "\nfrontend {backend}\n  bind abns@marathon_https accept-proxy\n  mode http\n",
+        "a socket of this host",
+    ),
+    (
+        "HTTP_FRONTEND_ACL",
+        "  http-request lua.x\n",
+        "a program of HAProxy (`lua`)",
+    ),
+];
+
+#[test]
+fn a_template_label_of_the_native_commands_reaches_for_nothing_beyond_its_service() {
+    for (name, text, what) in REACHES {
+        let label = format!("HAPROXY_0_{name}");
+        let labels = [
+            ("HAPROXY_0_VHOST", "h"),
+            ("HAPROXY_0_MODE", "http"),
+            (&*label, text),
+        ];
+        let apps = apps(&labels, &Value::Null);
+        let told = format!(
+            "`, which reaches for {what}, expected lines that stay within the service; those of \
+             --template-dir need not; service port 10002 left out"
+        );
+        let label = format!("app `/m/bad`: label `{label}`: found the line `");
+        let sets: &[&str] = if name.starts_with("HTTP_FRONTEND") {
+            // The native set has no such rules.
+            &["--template-set=marathon-lb"]
+        } else {
+            &["--template-set=marathon-lb", "--template-set=native"]
+        };
+        for set in sets {
+            let done = generate(&apps, &["--template-labels=all", set]).says(&[&label, &told]);
+            assert!(!done.stdout.contains("m_bad"), "{}", done.stdout);
+            assert!(done.stdout.contains("\nbackend z_10003\n"));
+        }
+        // Values of marathon-lb's command line are verbatim, and so are its texts.
+        let done = verbatim(&apps, &[]);
+        assert!(done.stdout.contains("m_bad_10002"), "{}", done.stdout);
+    }
+}
+
+/// What two texts say together counts as well, and what the operator says does not.
+#[test]
+fn lines_are_judged_as_they_stand_in_the_file_and_those_of_the_operator_are_not() {
+    let labels = [
+        ("HAPROXY_0_MODE", "http"),
+        ("HAPROXY_0_USE_HSTS", "true"),
+        ("HAPROXY_0_BACKEND_HSTS_OPTIONS", "  error"),
+        ("HAPROXY_0_BACKEND_HTTP_OPTIONS", "file 503 /etc/passwd\n"),
+    ];
+    let apps_of = |labels: &[(&str, &str)]| apps(labels, &Value::Null);
+    generate(&apps_of(&labels), &["--template-labels=all"]).says(&[
+        "found the line `errorfile 503 /etc/passwd`, which reaches for a file of this host",
+    ]);
+    let line = "  http-request set-header A b\n";
+    let labels = [
+        ("HAPROXY_0_MODE", "http"),
+        ("HAPROXY_0_BACKEND_HTTP_OPTIONS", line),
+    ];
+    let head =
+        "\nbackend {{ backend }}\n  balance {{ balance }}\n  mode {{ mode }}\n  errorfile 503 /x\n";
+    let test = Test::new()
+        .file("apps.json", apps_of(&labels))
+        .file("templates/fragments/backend_head.cfg.tera", head);
+    let done = test.call([
+        "generate",
+        "--marathon=file:apps.json",
+        "--template-dir=templates",
+        "--template-labels=all",
+    ]);
+    let done = done.expect(0);
+    assert!(!done.stderr.contains("app `"), "{}", done.stderr);
+    let own = "backend m_bad_10002\n  balance roundrobin\n  mode http\n  errorfile 503 /x\n";
+    assert!(done.stdout.contains(own), "{}", done.stdout);
+    assert!(done.stdout.contains(line));
+}
+
+/// A certificate of a label stands in the frontend of all hosts, which is nobody's.
+#[test]
+fn a_certificate_that_is_named_in_a_shared_frontend_alone_takes_out_its_own_service_alone() {
+    let head = "\nfrontend {backend}\n  bind *:{servicePort}\n  mode http\n";
+    let labels = [
+        ("HAPROXY_0_VHOST", "h"),
+        ("HAPROXY_0_SSL_CERT", "/nonexistent/bad.pem"),
+        ("HAPROXY_0_FRONTEND_HEAD", head),
+    ];
+    let test = Test::new().file("apps.json", apps(&labels, &Value::Null));
+    let done = test.call([
+        "refresh",
+        "--reload=none",
+        "--template-labels=all",
+        "--marathon=file:apps.json",
+        "--haproxy-config=haproxy.cfg",
+        &format!("--ssl-certs={}", super::certificate()),
+    ]);
+    done.expect(0).says(&[
+        "app `/m/bad`: ",
+        "/nonexistent/bad.pem",
+        "service port 10002 left out",
+    ]);
+    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    assert!(!cfg.contains("m_bad") && !cfg.contains("bad.pem"), "{cfg}");
+    for name in ["a_10001", "z_10003"] {
+        assert!(cfg.contains(&format!("\nbackend {name}\n")), "{cfg}");
+    }
+    assert_accepted(&cfg);
 }

@@ -47,17 +47,20 @@ fn shuffle<T>(list: &mut [T], random: &mut Random) {
 struct Writer<'r> {
     random: &'r mut Random,
     certificate: &'r str,
+    native: bool,
     next_port: u16,
     has_auto_ports: bool,
     has_template_labels: bool,
 }
 
-/// A cluster whose owners made no mistake. `certificate` is the path of one that exists.
-pub(crate) fn generate(random: &mut Random, certificate: &str) -> Generated {
+/// A cluster whose owners made no mistake; `native` ones write the forms of the native commands, and
+/// labels of that set. `certificate` is the path of one that exists.
+pub(crate) fn generate(random: &mut Random, certificate: &str, native: bool) -> Generated {
     let wants_templates = random.percent(15);
     let mut writer = Writer {
         random,
         certificate,
+        native,
         next_port: 10_000,
         has_auto_ports: false,
         has_template_labels: false,
@@ -142,10 +145,18 @@ impl Writer<'_> {
             labels.insert(format!("HAPROXY_{index}_{name}"), json!(value));
         };
         let random = &mut *self.random;
+        let native = self.native;
         let is_routed = random.percent(60);
         if is_routed {
             let hosts = 1 + random.below(4).saturating_sub(1);
-            let host = |_| format!("H{}.example.com", random.below(12));
+            let host = |_| {
+                let before = if native && random.percent(30) {
+                    "*."
+                } else {
+                    ""
+                };
+                format!("{before}H{}.example.com", random.below(12))
+            };
             label("VHOST", &(0..hosts).map(host).collect::<Vec<_>>().join(","));
         } else if random.percent(30) {
             label("MODE", random.pick(&["tcp", "http", "HTTP"]));
@@ -156,7 +167,11 @@ impl Writer<'_> {
             (
                 "BACKEND_WEIGHT",
                 25,
-                &["5", "-1", "-7", " 12 ", "+3", "1_0", "0"],
+                if native {
+                    &["5", "-1", "-7", " 12 ", "0"]
+                } else {
+                    &["5", "-1", "-7", " 12 ", "+3", "1_0", "0"]
+                },
             ),
             ("ENABLED", 25, &["true", "T", "yes", "false", "1", "no"]),
             (
@@ -193,6 +208,11 @@ impl Writer<'_> {
         ];
         for (name, percent, values) in words {
             if random.percent(percent) {
+                label(name, random.pick(values));
+            }
+        }
+        for (name, percent, values) in OF_NATIVE {
+            if native && random.percent(percent) {
                 label(name, random.pick(values));
             }
         }
@@ -342,6 +362,22 @@ impl Writer<'_> {
         told
     }
 }
+
+/// Labels that only the native set knows.
+const OF_NATIVE: [(&str, usize, &[&str]); 12] = [
+    ("HEADER", 10, &["X-Canary: yes", "X-Canary", "A: } or {"]),
+    ("METHOD", 10, &["GET", "POST, PUT"]),
+    ("MERGE", 20, &["one", "two", " one "]),
+    ("WEIGHT", 20, &["0", "1", "5", "1000000"]),
+    ("TIMEOUT_CONNECT", 10, &["500ms"]),
+    ("TIMEOUT_SERVER", 10, &["5m"]),
+    ("TIMEOUT_QUEUE", 10, &["5s"]),
+    ("TIMEOUT_TUNNEL", 10, &["8h"]),
+    ("MAXCONN", 10, &["200"]),
+    ("SEND_PROXY", 10, &["v1", "v2"]),
+    ("COMPRESSION", 10, &["true", "False"]),
+    ("SNI_PASSTHROUGH", 10, &["true", "False"]),
+];
 
 /// How Marathon wrote networks and ports over the years.
 #[derive(Clone, Copy, PartialEq, Eq)]

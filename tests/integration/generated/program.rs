@@ -28,6 +28,8 @@ pub(crate) const MAPS: &str = "/nonexistent/maps";
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Flags {
+    /// The set and the values of the native commands, else those of marathon-lb.
+    pub(crate) native: bool,
     pub(crate) maps: bool,
     pub(crate) grouped: bool,
     pub(crate) binds: bool,
@@ -40,6 +42,7 @@ impl Flags {
     pub(crate) fn generate(random: &mut Random) -> Self {
         let groups = random.pick(&[&["*"][..], &["external"], &["external", "internal"]]);
         Self {
+            native: random.percent(40),
             maps: random.percent(40),
             grouped: random.percent(30),
             binds: !random.percent(10),
@@ -80,7 +83,7 @@ impl Lookup for Dns {
 
 /// What is kept from one turn to the next: the compiled templates, and what they last made.
 pub(crate) struct Program {
-    renderer: Option<Renderer>,
+    renderers: BTreeMap<bool, Renderer>,
     certificate: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -92,10 +95,17 @@ impl Program {
             .build()
             .unwrap();
         let dialect = runtime.block_on(Dialect::ask(&haproxy(), Duration::from_secs(10)));
-        let mut site = Site::new(TemplateSet::MarathonLb, dialect.unwrap());
-        MAPS.clone_into(&mut site.haproxy_dir);
+        let dialect = dialect.unwrap();
+        let renderer = |set| {
+            let mut site = Site::new(set, dialect);
+            MAPS.clone_into(&mut site.haproxy_dir);
+            Renderer::new(&site).unwrap()
+        };
         Self {
-            renderer: Some(Renderer::new(&site).unwrap()),
+            renderers: BTreeMap::from([
+                (false, renderer(TemplateSet::MarathonLb)),
+                (true, renderer(TemplateSet::Native)),
+            ]),
             certificate: certificate.to_owned(),
             runtime,
         }
@@ -103,15 +113,21 @@ impl Program {
 
     /// What a turn would install beside what is installed.
     pub(crate) fn plan(&mut self, answer: String, flags: &Flags, installed: Option<&str>) -> Plan {
+        let (flavour, values) = if flags.native {
+            (Flavour::Native, Values::Typed)
+        } else {
+            (Flavour::MarathonLb, Values::Verbatim)
+        };
         let shape = Shape {
             maps: flags.maps,
             binds_http_https: flags.binds,
             https_by_vhost: flags.grouped,
             ssl_certs: vec![self.certificate.as_str().into()],
             settles_clashes: true,
-            flavour: Flavour::MarathonLb,
+            flavour,
             default_backend: None,
             accepts_proxy: false,
+            closes_https: false,
             keeps_idle: false,
         };
         let labelled = Labelled {
@@ -127,7 +143,7 @@ impl Program {
             strict: flags.strict,
             settings_from: SettingsFrom::Labels,
             template_labels: TemplateLabels::All,
-            values: Values::Verbatim,
+            values,
             own_app: None,
             shape,
         };
@@ -135,7 +151,7 @@ impl Program {
             source: Said(answer),
             recipe: Recipe::Labelled(Box::new(labelled)),
             resolver: Some((Resolver::new(Dns, BTreeMap::new()), Names::Beside)),
-            renderer: self.renderer.take().unwrap(),
+            renderer: self.renderers.remove(&flags.native).unwrap(),
             decisions: Digest::of(b"the same in every run"),
             last_answer: None,
             takes_out_what_is_refused: true,
@@ -146,7 +162,7 @@ impl Program {
         let mut memory = State::default();
         let plan = stages.plan(installed, &mut memory, now);
         let plan = self.runtime.block_on(plan).unwrap();
-        self.renderer = Some(stages.renderer);
+        self.renderers.insert(flags.native, stages.renderer);
         plan
     }
 }

@@ -1,5 +1,7 @@
 //! A small reader of `haproxy.cfg`, by the rules of HAProxy's manual ("Quoting and escaping"), and what
-//! may stand in the sections of the set `marathon-lb`.
+//! may stand in the sections of a set.
+
+use super::rules::Rules;
 
 /// The words of a line; `None` where a quote is not closed. `$` between double quotes becomes `\u{1}`,
 /// and a comment a last word `\u{2}`.
@@ -86,18 +88,17 @@ const SECTIONS: [&str; 20] = [
 ];
 
 /// Sections of the whole file, in which owners have no say but for rules.
-const FRAME: [&str; 6] = [
+const FRAME: [&str; 9] = [
     "global",
     "defaults",
     "listen stats",
     "backend haproxy_marathon_bridge",
+    "backend marathon_https",
     "frontend marathon_http_in",
     "frontend marathon_http_appid_in",
+    "frontend marathon_https_in",
+    "frontend marathon_tls_in",
 ];
-
-fn is_of_frame(section: &str) -> bool {
-    FRAME.contains(&section) || section == "frontend marathon_https_in"
-}
 
 /// Whether a section is one of an app: `app-1_10101`.
 fn is_of_app(name: &str) -> bool {
@@ -125,66 +126,13 @@ pub(super) fn assert_sections(cfg: &str) {
         let is_known = match &words[..] {
             [kind, name] if ["userlist", "frontend", "backend"].contains(&kind.as_str()) => {
                 // The last is a host's own, with --group-https-by-vhost.
-                is_of_app(name) || is_of_frame(&title) || !name.contains(['"', '$', ' '])
+                is_of_app(name) || FRAME.contains(&&*title) || !name.contains(['"', '$', ' '])
             }
-            _ => is_of_frame(&title),
+            _ => FRAME.contains(&&*title),
         };
         assert!(is_known, "{title}");
     }
 }
-
-/// What may stand in rules and sections of apps: a word, `…` for the end of any word, `_` for any one
-/// word, `*` for any number of them, of values that are lists.
-const RULES: &[&str] = &[
-    "acl host_… hdr(host) -i _",
-    "acl auth_… http_auth(user_app-…",
-    "acl path_app-… path_beg *",
-    "acl app_… hdr(x-marathon-app-id) -i _",
-    "use_backend app-… if host_…",
-    "use_backend app-… if host_… path_app-…",
-    "use_backend app-… if app_…",
-    "use_backend app-… if { ssl_fc_sni _ }",
-    "use_backend app-… if { ssl_fc_sni _ } path_app-…",
-    "use_backend app-…",
-    "use_backend _ if { req_ssl_sni -i _ }",
-    "use_backend %[req.hdr(host),lower,regsub(:.*$,,),map(…",
-    "use_backend %[req.hdr(x-marathon-app-id),lower,map(…",
-    "use_backend %[ssl_fc_sni,lower,map(…",
-    "http-request auth realm _ if host_… !auth_…",
-    "http-request auth realm _ if host_… path_app-… !auth_…",
-    "http-request auth realm _ if { ssl_fc_sni _ } !auth_…",
-    "http-request auth realm _ if { ssl_fc_sni _ } path_app-… !auth_…",
-    "redirect scheme https code 301 if !{ ssl_fc } host_…",
-    "redirect scheme https code 301 if !{ ssl_fc } host_… path_app-…",
-    "tcp-request inspect-delay 5s",
-    "tcp-request content accept if { req_ssl_hello_type 1 }",
-    "user _ password _",
-    "bind _ *",
-    "mode http",
-    "mode tcp",
-    "balance *",
-    "http-response add-header Strict-Transport-Security max-age=15768000",
-    "option forwardfor",
-    "http-request set-header X-Forwarded-Port %[dst_port]",
-    "http-request add-header X-Forwarded-Proto https if { ssl_fc }",
-    "http-request set-header Host _",
-    "http-request replace-path _ /\\1",
-    "acl hdr_location res.hdr(Location) -m found",
-    "http-response replace-header Location _ _ if hdr_location",
-    "acl is_root path -i /",
-    "acl is_domain hdr(host) -i _",
-    "redirect code 301 location _ if is_domain is_root",
-    "acl network_allowed src _",
-    "http-request allow if network_allowed",
-    "http-request deny",
-    "tcp-request content accept if network_allowed",
-    "tcp-request content reject",
-    "cookie mesosphere_server_id insert indirect nocache",
-    "option httpchk GET /health",
-    "timeout check 1s",
-    "server loopback-for-tls _ send-proxy-v2",
-    "server _ _ id *",
-];
 
 fn fits(words: &[String], rule: &str) -> bool {
     let mut rest = words;
@@ -210,7 +158,7 @@ fn fits(words: &[String], rule: &str) -> bool {
 /// Every line in a section of apps, or in one that they share, is a rule of the set, and no value in
 /// it is more than its place is for.
 #[track_caller]
-pub(super) fn assert_rules(cfg: &str) {
+pub(super) fn assert_rules(cfg: &str, rules: &Rules) {
     assert_sections(cfg);
     let mut section = String::new();
     for line in cfg.lines() {
@@ -225,23 +173,27 @@ pub(super) fn assert_rules(cfg: &str) {
             "defaults",
             "listen stats",
             "backend haproxy_marathon_bridge",
+            "backend marathon_https",
         ]
         .contains(&section.as_str())
         {
             continue;
         }
-        let rule = RULES.iter().find(|rule| fits(&words, rule));
+        let rule = rules.0.iter().find(|rule| fits(&words, rule));
         let rule = rule.unwrap_or_else(|| panic!("no rule is {line:?} in {section}"));
         let is_own = |word: &String| rule.split(' ').any(|place| place == word);
         for word in words.iter().filter(|word| !is_own(word)) {
             assert!(!word.contains(['\u{1}', '\u{2}']), "{line:?}");
             assert!(
                 !["{", "}", "or", "||", "if", "unless"].contains(&word.as_str())
-                    || *rule == "acl host_… hdr(host) -i _",
+                    || rule == "acl host_… hdr(host) -i _"
+                    // Behind these HAProxy looks for nothing but the brace.
+                    || (word != "}" && rule.contains("-m str -- _ }")),
                 "{line:?}"
             );
             let is_format = word.contains("%[") && !word.starts_with("%[");
-            assert!(!is_format, "{line:?}");
+            // What is compared with a header is no format.
+            assert!(!is_format || rule.contains("-m str -- _ }"), "{line:?}");
         }
         match &words[..] {
             // The first is one address with one port, and none follows.
@@ -263,6 +215,92 @@ pub(super) fn assert_rules(cfg: &str) {
                 "{line:?}"
             );
         }
+    }
+}
+
+/// The same where values stand as they were written: a value may be several words or none, but takes no
+/// word of its rule away, and adds nothing to its conditions.
+#[track_caller]
+pub(super) fn assert_loose_rules(cfg: &str, rules: &Rules) {
+    assert_sections(cfg);
+    let mut section = String::new();
+    for line in cfg.lines() {
+        let mut words = words(line).unwrap();
+        // A comment hides no word of the rule, or it would not fit.
+        words.retain(|word| word != "\u{2}");
+        let Some(first) = words.first() else { continue };
+        if SECTIONS.contains(&first.as_str()) {
+            section = words.join(" ");
+            continue;
+        }
+        if ["global", "defaults", "listen stats"].contains(&section.as_str())
+            || section.starts_with("backend haproxy_marathon_bridge")
+        {
+            continue;
+        }
+        let mut rules = rules.0.iter();
+        let rule = rules.find(|rule| {
+            let places: Vec<&str> = rule.split(' ').collect();
+            fits_loosely(&words, &places, false, !UNCONDITIONAL.contains(&places[0]))
+        });
+        assert!(rule.is_some(), "no rule is {line:?} in {section}");
+    }
+}
+
+/// Directives whose words are all their own, up to the end of the line.
+const UNCONDITIONAL: [&str; 7] = ["acl", "balance", "bind", "mode", "option", "server", "user"];
+
+fn fits_loosely(words: &[String], places: &[&str], is_inside: bool, has_condition: bool) -> bool {
+    let Some((place, more)) = places.split_first() else {
+        return words.is_empty();
+    };
+    if let "_" | "*" = *place {
+        let is_value = |word: &String| match word.as_str() {
+            "}" => !has_condition,
+            "{" | "!{" | "or" | "||" | "if" | "unless" => is_inside || !has_condition,
+            _ => true,
+        };
+        let most = words.iter().take_while(|word| is_value(word)).count();
+        return (0..=most).any(|n| fits_loosely(&words[n..], more, is_inside, has_condition));
+    }
+    let Some((word, rest)) = words.split_first() else {
+        return false;
+    };
+    let is_right = match place.strip_suffix('…') {
+        Some(begin) => word.starts_with(begin),
+        None => place == word,
+    };
+    let is_inside = match *place {
+        "{" | "!{" => true,
+        "}" => false,
+        _ => is_inside,
+    };
+    is_right && fits_loosely(rest, more, is_inside, has_condition)
+}
+
+#[test]
+fn a_value_may_be_several_words_and_takes_none() {
+    let rules = super::rules::marathon_lb();
+    for (line, want) in [
+        ("  acl host_a hdr(host) -i -m reg .* # x", true),
+        ("  use_backend app-0_1 if { ssl_fc_sni a b }", true),
+        (
+            "  use_backend app-0_1 if { ssl_fc_sni a } or { always_true }",
+            false,
+        ),
+        (
+            "  redirect code 301 location /x code 302 if is_domain is_root",
+            true,
+        ),
+        ("  redirect code 301 location /x if is_domain is_root", true),
+        (
+            "  redirect code 301 location /x if TRUE # if is_domain is_root",
+            false,
+        ),
+    ] {
+        let cfg = format!("frontend marathon_http_in\n{line}\n");
+        let judged = std::panic::catch_unwind(|| assert_loose_rules(&cfg, &rules));
+        assert_eq!(judged.is_ok(), want, "{line}");
     }
 }
 

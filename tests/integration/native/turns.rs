@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -200,4 +201,64 @@ fn who_has_a_host_keeps_it_through_a_deployment() {
     scene.apps[1]["instances"] = 1.into();
     refresh(&scene).expect(0);
     assert_eq!(http.get("www.test", "/x").by(), "other/squatter");
+}
+
+/// A reload that tries the port fails, and every turn would.
+#[test]
+fn port_443_that_a_label_opens_stays_closed_while_somebody_holds_it() {
+    let mut scene = Scene::new();
+    let certificate = scene.certificate("a.test");
+    let _ending = Ending(scene.cfg());
+    let cert = ("SSL_CERT", &*certificate);
+    scene.app(
+        "/a",
+        &[("VHOST", "a.test"), cert, ("REDIRECT_TO_HTTPS", "true")],
+    );
+    scene.app("/b", &[("VHOST", "b.test")]);
+    let other = TcpListener::bind(at(scene.https)).unwrap();
+    let told = format!(
+        "app `/a`: label `HAPROXY_0_SSL_CERT`: found port {}, which it opens, is held by `",
+        scene.https
+    );
+    let holder = format!(
+        "process {}, expected a port on which nobody listens; `frontend marathon_https_in` left \
+         out until it is free",
+        std::process::id()
+    );
+    refresh(&scene)
+        .expect(0)
+        .says(&[&told, &holder, "nothing listens on port 443"]);
+    let http = Ask::http(at(scene.http));
+    assert_eq!(http.get("a.test", "/").by(), "a");
+    assert_eq!(http.get("b.test", "/").by(), "b");
+    assert_eq!(refresh(&scene).expect(0).stderr, "", "it was said before");
+    drop(other);
+    refresh(&scene).expect(0);
+    http.get("a.test", "/").expect(301);
+    TcpStream::connect(at(scene.https)).unwrap();
+}
+
+/// Nothing can be reloaded to, and a try would have the old listeners refuse connections.
+#[test]
+fn port_80_that_somebody_holds_is_an_error_that_names_the_holder() {
+    let mut scene = Scene::new().with_https();
+    scene.app("/a", &[("VHOST", "a.test")]);
+    let _ending = Ending(scene.cfg());
+    for (port, section) in [
+        (scene.http, "marathon_http_in"),
+        (scene.https, "marathon_https_in"),
+    ] {
+        let other = TcpListener::bind(at(port)).unwrap();
+        refresh(&scene).expect(1).says(&[
+            &format!("port {port} of `frontend {section}` is held by `"),
+            &format!(
+                "process {}, expected a port on which nobody listens; nothing is changed",
+                std::process::id()
+            ),
+        ]);
+        assert!(!scene.cfg().exists());
+        drop(other);
+    }
+    refresh(&scene).expect(0);
+    assert_eq!(Ask::http(at(scene.http)).get("a.test", "/").by(), "a");
 }

@@ -1,0 +1,139 @@
+//! Files that owners name and that `haproxy -c` could not read to their end.
+//!
+//! A certificate that is a pipe or a device has it wait for ever, and it names nobody. So such files are
+//! looked at before, and never opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+
+use super::Stages;
+use super::plan::Plan;
+use super::source::Source;
+use crate::apply::{Balancer, Host};
+use crate::cluster::Warning;
+use crate::guard;
+use crate::haproxy::files::{bases, named};
+use crate::proxy::Owner;
+use crate::proxy::marathon_lb::Service;
+use crate::resolve::Lookup;
+
+const EXPECTED: &str = "a file of at most 64 MiB, or a folder of such";
+
+/// By file: who names it, and in which label where that is known.
+type Named = BTreeMap<String, Vec<(Owner, String)>>;
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// The plan in which nobody names such a file.
+    pub(super) fn without_unfit_files<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        mut plan: Plan,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        let mut first: Option<(Plan, (String, String))> = None;
+        // Each round takes what somebody says away, so that there is an end.
+        while installed != Some(&*plan.files.cfg) {
+            let named = plan.named_files();
+            if named.is_empty() {
+                break;
+            }
+            let bases = bases(&plan.files.cfg);
+            let files: BTreeSet<&str> = named.keys().map(String::as_str).collect();
+            let unfit = host.balancer.unfit(&files, &bases);
+            let culprits = culprits(&named, &unfit, &plan.refused);
+            if culprits.is_empty() {
+                break;
+            }
+            if first.is_none() {
+                first = unfit.into_iter().next().map(|fault| (plan.clone(), fault));
+            }
+            plan = self.draw_instead(plan, culprits, installed)?;
+        }
+        // As of what HAProxy refuses: a file that most of them name cannot be the fault of each.
+        if let Some((wanted, (file, found))) = first
+            && self.is_loss(&wanted, &plan, installed)?
+        {
+            bail!(
+                "most of what is served names `{file}`, {found}, expected {EXPECTED}: everything \
+                 stays as it is"
+            );
+        }
+        Ok(plan)
+    }
+
+    fn is_loss(&self, wanted: &Plan, left: &Plan, installed: Option<&str>) -> Result<bool> {
+        let served = self.served_and_wanted(wanted, installed)?;
+        let still = left.serves(&served);
+        let is_loss = guard::loses_most(&served, &still) || still.is_empty() && !served.is_empty();
+        Ok(is_loss && !self.allow_removal)
+    }
+}
+
+impl Plan {
+    /// What sections of apps, and what they say of frontends that they share, have HAProxy read.
+    fn named_files(&self) -> Named {
+        let mut all = Named::new();
+        let services = self.proxies.services();
+        for service in services {
+            for (label, file) in said(service) {
+                let subject = format!("label `HAPROXY_{}_{label}`", service.index);
+                let owners = all.entry(file).or_default();
+                owners.push((service.owner.clone(), subject));
+            }
+        }
+        for chunk in self.rendered.chunks() {
+            let Some(owner) = &chunk.owner else { continue };
+            for file in named(&chunk.text) {
+                let owners = all.entry(file).or_default();
+                if !owners.iter().any(|(known, _)| known == owner) {
+                    let subject = format!("service port {}", owner.service_port);
+                    owners.push((owner.clone(), subject));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Files of values, by their labels. A frontend that is shared is nobody's.
+fn said(service: &Service) -> Vec<(&'static str, String)> {
+    let options = &service.options;
+    let certificates = options
+        .ssl_cert
+        .as_deref()
+        .map(|text| format!("crt {text}"));
+    let texts = [
+        ("SSL_CERT", certificates.as_deref()),
+        ("BIND_OPTIONS", options.bind_options.as_deref()),
+    ];
+    let files = |(label, text): (&'static str, Option<&str>)| {
+        let files: Vec<String> = named(text.unwrap_or_default()).collect();
+        files.into_iter().map(move |file| (label, file))
+    };
+    texts.into_iter().flat_map(files).collect()
+}
+
+fn culprits(
+    named: &Named,
+    unfit: &BTreeMap<String, String>,
+    refused: &[Owner],
+) -> Vec<(Owner, Warning)> {
+    let mut culprits: Vec<(Owner, Warning)> = Vec::new();
+    for (file, found) in unfit {
+        for (owner, subject) in named.get(file).into_iter().flatten() {
+            if refused.contains(owner) || culprits.iter().any(|(known, _)| known == owner) {
+                continue;
+            }
+            let warning = Warning {
+                app: Some(owner.app.clone()),
+                subject: subject.clone(),
+                found: format!("`{file}`, {found}"),
+                expected: EXPECTED.to_owned(),
+                effect: String::new(),
+            };
+            culprits.push((owner.clone(), warning));
+        }
+    }
+    culprits
+}

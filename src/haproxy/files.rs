@@ -1,0 +1,199 @@
+//! Files that HAProxy reads because a line of its configuration names them, and whether it can.
+//!
+//! `haproxy -c` opens them and reads to their end. A pipe or a device has none, so that it waits or
+//! works for ever, and names nobody.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Line;
+
+/// Certificates and lists are smaller. HAProxy keeps what it reads in memory.
+const LARGEST: u64 = 64 << 20;
+
+/// In so many files of a folder it is looked for one that is too large.
+const MOST_ENTRIES: usize = 10_000;
+
+/// Keywords that a file follows, and the words between.
+const KEYWORDS: [(&str, usize); 12] = [
+    ("-f", 0),
+    ("ca-file", 0),
+    ("ca-sign-file", 0),
+    ("ca-verify-file", 0),
+    ("config", 0),
+    ("crl-file", 0),
+    ("crt", 0),
+    ("crt-list", 0),
+    ("errorfile", 1),
+    ("file", 0),
+    ("lf-file", 0),
+    ("tls-ticket-keys", 0),
+];
+
+/// One of these is in every line that names a file.
+const PARTS: [&str; 6] = ["crt", "file", "-f", "config", "keys", CONVERTER];
+
+/// Of the converters that look up in a file: `map(`, `map_beg_int(` …
+const CONVERTER: &str = "map";
+
+/// Files of these folders are no files of a disk, and some never end.
+const OF_THE_KERNEL: [&str; 2] = ["/proc", "/sys"];
+
+/// The files that lines of a configuration name, as they are written there.
+pub fn named(text: &str) -> impl Iterator<Item = String> {
+    // Nearly all texts name none, and there are many.
+    let could_name = |text: &str| PARTS.iter().any(|part| text.contains(part));
+    let text = if could_name(text) { text } else { "" };
+    let lines = text.lines().filter(move |line| could_name(line));
+    lines.flat_map(|line| {
+        let words = Line::of(line).words;
+        let mut files: Vec<String> = Vec::new();
+        for (place, word) in words.iter().enumerate() {
+            let known = KEYWORDS.iter().find(|(keyword, _)| keyword == word);
+            let file = known.and_then(|(_, between)| words.get(place + 1 + between));
+            files.extend(file.cloned());
+            files.extend(looked_up(word));
+        }
+        files
+    })
+}
+
+/// The files of converters within a word: `%[src,map_ip(/etc/a,none)]`.
+fn looked_up(word: &str) -> impl Iterator<Item = String> {
+    word.split(CONVERTER).skip(1).filter_map(|rest| {
+        let (kind, arguments) = rest.split_once('(')?;
+        let is_kind = kind.bytes().all(|c| c == b'_' || c.is_ascii_lowercase());
+        let file = arguments.split([',', ')']).next()?;
+        (is_kind && !file.is_empty()).then(|| file.to_owned())
+    })
+}
+
+/// The folders before relative names (`crt-base`, `ca-base`) that a configuration gives.
+#[must_use]
+pub fn bases(text: &str) -> Vec<PathBuf> {
+    let base = |line: &str| match &Line::of(line).words[..] {
+        [keyword, folder] if keyword == "crt-base" || keyword == "ca-base" => {
+            Some(PathBuf::from(folder))
+        }
+        _ => None,
+    };
+    let could_be = |line: &&str| line.contains("-base");
+    text.lines().filter(could_be).filter_map(base).collect()
+}
+
+/// What of a file or folder, which may lie below one of `bases`, keeps HAProxy from reading it to its
+/// end. `None` also where there is nothing: HAProxy tells that itself. Nothing is opened.
+#[must_use]
+pub fn unfit(file: &str, bases: &[PathBuf]) -> Option<String> {
+    let places = bases.iter().map(|base| base.join(file));
+    places
+        .chain([PathBuf::from(file)])
+        .find_map(|place| fault(&place))
+}
+
+fn fault(path: &Path) -> Option<String> {
+    // A link is followed, as HAProxy does.
+    let facts = fs::metadata(path).ok()?;
+    let real = fs::canonicalize(path).ok()?;
+    if OF_THE_KERNEL.iter().any(|folder| real.starts_with(folder)) {
+        return Some("a file that the kernel makes".to_owned());
+    }
+    if !facts.is_dir() {
+        return kind(&facts).map(str::to_owned).or_else(|| size(&facts));
+    }
+    let entries = fs::read_dir(path).ok()?.take(MOST_ENTRIES).flatten();
+    entries.into_iter().find_map(|entry| {
+        // Other than regular files HAProxy passes over in a folder.
+        let facts = fs::metadata(entry.path()).ok().filter(Metadata::is_file)?;
+        let size = size(&facts)?;
+        Some(format!(
+            "a folder with `{}`, {size}",
+            entry.file_name().display()
+        ))
+    })
+}
+
+fn kind(facts: &Metadata) -> Option<&'static str> {
+    let kind = facts.file_type();
+    if kind.is_fifo() {
+        Some("a pipe")
+    } else if kind.is_char_device() || kind.is_block_device() {
+        Some("a device")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        None
+    }
+}
+
+fn size(facts: &Metadata) -> Option<String> {
+    let is_large = facts.len() > LARGEST;
+    is_large.then(|| format!("a file of {} bytes", facts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    #[test]
+    fn every_keyword_is_looked_for() {
+        for (keyword, _) in KEYWORDS {
+            assert!(PARTS.iter().any(|part| keyword.contains(part)), "{keyword}");
+        }
+    }
+
+    #[test]
+    fn files_are_read_from_lines() {
+        let text = "  bind *:1 ssl crt /a crt '/b c' alpn h2 ca-file \"/d\"\n  acl x src -f /e\n  \
+                    http-request return file /f\n  option httpchk\n  errorfile 503 /g\n  # crt /h\n  use_backend %[src,map_ip(/i,x),map(/j)]\n";
+        let named: Vec<String> = named(text).collect();
+        assert_eq!(named, ["/a", "/b c", "/d", "/e", "/f", "/g", "/i", "/j"]);
+        let text = "global\n  crt-base /a\n  ca-base \"/b\"\n  log-base\n";
+        assert_eq!(bases(text), [Path::new("/a"), Path::new("/b")]);
+    }
+
+    #[test]
+    fn what_has_no_end_is_told_and_never_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        mkfifo(&path("pipe"), Mode::S_IRWXU).unwrap();
+        symlink(path("pipe"), path("link")).unwrap();
+        fs::write(path("file"), "").unwrap();
+        fs::create_dir(path("empty")).unwrap();
+        fs::create_dir(path("full")).unwrap();
+        let large = File::create(path("full/large")).unwrap();
+        large.set_len(LARGEST + 1).unwrap();
+        let _socket = UnixListener::bind(path("socket")).unwrap();
+        let told = |name: &str| unfit(path(name).to_str().unwrap(), &[]);
+        for name in ["pipe", "link"] {
+            assert_eq!(told(name).as_deref(), Some("a pipe"), "{name}");
+        }
+        for name in ["file", "empty", "missing"] {
+            assert_eq!(told(name), None, "{name}");
+        }
+        assert_eq!(told("socket").as_deref(), Some("a socket"));
+        let large = "a file of 67108865 bytes";
+        assert_eq!(told("full/large").as_deref(), Some(large));
+        assert_eq!(
+            told("full"),
+            Some(format!("a folder with `large`, {large}"))
+        );
+        for name in [
+            "/dev/zero",
+            "/proc/self/status",
+            "/sys/kernel/uevent_seqnum",
+        ] {
+            assert!(unfit(name, &[]).is_some(), "{name}");
+        }
+        assert!(unfit("pipe", &[]).is_none());
+        assert!(unfit("pipe", &[folder.path().to_owned()]).is_some());
+    }
+}
