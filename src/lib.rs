@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod config;
 pub mod logging;
 pub mod disk;
+pub mod door;
 pub mod haproxy;
 pub mod marathon;
 pub mod resolve;

@@ -4,6 +4,7 @@
 //! have been right. Who wrote it and where is told by the caller.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -192,6 +193,44 @@ pub(super) fn credentials(text: &str) -> Result<(), Expected> {
         Ok(_) => Ok(()),
         Err(_) => Err(Expected::to_be("user:password")),
     }
+}
+
+/// Where Marathon can send something: `http://host:port/path`, without what only readers need.
+pub(super) fn callback(text: &str) -> Result<String, Expected> {
+    const ADDRESS: Expected =
+        Expected::to_be("http://host:port or https://host:port, with a path if need be");
+    let is_whole = text.starts_with("http://") || text.starts_with("https://");
+    if !is_whole || text.contains(['@', '?', '#']) {
+        return Err(ADDRESS);
+    }
+    marathon(text).map_err(|_| ADDRESS)?;
+    Ok(text.to_owned())
+}
+
+/// A numeric address with a port.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Expected> {
+    let address = text.parse::<SocketAddr>().ok();
+    address
+        .filter(|address| address.port() != 0)
+        .ok_or(Expected::to_be(
+            "a numeric address with a port such as 10.0.0.5:8000",
+        ))
+}
+
+/// Where a socket lies, as `haproxy.cfg` can name it; `none` or nothing for nowhere.
+pub(super) fn socket_path(text: &str) -> Result<Option<PathBuf>, Expected> {
+    // The kernel's structure holds no more.
+    const LONGEST: usize = 107;
+    if matches!(text, "" | "none") {
+        return Ok(None);
+    }
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._+=:".contains(&b);
+    if LONGEST < text.len() || !text.bytes().all(is_plain) || text.ends_with('/') {
+        return Err(Expected::to_be(
+            "none, or the path of a socket, of at most 107 letters, digits and /-._+=:",
+        ));
+    }
+    Ok(Some(PathBuf::from(text)))
 }
 
 /// A number of bytes, above zero: `256MiB`, or plain bytes.
@@ -467,6 +506,45 @@ mod tests {
             "--group",
         ] {
             assert!(marathon(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_callback_is_a_whole_address_without_secrets() {
+        for (text, is_right) in [
+            ("http://10.0.0.5:8000", true),
+            ("https://lb.example/hooks/", true),
+            ("lb.example:8000", false),
+            ("http://joe:pw@lb.example", false),
+            ("http://lb.example/?a=b", false),
+            ("http://", false),
+            ("file:/etc/passwd", false),
+        ] {
+            assert_eq!(callback(text).is_ok(), is_right, "{text}");
+        }
+        for (text, is_right) in [
+            ("10.0.0.5:8000", true),
+            ("[::]:8000", true),
+            ("10.0.0.5:0", false),
+            ("lb.example:8000", false),
+        ] {
+            assert_eq!(socket_address(text).is_ok(), is_right, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_socket_has_a_path_that_a_line_of_haproxy_can_hold() {
+        let long = format!("/{}", "a".repeat(107));
+        for (text, path) in [
+            ("", Some(None)),
+            ("none", Some(None)),
+            ("/run/a-b_c.sock", Some(Some("/run/a-b_c.sock".into()))),
+            ("/run/a b", None),
+            ("/run/a#b", None),
+            ("/run/", None),
+            (&long, None),
+        ] {
+            assert_eq!(socket_path(text).ok(), path, "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `watch`: a turn as of `refresh` whenever Marathon tells of a change, for as long as it runs.
+//! `watch`, and the predecessors' ways to go on running: a turn as of `refresh` whenever Marathon tells of a change, for as long as it runs.
 //!
 //! Whatever fails is told once, and once when it is over; the files that are in service stay, and
 //! the next turn tries again.
@@ -27,7 +27,7 @@ use super::tell;
 use super::turn::{Memory, Turn, version};
 use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
-use crate::config::Config;
+use crate::config::{Config, Watch};
 use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
 use crate::disk::OsDisk;
 use crate::guard;
@@ -45,6 +45,12 @@ const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// So long the first turn waits for the stream of events, of which it is the answer then.
 const FIRST_WORD: Duration = Duration::from_secs(1);
+
+/// Between two looks whether Marathon still knows where to send its events.
+const CALLBACK_CHECK: Duration = Duration::from_secs(30);
+
+/// For the last word to Marathon.
+const LEAVE: Duration = Duration::from_secs(3);
 
 /// A turn may take this long to its end once somebody wants ours.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -93,6 +99,9 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
         }
     }
     notify.stopping();
+    if let Some(follower) = follower {
+        follower.leave(LEAVE).await;
+    }
     info!("ends as it was asked to; what is in service stays");
     Ok(ExitCode::SUCCESS)
 }
@@ -137,7 +146,20 @@ fn follower(config: &Config) -> Result<Option<Follower>> {
         return Ok(None);
     }
     let pace = Pace::new(&config.marathon);
-    Follower::start(&config.marathon, &pace).map(Some)
+    let Watch {
+        callback_url,
+        callback_listen,
+        resync,
+        ..
+    } = &config.watch;
+    let follower = match callback_url {
+        None => Follower::start(&config.marathon, &pace),
+        Some(url) => {
+            let check = CALLBACK_CHECK.min(*resync);
+            Follower::called_back(&config.marathon, &pace, url, *callback_listen, check)
+        }
+    };
+    follower.map(Some)
 }
 
 async fn next(follower: Option<&mut Follower>) -> Told {

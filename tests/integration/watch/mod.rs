@@ -1,5 +1,6 @@
 //! `watch`, with the built-in Marathon and the real HAProxy.
 
+mod callbacks;
 mod follows;
 mod signals;
 mod survives;
