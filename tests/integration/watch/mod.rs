@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod follows;
+mod marathon_lb;
 mod signals;
 mod survives;
 mod systemd;
