@@ -242,14 +242,7 @@ fn defaults(policy: &'static Policy) -> Config {
             interval: Duration::ZERO,
             runtime_api: policy.runtime_api,
         },
-        watch: Watch {
-            debounce: (Duration::ZERO, Duration::ZERO),
-            resync: Duration::ZERO,
-            poll: None,
-            callback_url: None,
-            callback_listen: None,
-            admin_socket: None,
-        },
+        watch: never(),
         state: State {
             dir: DEFAULT_STATE_DIR.into(),
             lock_file: None,
@@ -294,6 +287,17 @@ fn nowhere() -> Haproxy {
         stats_socket: None,
         master_socket: None,
         pid_file: PathBuf::new(),
+    }
+}
+
+fn never() -> Watch {
+    Watch {
+        debounce: (Duration::ZERO, Duration::ZERO),
+        resync: Duration::ZERO,
+        poll: None,
+        callback_url: None,
+        callback_listen: None,
+        admin_socket: None,
     }
 }
 

@@ -190,7 +190,7 @@ impl Follower {
         let secret = subscriber.secret();
         let door = callback::take_in(listen, secret, pace.event_bytes, Arc::clone(&pending))?;
         let backoff = Backoff::new(pace.first_pause, pace.most_pause, pace.seed);
-        let subscribes = callback::run(
+        let work = callback::run(
             Arc::clone(&subscriber),
             Arc::clone(&pending),
             backoff,
@@ -198,7 +198,7 @@ impl Follower {
         );
         Ok(Self {
             pending,
-            task: tokio::spawn(subscribes),
+            task: tokio::spawn(work),
             called: Some(Called { door, subscriber }),
         })
     }

@@ -65,6 +65,10 @@ pub static SERVICEROUTER: &[Definition] = &[
 
 /// It listened on all addresses, on the port that stands at the end, else on 8000. An empty address
 /// was as good as none; what is wrong with another is told when Marathon is to be called.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands in a table of functions that may fail"
+)]
 fn set_listening(config: &mut Config, text: &str) -> Result<(), Expected> {
     let port = text.rsplit(':').next().and_then(|port| port.parse().ok());
     let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.unwrap_or(8000)));

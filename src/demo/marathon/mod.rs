@@ -330,7 +330,7 @@ impl Marathon {
         self.node.cluster().bus.send_raw(&bytes);
     }
 
-    /// Forgets to whom events were sent, as a cluster does whose ZooKeeper was emptied.
+    /// Forgets to whom events were sent, as one does that lost what it kept.
     pub fn forget_callbacks(&self) {
         let mut cluster = self.node.cluster();
         for url in Self::callbacks_of(&cluster) {

@@ -142,7 +142,7 @@ mod tests {
 
     const EVENT: &str = r#"{"eventType":"status_update_event","appId":"/shop"}"#;
 
-    async fn scene() -> (String, Arc<Pending>) {
+    fn scene() -> (String, Arc<Pending>) {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_an_event_that_marathon_sends_is_heard() {
-        let (base, pending) = scene().await;
+        let (base, pending) = scene();
         let json = "application/json";
         let large = format!("{EVENT}{}", " ".repeat(1000));
         for (path, kind, body, status) in [
