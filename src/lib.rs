@@ -20,6 +20,7 @@ pub mod guard;
 pub mod apply;
 pub mod cycle;
 pub mod watch;
+pub mod admin;
 pub mod demo;
 pub mod cli;
 pub mod run;

@@ -3,6 +3,7 @@
 //! Whatever fails is told once, and once when it is over; the files that are in service stay, and
 //! the next turn tries again.
 
+mod live;
 mod notify;
 mod signals;
 mod told;
@@ -11,7 +12,8 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
@@ -25,6 +27,7 @@ use super::lock::{enter_folder, installation, lock_for_life, places};
 use super::stages::stages;
 use super::tell;
 use super::turn::{Memory, Turn, version};
+use crate::admin::Live;
 use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Watch};
@@ -66,6 +69,10 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
         watcher = Watcher::new(config, folder) => watcher?,
     };
     let mut follower = follower(config)?;
+    if let Some(follower) = &follower {
+        watcher.live.hears(follower.heard());
+    }
+    let _desk = live::desk(config, &watcher.live);
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
     let mut schedule = Schedule::new(rhythm(config), now() + first_word);
     loop {
@@ -178,6 +185,7 @@ struct Watcher<'c> {
     stages: Stages<Marathon, System>,
     haproxy: Option<Haproxy>,
     troubles: Troubles,
+    live: Arc<Live>,
 }
 
 /// The program, as it was when its version was asked.
@@ -199,6 +207,8 @@ impl<'c> Watcher<'c> {
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
         }
+        let started = Time::at(SystemTime::now());
+        let live = Live::new(process::id(), started, stages.source.client.fetched());
         Ok(Self {
             config,
             places,
@@ -207,11 +217,13 @@ impl<'c> Watcher<'c> {
             stages,
             haproxy: None,
             troubles: Troubles::default(),
+            live: Arc::new(live),
         })
     }
 
     /// What Marathon tells, for the schedule.
     fn hear(&mut self, told: Told, schedule: &mut Schedule) {
+        self.live.told(&told, Time::at(SystemTime::now()));
         match told {
             Told::Attached { from } => {
                 self.troubles.hears_again();
@@ -237,6 +249,7 @@ impl<'c> Watcher<'c> {
 
     /// Apps of which the next turn asks alone. What is held counts answers that are whole.
     fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>) {
+        self.live.began();
         let is_held = self.memory.state.guard != GuardMemory::default();
         self.stages.source.only(apps.filter(|_| !is_held));
     }
@@ -246,6 +259,7 @@ impl<'c> Watcher<'c> {
         let at = Time::at(SystemTime::now());
         let result = self.take_turn(at).await;
         self.lock.leave_folder();
+        self.publish(result.as_ref().ok(), at);
         match result {
             Ok(turn) => {
                 // Once is once.
@@ -277,10 +291,30 @@ impl<'c> Watcher<'c> {
         self.memory.ended(result, at)
     }
 
+    /// What `status` and metrics tell.
+    fn publish(&self, turn: Option<&Turn>, at: Time) {
+        let mut served = turn.and_then(live::built);
+        if served.is_none() && !self.live.knows_served() {
+            let text = std::fs::read_to_string(&self.config.haproxy.config);
+            let header = self.stages.renderer.header();
+            let both = text.ok().zip(header.ok());
+            served = both.map(|(text, header)| live::read(&text, &header));
+        }
+        let state = &self.memory.state;
+        self.live
+            .ended(&live::ended(turn, state, self.config, at, served));
+    }
+
     /// Brings HAProxy to the installed files once more.
     async fn reload(&mut self) {
         let result = self.bring_again().await;
         self.lock.leave_folder();
+        if result
+            .as_ref()
+            .is_ok_and(|outcome| live::is_reload(outcome, self.config))
+        {
+            self.live.reloaded();
+        }
         match result {
             Ok(Outcome::Applied { how, .. }) => {
                 info!(
