@@ -13,9 +13,9 @@ use std::time::Duration;
 use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Apps, AutoPorts, Config, Credentials, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
-    Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates, Validation, Watch,
-    access, environment, file,
+    Apps, AutoPorts, CommandLine, Config, Credentials, Frontends, GroupRule, Haproxy, Log,
+    Marathon, Policy, Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates,
+    Validation, Watch, access, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -439,9 +439,11 @@ fn decide_trust(config: &mut Config, layers: &Layers<'_>) {
 /// Each of these would go without effect.
 fn wrong_callbacks(config: &Config, layers: &Layers<'_>) -> Option<Mistake> {
     let has_url = config.watch.callback_url.is_some() || layers.have(option::CALLBACK_URL);
+    // servicerouter gives it by another name, or takes one turn.
+    let needs_url = config.policy.command_line != CommandLine::Servicerouter;
     let problem = if has_url && layers.have(option::POLL) {
         "`callback-url` is given beside `poll`, which follows no events, expected only one of them"
-    } else if !has_url && layers.have(option::CALLBACK_LISTEN) {
+    } else if !has_url && needs_url && layers.have(option::CALLBACK_LISTEN) {
         "`callback-listen` is given, but no `callback-url`, expected the address that Marathon is \
          told"
     } else {
