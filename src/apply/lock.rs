@@ -176,6 +176,22 @@ pub async fn acquire(places: &LockPlaces, kind: Kind, wait: Duration) -> io::Res
     }
 }
 
+/// The watcher that holds the lock, if one does and its note can be read. Nobody is kept waiting.
+#[must_use]
+pub fn watcher(places: &LockPlaces) -> Option<Holder> {
+    let mut options = OpenOptions::new();
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = options.read(true).custom_flags(flags.bits());
+    let file = file.open(&places.file).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Err((file, Errno::EWOULDBLOCK)) => {
+            read_note(file).filter(|holder| holder.kind == Kind::Watcher)
+        }
+        // What a killed one wrote stays behind.
+        _ => None,
+    }
+}
+
 /// Where it cannot be opened or locked at all, this run is merely not known to be alone.
 async fn also_lock_folder(locked: &mut Locked, folder: &Path, wait: Duration) {
     let deadline = Instant::now() + wait;

@@ -13,9 +13,9 @@ use std::time::Duration;
 use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Apps, AutoPorts, Config, Credentials, Frontends, GroupRule, Haproxy, Log, Marathon, Policy,
-    Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates, Validation, Watch,
-    access, environment, file,
+    Apps, AutoPorts, CommandLine, Config, Credentials, Frontends, GroupRule, Haproxy, Log,
+    Marathon, Policy, Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates,
+    Validation, Watch, access, environment, file,
 };
 
 /// The file that is read when none is named.
@@ -132,6 +132,7 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     }
     decide_reload(&mut config, &layers, &mut mistakes);
     decide_trust(&mut config, &layers);
+    mistakes.extend(wrong_callbacks(&config, &layers));
     let mut warnings = environment.warnings;
     // The predecessors ask one whether it was named or not.
     let is_predecessor = !option::of_predecessor(request.policy.command_line).is_empty();
@@ -195,7 +196,7 @@ fn defaults(policy: &'static Policy) -> Config {
             read_timeout: Duration::ZERO,
             fetch_timeout: Duration::ZERO,
             max_body: 0,
-            max_backoff: Duration::from_secs(300),
+            max_backoff: Duration::ZERO,
         },
         groups: Vec::new(),
         apps: Apps {
@@ -241,11 +242,7 @@ fn defaults(policy: &'static Policy) -> Config {
             interval: Duration::ZERO,
             runtime_api: policy.runtime_api,
         },
-        watch: Watch {
-            debounce: (Duration::ZERO, Duration::ZERO),
-            resync: Duration::ZERO,
-            poll: None,
-        },
+        watch: never(),
         state: State {
             dir: DEFAULT_STATE_DIR.into(),
             lock_file: None,
@@ -290,6 +287,17 @@ fn nowhere() -> Haproxy {
         stats_socket: None,
         master_socket: None,
         pid_file: PathBuf::new(),
+    }
+}
+
+fn never() -> Watch {
+    Watch {
+        debounce: (Duration::ZERO, Duration::ZERO),
+        resync: Duration::ZERO,
+        poll: None,
+        callback_url: None,
+        callback_listen: None,
+        admin_socket: None,
     }
 }
 
@@ -426,6 +434,22 @@ fn decide_trust(config: &mut Config, layers: &Layers<'_>) {
     if layers.have(option::MARATHON_CA_CERT) && !layers.have(option::INSECURE) {
         config.marathon.insecure = false;
     }
+}
+
+/// Each of these would go without effect.
+fn wrong_callbacks(config: &Config, layers: &Layers<'_>) -> Option<Mistake> {
+    let has_url = config.watch.callback_url.is_some() || layers.have(option::CALLBACK_URL);
+    // servicerouter gives it by another name, or takes one turn.
+    let needs_url = config.policy.command_line != CommandLine::Servicerouter;
+    let problem = if has_url && layers.have(option::POLL) {
+        "`callback-url` is given beside `poll`, which follows no events, expected only one of them"
+    } else if !has_url && needs_url && layers.have(option::CALLBACK_LISTEN) {
+        "`callback-listen` is given, but no `callback-url`, expected the address that Marathon is \
+         told"
+    } else {
+        return None;
+    };
+    Some(Mistake::general(problem.to_owned()))
 }
 
 /// Both or none: half of a range is a typing error.

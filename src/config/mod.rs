@@ -23,6 +23,7 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -110,8 +111,8 @@ pub struct Marathon {
     pub fetch_timeout: Duration,
     /// `--max-body`: bytes of one answer after decompression, default 256 MiB.
     pub max_body: u64,
-    /// `--max-backoff` of the marathon-lb command line: the longest pause between two connections
-    /// to the stream of events.
+    /// `--max-backoff`: the longest pause between two connections to the stream of events, default
+    /// 30 s, and 300 s in the marathon-lb command line.
     pub max_backoff: Duration,
 }
 
@@ -266,8 +267,8 @@ pub struct Reload {
     pub runtime_api: bool,
 }
 
-/// When `watch` takes a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When `watch` takes a turn, and where it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// `--debounce MIN:MAX`: changes that follow each other closer than the first are answered
     /// together, and none waits longer than the second.
@@ -276,6 +277,13 @@ pub struct Watch {
     pub resync: Duration,
     /// `--poll`: between two turns, where events are not followed at all.
     pub poll: Option<Duration>,
+    /// `--callback-url`: where Marathon sends its events, in place of a stream of them.
+    pub callback_url: Option<String>,
+    /// `--callback-listen`: where they are taken in; `None` for all addresses and the port of
+    /// `callback_url`.
+    pub callback_listen: Option<SocketAddr>,
+    /// `--admin-socket`: where HAProxy and operators ask; `None` for nowhere.
+    pub admin_socket: Option<PathBuf>,
 }
 
 /// Where the program remembers.

@@ -4,6 +4,7 @@
 //! have been right. Who wrote it and where is told by the caller.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -194,6 +195,44 @@ pub(super) fn credentials(text: &str) -> Result<(), Expected> {
     }
 }
 
+/// Where Marathon can send something: `http://host:port/path`, without what only readers need.
+pub(super) fn callback(text: &str) -> Result<String, Expected> {
+    const ADDRESS: Expected =
+        Expected::to_be("http://host:port or https://host:port, with a path if need be");
+    let is_whole = text.starts_with("http://") || text.starts_with("https://");
+    if !is_whole || text.contains(['@', '?', '#']) {
+        return Err(ADDRESS);
+    }
+    marathon(text).map_err(|_| ADDRESS)?;
+    Ok(text.to_owned())
+}
+
+/// A numeric address with a port.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Expected> {
+    let address = text.parse::<SocketAddr>().ok();
+    address
+        .filter(|address| address.port() != 0)
+        .ok_or(Expected::to_be(
+            "a numeric address with a port such as 10.0.0.5:8000",
+        ))
+}
+
+/// Where a socket lies, as `haproxy.cfg` can name it; `none` or nothing for nowhere.
+pub(super) fn socket_path(text: &str) -> Result<Option<PathBuf>, Expected> {
+    // The kernel's structure holds no more.
+    const LONGEST: usize = 107;
+    if matches!(text, "" | "none") {
+        return Ok(None);
+    }
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._+=:".contains(&b);
+    if LONGEST < text.len() || !text.bytes().all(is_plain) || text.ends_with('/') {
+        return Err(Expected::to_be(
+            "none, or the path of a socket, of at most 107 letters, digits and /-._+=:",
+        ));
+    }
+    Ok(Some(PathBuf::from(text)))
+}
+
 /// A number of bytes, above zero: `256MiB`, or plain bytes.
 pub(super) fn size(text: &str) -> Result<u64, Expected> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -312,174 +351,4 @@ pub(super) fn marathon(text: &str) -> Result<(), Expected> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_has_a_unit_and_bounds() {
-        for (text, wait_for) in [
-            ("10s", Some(Duration::from_secs(10))),
-            ("1m 30s", Some(Duration::from_secs(90))),
-            ("250ms", Some(Duration::from_millis(250))),
-            ("1h", Some(LONGEST_WAIT)),
-            ("10", None),
-            ("0s", None),
-            ("61m", None),
-            ("-1s", None),
-            ("", None),
-        ] {
-            assert_eq!(wait(text).ok(), wait_for, "{text}");
-        }
-    }
-
-    #[test]
-    fn changes_are_gathered_between_two_times() {
-        let ms = Duration::from_millis;
-        for (text, times) in [
-            ("100ms:2s", Some((ms(100), ms(2000)))),
-            ("0s : 0s", Some((ms(0), ms(0)))),
-            ("1s:1s", Some((ms(1000), ms(1000)))),
-            ("2s:1s", None),
-            ("1s:2h", None),
-            ("1:2", None),
-            ("1s", None),
-            (":", None),
-        ] {
-            assert_eq!(debounce(text).ok(), times, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_size_is_bytes_or_has_a_binary_unit() {
-        for (text, bytes) in [
-            ("1", Some(1)),
-            ("256MiB", Some(256 << 20)),
-            ("256 mib", Some(256 << 20)),
-            ("4KiB", Some(4096)),
-            ("2GiB", Some(2 << 30)),
-            ("0", None),
-            ("1MB", None),
-            ("1.5GiB", None),
-            ("-1", None),
-            ("MiB", None),
-            ("99999999999999999999", None),
-            ("18446744073709551615KiB", None),
-        ] {
-            assert_eq!(size(text).ok(), bytes, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_version_is_two_numbers() {
-        for (text, parsed) in [
-            ("2.6", Some((2, 6))),
-            ("1.10", Some((1, 10))),
-            ("2", None),
-            ("2.6.12", None),
-            ("+2.6", None),
-            ("2.", None),
-            ("70000.1", None),
-        ] {
-            assert_eq!(version(text).ok(), parsed, "{text}");
-        }
-    }
-
-    /// What `int()` of Python 3.11 says, as far as numbers go that matter.
-    #[test]
-    fn an_integer_is_what_python_takes_for_one() {
-        for (text, number) in [
-            ("10", Some(10)),
-            ("-1", Some(-1)),
-            ("+7", Some(7)),
-            (" 8\n", Some(8)),
-            ("007", Some(7)),
-            ("1_000", Some(1000)),
-            ("99999999999999999999", Some(i64::MAX)),
-            ("", None),
-            ("-", None),
-            ("1__0", None),
-            ("_1", None),
-            ("1_", None),
-            ("1.5", None),
-            ("0x10", None),
-            ("1 0", None),
-            ("ten", None),
-        ] {
-            assert_eq!(integer(text), number, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_switch_is_one_of_the_usual_words() {
-        for (text, is_on) in [
-            ("true", Some(true)),
-            ("Yes", Some(true)),
-            ("on", Some(true)),
-            ("1", Some(true)),
-            ("FALSE", Some(false)),
-            ("no", Some(false)),
-            ("off", Some(false)),
-            ("0", Some(false)),
-            ("2", None),
-            ("", None),
-        ] {
-            assert_eq!(switch(text).ok(), is_on, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_marathon_is_a_file_or_a_host_with_what_may_stand_around_it() {
-        for right in [
-            "leader.mesos:8080",
-            "marathon",
-            "http://m1",
-            "https://m1:8443/",
-            "HTTPS://m1",
-            "http://m1:8080/a/path",
-            "joe:p,w@m1:8080",
-            "http://joe:p@w@m1",
-            "10.0.0.1:8080",
-            "[::1]:8080",
-            "http://[fd00::1]",
-            "file:apps.json",
-            "file:/var/lib/an answer.json",
-        ] {
-            assert_eq!(marathon(right), Ok(()), "{right}");
-        }
-        for wrong in [
-            "",
-            "http://",
-            "zk://a,b,c/marathon",
-            "joe:p://w@m1:8080",
-            "ftp://m1",
-            "http:/m1",
-            "http://a:8080,http://b:8080",
-            "a:8080,b:8080",
-            "m1:port",
-            "m1:0",
-            "m1:+80",
-            "m1:70000",
-            "http://m 1",
-            "m1\n",
-            "[::1:8080",
-            "file:",
-            "http://joe:pw@",
-            "--group",
-        ] {
-            assert!(marathon(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_group_holds_no_separator() {
-        for (text, is_right) in [
-            ("external", true),
-            ("*", true),
-            ("", false),
-            ("a,b", false),
-            ("a b", false),
-        ] {
-            assert_eq!(group(text).is_ok(), is_right, "{text}");
-        }
-    }
-}
+mod tests;

@@ -59,6 +59,18 @@ impl InService {
             is_proved: true,
         }
     }
+
+    /// How many service ports there are.
+    #[must_use]
+    pub fn services(&self) -> usize {
+        self.services.len()
+    }
+
+    /// How many servers there are, of all of them together.
+    #[must_use]
+    pub fn servers(&self) -> usize {
+        self.servers
+    }
 }
 
 fn by_owner(proxies: &Proxies) -> HashMap<Owner, Arc<Service>> {

@@ -8,13 +8,16 @@ mod app;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::bail;
 use tokio::time::timeout;
 
 use super::essence::essence;
 use super::fetch::{Fetcher, Form};
-use super::{Address, Clock, Failure, Fault, FetchError, Node, WrongBody, body, fetch, text};
+use super::{
+    Address, Clock, Failure, Fault, FetchError, Fetched, Node, WrongBody, body, fetch, text,
+};
 use crate::cluster::{ServicePort, Snapshot, Warning};
 use crate::config;
 use crate::disk::Digest;
@@ -57,6 +60,7 @@ pub struct Client {
     json_only: bool,
     /// An answer that needs no reading.
     known: Option<Digest>,
+    fetched: Arc<Fetched>,
 }
 
 impl Client {
@@ -90,7 +94,14 @@ impl Client {
             last_good: None,
             json_only: false,
             known: None,
+            fetched: Arc::default(),
         })
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn fetched(&self) -> Arc<Fetched> {
+        Arc::clone(&self.fetched)
     }
 
     /// From now on an answer with this [`Answer::essence`], and no other, is [`Cluster::AsBefore`]:
@@ -135,6 +146,7 @@ impl Client {
             match self.ask_one(index, form).await {
                 Ok(answer) => {
                     self.answered(index, failures);
+                    self.fetched.got_whole(answer.body.len());
                     return Ok(answer);
                 }
                 Err(fault) => failures.push(Failure {
@@ -143,6 +155,7 @@ impl Client {
                 }),
             }
         }
+        self.fetched.got_nothing();
         Err(FetchError { failures })
     }
 

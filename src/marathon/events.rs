@@ -8,11 +8,15 @@
 //! nodes ─▶ frames ─▶ event ─▶ plans ─▶ pending ─▶ consumer
 //!   └───────── follow: one stream after the other ──────┘
 //! ```
+//!
+//! A Marathon that cannot be listened to sends the same events by `callback`.
 
 mod backoff;
+mod callback;
 mod event;
 mod follow;
 mod frames;
+mod heard;
 mod nodes;
 mod pending;
 mod plans;
@@ -21,6 +25,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +34,10 @@ use tokio::task::JoinHandle;
 pub(super) use event::query;
 
 pub use event::Doubt;
+pub use heard::Heard;
 
 use self::backoff::Backoff;
+use self::callback::{Callback, Subscriber};
 use self::nodes::Cluster;
 use self::pending::Pending;
 use super::{Clock, Failure};
@@ -120,6 +127,13 @@ impl Pace {
 pub struct Follower {
     pending: Arc<Pending>,
     task: JoinHandle<Infallible>,
+    called: Option<Called>,
+}
+
+/// What is there besides where Marathon sends its events.
+struct Called {
+    door: JoinHandle<()>,
+    subscriber: Arc<Subscriber>,
 }
 
 impl Follower {
@@ -149,7 +163,59 @@ impl Follower {
         let backoff = Backoff::new(pace.first_pause, pace.most_pause, pace.seed);
         let reads = follow::run(nodes, Arc::clone(&pending), backoff, pace.clone());
         let task = tokio::spawn(reads);
-        Self { pending, task }
+        Self {
+            pending,
+            task,
+            called: None,
+        }
+    }
+
+    /// Has Marathon send its events to `url`, to which a secret is added, and takes them in at
+    /// `listen`, by default at the port of `url` on all addresses. Every `check` it looks whether
+    /// Marathon still knows. Has to be called within a runtime of tokio.
+    ///
+    /// # Errors
+    /// As [`Self::start`], and when `url` is no address or `listen` cannot be listened on.
+    pub fn called_back(
+        config: &config::Marathon,
+        pace: &Pace,
+        url: &str,
+        listen: Option<SocketAddr>,
+        check: Duration,
+    ) -> anyhow::Result<Self> {
+        let callback = Callback::new(url, listen)?;
+        let listen = callback.listen;
+        let pending = Arc::new(Pending::default());
+        let subscriber = Arc::new(Subscriber::new(config, callback, pace, check)?);
+        let secret = subscriber.secret();
+        let door = callback::take_in(listen, secret, pace.event_bytes, Arc::clone(&pending))?;
+        let backoff = Backoff::new(pace.first_pause, pace.most_pause, pace.seed);
+        let work = callback::run(
+            Arc::clone(&subscriber),
+            Arc::clone(&pending),
+            backoff,
+            pace.clone(),
+        );
+        Ok(Self {
+            pending,
+            task: tokio::spawn(work),
+            called: Some(Called { door, subscriber }),
+        })
+    }
+
+    /// How much came so far.
+    #[must_use]
+    pub fn heard(&self) -> Arc<Heard> {
+        Arc::clone(&self.pending.heard)
+    }
+
+    /// Follows no more. Where Marathon was told to send something, it is told to stop; that takes
+    /// `limit` at most.
+    pub async fn leave(self, limit: Duration) {
+        self.task.abort();
+        if let Some(called) = &self.called {
+            called.subscriber.unsubscribe(limit).await;
+        }
     }
 
     /// Waits for the next thing to tell. A wait that is given up loses nothing: neither what was
@@ -172,6 +238,9 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         self.task.abort();
+        if let Some(called) = &self.called {
+            called.door.abort();
+        }
     }
 }
 

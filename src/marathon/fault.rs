@@ -24,6 +24,10 @@ pub enum Fault {
         /// What the request carried.
         sent: Sent,
     },
+    /// Marathon takes no address to send its events to.
+    NoCallbacks(StatusCode),
+    /// Marathon was told an address to send its events to, and does not know it any more.
+    Forgotten,
     /// No token could be got for the question.
     Login {
         /// Where, as shown to people.
@@ -111,6 +115,15 @@ impl fmt::Display for Fault {
                     401 | 403 => write!(f, ": {}", sent.advice()),
                     _ => Ok(()),
                 }
+            }
+            Self::NoCallbacks(status) => write!(
+                f,
+                "found status {status} for the address of --callback-url, expected 200 OK: \
+                 Marathon takes one up to 1.4, where it runs with --event_subscriber \
+                 http_callback; without --callback-url its stream of events is followed"
+            ),
+            Self::Forgotten => {
+                f.write_str("it forgot the address of --callback-url, to which it sent its events")
             }
             Self::Login { endpoint, fault } => write!(f, "the login at `{endpoint}`: {fault}"),
             Self::NoToken => f.write_str(

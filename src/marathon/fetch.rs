@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::address::{Node, without_credentials};
@@ -28,7 +28,15 @@ pub(super) enum Form<'a> {
     Text,
     /// What happens from now on.
     Events,
+    /// To whom events are sent.
+    Subscriptions,
+    /// That they be sent to this address, which only Marathon may know.
+    Subscribe(&'a str),
+    /// That they no longer be.
+    Unsubscribe(&'a str),
 }
+
+const SUBSCRIPTIONS: &str = "/v2/eventSubscriptions";
 
 impl Form<'_> {
     /// Marathon 0.7 to 0.10 heed only the first `embed`, and need it in exactly this spelling; one
@@ -53,13 +61,38 @@ impl Form<'_> {
             }
             Self::Text => node.url("/v2/tasks", None),
             Self::Events => node.url("/v2/events", Some(&events::query())),
+            Self::Subscriptions => node.url(SUBSCRIPTIONS, None),
+            Self::Subscribe(callback) | Self::Unsubscribe(callback) => {
+                let mut url = node.url(SUBSCRIPTIONS, None);
+                url.query_pairs_mut().append_pair("callbackUrl", callback);
+                url
+            }
         }
+    }
+
+    const fn method(self) -> Method {
+        match self {
+            Self::Apps | Self::App(_) | Self::Text | Self::Events | Self::Subscriptions => {
+                Method::GET
+            }
+            Self::Subscribe(_) => Method::POST,
+            Self::Unsubscribe(_) => Method::DELETE,
+        }
+    }
+
+    /// Whether a host that nobody named must not even hear the question.
+    const fn is_confidential(self) -> bool {
+        matches!(self, Self::Subscribe(_) | Self::Unsubscribe(_))
     }
 
     /// Marathon compares this header as a whole.
     const fn accept(self) -> &'static str {
         match self {
-            Self::Apps | Self::App(_) => "application/json",
+            Self::Apps
+            | Self::App(_)
+            | Self::Subscriptions
+            | Self::Subscribe(_)
+            | Self::Unsubscribe(_) => "application/json",
             Self::Text => "text/plain",
             Self::Events => "text/event-stream",
         }
@@ -69,7 +102,11 @@ impl Form<'_> {
     fn add_to(self, request: RequestBuilder) -> RequestBuilder {
         let request = request.header(ACCEPT, self.accept());
         match self {
-            Self::Apps | Self::App(_) | Self::Text => request,
+            Self::Apps | Self::App(_) | Self::Text | Self::Subscriptions => request,
+            // Some versions refuse a question without a type, though there is no body.
+            Self::Subscribe(_) | Self::Unsubscribe(_) => {
+                request.header(CONTENT_TYPE, "application/json")
+            }
             Self::Events => request.header(ACCEPT_ENCODING, "identity"),
         }
     }
@@ -166,6 +203,24 @@ impl Fetcher {
         good(response, sent, Form::Events)
     }
 
+    /// Asks `node` something about its subscriptions: the text of its answer.
+    pub(super) async fn subscriptions<'a>(
+        &self,
+        node: &'a Node,
+        nodes: impl Iterator<Item = &'a Node> + Clone,
+        form: Form<'_>,
+    ) -> Result<String, Fault> {
+        const MOST_BYTES: u64 = 4 * 1024 * 1024;
+        let (response, sent) = self.open(node, nodes, form).await?;
+        let status = response.status();
+        if matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
+            return Err(Fault::NoCallbacks(status));
+        }
+        let response = good(response, sent, form)?;
+        let body = self.transport.body(response, MOST_BYTES).await?;
+        String::from_utf8(body).map_err(|_| Fault::NotUtf8)
+    }
+
     /// Asks `node` and follows redirects; the answer may have any other status.
     async fn open<'a>(
         &self,
@@ -180,6 +235,13 @@ impl Fetcher {
         for _ in 0..=MOST_REDIRECTS {
             let owner = std::iter::once(node).chain(nodes.clone());
             let way = Way::to(&url, owner, left_tls);
+            if form.is_confidential() && way == Way::Stranger {
+                return Err(Fault::Redirect(format!(
+                    "found a redirect to `{}`, which no --marathon names, or away from TLS; the \
+                     address for callbacks was not told there",
+                    shown(&url)
+                )));
+            }
             let (response, sent) = self.ask(&url, way, form, &mut may_renew).await?;
             if !response.status().is_redirection() {
                 return Ok((response, sent));
@@ -205,7 +267,7 @@ impl Fetcher {
         let transport = &self.transport;
         let request = |url: &Url| {
             let client = transport.client(url)?;
-            Ok(form.add_to(client.get(url.clone())))
+            Ok(form.add_to(client.request(form.method(), url.clone())))
         };
         let auth = match (&self.auth, way) {
             (_, Way::Own(url)) => {
@@ -305,7 +367,12 @@ fn check_type(response: &Response, form: Form<'_>) -> Result<(), Fault> {
     let Some(found) = response.headers().get(CONTENT_TYPE) else {
         // Whatever has no type and never ends may be anything.
         return match form {
-            Form::Apps | Form::App(_) | Form::Text => Ok(()),
+            Form::Apps
+            | Form::App(_)
+            | Form::Text
+            | Form::Subscriptions
+            | Form::Subscribe(_)
+            | Form::Unsubscribe(_) => Ok(()),
             Form::Events => Err(Fault::WrongType {
                 found: "no type".to_owned(),
                 expected,
@@ -314,7 +381,11 @@ fn check_type(response: &Response, form: Form<'_>) -> Result<(), Fault> {
     };
     let found = String::from_utf8_lossy(found.as_bytes()).to_ascii_lowercase();
     let right = match form {
-        Form::Apps | Form::App(_) => !found.contains("html"),
+        Form::Apps
+        | Form::App(_)
+        | Form::Subscriptions
+        | Form::Subscribe(_)
+        | Form::Unsubscribe(_) => !found.contains("html"),
         Form::Text | Form::Events => found.starts_with(expected),
     };
     if right {

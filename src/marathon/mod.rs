@@ -6,7 +6,7 @@
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
 //! `client` asks one node after the other, `events` hears from one which apps have changed, `essence`
 //! tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one node, `auth`
-//! proves to it who asks, `transport` carries what is said, and `fault` says why one did not answer.
+//! proves to it who asks, `transport` carries what is said, `fetched` counts it, and `fault` says why one did not answer.
 //! Nothing here knows HAProxy.
 
 mod address;
@@ -18,6 +18,7 @@ mod essence;
 pub mod events;
 mod fault;
 mod fetch;
+mod fetched;
 mod text;
 mod transport;
 mod wire;
@@ -28,6 +29,7 @@ pub use auth::{Clock, Moment};
 pub use body::{WrongBody, app, apps};
 pub use client::{Answer, AppAnswer, Client, Cluster};
 pub use fault::{Failure, Fault, FetchError, Sent};
+pub use fetched::Fetched;
 pub use text::tasks;
 pub use write::answer;
 

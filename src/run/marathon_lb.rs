@@ -1,13 +1,14 @@
-//! The command line of marathon-lb: one turn, or what it would install.
+//! The command line of marathon-lb: one turn, what it would install, or a watcher.
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use tracing::warn;
 
 use super::longhelp::long_help;
 use super::look::look;
 use super::refresh::refresh;
+use super::watch::watch;
 use super::{block_on, configured, finish, print};
 use crate::cli::MarathonLbCall;
 use crate::config::{Config, TemplateSet};
@@ -17,14 +18,15 @@ pub(super) fn call(call: MarathonLbCall) -> ExitCode {
         MarathonLbCall::LongHelp { help } => {
             finish(long_help(TemplateSet::MarathonLb, &help).and_then(|text| print(&text)))
         }
-        MarathonLbCall::Run { follow: true, .. } => comes_with_watch("--sse"),
-        MarathonLbCall::Run { request, .. } => configured(&request, |config| {
+        MarathonLbCall::Run { request, follow } => configured(&request, |config| {
             if config.reload.runtime_api {
                 warn!("--runtime-api comes with a later version; changes are brought by a reload");
             }
             block_on(async {
                 if config.dry {
                     dry(&config).await
+                } else if follow {
+                    watch(&config).await
                 } else {
                     taken(refresh(&config).await)
                 }
@@ -50,12 +52,4 @@ async fn dry(config: &Config) -> Result<ExitCode> {
         print(&format!("{wanted}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Follows nobody, and does not pretend to.
-pub(super) fn comes_with_watch(option: &str) -> ExitCode {
-    finish(Err(anyhow!(
-        "`{option}`: this version cannot follow Marathon, that comes with watch; nothing was done. \
-         Without it, it takes one turn, which cron or a supervisor can repeat"
-    )))
 }

@@ -1,10 +1,11 @@
-//! The command line of servicerouter.py: one turn.
+//! The command line of servicerouter.py: one turn, or a watcher that Marathon calls back.
 
 use std::process::ExitCode;
 
 use super::longhelp::long_help;
-use super::marathon_lb::{comes_with_watch, taken};
+use super::marathon_lb::taken;
 use super::refresh::refresh;
+use super::watch::watch;
 use super::{block_on, configured, finish, print};
 use crate::cli::ServicerouterCall;
 use crate::config::TemplateSet;
@@ -14,11 +15,14 @@ pub(super) fn call(call: ServicerouterCall) -> ExitCode {
         ServicerouterCall::LongHelp { help } => {
             finish(long_help(TemplateSet::Servicerouter, &help).and_then(|text| print(&text)))
         }
-        ServicerouterCall::Run {
-            listening: Some(_), ..
-        } => comes_with_watch("--listening"),
-        ServicerouterCall::Run { request, .. } => {
-            configured(&request, |config| taken(block_on(refresh(&config))))
-        }
+        ServicerouterCall::Run { request, listening } => configured(&request, |config| {
+            block_on(async {
+                if listening.is_some_and(|url| !url.is_empty()) {
+                    watch(&config).await
+                } else {
+                    taken(refresh(&config).await)
+                }
+            })
+        }),
     }
 }

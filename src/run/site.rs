@@ -40,6 +40,11 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         confines_texts: !config.validation.skip && config.policy.values == Values::Typed,
         ..Site::new(set, dialect)
     };
+    if let Some(socket) = &config.watch.admin_socket {
+        // HAProxy may be started anywhere.
+        let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.clone());
+        site.sidecar_socket = socket.display().to_string();
+    }
     let options = config
         .templates
         .variables

@@ -1,4 +1,5 @@
-//! `status`: what came of the last turn, told from the state alone. Nothing is asked but `/proc`.
+//! `status`: what came of the last turn, told from the state, and what a watcher tells of itself.
+//! Nobody else is asked, but `/proc`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,8 +9,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{access, print};
-use crate::apply::{Installation, good_sets, reload};
+use super::lock::places;
+use super::{access, block_on, print};
+use crate::admin::{self, Facts};
+use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
 use crate::haproxy::program;
@@ -21,6 +24,46 @@ use crate::state::{
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
+    let watcher = match watcher(&places(config, &folder)) {
+        None => Watcher::None,
+        Some(holder) => ask(config, holder)?,
+    };
+    let (text, is_ok) = told(config, &watcher, config.json)?;
+    print(&text)?;
+    Ok(ExitCode::from(u8::from(!is_ok)))
+}
+
+/// The same as JSON, told by a watcher of itself.
+pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
+    Ok(told(config, &Watcher::Tells(facts), true)?.0)
+}
+
+/// Who keeps the files in step.
+enum Watcher {
+    None,
+    Tells(Facts),
+    /// It does not answer, for this reason.
+    Silent(Holder, String),
+}
+
+/// A watcher whose socket is turned off is not asked, and does its work as well.
+fn ask(config: &Config, holder: Holder) -> Result<Watcher> {
+    let Some(socket) = &config.watch.admin_socket else {
+        return Ok(Watcher::Silent(holder, "--admin-socket is none".to_owned()));
+    };
+    let answer = block_on(async { Ok(admin::ask(socket, holder.pid).await) })?;
+    Ok(match answer {
+        Ok(facts) => Watcher::Tells(facts),
+        Err(reason) => {
+            let reason = format!("it does not answer at `{}`: {reason}", socket.display());
+            Watcher::Silent(holder, reason)
+        }
+    })
+}
+
+/// The text, and whether all is well.
+fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bool)> {
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let (state, unread) = folder.load(&OsDisk);
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = Good::of(&at);
@@ -54,16 +97,61 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
         quarantined: &state.quarantined,
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
+        watcher: match watcher {
+            Watcher::Tells(facts) => Some(facts),
+            Watcher::None | Watcher::Silent(..) => None,
+        },
     };
-    let text = if config.json {
+    let text = if as_json {
         let mut json = serde_json::to_string_pretty(&status)?;
         json.push('\n');
         json
     } else {
-        status.for_people(now)
+        let mut text = status.for_people(now);
+        text.push_str(&watching(watcher, now));
+        text
     };
-    print(&text)?;
-    Ok(ExitCode::from(u8::from(!status.ok)))
+    Ok((text, status.ok))
+}
+
+/// What is known of who watches; nothing where nobody does.
+fn watching(watcher: &Watcher, now: Time) -> String {
+    let mut out = Lines::default();
+    let since = |pid: u32, since: Time| format!("pid {pid} since {since} ({})", ago(since, now));
+    match watcher {
+        Watcher::None => (),
+        Watcher::Silent(holder, reason) => {
+            let text = format!("{}; {reason}", since(holder.pid, holder.since));
+            out.put("watcher", &text);
+        }
+        Watcher::Tells(facts) => {
+            out.put("watcher", &since(facts.pid, facts.since));
+            let ago = ago(facts.events_since, now);
+            let mut events = match &facts.events_from {
+                Some(from) => format!("from {from} since {} ({ago})", facts.events_since),
+                None => format!("none are told since {} ({ago})", facts.events_since),
+            };
+            if let Some(last) = facts.last_event {
+                let _ = write!(events, ", {} so far, the last at {last}", facts.events);
+            }
+            out.put("events", &events);
+            let all: u64 = facts.turns.values().sum();
+            let turns = facts.turns.iter().filter(|(_, count)| **count > 0);
+            let turns: Vec<String> = turns.map(|(word, n)| format!("{n} {word}")).collect();
+            let turns = match turns.as_slice() {
+                [] => "none yet".to_owned(),
+                some => format!("{all}: {}", some.join(", ")),
+            };
+            out.put("turns", &turns);
+            match facts.pending {
+                admin::Pending::Nothing => (),
+                admin::Pending::Apps(1) => out.put("to be asked", "1 app"),
+                admin::Pending::Apps(many) => out.put("to be asked", &format!("{many} apps")),
+                admin::Pending::Everything => out.put("to be asked", "everything"),
+            }
+        }
+    }
+    out.text
 }
 
 /// The keys of `--json`; people read the same.
@@ -91,6 +179,8 @@ struct Status<'a> {
     good_sets: Vec<Time>,
     /// What keeps others from being used.
     good_sets_unusable: Vec<String>,
+    /// What the watcher tells of itself; null where there is none, or it does not answer.
+    watcher: Option<&'a Facts>,
 }
 
 /// The good files, as far as they can be gone back to.

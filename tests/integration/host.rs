@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -62,7 +62,9 @@ impl Host {
                 on_port(HEADER, "127.0.0.1:9090", stats),
             )
             .file("templates/listen.cfg.tera", listen);
-        Self { test }
+        Self {
+            test: answering_at_home(test),
+        }
     }
 
     /// With the templates of marathon-lb, but for addresses: hosts are served on this port of
@@ -81,8 +83,9 @@ impl Host {
         let test = fragments.into_iter().fold(test, |test, (name, text)| {
             test.file(&format!("templates/fragments/{name}.cfg.tera"), text)
         });
+        let test = test.env("HMB_TEMPLATE_SET", "marathon-lb");
         Self {
-            test: test.env("HMB_TEMPLATE_SET", "marathon-lb"),
+            test: answering_at_home(test),
         }
     }
 
@@ -148,6 +151,69 @@ impl Host {
     /// `watch` in the same way.
     pub(crate) fn watch_command<S: AsRef<str>>(&self, marathons: &[S], more: &[&str]) -> Command {
         self.turning("watch", marathons, more)
+    }
+
+    /// `marathon-lb` with these options, at the same place: its reload command writes a line and
+    /// starts a HAProxy that takes over.
+    pub(crate) fn marathon_lb_command<S: AsRef<str>>(
+        &self,
+        marathons: &[S],
+        more: &[&str],
+    ) -> Command {
+        fs::create_dir_all(self.path("run")).unwrap();
+        let (root, cfg) = (self.root().display(), self.cfg());
+        let script = format!(
+            "#!/bin/sh\necho reload >> {root}/reloads\n\
+             exec haproxy -D -f {} -p {root}/run/pid -sf $(cat {root}/run/pid 2>/dev/null)\n",
+            cfg.display()
+        );
+        let script = self.write("reload.sh", &script);
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = self.test.command();
+        command
+            .env("HMB_TEMPLATE_DIR", self.path("templates"))
+            .env("HMB_PID_FILE", self.path("run/pid"))
+            .arg("marathon-lb")
+            .args(["--group=*", "--syslog-socket=/dev/null"])
+            .arg("--dont-bind-http-https")
+            .arg("--haproxy-config")
+            .arg(cfg)
+            .arg("--command")
+            .arg(script)
+            .args(more)
+            .arg("--marathon");
+        command.args(marathons.iter().map(AsRef::as_ref));
+        command
+    }
+
+    /// `servicerouter` at the same place and with the same templates, called back at `url`.
+    pub(crate) fn servicerouter_command<S: AsRef<str>>(
+        &self,
+        marathons: &[S],
+        url: &str,
+    ) -> Command {
+        fs::create_dir_all(self.path("run")).unwrap();
+        let mut command = self.test.command();
+        command
+            .env("HMB_RELOAD", "sf")
+            .env("HMB_PID_FILE", self.path("run/pid"))
+            .env("HMB_TEMPLATE_DIR", self.path("templates"))
+            // It would listen on all addresses.
+            .env("HMB_CALLBACK_LISTEN", url.strip_prefix("http://").unwrap())
+            .arg("servicerouter")
+            .args(["--group=*", "--syslog-socket=/dev/null"])
+            .args(["--listening", url])
+            .arg("--haproxy-config")
+            .arg(self.cfg())
+            .arg("--marathon");
+        command.args(marathons.iter().map(AsRef::as_ref));
+        command
+    }
+
+    /// How often its reload command was run.
+    pub(crate) fn reloads(&self) -> usize {
+        let lines = fs::read_to_string(self.path("reloads")).unwrap_or_default();
+        lines.lines().count()
     }
 
     fn turning<S: AsRef<str>>(&self, word: &str, marathons: &[S], more: &[&str]) -> Command {
@@ -290,6 +356,12 @@ impl Host {
     }
 }
 
+/// A watcher in this folder answers there, and not where those of the host do.
+fn answering_at_home(test: Test) -> Test {
+    let socket = test.path().join("run/marathon-bridge.sock");
+    test.env("HMB_ADMIN_SOCKET", socket.display().to_string())
+}
+
 /// What a write leaves behind.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Footprint {
@@ -322,7 +394,12 @@ pub(crate) struct Web {
 impl Web {
     /// Of one task.
     pub(crate) fn start() -> Self {
-        let marathon = Marathon::start(Era::V1_8).unwrap();
+        Self::of(Era::V1_8)
+    }
+
+    /// The same of another version.
+    pub(crate) fn of(era: Era) -> Self {
+        let marathon = Marathon::start(era).unwrap();
         let port = free_ports(1).unwrap()[0];
         let backend = Instance::tcp("web-0").start().unwrap();
         let app = App::new("/web").service_port(port);
@@ -333,7 +410,6 @@ impl Web {
             backends: vec![backend],
         }
     }
-
     pub(crate) fn url(&self) -> [String; 1] {
         [self.marathon.url()]
     }

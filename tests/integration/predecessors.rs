@@ -154,12 +154,6 @@ fn what_only_the_program_could_judge_is_exit_1() {
         assert_eq!(done.stderr, told, "{words:?}");
         assert_eq!(done.stdout, "");
     }
-    marathon_lb(&["--group", "*", "--sse"])
-        .expect(1)
-        .says(&["`--sse`", "comes with watch"]);
-    servicerouter(&["-m", "m1:8080", "--listening", "http://me:8000"])
-        .expect(1)
-        .says(&["`--listening`", "comes with watch"]);
 }
 
 /// The set of the bridge stands in for what is rendered: the command line is what counts here.

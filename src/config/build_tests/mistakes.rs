@@ -83,6 +83,46 @@ fn a_wrong_value_is_told_even_where_a_stronger_place_overrules_it() {
 }
 
 #[test]
+fn a_callback_that_would_go_without_effect_is_told() {
+    let url = ("callback-url", "http://here:8000");
+    let listen = ("callback-listen", "127.0.0.1:8000");
+    for (flags, told) in [
+        (&[M1, url][..], None),
+        (&[M1, url, listen], None),
+        (
+            &[M1, url, ("poll", "5s")],
+            Some("`callback-url` is given beside `poll`"),
+        ),
+        (
+            &[M1, listen],
+            Some("`callback-listen` is given, but no `callback-url`"),
+        ),
+    ] {
+        let given = Given {
+            flags,
+            ..Given::default()
+        };
+        let found = given.build().err().map(|found| found.to_string());
+        match (told, &found) {
+            (None, None) => (),
+            (Some(told), Some(found)) if found.contains(told) => (),
+            _ => panic!("{flags:?}: {found:?}"),
+        }
+    }
+    // servicerouter is called back at an address of its own, or takes one turn.
+    let given = Given {
+        command_line: Some(CommandLine::Servicerouter),
+        environment: &[
+            ("HMB_CALLBACK_LISTEN", "127.0.0.1:8000"),
+            ("HMB_POLL", "5s"),
+        ],
+        needs_no_marathon: true,
+        ..Given::default()
+    };
+    assert_eq!(given.config().watch.callback_url, None);
+}
+
+#[test]
 fn no_marathon_at_all_names_every_way_to_give_one() {
     for (list, state) in [
         (None, "which does not exist"),

@@ -48,7 +48,7 @@ fn every_default_of_the_table_counts() {
             fetch_timeout: 45s,
             max_body: 268435456,
             credentials: None,
-            max_backoff: 300s,
+            max_backoff: 30s,
         },
         groups: [
             "*",
@@ -111,6 +111,11 @@ fn every_default_of_the_table_counts() {
             ),
             resync: 300s,
             poll: None,
+            callback_url: None,
+            callback_listen: None,
+            admin_socket: Some(
+                "/var/run/haproxy/marathon-bridge.sock",
+            ),
         },
         state: State {
             dir: "/var/lib/haproxy-marathon-bridge",
@@ -218,8 +223,9 @@ fn every_option_means_the_same_wherever_it_is_given() {
     );
     for option in option::all() {
         let (text, _) = examples(option.name);
-        // The one cannot stand in a file, and the other not alone.
-        if matches!(option.name, "config" | "marathon-client-key") {
+        // The first cannot stand in a file, and the others not alone.
+        let cannot = ["config", "marathon-client-key", "callback-listen"];
+        if cannot.contains(&option.name) {
             continue;
         }
         let variable = option.variable();

@@ -141,5 +141,14 @@ pub(super) const OF_A_FILE: &[Command] = &[
     Command::Pause,
     Command::Resume,
 ];
+/// Those that know where a watcher answers.
+pub(super) const ANSWERED: &[Command] = &[
+    Command::Generate,
+    Command::Refresh,
+    Command::Watch,
+    Command::Diff,
+    Command::Check,
+    Command::Status,
+];
 /// All of them.
 pub(super) const ALL: &[Command] = &Command::ALL;

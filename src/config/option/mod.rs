@@ -278,3 +278,6 @@ pub(super) const RELOAD: &str = "reload";
 pub(super) const RELOAD_COMMAND: &str = "reload-command";
 pub(super) const STATE_DIR: &str = "state-dir";
 pub(super) const CONFIG: &str = "config";
+pub(super) const POLL: &str = "poll";
+pub(super) const CALLBACK_URL: &str = "callback-url";
+pub(super) const CALLBACK_LISTEN: &str = "callback-listen";

@@ -1,5 +1,9 @@
 //! The options of `servicerouter.py`, in the order of its help.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::super::Config;
+use super::super::value::Expected;
 use super::marathon_lb::{
     GROUPS, HAPROXY_CONFIG, LOG_FORMAT, MARATHONS, NO_DECISION, SYSLOG_SOCKET,
 };
@@ -25,7 +29,7 @@ pub static SERVICEROUTER: &[Definition] = &[
     foreign(
         "listening",
         Some('l'),
-        Takes::One(value("LISTENING", Form::Url), One(|_, _| Ok(()))),
+        Takes::One(value("LISTENING", Form::Url), One(set_listening)),
         Fallback::Nothing,
         "Go on running and have Marathon send its events to this address",
     ),
@@ -58,3 +62,17 @@ pub static SERVICEROUTER: &[Definition] = &[
         "Serve the apps of this group, * for all; without it, those that name no group",
     ),
 ];
+
+/// It listened on all addresses, on the port that stands at the end, else on 8000. An empty address
+/// was as good as none; what is wrong with another is told when Marathon is to be called.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands in a table of functions that may fail"
+)]
+fn set_listening(config: &mut Config, text: &str) -> Result<(), Expected> {
+    let port = text.rsplit(':').next().and_then(|port| port.parse().ok());
+    let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.unwrap_or(8000)));
+    config.watch.callback_url = (!text.is_empty()).then(|| text.to_owned());
+    config.watch.callback_listen.get_or_insert(all);
+    Ok(())
+}

@@ -58,6 +58,11 @@ impl Era {
         self >= Self::V0_10
     }
 
+    /// Whether events are sent to whoever gives an address; they were until 1.4.
+    pub(super) fn has_callbacks(self) -> bool {
+        self < Self::V1_5
+    }
+
     /// Whether every `embed` counts, in any of its spellings.
     pub(super) fn embeds_several(self) -> bool {
         self >= Self::V0_15

@@ -2,6 +2,7 @@
 //!
 //! In come changes from `state`, out go frames for the readers of `/v2/events`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
@@ -31,12 +32,17 @@ impl Event {
         }
     }
 
-    /// As Jetty frames it: no id, no retry, lines end with CRLF.
-    pub(super) fn frame(&self, timestamp: &str) -> Bytes {
+    /// As a callback carries it.
+    fn json(&self, timestamp: &str) -> String {
         let mut fields = self.fields.clone();
         fields.insert("eventType".into(), json!(self.kind));
         fields.insert("timestamp".into(), json!(timestamp));
-        let data = Value::from(fields);
+        Value::from(fields).to_string()
+    }
+
+    /// As Jetty frames it: no id, no retry, lines end with CRLF.
+    pub(super) fn frame(&self, timestamp: &str) -> Bytes {
+        let data = self.json(timestamp);
         format!("event: {}\r\ndata: {data}\r\n\r\n", self.kind).into()
     }
 }
@@ -165,6 +171,11 @@ pub(super) fn health_changed(era: Era, app: &App, task: &Task) -> Vec<Event> {
     events
 }
 
+/// Somebody is sent events from now on, or no longer.
+pub(super) fn subscription(kind: &str, url: &str) -> Event {
+    Event::new(kind, json!({"clientIp": "127.0.0.1", "callbackUrl": url}))
+}
+
 pub(super) fn app_terminated(app: &App) -> Event {
     Event::new("app_terminated_event", json!({"appId": app.id}))
 }
@@ -177,10 +188,11 @@ struct Reader {
     frames: mpsc::Sender<Bytes>,
 }
 
-/// All readers of all nodes.
+/// All readers of all nodes, and where events are sent to.
 pub(super) struct Bus {
     era: Era,
     readers: Vec<Reader>,
+    callbacks: watch::Sender<BTreeMap<String, mpsc::Sender<Bytes>>>,
     attached: watch::Sender<usize>,
     pub(super) muted: bool,
 }
@@ -190,6 +202,7 @@ impl Bus {
         Self {
             era,
             readers: Vec::new(),
+            callbacks: watch::Sender::default(),
             attached: watch::Sender::new(0),
             muted: false,
         }
@@ -213,6 +226,28 @@ impl Bus {
         received
     }
 
+    /// From now on events are sent to this address, too. What comes out is to be sent; nothing where
+    /// the address is known already.
+    pub(super) fn subscribe(&mut self, url: &str) -> Option<mpsc::Receiver<Bytes>> {
+        if self.callbacks.borrow().contains_key(url) {
+            return None;
+        }
+        let (events, received) = mpsc::channel(self.era.event_backlog());
+        self.callbacks
+            .send_modify(|all| drop(all.insert(url.to_owned(), events)));
+        Some(received)
+    }
+
+    /// No longer.
+    pub(super) fn unsubscribe(&mut self, url: &str) {
+        self.callbacks.send_modify(|all| drop(all.remove(url)));
+    }
+
+    /// Addresses that events are sent to.
+    pub(super) fn callbacks(&self) -> watch::Receiver<BTreeMap<String, mpsc::Sender<Bytes>>> {
+        self.callbacks.subscribe()
+    }
+
     /// How many readers are attached, with the first event on its way to each.
     pub(super) fn attached(&self) -> watch::Receiver<usize> {
         self.attached.subscribe()
@@ -221,6 +256,10 @@ impl Bus {
     /// Hands the event to each reader that wants it and has room for it.
     pub(super) fn publish(&mut self, event: &Event, timestamp: &str) {
         if !self.muted {
+            for events in self.callbacks.borrow().values() {
+                // A listener that falls behind loses some.
+                let _ = events.try_send(event.json(timestamp).into());
+            }
             let frame = event.frame(timestamp);
             self.send(&frame, |reader| {
                 reader.wanted.is_empty() || reader.wanted.contains(&event.kind)

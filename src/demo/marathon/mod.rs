@@ -16,6 +16,7 @@ mod model;
 mod rest;
 mod shape;
 mod state;
+mod subscriptions;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -353,6 +354,14 @@ impl Marathon {
         self.node.cluster().bus.send_raw(&bytes);
     }
 
+    /// Forgets to whom events were sent, as one does that lost what it kept.
+    pub fn forget_callbacks(&self) {
+        let mut cluster = self.node.cluster();
+        for url in Self::callbacks_of(&cluster) {
+            cluster.bus.unsubscribe(&url);
+        }
+    }
+
     /// Ends all streams of events.
     pub fn close_event_streams(&self) {
         self.node.cluster().bus.close(None);
@@ -415,6 +424,26 @@ impl Marathon {
     pub async fn wait_event_streams(&self, n: usize, within: Duration) -> Result<(), Late> {
         let expected = format!("{n} streams of events");
         wait::until(self.attached(), within, expected, |now| *now == n).await
+    }
+
+    /// Addresses that events are sent to.
+    #[must_use]
+    pub fn callbacks(&self) -> Vec<String> {
+        Self::callbacks_of(&self.node.cluster())
+    }
+
+    fn callbacks_of(cluster: &Cluster) -> Vec<String> {
+        cluster.bus.callbacks().borrow().keys().cloned().collect()
+    }
+
+    /// Waits until events are sent to exactly `n` addresses.
+    ///
+    /// # Errors
+    /// When that takes longer than `within`.
+    pub async fn wait_callbacks(&self, n: usize, within: Duration) -> Result<(), Late> {
+        let callbacks = self.node.cluster().bus.callbacks();
+        let expected = format!("{n} addresses to send events to");
+        wait::until(callbacks, within, expected, |now| now.len() == n).await
     }
 
     fn attached(&self) -> watch::Receiver<usize> {

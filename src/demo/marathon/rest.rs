@@ -20,6 +20,7 @@ use super::fault::{self, Faults, Victim, as_json};
 use super::login::LOGIN_PATH;
 use super::shape::{self, Embeds, Place};
 use super::state::{Cluster, Saved};
+use super::subscriptions;
 use super::tally::{Seen, Tally};
 use super::wire::{self, Feed, Peer};
 
@@ -54,6 +55,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
         .route("/v2/apps/{*id}", get(app))
         .route("/v2/tasks", get(tasks))
         .route("/v2/events", get(event_stream))
+        .route("/v2/eventSubscriptions", subscriptions::routes())
         .route(LOGIN_PATH, post(log_in))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&node), front))
@@ -314,9 +316,9 @@ async fn unknown_path() -> Response {
     not_found(UNKNOWN_PATH)
 }
 
-const UNKNOWN_PATH: &str = "HTTP 404 Not Found";
+pub(super) const UNKNOWN_PATH: &str = "HTTP 404 Not Found";
 
-fn not_found(message: &str) -> Response {
+pub(super) fn not_found(message: &str) -> Response {
     let body = json!({"message": message}).to_string();
     (StatusCode::NOT_FOUND, as_json(body)).into_response()
 }

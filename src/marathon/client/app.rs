@@ -30,8 +30,9 @@ impl Client {
             let answer = timeout(limit, self.ask_for_app(address, id)).await;
             let from = address.to_string();
             match answer.unwrap_or(Err(Fault::TooSlow(limit))) {
-                Ok((app, warnings)) => {
+                Ok((app, warnings, bytes)) => {
                     self.answered(index, failures);
+                    self.fetched.got_single(bytes);
                     return Ok(AppAnswer {
                         app,
                         warnings,
@@ -44,14 +45,16 @@ impl Client {
                 }),
             }
         }
+        self.fetched.got_nothing();
         Err(FetchError { failures })
     }
 
+    /// With the bytes of the answer.
     async fn ask_for_app(
         &self,
         address: &Address,
         id: &AppId,
-    ) -> Result<(Option<App>, Vec<Warning>), Fault> {
+    ) -> Result<(Option<App>, Vec<Warning>, usize), Fault> {
         match address {
             Address::Node(_) if !is_askable(id.as_str()) => {
                 Err(Fault::WrongBody(WrongBody::WrongForm {
@@ -62,8 +65,11 @@ impl Client {
             Address::Node(node) => {
                 let others = nodes(&self.addresses);
                 match self.fetcher.app(node, others, id).await? {
-                    None => Ok((None, Vec::new())),
-                    Some(body) => one(&body, id).map_err(Fault::WrongBody),
+                    None => Ok((None, Vec::new(), 0)),
+                    Some(body) => {
+                        let (app, warnings) = one(&body, id).map_err(Fault::WrongBody)?;
+                        Ok((app, warnings, body.len()))
+                    }
                 }
             }
             Address::File(path) => {
@@ -71,7 +77,7 @@ impl Client {
                 let (apps, mut warnings) = body::apps(&body).map_err(Fault::WrongBody)?;
                 warnings.retain(|warning| warning.app.as_ref() == Some(id));
                 let app = apps.into_iter().rfind(|app| app.id == *id);
-                Ok((app, warnings))
+                Ok((app, warnings, body.len()))
             }
         }
     }

@@ -2,6 +2,7 @@ mod app;
 mod auth;
 mod fake;
 mod forms;
+mod subscriptions;
 
 use std::time::Duration;
 

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::event::Doubt;
+use super::heard::Heard;
 use super::plans::Change;
 use super::{Lost, Told};
 use crate::cluster::AppId;
@@ -22,6 +23,7 @@ const MOST_APPS: usize = 10_000;
 pub(super) struct Pending {
     news: Mutex<News>,
     is_some: Notify,
+    pub(super) heard: Arc<Heard>,
 }
 
 /// In the order in which they are told.

@@ -1,8 +1,9 @@
-//! `watch`: a turn as of `refresh` whenever Marathon tells of a change, for as long as it runs.
+//! `watch`, and the predecessors' ways to go on running: a turn as of `refresh` whenever Marathon tells of a change, for as long as it runs.
 //!
 //! Whatever fails is told once, and once when it is over; the files that are in service stay, and
 //! the next turn tries again.
 
+mod live;
 mod notify;
 mod proof;
 mod signals;
@@ -12,7 +13,8 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
@@ -27,10 +29,11 @@ use super::lock::{enter_folder, installation, lock_for_life, places};
 use super::stages::stages;
 use super::tell;
 use super::turn::{Memory, Turn, version};
+use crate::admin::Live;
 use crate::apply::validate::Verdict;
 use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
-use crate::config::Config;
+use crate::config::{Config, Watch};
 use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Report, Stages};
 use crate::disk::OsDisk;
 use crate::guard;
@@ -52,6 +55,12 @@ const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// So long the first turn waits for the stream of events, of which it is the answer then.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
+/// Between two looks whether Marathon still knows where to send its events.
+const CALLBACK_CHECK: Duration = Duration::from_secs(30);
+
+/// For the last word to Marathon.
+const LEAVE: Duration = Duration::from_secs(3);
+
 /// A turn may take this long to its end once somebody wants ours.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -66,6 +75,10 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
         watcher = Watcher::new(config, folder) => watcher?,
     };
     let mut follower = follower(config)?;
+    if let Some(follower) = &follower {
+        watcher.live.hears(follower.heard());
+    }
+    let _desk = live::desk(config, &watcher.live);
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
     let mut schedule = Schedule::new(rhythm(config), now() + first_word);
     loop {
@@ -104,6 +117,9 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
         }
     }
     notify.stopping();
+    if let Some(follower) = follower {
+        follower.leave(LEAVE).await;
+    }
     info!("ends as it was asked to; what is in service stays");
     Ok(ExitCode::SUCCESS)
 }
@@ -148,7 +164,20 @@ fn follower(config: &Config) -> Result<Option<Follower>> {
         return Ok(None);
     }
     let pace = Pace::new(&config.marathon);
-    Follower::start(&config.marathon, &pace).map(Some)
+    let Watch {
+        callback_url,
+        callback_listen,
+        resync,
+        ..
+    } = &config.watch;
+    let follower = match callback_url {
+        None => Follower::start(&config.marathon, &pace),
+        Some(url) => {
+            let check = CALLBACK_CHECK.min(*resync);
+            Follower::called_back(&config.marathon, &pace, url, *callback_listen, check)
+        }
+    };
+    follower.map(Some)
 }
 
 async fn next(follower: Option<&mut Follower>) -> Told {
@@ -169,6 +198,7 @@ struct Watcher<'c> {
     troubles: Troubles,
     /// Of files in which servers alone were new.
     proof: Proof<'c>,
+    live: Arc<Live>,
 }
 
 /// The program, as it was when its version was asked.
@@ -190,6 +220,8 @@ impl<'c> Watcher<'c> {
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
         }
+        let started = Time::at(SystemTime::now());
+        let live = Live::new(process::id(), started, stages.source.client.fetched());
         Ok(Self {
             config,
             places,
@@ -199,11 +231,13 @@ impl<'c> Watcher<'c> {
             haproxy: None,
             troubles: Troubles::default(),
             proof: Proof::default(),
+            live: Arc::new(live),
         })
     }
 
     /// What Marathon tells, for the schedule.
     fn hear(&mut self, told: Told, schedule: &mut Schedule) {
+        self.live.told(&told, Time::at(SystemTime::now()));
         match told {
             Told::Attached { from } => {
                 self.troubles.hears_again();
@@ -229,6 +263,7 @@ impl<'c> Watcher<'c> {
 
     /// Apps of which the next turn asks alone. What is held counts answers that are whole.
     fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>) {
+        self.live.began();
         let is_held = self.memory.state.guard != GuardMemory::default();
         self.stages.source.only(apps.filter(|_| !is_held));
     }
@@ -237,6 +272,7 @@ impl<'c> Watcher<'c> {
     async fn turn(&mut self) -> End {
         let at = Time::at(SystemTime::now());
         let result = self.take_turn(at).await;
+        self.publish(result.as_ref().ok(), at);
         match result {
             Ok(turn) => {
                 // Once is once.
@@ -329,10 +365,33 @@ impl<'c> Watcher<'c> {
         self.memory.ended(result, at)
     }
 
+    /// What `status` and metrics tell.
+    fn publish(&self, turn: Option<&Turn>, at: Time) {
+        let mut served = turn.and_then(live::built);
+        if turn.is_some_and(|turn| turn.report.is_light) {
+            served = self.stages.in_service.as_ref().map(live::in_service);
+        }
+        if served.is_none() && !self.live.knows_served() {
+            let text = std::fs::read_to_string(&self.config.haproxy.config);
+            let header = self.stages.renderer.header();
+            let both = text.ok().zip(header.ok());
+            served = both.map(|(text, header)| live::read(&text, &header));
+        }
+        let state = &self.memory.state;
+        self.live
+            .ended(&live::ended(turn, state, self.config, at, served));
+    }
+
     /// Brings HAProxy to the installed files once more.
     async fn reload(&mut self) {
         let result = self.bring_again().await;
         self.lock.leave_folder();
+        if result
+            .as_ref()
+            .is_ok_and(|outcome| live::is_reload(outcome, self.config))
+        {
+            self.live.reloaded();
+        }
         match result {
             Ok(Outcome::Applied { how, .. }) => {
                 info!(

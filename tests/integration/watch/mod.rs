@@ -1,6 +1,9 @@
 //! `watch`, with the built-in Marathon and the real HAProxy.
 
+mod asked;
+mod callbacks;
 mod follows;
+mod marathon_lb;
 mod ready;
 mod servers;
 mod signals;
@@ -85,6 +88,10 @@ impl Watcher {
     /// What it has said and nobody has heard yet.
     fn said(&self) -> Vec<String> {
         self.lines.try_iter().collect()
+    }
+
+    fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn send(&self, signal: Signal) {

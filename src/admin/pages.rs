@@ -1,0 +1,149 @@
+//! The pages: marathon-lb's, which HAProxy's default HEAD forwards, and ours.
+//!
+//! marathon-lb answered in Lua within HAProxy: every method, plain text, the installed files as they
+//! are. Who may ask is decided by who may connect to the socket, and for HAProxy by its own rules.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::task::spawn_blocking;
+
+use super::live::{Facts, Live};
+use super::metrics::metrics;
+use crate::door::last_word;
+use crate::haproxy::Proc;
+use crate::state::Time;
+
+/// Makes the JSON of `status` beside these facts.
+pub type Status = dyn Fn(Facts) -> Result<String> + Send + Sync;
+
+/// Where the files lie that are shown.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// `haproxy.cfg`; maps lie beside it.
+    pub cfg: PathBuf,
+    /// The program that is HAProxy whatever its name is.
+    pub program: PathBuf,
+}
+
+struct Sources {
+    live: Arc<Live>,
+    places: Places,
+    status: Box<Status>,
+}
+
+/// All of them.
+pub fn pages(live: Arc<Live>, places: Places, status: Box<Status>) -> Router {
+    let sources = Sources {
+        live,
+        places,
+        status,
+    };
+    Router::new()
+        .route("/_haproxy_health_check", any(async || text("OK")))
+        .route("/_haproxy_getpids", any(pids))
+        .route("/_haproxy_getconfig", any(config))
+        .route("/_haproxy_getvhostmap", any(vhosts))
+        .route("/_haproxy_getappmap", any(apps))
+        .route("/_mlb_signal/hup", any(async || send(Signal::SIGHUP)))
+        .route("/_mlb_signal/usr1", any(async || send(Signal::SIGUSR1)))
+        .route("/status", get(told))
+        .route("/metrics", get(measured))
+        .fallback(async || said(StatusCode::NOT_FOUND, "there is no such page\n"))
+        .layer(map_response(last_word))
+        .with_state(Arc::new(sources))
+}
+
+type From = State<Arc<Sources>>;
+
+/// As `pidof haproxy` prints them, the newest first.
+async fn pids(State(sources): From) -> Response {
+    let program = sources.places.program.clone();
+    let found = spawn_blocking(move || Proc::default().with_program(&program).haproxies()).await;
+    let pids = found.unwrap_or_default().into_iter().rev();
+    let pids: Vec<String> = pids.map(|process| process.pid.to_string()).collect();
+    text(pids.join(" "))
+}
+
+async fn config(State(sources): From) -> Response {
+    file(sources.places.cfg.clone(), None).await
+}
+
+async fn vhosts(State(sources): From) -> Response {
+    map(&sources, "domain2backend.map").await
+}
+
+async fn apps(State(sources): From) -> Response {
+    map(&sources, "app2backend.map").await
+}
+
+/// One that is missing is as good as an empty one.
+async fn map(sources: &Sources, name: &str) -> Response {
+    file(sources.places.cfg.with_file_name(name), Some("")).await
+}
+
+async fn file(path: PathBuf, missing: Option<&'static str>) -> Response {
+    let read = spawn_blocking({
+        let path = path.clone();
+        move || std::fs::read(path)
+    });
+    match (read.await, missing) {
+        (Ok(Ok(content)), _) => text(content),
+        (Ok(Err(error)), Some(instead)) if error.kind() == ErrorKind::NotFound => text(instead),
+        (Ok(Err(error)), _) => {
+            let status = match error.kind() {
+                ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            said(status, format!("`{}`: {error}\n", path.display()))
+        }
+        (Err(_), _) => said(StatusCode::INTERNAL_SERVER_ERROR, "it was not read\n"),
+    }
+}
+
+/// The watcher hears it as it hears all others.
+fn send(signal: Signal) -> Response {
+    match kill(Pid::this(), signal) {
+        Ok(()) => text(format!("Sent {signal} signal to marathon-lb")),
+        Err(error) => said(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("Failed to send {signal} signal to marathon-lb ({error})"),
+        ),
+    }
+}
+
+async fn told(State(sources): From) -> Response {
+    let made = spawn_blocking(move || (sources.status)(sources.live.facts()));
+    match made.await {
+        Ok(Ok(json)) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Ok(Err(error)) => said(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")),
+        Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "it was not told\n"),
+    }
+}
+
+async fn measured(State(sources): From) -> Response {
+    let now = Time::at(SystemTime::now());
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    let text = metrics(&sources.live.facts(), now);
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+fn text(body: impl Into<axum::body::Body>) -> Response {
+    said(StatusCode::OK, body)
+}
+
+fn said(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain")];
+    (status, kind, body.into()).into_response()
+}

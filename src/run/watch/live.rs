@@ -1,0 +1,89 @@
+//! What the watcher publishes of its turns, and where it answers whoever asks.
+
+use std::sync::Arc;
+
+use super::super::status;
+use super::super::turn::Turn;
+use crate::admin::{Desk, Ended, Held, Live, Places, Served, pages};
+use crate::apply::Outcome;
+use crate::config::{Config, ReloadMethod};
+use crate::cycle::InService;
+use crate::guard;
+use crate::haproxy::program;
+use crate::state::{State, Time, TurnOutcome};
+
+/// `None` where nobody is to be answered.
+pub(super) fn desk(config: &Config, live: &Arc<Live>) -> Option<Desk> {
+    let path = config.watch.admin_socket.clone()?;
+    let haproxy = &config.haproxy;
+    let places = Places {
+        cfg: haproxy.config.clone(),
+        program: program::find(&haproxy.program).unwrap_or_else(|_| haproxy.program.clone()),
+    };
+    let config = config.clone();
+    let status = Box::new(move |facts| status::json(&config, facts));
+    Some(Desk::open(path, pages(Arc::clone(live), places, status)))
+}
+
+/// What a turn that began `at` came to; `None` where it came to nothing.
+pub(super) fn ended(
+    turn: Option<&Turn>,
+    state: &State,
+    config: &Config,
+    at: Time,
+    served: Option<Served>,
+) -> Ended {
+    let outcome = turn.map(|turn| &turn.report.outcome);
+    let last = state.last_turn.as_ref();
+    Ended {
+        at,
+        outcome: last.map_or(TurnOutcome::Failed, |last| last.outcome),
+        reloaded: outcome.is_some_and(|outcome| is_reload(outcome, config)),
+        held: turn.map(|turn| held(turn.report.plan.held.as_ref())),
+        quarantined: state.quarantined.len(),
+        served,
+    }
+}
+
+/// HAProxy was told something.
+pub(super) fn is_reload(outcome: &Outcome, config: &Config) -> bool {
+    config.reload.method != ReloadMethod::None && matches!(outcome, Outcome::Applied { .. })
+}
+
+fn held(held: Option<&guard::Held>) -> Held {
+    held.map_or_else(Held::default, |held| Held {
+        service_ports: held.service_ports.lost,
+        servers: held.servers.lost,
+    })
+}
+
+/// What is in the installed file after this turn, where it built one that is installed.
+pub(super) fn built(turn: &Turn) -> Option<Served> {
+    let report = &turn.report;
+    let is_in_place = matches!(
+        report.outcome,
+        Outcome::Unchanged | Outcome::Applied { .. } | Outcome::NotRunning { .. }
+    );
+    let proxies = &report.plan.proxies;
+    (is_in_place && !report.as_before && !report.plan.keeps_all).then(|| Served {
+        services: proxies.owners().count(),
+        servers: proxies.servers(),
+    })
+}
+
+/// The same after a turn for servers alone.
+pub(super) fn in_service(in_service: &InService) -> Served {
+    Served {
+        services: in_service.services(),
+        servers: in_service.servers(),
+    }
+}
+
+/// The same, read from the file.
+pub(super) fn read(text: &str, own_header: &str) -> Served {
+    let served = guard::served(text, own_header);
+    Served {
+        services: served.len(),
+        servers: served.iter().map(|port| port.endpoints.len()).sum(),
+    }
+}
