@@ -108,7 +108,7 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
                 watcher.ask_for(schedule.began(now()));
                 let mut end = End::Failed;
                 let turn = async { end = watcher.turn().await };
-                if !is_done(turn, &mut signals).await {
+                if !is_done(Box::pin(turn), &mut signals).await {
                     break;
                 }
                 schedule.ended(end, now());
