@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use tracing::debug;
 
 use super::fallback::{Asking, Fallback};
+use super::held_ports::HTTPS;
 use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
@@ -380,6 +381,7 @@ impl Labelled {
             }
         }
         let mut displaced = Vec::new();
+        let mut https_holder = None;
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
             let services = proxies.services();
@@ -389,10 +391,21 @@ impl Labelled {
                     .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
             );
             displaced.extend(reserved.thefts(output.rendered.chunks(), services));
+            // Whoever had the port before a label opened it keeps it.
+            let before = &incumbents.service_ports;
+            let is_holder = |service: &&Arc<Service>| {
+                let Owner { app, service_port } = &service.owner;
+                let section = reserved.section(service);
+                section.is_some_and(|s| HTTPS.contains(&s)) && before.get(service_port) == Some(app)
+            };
+            let holder = services.iter().find(is_holder);
+            let holder = holder.filter(|_| self.opens_https_by_labels());
+            https_holder = holder.map(|service| service.owner.clone());
         }
         Ok(Built {
             failed,
             displaced,
+            https_holder,
             files: FileSet {
                 cfg: output.rendered.text(),
                 maps: self.maps(&proxies),

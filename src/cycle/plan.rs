@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::Stages;
 use super::fallback::{Fallback, apps_of};
+use super::held_ports::{HTTPS, closed, opener_of_https};
 use super::readiness::Waiting;
 use super::recipe::At;
 use super::source::Source;
@@ -398,6 +399,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let Built {
                 failed,
                 displaced,
+                https_holder,
                 files,
                 rendered,
                 proxies,
@@ -408,6 +410,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 &draft.incumbents,
                 &mut self.renderer,
             )?;
+            if let Some(holder) = https_holder
+                && let Some((app, label)) = opener_of_https(&proxies)
+                && !draft.wanted.closes_https
+            {
+                let Owner {
+                    app: own,
+                    service_port,
+                } = holder;
+                let holder = format!("app `{own}`");
+                let warning = closed(app, label, service_port, &holder, HTTPS[0]);
+                draft.wanted.closes_https = true;
+                draft.warnings.push(warning);
+                continue;
+            }
             if !failed.is_empty() || !displaced.is_empty() {
                 self.fall_back(&mut draft, &mut refused, failed, Cause::Own);
                 self.fall_back(&mut draft, &mut refused, displaced, Cause::Others);

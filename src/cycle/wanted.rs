@@ -78,6 +78,8 @@ pub(super) struct Built {
     pub(super) failed: Vec<(Owner, Warning)>,
     /// The same of those whose ports others have: whoever that is may leave them again.
     pub(super) displaced: Vec<(Owner, Warning)>,
+    /// Who has port 443 and keeps it, though labels open it.
+    pub(super) https_holder: Option<Owner>,
     pub(super) files: FileSet,
     pub(super) rendered: Rendered,
     pub(super) proxies: Proxies,

@@ -116,9 +116,9 @@ fn nobody_is_put_out_for_what_another_app_says() {
     assert_eq!(quarantined(&scene), json!([]));
 }
 
-/// A certificate that another app brings opens port 443.
+/// A certificate that another app brings opens port 443, unless somebody has it.
 #[test]
-fn who_lost_a_port_to_what_another_app_says_has_it_back_with_that() {
+fn who_has_port_443_keeps_it_though_another_app_brings_a_certificate() {
     let mut scene = Scene::new();
     let certificate = scene.certificate("tls.test");
     scene.app("/edge", &[("MODE", "http")]);
@@ -128,13 +128,29 @@ fn who_lost_a_port_to_what_another_app_says_has_it_back_with_that() {
     let port = Ask::http(at(scene.https));
     assert_eq!(port.get("any.test", "/").by(), "edge");
     scene.app("/tls", &[("VHOST", "tls.test"), ("SSL_CERT", &certificate)]);
+    let told = format!(
+        "app `/tls`: label `HAPROXY_0_SSL_CERT`: found port {}, which it opens, is held by app `/edge`",
+        scene.https
+    );
+    let http = Ask::http(at(scene.http));
+    refresh(&scene).expect(0).says(&[&told]);
+    for _ in 0..2 {
+        assert_eq!(port.get("any.test", "/").by(), "edge");
+        assert_eq!(http.get("tls.test", "/").by(), "tls");
+        refresh(&scene).expect(0);
+    }
+    assert_eq!(quarantined(&scene), json!([]));
+    // Once the port is free it opens, and who comes back finds it taken.
+    let edge = scene.apps.remove(0);
+    let done = refresh(&scene).expect(0).says(&["over: ", &told]);
+    let https = Ask::https(at(scene.https));
+    assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
+    scene.apps.insert(0, edge);
     let told = format!("app `/edge`: service port {}: found port", scene.https);
     for _ in 0..2 {
         let done = refresh(&scene).expect(0);
-        let https = Ask::https(at(scene.https));
         assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
     }
-    refresh(&scene).expect(0);
     assert_eq!(quarantined(&scene)[0]["is_open"], true);
     scene.apps.pop();
     let done = refresh(&scene).expect(0).says(&["over: ", &told]);
