@@ -245,8 +245,10 @@ impl<'c> Watcher<'c> {
         let result = match self.haproxy().await {
             Ok((program, version)) => {
                 self.enter_folder().await;
+                self.memory.heed_operator();
                 let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
-                let place = installation(self.config, self.memory.store.path(), &self.lock);
+                let place =
+                    installation(self.config, self.memory.store.path(), self.lock.is_alone());
                 let Self { memory, stages, .. } = self;
                 memory.turn(stages, &local, &place, at).await
             }
@@ -287,8 +289,9 @@ impl<'c> Watcher<'c> {
     async fn bring_again(&mut self) -> Result<Outcome> {
         let (program, version) = self.haproxy().await?;
         self.enter_folder().await;
+        self.memory.heed_operator();
         let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
-        let place = installation(self.config, self.memory.store.path(), &self.lock);
+        let place = installation(self.config, self.memory.store.path(), self.lock.is_alone());
         let host = Host {
             disk: &OsDisk,
             balancer: &local,
