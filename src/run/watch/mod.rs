@@ -3,6 +3,9 @@
 //! Whatever fails is told once, and once when it is over; the files that are in service stay, and
 //! the next turn tries again.
 
+mod around;
+mod configuration;
+mod files;
 mod notify;
 mod signals;
 mod told;
@@ -12,12 +15,15 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use self::around::Around;
+use self::configuration::Reader;
 use self::notify::Notify;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
@@ -27,9 +33,9 @@ use super::tell;
 use super::turn::{Memory, Turn, version};
 use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
-use crate::config::Config;
+use crate::config::{Config, Request};
 use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
-use crate::disk::OsDisk;
+use crate::disk::{Digest, OsDisk};
 use crate::guard;
 use crate::haproxy::{Version, program};
 use crate::marathon::events::{Follower, Pace, Told};
@@ -49,19 +55,21 @@ const FIRST_WORD: Duration = Duration::from_secs(1);
 /// A turn may take this long to its end once somebody wants ours.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
+pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode> {
     // First of all, so that none is missed.
     let mut signals = Signals::listen()?;
     let mut notify = Notify::from_environment();
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let mut around = Around::new(Reader::new(request), config, folder.path());
+    let config = around.config();
     let mut watcher = tokio::select! {
         biased;
         () = signals.end() => return Ok(ExitCode::SUCCESS),
-        watcher = Watcher::new(config, folder) => watcher?,
+        watcher = Watcher::new(Rc::clone(&config), folder) => watcher?,
     };
-    let mut follower = follower(config)?;
+    let mut follower = follower(&config)?;
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
-    let mut schedule = Schedule::new(rhythm(config), now() + first_word);
+    let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
     loop {
         tokio::select! {
             biased;
@@ -80,14 +88,23 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
                 }
             },
             told = next(follower.as_mut()) => watcher.hear(told, &mut schedule),
+            seen = around.next() => {
+                let look = watcher.look(seen, &mut around, &mut follower, &mut schedule);
+                if !is_done(look, &mut signals).await {
+                    break;
+                }
+                notify.status(&watcher.status());
+            }
             () = sleep_until(schedule.due().into()) => {
                 watcher.ask_for(schedule.began(now()));
+                let began = SystemTime::now();
                 let mut end = End::Failed;
                 let turn = async { end = watcher.turn().await };
                 if !is_done(turn, &mut signals).await {
                     break;
                 }
                 schedule.ended(end, now());
+                watcher.look_after_turn(&mut around, began);
                 notify.ready(&watcher.status());
             }
         }
@@ -148,13 +165,15 @@ async fn next(follower: Option<&mut Follower>) -> Told {
 }
 
 /// Everything that outlives a turn.
-struct Watcher<'c> {
-    config: &'c Config,
+struct Watcher {
+    config: Rc<Config>,
     places: LockPlaces,
     lock: Locked,
     memory: Memory,
     stages: Stages<Marathon, System>,
     haproxy: Option<Haproxy>,
+    /// The `haproxy.cfg` whose certificates are known.
+    looked_at: Option<Digest>,
     troubles: Troubles,
 }
 
@@ -166,13 +185,13 @@ struct Haproxy {
     version: Version,
 }
 
-impl<'c> Watcher<'c> {
-    async fn new(config: &'c Config, folder: Folder) -> Result<Self> {
-        let places = places(config, &folder);
-        let lock = lock_for_life(config, &places).await?;
+impl Watcher {
+    async fn new(config: Rc<Config>, folder: Folder) -> Result<Self> {
+        let places = places(&config, &folder);
+        let lock = lock_for_life(&config, &places).await?;
         let memory = Memory::open(folder);
         let resolver = Resolver::new(System, memory.state.addresses.clone());
-        let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
+        let mut stages = stages(&config, Some((resolver, config.policy.names))).await?;
         stages.source.keep();
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
@@ -184,6 +203,7 @@ impl<'c> Watcher<'c> {
             memory,
             stages,
             haproxy: None,
+            looked_at: None,
             troubles: Troubles::default(),
         })
     }
@@ -221,7 +241,7 @@ impl<'c> Watcher<'c> {
 
     /// A whole turn, and when the next one is due for what is left of it.
     async fn turn(&mut self) -> End {
-        let at = Time::at(SystemTime::now());
+        let (at, began) = (Time::at(SystemTime::now()), Instant::now());
         let result = self.take_turn(at).await;
         self.lock.leave_folder();
         match result {
@@ -231,8 +251,9 @@ impl<'c> Watcher<'c> {
                 tell::warnings(&turn);
                 self.troubles.failed(None);
                 self.troubles.held(tell::held(&turn).as_ref());
-                self.troubles.outcome(&tell::outcome(&turn, self.config));
-                open(&turn, &self.memory.state, Time::at(SystemTime::now()))
+                self.troubles.outcome(&tell::outcome(&turn, &self.config));
+                // By the clock of its beginning, which may have been set meanwhile.
+                open(&turn, &self.memory.state, at.after(began.elapsed()))
             }
             Err(error) => {
                 self.troubles.failed(Some(&error));
@@ -246,9 +267,9 @@ impl<'c> Watcher<'c> {
             Ok((program, version)) => {
                 self.enter_folder().await;
                 self.memory.heed_operator();
-                let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
-                let place =
-                    installation(self.config, self.memory.store.path(), self.lock.is_alone());
+                let config = Rc::clone(&self.config);
+                let local = LocalHaproxy::new(program, version, &config, &OsDisk);
+                let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
                 let Self { memory, stages, .. } = self;
                 memory.turn(stages, &local, &place, at).await
             }
@@ -290,8 +311,9 @@ impl<'c> Watcher<'c> {
         let (program, version) = self.haproxy().await?;
         self.enter_folder().await;
         self.memory.heed_operator();
-        let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
-        let place = installation(self.config, self.memory.store.path(), self.lock.is_alone());
+        let config = Rc::clone(&self.config);
+        let local = LocalHaproxy::new(program, version, &config, &OsDisk);
+        let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
         let host = Host {
             disk: &OsDisk,
             balancer: &local,
@@ -318,7 +340,7 @@ impl<'c> Watcher<'c> {
     async fn haproxy(&mut self) -> Result<(PathBuf, Version)> {
         let path = match program::find(&self.config.haproxy.program) {
             Err(_) if self.config.validation.skip => {
-                return super::turn::haproxy(self.config).await;
+                return super::turn::haproxy(&self.config).await;
             }
             found => found?,
         };
@@ -329,7 +351,7 @@ impl<'c> Watcher<'c> {
         let haproxy = match known.filter(|known| known.path == path && known.file == file) {
             Some(known) => known,
             None => Haproxy {
-                version: version(self.config, &path).await?,
+                version: version(&self.config, &path).await?,
                 path,
                 file,
             },
