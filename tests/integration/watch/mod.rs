@@ -1,7 +1,14 @@
 //! `watch`, with the built-in Marathon and the real HAProxy.
 
+mod answers;
+mod edits;
 mod follows;
+mod haproxy;
+mod hosts;
+mod load;
+mod operators;
 mod signals;
+mod streams;
 mod survives;
 mod systemd;
 

@@ -77,11 +77,18 @@ fn no_process_that_it_starts_learns_where_it_tells() {
 
     // The program that judges, and the command that reloads.
     let judge = host.path("judge");
-    let script = format!("#!/bin/sh\nenv >> {}\nexec haproxy \"$@\"\n", seen.display());
+    let script = format!(
+        "#!/bin/sh\nenv >> {}\nexec haproxy \"$@\"\n",
+        seen.display()
+    );
     executable(&judge, &script);
     let command = format!("env >> {}", seen.display());
     let words = ["--haproxy", judge.to_str().unwrap()];
-    let words = [&words[..], &["--reload", "command", "--reload-command", &command]].concat();
+    let words = [
+        &words[..],
+        &["--reload", "command", "--reload-command", &command],
+    ]
+    .concat();
     web.scale_up();
     let watcher = telling(&words);
     watcher.says("installed `");
