@@ -50,7 +50,7 @@ fn a_template_counts_as_soon_as_it_is_saved_and_a_broken_one_is_told_once() {
     watcher.says("installed `");
     assert_ne!(host.installed(), before);
     assert!(host.installed().contains("# first"));
-    assert_eq!(web.connect().ask(), "web-0");
+    assert!(web.connect().ask().starts_with("web-"));
 
     swap_in(&host.path(LISTEN), &format!("{good}  # second\n"));
     let said = watcher.says("installed `");
