@@ -15,14 +15,14 @@ use super::configuration::{Reader, Reading, keep_fixed};
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm};
 use crate::apply::{Host, Installation, LocalHaproxy, Outcome, Standing};
-use crate::config::{Built, Config};
+use crate::config::{Built, Config, ReloadMethod};
 use crate::disk::OsDisk;
 use crate::marathon::events::Follower;
 use crate::state::{Pending, State, Time};
 use crate::watch::Schedule;
 
 /// Between two looks at the process of HAProxy: a few reads below `/proc`.
-const PULSE: Duration = Duration::from_secs(1);
+const PULSE: Duration = Duration::from_secs(2);
 
 /// The same while none runs, which takes a look at every process of the host.
 const PULSE_WHILE_DOWN: Duration = Duration::from_secs(5);
@@ -318,6 +318,9 @@ impl Watcher {
     /// started with the files that it ran, whether Marathon answers or not. Gives whether something is
     /// left for a turn.
     async fn look_at_haproxy(&mut self) -> bool {
+        if self.config.reload.method == ReloadMethod::None {
+            return false;
+        }
         let state = &self.memory.state;
         let Some(applied) = &state.applied else {
             return false;
