@@ -23,6 +23,7 @@ mod held_ports;
 mod host;
 mod labels_document;
 mod native;
+mod one_app;
 mod operate;
 mod predecessors;
 mod quarantine;
