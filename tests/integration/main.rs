@@ -19,6 +19,7 @@ mod endless_files;
 mod faults;
 mod generate;
 mod generated;
+mod health_paths;
 mod held_ports;
 mod host;
 mod labels_document;
