@@ -17,6 +17,7 @@ mod source;
 mod suspects;
 mod typed;
 mod unfit_files;
+mod unknown;
 mod unnamed;
 mod wanted;
 
