@@ -13,7 +13,7 @@ use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
 use super::reserved::Reserved;
-use super::typed::fault;
+use super::typed::{checked, checked_as_before, fault, say_check};
 use super::wanted::{Built, Cause, Said, Spoken, Wanted, effect};
 use crate::apply::FileSet;
 use crate::cluster::{
@@ -154,11 +154,12 @@ impl Labelled {
                 fallback.keeps_open(&port.app, port.index);
             }
             match last_good {
-                Some(mut options) => {
+                Some((mut options, app)) => {
                     if !spoken.may_replace {
                         options.overrides.clear();
                     }
                     port.service_port = options.port.unwrap_or(spoken.natural_port);
+                    spoken.app = app;
                     spoken.options = Arc::new(options);
                     spoken.is_last_good = true;
                 }
@@ -214,8 +215,16 @@ impl Labelled {
             if !may_replace && self.shape.flavour != Flavour::Servicerouter {
                 warnings.extend(unused(&app.id, port.index, &options, &self.template_labels));
             }
+            let mut app_of_port = Arc::clone(app);
+            if self.values == Values::Typed {
+                match checked(app, port.index, &options) {
+                    Ok(checked) => app_of_port = checked,
+                    Err(fault) => faults.push(fault),
+                }
+            }
             if faults.is_empty() {
-                faults.extend(fallback.known(&app.id, port.index, port.service_port, &settings));
+                let said = || self.said_of(app, port.index);
+                faults.extend(fallback.known(&app.id, port.index, port.service_port, said));
             }
             let is_last_good = !faults.is_empty();
             if let Some(why) = faults.first() {
@@ -226,7 +235,10 @@ impl Labelled {
                     ..fault
                 }));
                 match last_good {
-                    Some(last_good) => options = last_good,
+                    Some((last_good, as_before)) => {
+                        options = last_good;
+                        app_of_port = as_before;
+                    }
                     None => continue,
                 }
                 port.service_port = options.port.unwrap_or(natural_port);
@@ -238,7 +250,7 @@ impl Labelled {
                 warnings.extend(doubts(&app.id, port.index, &options));
             }
             let spoken = Spoken {
-                app: Arc::clone(app),
+                app: app_of_port,
                 options: Arc::new(options),
                 natural_port,
                 is_last_good,
@@ -249,28 +261,48 @@ impl Labelled {
         asked
     }
 
-    /// What the service port was last served with, since what is said of it now is refused.
+    /// What is said of the service port at position `index`.
+    fn said_of(&self, app: &App, index: usize) -> Settings {
+        let settings = self.settings(app);
+        let mut said = labels::said_of(&settings, index);
+        if self.values == Values::Typed {
+            let (options, _) = labels::parse(&settings, &app.id, index, self.values);
+            say_check(&mut said, app, index, &options);
+        }
+        said
+    }
+
+    /// What the service port was last served with, since what is said of it now is refused; and the
+    /// app as it is checked then.
     fn last_good(
         &self,
-        app: &App,
+        app: &Arc<App>,
         index: usize,
         service_port: u32,
         why: &Warning,
         fallback: &mut Fallback,
-    ) -> Option<ServiceOptions> {
+    ) -> Option<(ServiceOptions, Arc<App>)> {
         let asking = Asking {
             app: &app.id,
             index,
             service_port,
             written_port: app.written_port(index),
-            said: &labels::said_of(&self.settings(app), index),
+            said: &self.said_of(app, index),
             values: self.values,
         };
         let said_of = |then: &App| {
             let is_same = then.written_port(index) == app.written_port(index);
-            is_same.then(|| labels::said_of(&self.settings(then), index))
+            is_same.then(|| self.said_of(then, index))
         };
-        fallback.instead_of(asking, why, &said_of)
+        let (options, said) = fallback.instead_of(asking, why, &said_of)?;
+        if self.values == Values::Verbatim {
+            return Some((options, Arc::clone(app)));
+        }
+        let as_before = checked_as_before(app, index, &options, &said);
+        if as_before.is_none() {
+            fallback.give_up(&app.id, index);
+        }
+        as_before.map(|app| (options, app))
     }
 
     /// Whether nobody serves it, and nothing is said in their place.

@@ -6,6 +6,7 @@
 mod fallback;
 mod held_ports;
 mod labelled;
+mod loss;
 mod permitted;
 mod plan;
 mod readiness;
@@ -16,6 +17,7 @@ mod source;
 mod suspects;
 mod typed;
 mod unfit_files;
+mod unknown;
 mod unnamed;
 mod wanted;
 
@@ -330,14 +332,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 });
             }
             let left = self.draw_instead(plan.clone(), culprits, installed)?;
-            // Who was only found by trial is not taken out of service. And what ran cannot most of it
-            // have gone bad at once: that is DNS, a certificate for all, or HAProxy itself, and the
-            // installed file is better than what is left.
-            let still = left.serves(&served);
+            // Who was only found by trial is not taken out of service. And where most of several apps
+            // went bad at once, the installed file is better than what is left.
             let is_loss = if is_unnamed {
-                still.len() < served.len()
+                left.serves(&served).len() < served.len()
             } else {
-                guard::loses_most(&served, &still) || still.is_empty() && !served.is_empty()
+                left.is_loss(&served)
             };
             if is_loss && !self.allow_removal {
                 return Ok(Applied {

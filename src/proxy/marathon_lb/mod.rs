@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
+pub use checks::check_of;
 pub use claims::{TcpHost, tcp_host};
 pub(super) use clash::settle;
 pub use clash::{Incumbents, share_an_address};
