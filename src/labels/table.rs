@@ -306,7 +306,8 @@ pub static NATIVE: &[Label] = &[
         "host names parted by commas, each a name, `*.` and a name, or an IP address, without a port",
         "www.example.com,*.shop.example.com",
         "Hosts that lead to the service on ports 80 and 443, parted by commas. `*.` before one \
-         stands for all that lie below it. The port of a request does not count.",
+         stands for all that lie below it. The port of a request does not count. At most 1000 \
+         pairs of host and path; 50 with `-i`, HEADER, METHOD or BACKEND_WEIGHT.",
     ),
     service(
         "PATH",
@@ -314,7 +315,8 @@ pub static NATIVE: &[Label] = &[
         "paths parted by blanks that begin with `/` and are made of characters of a URL, perhaps with `-i` before them",
         "/api /v2",
         "Beginnings of paths, parted by blanks: only such requests are led to the service, of all \
-         hosts where there is no VHOST. With `-i` before them case does not count.",
+         hosts where there is no VHOST. With `-i` before them case does not count. Beside a VHOST \
+         `/` is all paths.",
     ),
     service(
         "HEADER",

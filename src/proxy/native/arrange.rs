@@ -8,10 +8,10 @@ use super::super::{DefaultBackend, Holders, Incumbents, Owner};
 use super::claims::{Claim, mark_incumbents, passed_by, settle};
 use super::maps::maps;
 use super::merge::{Leaders, merge};
-use super::place::wish;
+use super::place::{Place, wish};
 use super::rules::routing;
 use super::tls::passed_on;
-use super::tuning::{Conditions, conditions, tuning};
+use super::tuning::{conditions, tuning};
 use super::{APP_MAP, Layout, Rule, label};
 use crate::cluster::{AppId, Warning};
 use crate::labels::ServiceOptions;
@@ -179,20 +179,15 @@ fn route(
     for claimant in services {
         // They were read before, or the service were not here.
         let conditions = conditions(claimant).unwrap_or_default();
-        let mut wish = wish(claimant, conditions, warnings);
+        let wish = wish(claimant, conditions, warnings);
         let service = leaders.get(&claimant.owner).unwrap_or(claimant);
-        if !service.is_http() {
-            // Of a handshake nothing but the host is known.
-            wish.priority = 0;
-            wish.conditions = Conditions::default();
-        }
-        let claim = |place| Claim {
+        let claim = |place: Place| Claim {
             claimant: Arc::clone(claimant),
             priority: wish.priority,
             rule: Rule {
                 service: Arc::clone(service),
+                ignores_case: wish.ignores_case_of(&place),
                 place,
-                ignores_case: wish.ignores_case,
                 conditions: wish.conditions.clone(),
             },
             is_incumbent: false,
@@ -279,4 +274,63 @@ fn app_rows(services: &[Arc<Service>]) -> Rows {
     rows.into_iter()
         .map(|(app, backend)| (app.into(), backend))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::marathon_lb::Flavour;
+    use super::super::fixtures::service;
+    use super::*;
+
+    /// Nothing of what grows with their product is made.
+    #[test]
+    fn hosts_times_paths_without_end_make_nothing() {
+        let named = |nth: usize| format!("h{nth}.test");
+        let hosts: Vec<String> = (0..300).map(named).collect();
+        let paths: Vec<String> = (0..300).map(|nth| format!("/p{nth}")).collect();
+        let asking = |name: &str, paths: String| {
+            let mut asking = service(name);
+            asking.options = Arc::new(ServiceOptions {
+                vhost: Some(hosts.join(",").into()),
+                path: Some(paths.into()),
+                ..ServiceOptions::default()
+            });
+            Arc::new(asking)
+        };
+        let services = vec![
+            asking("/a", paths.join(" ")),
+            asking("/b", format!("-i {}", paths.join(" "))),
+            asking("/c", paths[..3].join(" ")),
+        ];
+        for maps in [true, false] {
+            let shape = Shape {
+                maps,
+                binds_http_https: true,
+                https_by_vhost: false,
+                ssl_certs: Vec::new(),
+                settles_clashes: true,
+                flavour: Flavour::Native,
+                keeps_idle: false,
+                accepts_proxy: false,
+                closes_https: false,
+                default_backend: None,
+            };
+            let own = services.iter().zip(10_000..).map(|(service, port)| {
+                let mut service = Service::clone(service);
+                service.owner.service_port = port;
+                Arc::new(service)
+            });
+            let (layout, warnings) = arrange(own.collect(), &shape, &Incumbents::default());
+            assert_eq!(layout.holders.len(), 900);
+            let rows = layout.maps.get(super::super::PATH_MAP);
+            assert_eq!(rows.map_or(0, |rows| rows.len()) + layout.first.len(), 900);
+            let apps: Vec<&str> = warnings
+                .iter()
+                .filter(|warning| warning.found == "90000 pairs of host and path")
+                .filter_map(|warning| warning.app.as_ref())
+                .map(AppId::as_str)
+                .collect();
+            assert_eq!((warnings.len(), apps), (2, vec!["/a", "/b"]));
+        }
+    }
 }
