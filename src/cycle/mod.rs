@@ -197,11 +197,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             memory.guard = GuardMemory::default();
         }
         if is_in_place {
-            memory.incumbents = plan
-                .proxies
-                .owners()
-                .map(|owner| (owner.service_port, owner.app.clone()))
-                .collect();
+            memory.incumbents = plan.port_holders();
             if !plan.keeps_all {
                 memory.places = plan.holders(&memory.places);
                 let now = plan.draft.fallback.quarantined();

@@ -23,7 +23,10 @@ pub fn arrange(
     shape: &Shape,
     incumbents: &Incumbents,
 ) -> (Layout, Vec<Warning>) {
-    let (services, mut warnings) = settle_ports(services, &incumbents.service_ports);
+    let absent = services.iter().filter(|service| service.is_absent);
+    let absent: Vec<Arc<Service>> = absent.cloned().collect();
+    let (mut services, mut warnings) = settle_ports(services, &incumbents.service_ports);
+    services.retain(|service| !service.is_absent);
     let (mut services, refused) = judge(services);
     services.sort_by(|one, other| key(one).cmp(&key(other)));
     let mut layout = Layout {
@@ -49,7 +52,13 @@ pub fn arrange(
     layout.refused = refused;
     if shape.binds_http_https {
         let before = &incumbents.places;
-        route(&services, &leaders, before, &mut layout, &mut warnings);
+        route(
+            (&services, &absent),
+            &leaders,
+            before,
+            &mut layout,
+            &mut warnings,
+        );
         if shape.closes_https {
             layout.passed_on.clear();
         }
@@ -166,9 +175,9 @@ fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: 
     }
 }
 
-/// Decides who gets which requests of ports 80 and 443.
+/// Decides who gets which requests of ports 80 and 443. What those that are absent had is nobody's.
 fn route(
-    services: &[Arc<Service>],
+    (services, absent): (&[Arc<Service>], &[Arc<Service>]),
     leaders: &Leaders,
     before: &Holders,
     layout: &mut Layout,
@@ -176,7 +185,13 @@ fn route(
 ) {
     let mut requests = Vec::new();
     let mut handshakes = Vec::new();
-    for claimant in services {
+    let mut untold = Vec::new();
+    for claimant in services.iter().chain(absent) {
+        let warnings = if claimant.is_absent {
+            &mut untold
+        } else {
+            &mut *warnings
+        };
         // They were read before, or the service were not here.
         let conditions = conditions(claimant).unwrap_or_default();
         let mut wish = wish(claimant, conditions, warnings);
@@ -205,7 +220,7 @@ fn route(
         }
     }
     mark_incumbents(&mut requests, "", before);
-    let requests = settle(requests, "", &mut layout.holders, warnings);
+    let mut requests = settle(requests, "", &mut layout.holders, warnings);
     passed_by(&requests, warnings);
     layout.passed_on = passed_on(
         handshakes,
@@ -214,6 +229,7 @@ fn route(
         (before, &mut layout.holders),
         warnings,
     );
+    requests.retain(|claim| !claim.claimant.is_absent);
     let routing = routing(requests, layout.looks_up);
     layout.first = routing.first;
     layout.below = routing.below;
