@@ -200,6 +200,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             memory.incumbents = plan.port_holders();
             if !plan.keeps_all {
                 memory.places = plan.holders(&memory.places);
+                let native = plan.proxies.native.as_ref();
+                memory.certificates = native
+                    .map(|native| native.certificates_in_order.clone())
+                    .unwrap_or_default();
                 let now = plan.draft.fallback.quarantined();
                 let is_still = |was: &Quarantined| now.iter().any(|still| still.is_about(was));
                 is_cured = !memory.quarantined.iter().all(is_still);

@@ -560,6 +560,7 @@ fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
     Incumbents {
         service_ports,
         places: memory.places.clone(),
+        certificates: memory.certificates.clone(),
     }
 }
 

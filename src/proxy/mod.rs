@@ -42,6 +42,8 @@ pub struct Incumbents {
     pub service_ports: BTreeMap<u32, AppId>,
     /// Of the native set.
     pub places: Holders,
+    /// Those of labels on port 443 of the native set, in their order.
+    pub certificates: Vec<Box<str>>,
 }
 
 /// `--default-backend`: who is served what nobody asked for.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::{Rows, Service, Shape, settle as settle_ports};
 use super::super::{DefaultBackend, Holders, Incumbents, Owner};
-use super::claims::{Claim, mark_incumbents, passed_by, settle};
+use super::certificates::certificates;
+use super::claims::{claims_of, mark_incumbents, passed_by, settle};
 use super::maps::maps;
 use super::merge::{Leaders, merge};
-use super::place::wish;
 use super::rules::routing;
 use super::tls::passed_on;
-use super::tuning::{Conditions, conditions, tuning};
-use super::{APP_MAP, Layout, Rule, label};
+use super::tuning::{conditions, tuning};
+use super::{APP_MAP, Layout, label};
 use crate::cluster::{AppId, Warning};
 use crate::labels::ServiceOptions;
 
@@ -44,8 +44,19 @@ pub fn arrange(
             effect: "not used in this set".to_owned(),
         });
     }
-    if shape.binds_http_https && !shape.closes_https {
-        layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
+    if shape.binds_http_https {
+        let given = &shape.ssl_certs;
+        let untold = &mut Vec::new();
+        let told = if shape.closes_https {
+            untold
+        } else {
+            &mut warnings
+        };
+        let certificates = certificates((&services, &absent), given, incumbents, told);
+        layout.certificates_in_order = certificates.of_labels;
+        if !shape.closes_https {
+            layout.certificates = certificates.all;
+        }
     }
     drop_idle_labels(&mut services, layout.opens_https(), &mut warnings);
     let leaders = merge(&mut services, &mut warnings);
@@ -105,37 +116,6 @@ fn fault(service: &Service) -> Option<Warning> {
     read.err()
 }
 
-/// Those of `--ssl-certs`, then those that services bring along with their hosts.
-fn certificates(
-    services: &[Arc<Service>],
-    given: &[Box<str>],
-    warnings: &mut Vec<Warning>,
-) -> Vec<Box<str>> {
-    let mut all: Vec<Box<str>> = given.to_vec();
-    let routed = services
-        .iter()
-        .filter(|service| service.is_http() && !service.options.vhosts().is_empty());
-    for service in routed {
-        let Some(certificate) = service.options.ssl_cert.as_ref() else {
-            continue;
-        };
-        // In a line that all share, nothing is left to chance.
-        let is_path = |c: char| !c.is_whitespace() && !r#"'"\#,"#.contains(c);
-        if !certificate.chars().all(is_path) {
-            warnings.push(label(
-                service,
-                "SSL_CERT",
-                &format!("`{certificate}`"),
-                "one path, without blanks and quotes",
-                "not used on port 443",
-            ));
-        } else if !certificate.is_empty() && !all.contains(certificate) {
-            all.push(certificate.clone());
-        }
-    }
-    all
-}
-
 /// Takes out labels that nothing can follow from: nobody is led to a port on which nothing listens,
 /// and what is said of HTTP means nothing elsewhere.
 fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: &mut Vec<Warning>) {
@@ -192,27 +172,8 @@ fn route(
         } else {
             &mut *warnings
         };
-        // They were read before, or the service were not here.
-        let conditions = conditions(claimant).unwrap_or_default();
-        let mut wish = wish(claimant, conditions, warnings);
         let service = leaders.get(&claimant.owner).unwrap_or(claimant);
-        if !service.is_http() {
-            // Of a handshake nothing but the host is known.
-            wish.priority = 0;
-            wish.conditions = Conditions::default();
-        }
-        let claim = |place| Claim {
-            claimant: Arc::clone(claimant),
-            priority: wish.priority,
-            rule: Rule {
-                service: Arc::clone(service),
-                place,
-                ignores_case: wish.ignores_case,
-                conditions: wish.conditions.clone(),
-            },
-            is_incumbent: false,
-        };
-        let claims = wish.places.iter().cloned().map(claim);
+        let claims = claims_of(claimant, service, warnings);
         if service.is_http() {
             requests.extend(claims);
         } else {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::Service;
 use super::super::{Holders, WITHOUT_TASKS, precedence};
-use super::place::{Host, Place};
+use super::place::{Host, Place, wish};
+use super::tuning::{Conditions, conditions};
 use super::{Rule, label};
 use crate::cluster::{AppId, Warning};
 
@@ -142,6 +143,34 @@ impl Claim {
 fn folder(app: &AppId) -> &str {
     let id = app.as_str();
     id.rfind('/').map_or("", |end| &id[..end])
+}
+
+/// What the labels of `claimant` want to be led to `service`.
+pub(super) fn claims_of(
+    claimant: &Arc<Service>,
+    service: &Arc<Service>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Claim> {
+    // They were read before, or the service were not here.
+    let conditions = conditions(claimant).unwrap_or_default();
+    let mut wish = wish(claimant, conditions, warnings);
+    if !service.is_http() {
+        // Of a handshake nothing but the host is known.
+        wish.priority = 0;
+        wish.conditions = Conditions::default();
+    }
+    let claim = |place: &Place| Claim {
+        claimant: Arc::clone(claimant),
+        priority: wish.priority,
+        rule: Rule {
+            service: Arc::clone(service),
+            place: place.clone(),
+            ignores_case: wish.ignores_case,
+            conditions: wish.conditions.clone(),
+        },
+        is_incumbent: false,
+    };
+    wish.places.iter().map(claim).collect()
 }
 
 /// Marks those who had in the turn before what they claim. `begin` tells kinds of places apart that

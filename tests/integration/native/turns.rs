@@ -329,6 +329,62 @@ fn a_moment_without_tasks_hands_tls_of_a_host_to_nobody() {
     assert_eq!(https.get("tls.test", "/").by(), "inner-of-evil");
 }
 
+/// Of two certificates for one name HAProxy shows the first.
+#[test]
+fn a_certificate_is_shown_though_another_app_brings_one_for_the_same_name() {
+    let mut scene = Scene::new();
+    let made = |scene: &Scene, name: &str| {
+        crate::serve::certificate(&scene.test, name, "www.test");
+        let path = |ending: &str| scene.test.path().join(format!("{name}.{ending}"));
+        let der = fs::read(path("der")).unwrap();
+        (path("pem").display().to_string(), der)
+    };
+    let (own, shown) = made(&scene, "z-own");
+    let (other, shown_later) = made(&scene, "a-other");
+    scene.app("/shop/web", &[("VHOST", "www.test"), ("SSL_CERT", &own)]);
+    scene.app("/other/b", &[("VHOST", "b.test")]);
+    scene.app("/other/c", &[("VHOST", "c.test")]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let https = Ask::https(at(scene.https));
+    let presented = |name: &str| https.clone().sni("www.test").get(name, "/").certificate;
+    assert_eq!(presented("www.test").as_ref(), Some(&shown));
+    // It stands first by its path, by the id of its app and by its age, and has a host of its own.
+    let labels = [("VHOST", "evil.test"), ("SSL_CERT", &*other)];
+    scene.app("/evil/x", &labels);
+    let dates = |scene: &mut Scene, dates: [&str; 4]| {
+        for (app, year) in scene.apps.iter_mut().zip(dates) {
+            let date = format!("{year}-01-01T00:00:00.000Z");
+            app["versionInfo"] = json!({"lastConfigChangeAt": date});
+        }
+    };
+    dates(&mut scene, ["2030", "2012", "2012", "2010"]);
+    for _ in 0..2 {
+        refresh(&scene).expect(0);
+        assert_eq!(presented("www.test").as_ref(), Some(&shown));
+        assert_eq!(https.get("evil.test", "/").by(), "evil/x");
+    }
+    // A moment without tasks changes nothing in that.
+    let tasks = Tasks::gone(&mut scene, 0);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("evil.test").as_ref(), Some(&shown_later));
+    tasks.are_back(&mut scene);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("www.test").as_ref(), Some(&shown));
+    // Who has none of its hosts brings nothing.
+    scene.apps[3]["labels"]["HAPROXY_0_VHOST"] = "www.test".into();
+    refresh(&scene).expect(0);
+    let cfg = fs::read_to_string(scene.cfg()).unwrap();
+    let port = format!(":{} ", scene.https);
+    let mut binds = cfg.lines().filter(|line| line.contains(&port));
+    let bind = binds.next().unwrap();
+    assert!(bind.contains(&own) && !bind.contains(&other), "{bind}");
+    scene.apps[0]["instances"] = 0.into();
+    scene.apps[0]["tasks"] = json!([]);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("www.test").as_ref(), Some(&shown_later));
+}
+
 /// A reload that tries the port fails, and every turn would.
 #[test]
 fn port_443_that_a_label_opens_stays_closed_while_somebody_holds_it() {
