@@ -1,7 +1,7 @@
 //! The recipe of those sets in which labels count.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -63,6 +63,11 @@ impl Labelled {
         warnings: &mut Vec<Warning>,
     ) -> Wanted {
         let all = apps.to_vec();
+        let to_have_tasks: BTreeSet<AppId> = apps
+            .iter()
+            .filter(|app| app.instances > 0)
+            .map(|app| app.id.clone())
+            .collect();
         let (apps, waiting) = if self.heeds_readiness {
             without_waiting(apps, at.readiness, at.now)
         } else {
@@ -84,6 +89,7 @@ impl Labelled {
         warnings.extend(faults);
         let mut wanted = Wanted {
             ports: Vec::with_capacity(ports.len()),
+            absent: Vec::new(),
             apps: all,
             said: None,
             keeps_idle: self.shape.keeps_idle,
@@ -96,6 +102,14 @@ impl Labelled {
             let mut own: Vec<ServicePort> = Vec::new();
             while let Some(port) = ports.next_if(|port| port.app == app.id) {
                 own.push(port);
+            }
+            let mut members = origins.apps(app).iter();
+            if members.any(|id| to_have_tasks.contains(id)) {
+                let gone = own.iter().filter(|port| self.is_gone(port));
+                for (port, spoken) in gone.filter_map(|port| self.absent(app, port)) {
+                    said.options.insert((port.app.clone(), port.index), spoken);
+                    wanted.absent.push(port);
+                }
             }
             if own.iter().any(|port| !self.is_gone(port)) {
                 let asked = self.asked_of(app, &mut own, &origins, fallback, warnings);
@@ -261,6 +275,26 @@ impl Labelled {
         asked
     }
 
+    /// A service port that nobody serves, as its owner asks for it. What is wrong with that is told
+    /// when it is served.
+    fn absent(&self, app: &Arc<App>, port: &ServicePort) -> Option<(ServicePort, Spoken)> {
+        let settings = self.settings(app);
+        let (options, _) = labels::parse(&settings, &app.id, port.index, self.values);
+        let absent = ServicePort {
+            service_port: options.port.unwrap_or(port.service_port),
+            ..port.clone()
+        };
+        let is_asked = self.wants(&options);
+        let spoken = Spoken {
+            app: Arc::clone(app),
+            options: Arc::new(options),
+            natural_port: port.service_port,
+            is_last_good: false,
+            may_replace: false,
+        };
+        is_asked.then_some((absent, spoken))
+    }
+
     /// What is said of the service port at position `index`.
     fn said_of(&self, app: &App, index: usize) -> Settings {
         let settings = self.settings(app);
@@ -373,7 +407,9 @@ impl Labelled {
         incumbents: &Incumbents,
         renderer: &mut Renderer,
     ) -> Result<Built> {
-        let services = ports.filter_map(|port| {
+        let present = ports.map(|port| (port, false));
+        let absent = wanted.absent.iter().map(|port| (port, true));
+        let services = present.chain(absent).filter_map(|(port, is_absent)| {
             let Said { options, siblings } = wanted.said.as_ref()?;
             let spoken = options.get(&(port.app.clone(), port.index))?;
             let asked = Asked {
@@ -382,7 +418,10 @@ impl Labelled {
                 options: &spoken.options,
                 siblings,
             };
-            Some(Arc::new(marathon_lb::service(asked, self.shape.flavour)))
+            Some(Arc::new(Service {
+                is_absent,
+                ..marathon_lb::service(asked, self.shape.flavour)
+            }))
         });
         let services = services.collect();
         let (mut proxies, mut warnings) = self.arrange(services, wanted.closes_https, incumbents);

@@ -199,13 +199,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             memory.guard = GuardMemory::default();
         }
         if is_in_place {
-            memory.incumbents = plan
-                .proxies
-                .owners()
-                .map(|owner| (owner.service_port, owner.app.clone()))
-                .collect();
+            memory.incumbents = plan.port_holders();
             if !plan.keeps_all {
                 memory.places = plan.holders(&memory.places);
+                let native = plan.proxies.native.as_ref();
+                memory.certificates = native
+                    .map(|native| native.certificates_in_order.clone())
+                    .unwrap_or_default();
                 let now = plan.draft.fallback.quarantined();
                 let is_still = |was: &Quarantined| now.iter().any(|still| still.is_about(was));
                 is_cured = !memory.quarantined.iter().all(is_still);

@@ -1,6 +1,6 @@
 //! What should be installed: the first half of a turn, which decides and touches nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -14,13 +14,13 @@ use super::source::Source;
 use super::wanted::{Built, Cause, Wanted, effect};
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
-use crate::cluster::{App, Endpoint, Host, ServicePort, Warning};
+use crate::cluster::{App, AppId, Endpoint, Host, ServicePort, Warning};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::guard::{self, Held};
 use crate::marathon::Answer;
 use crate::proxy::marathon_lb::Service;
-use crate::proxy::{Holders, Incumbents, Owner, Proxies};
+use crate::proxy::{Holders, Incumbents, Owner, Proxies, is_incumbent};
 use crate::render::Rendered;
 use crate::resolve::Lookup;
 use crate::state::{GuardMemory, State, Time};
@@ -115,6 +115,22 @@ impl Plan {
         services.map(port).collect()
     }
 
+    /// Who has which service port, once this is installed; also where nobody serves it for the moment.
+    pub(super) fn port_holders(&self) -> BTreeMap<u32, AppId> {
+        let own = self.proxies.owners();
+        let mut holders: BTreeMap<u32, AppId> = own
+            .map(|owner| (owner.service_port, owner.app.clone()))
+            .collect();
+        let before = &self.draft.incumbents.service_ports;
+        for port in &self.draft.wanted.absent {
+            if is_incumbent(&port.app, before.get(&port.service_port)) {
+                let holder = holders.entry(port.service_port);
+                holder.or_insert_with(|| port.app.clone());
+            }
+        }
+        holders
+    }
+
     /// Who has which host and path, once this is installed. One who is not served for the moment,
     /// though its app is to have tasks, has what it had `before`.
     pub(super) fn holders(&self, before: &Holders) -> Holders {
@@ -122,7 +138,9 @@ impl Plan {
             return Holders::new();
         };
         let mut holders = native.holders.clone();
-        let served: BTreeSet<_> = self.proxies.owners().map(|owner| &owner.app).collect();
+        let mut served: BTreeSet<_> = self.proxies.owners().map(|owner| &owner.app).collect();
+        // What these hold is known already.
+        served.extend(self.draft.wanted.absent.iter().map(|port| &port.app));
         let apps = self.draft.wanted.apps.iter();
         let absent = apps.filter(|app| app.instances > 0 && !served.contains(&app.id));
         let absent: BTreeSet<_> = absent.map(|app| &app.id).collect();
@@ -542,6 +560,7 @@ fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
     Incumbents {
         service_ports,
         places: memory.places.clone(),
+        certificates: memory.certificates.clone(),
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Service {
     pub options: Arc<ServiceOptions>,
     /// When its app was last changed; decides who was first on a port.
     pub last_config_change_at: Option<Box<str>>,
+    /// Nobody serves it for the moment, though its app is to have tasks: it is in no file, and
+    /// nobody else gets what it had.
+    pub is_absent: bool,
 }
 
 impl Service {

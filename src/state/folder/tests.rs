@@ -61,6 +61,7 @@ fn full() -> State {
         },
         incumbents: BTreeMap::from([(10_000, AppId::new("/a"))]),
         places: BTreeMap::from([("www.example.com/a".into(), AppId::new("/a"))]),
+        certificates: vec!["/etc/ssl/a.pem".into()],
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
         seen: Some(Seen {
