@@ -260,12 +260,12 @@ fn hosts(text: &str) -> (Vec<Host>, Option<(String, String)>) {
             }
         }
     }
-    let named: Vec<String> = wrong
+    let first: Vec<String> = wrong
         .iter()
         .take(NAMED)
         .map(|name| format!("`{name}`"))
         .collect();
-    let mut found = named.join(", ");
+    let mut found = first.join(", ");
     if wrong.len() > NAMED {
         found = format!("{found} and {} more", wrong.len() - NAMED);
     }
