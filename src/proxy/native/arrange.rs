@@ -279,7 +279,7 @@ mod tests {
             });
             Arc::new(asking)
         };
-        let services = vec![
+        let services = [
             asking("/a", paths.join(" ")),
             asking("/b", format!("-i {}", paths.join(" "))),
             asking("/c", paths[..3].join(" ")),
@@ -305,7 +305,7 @@ mod tests {
             let (layout, warnings) = arrange(own.collect(), &shape, &Incumbents::default());
             assert_eq!(layout.holders.len(), 900);
             let rows = layout.maps.get(super::super::PATH_MAP);
-            assert_eq!(rows.map_or(0, |rows| rows.len()) + layout.first.len(), 900);
+            assert_eq!(rows.map_or(0, Vec::len) + layout.first.len(), 900);
             let apps: Vec<&str> = warnings
                 .iter()
                 .filter(|warning| warning.found == "90000 pairs of host and path")
