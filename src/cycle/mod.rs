@@ -12,6 +12,7 @@ mod plan;
 mod readiness;
 mod recipe;
 mod reserved;
+mod served;
 mod servers;
 mod source;
 mod suspects;

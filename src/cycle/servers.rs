@@ -99,6 +99,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(());
         }
         self.in_service = None;
+        // Nothing stands on it there: why read the files again, and keep all of the plan?
+        if host.balancer.is_asked() {
+            return Ok(());
+        }
         let Report { plan, outcome, .. } = report;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         // Who is let in by the time alone is so by a whole turn.
