@@ -372,18 +372,11 @@ fn resolved<L: Lookup>(
         let Address::Name(name) = &endpoint.host else {
             continue;
         };
-        let address = *resolver
-            .known()
-            .get(name)
-            .ok_or(Doubt("a name of an agent is new"))?;
-        endpoint.host = match names {
-            Names::Keep => return Err(Doubt("names stand in the file")),
-            Names::Numeric => Address::Ip(address),
-            Names::Beside => {
-                let name = name.clone();
-                Address::Resolved { name, address }
-            }
-        };
+        if names == Names::Keep {
+            return Err(Doubt("names stand in the file"));
+        }
+        let host = resolver.host(name, names);
+        endpoint.host = host.ok_or(Doubt("a name of an agent is new"))?;
     }
     Ok(())
 }
