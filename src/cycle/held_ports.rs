@@ -86,9 +86,12 @@ pub(super) const HTTPS: [&str; 2] = ["frontend marathon_https_in", "frontend mar
 
 /// The first whose label opens port 443, and which it is.
 pub(super) fn opener_of_https(proxies: &Proxies) -> Option<(AppId, String)> {
+    let shown = &proxies.native.as_ref()?.certificates;
     proxies.services().iter().find_map(|service| {
         let options = &service.options;
-        let label = if options.ssl_cert.is_some() {
+        // One of a host that another app has is not shown.
+        let certificate = options.ssl_cert.as_ref().filter(|_| service.is_http());
+        let label = if certificate.is_some_and(|path| shown.contains(path)) {
             "SSL_CERT"
         } else if options.own.contains_key("SNI_PASSTHROUGH") {
             "SNI_PASSTHROUGH"

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use tracing::debug;
 
 use super::fallback::{Asking, Fallback};
-use super::held_ports::HTTPS;
+use super::held_ports::{HTTPS, opener_of_https};
 use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
@@ -456,11 +456,11 @@ impl Labelled {
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
             let services = proxies.services();
-            displaced.extend(
-                services
-                    .iter()
-                    .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
-            );
+            let opener = opener_of_https(&proxies).filter(|_| self.opens_https_by_labels());
+            displaced.extend(services.iter().filter_map(|service| {
+                let clash = reserved.clash(service, opener.as_ref())?;
+                Some((service.owner.clone(), clash))
+            }));
             displaced.extend(reserved.thefts(output.rendered.chunks(), services));
             // Whoever had the port before a label opened it keeps it.
             let before = &incumbents.service_ports;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::cluster::Warning;
+use super::held_ports::HTTPS;
+use crate::cluster::{AppId, Warning};
 use crate::haproxy::Line;
 use crate::labels::Template;
 use crate::proxy::Owner;
@@ -58,14 +59,24 @@ impl<'a> Reserved<'a> {
         self.holder(service.bind_addr(), &(port..=port))
     }
 
-    /// What is wrong with a service that claims such a port.
-    pub(super) fn clash(&self, service: &Service) -> Option<Warning> {
+    /// What is wrong with a service that claims such a port. `opener` is the app whose label opens
+    /// port 443, and the label.
+    pub(super) fn clash(
+        &self,
+        service: &Service,
+        opener: Option<&(AppId, String)>,
+    ) -> Option<Warning> {
         let port = service.owner.service_port;
         let section = self.section(service)?;
+        let opener = opener.filter(|_| HTTPS.contains(&section));
+        let opened = opener.map(|(app, label)| format!(", which {label} of app `{app}` opens"));
         Some(Warning {
             app: Some(service.owner.app.clone()),
             subject: format!("service port {port}"),
-            found: format!("port {port} is held by `{section}`"),
+            found: format!(
+                "port {port} is held by `{section}`{}",
+                opened.unwrap_or_default()
+            ),
             expected: "a port of its own".to_owned(),
             effect: "service port left out".to_owned(),
         })

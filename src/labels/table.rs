@@ -340,7 +340,8 @@ pub static NATIVE: &[Label] = &[
         "a whole number from -1000000 to 1000000",
         "10",
         "Rules with a weight above 0 are tried before all others, the largest first; those below 0 \
-         behind all others. Where requests are taken from another app that way, a warning names it.",
+         behind all others. It counts before apps of the same folder, which a warning names, and \
+         not before more precise places of others.",
     ),
     service(
         "SSL_CERT",
@@ -355,7 +356,8 @@ pub static NATIVE: &[Label] = &[
         "false",
         "`true`, `t`, `yes` or `y`, in any case; all else is false",
         "true",
-        "Requests on port 80 are led to https, where port 443 is open.",
+        "Requests on port 80 are led to https, where port 443 has a certificate of the operator \
+         or of an app in the same folder.",
     ),
     service(
         "USE_HSTS",

@@ -1,12 +1,12 @@
 //! All services of one file: their order, and how requests find them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::marathon_lb::{Rows, Service, Shape, settle as settle_ports};
 use super::super::{DefaultBackend, Holders, Incumbents, Owner};
 use super::certificates::certificates;
-use super::claims::{claims_of, mark_incumbents, passed_by, settle};
+use super::claims::{claims_of, mark_incumbents, passed_by, settle, weigh_within_folders};
 use super::maps::maps;
 use super::merge::{Leaders, merge};
 use super::rules::routing;
@@ -44,6 +44,7 @@ pub fn arrange(
             effect: "not used in this set".to_owned(),
         });
     }
+    let mut folders = BTreeSet::new();
     if shape.binds_http_https {
         let given = &shape.ssl_certs;
         let untold = &mut Vec::new();
@@ -56,9 +57,22 @@ pub fn arrange(
         layout.certificates_in_order = certificates.of_labels;
         if !shape.closes_https {
             layout.certificates = certificates.all;
+            folders = certificates.folders;
         }
     }
-    drop_idle_labels(&mut services, layout.opens_https(), &mut warnings);
+    let without_certificate = |service: &Service| {
+        let folder = service.owner.app.folder();
+        if !layout.opens_https() {
+            Some("nothing listens on port 443".to_owned())
+        } else if shape.ssl_certs.is_empty() && !folders.contains(folder) {
+            Some(format!(
+                "port 443 has only certificates of apps outside of folder `{folder}`"
+            ))
+        } else {
+            None
+        }
+    };
+    drop_idle_labels(&mut services, without_certificate, &mut warnings);
     let leaders = merge(&mut services, &mut warnings);
     layout.refused = refused;
     if shape.binds_http_https {
@@ -117,8 +131,12 @@ fn fault(service: &Service) -> Option<Warning> {
 }
 
 /// Takes out labels that nothing can follow from: nobody is led to a port on which nothing listens,
-/// and what is said of HTTP means nothing elsewhere.
-fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: &mut Vec<Warning>) {
+/// or only certificates of others are shown, and what is said of HTTP means nothing elsewhere.
+fn drop_idle_labels(
+    services: &mut [Arc<Service>],
+    without_certificate: impl Fn(&Service) -> Option<String>,
+    warnings: &mut Vec<Warning>,
+) {
     for service in services {
         let options = &service.options;
         let mut kept = ServiceOptions::clone(options);
@@ -127,17 +145,18 @@ fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: 
         let mut drop = |name: &str, found: &str, expected: &str, effect: &str| {
             warnings.push(label(service, name, found, expected, effect));
         };
-        if options.redirect_to_https && !(is_http && opens_https) {
-            kept.redirect_to_https = false;
-            if is_http {
+        if options.redirect_to_https {
+            let missing = without_certificate(service);
+            kept.redirect_to_https = is_http && missing.is_none();
+            if !is_http {
+                drop("REDIRECT_TO_HTTPS", &mode, "mode http", "not used");
+            } else if let Some(found) = missing {
                 drop(
                     "REDIRECT_TO_HTTPS",
-                    "nothing listens on port 443",
+                    &found,
                     "a certificate, by --ssl-certs or a label SSL_CERT",
                     "not used: requests on port 80 are served there",
                 );
-            } else {
-                drop("REDIRECT_TO_HTTPS", &mode, "mode http", "not used");
             }
         }
         for (name, wanted) in [
@@ -181,7 +200,8 @@ fn route(
         }
     }
     mark_incumbents(&mut requests, "", before);
-    let mut requests = settle(requests, "", &mut layout.holders, warnings);
+    let requests = settle(requests, "", &mut layout.holders, warnings);
+    let mut requests = weigh_within_folders(requests, warnings);
     passed_by(&requests, warnings);
     layout.passed_on = passed_on(
         handshakes,

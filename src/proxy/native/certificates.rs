@@ -21,6 +21,8 @@ pub(super) struct Certificates {
     pub(super) all: Vec<Box<str>>,
     /// Those of labels, also of services that are absent.
     pub(super) of_labels: Vec<Box<str>>,
+    /// Of those whose labels brought what is shown.
+    pub(super) folders: BTreeSet<String>,
 }
 
 /// A label names it.
@@ -95,6 +97,8 @@ pub(super) fn certificates(
         add(&mut certificates.of_labels);
         if !service.is_absent {
             add(&mut certificates.all);
+            let folder = service.owner.app.folder();
+            certificates.folders.insert(folder.to_owned());
         }
     }
     certificates

@@ -2,18 +2,18 @@
 //!
 //! Whoever had it in the turn before keeps it; else the one who claims all of its requests goes
 //! before one who claims some, and the one whose app was changed longer ago before the others. Apps
-//! of one folder may share a place by conditions, as a canary does; nobody else may.
+//! of one folder may share a place by conditions, as a canary does, or by weight; nobody else may.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::marathon_lb::Service;
-use super::super::{Holders, WITHOUT_TASKS, precedence};
+use super::super::{Holders, Owner, WITHOUT_TASKS, precedence};
 use super::place::{Host, Place, wish};
 use super::tuning::{Conditions, conditions};
 use super::{Rule, label};
-use crate::cluster::{AppId, Warning};
+use crate::cluster::Warning;
 
 /// Requests that an owner wants.
 #[derive(Clone, Debug)]
@@ -42,6 +42,11 @@ impl Claim {
             == (&other.place, other.ignores_case, &other.conditions)
     }
 
+    /// No request would reach whichever of them is tried later.
+    fn repeats(&self, other: &Self) -> bool {
+        self.priority == other.priority && self.says_the_same_as(other)
+    }
+
     fn is_of_the_place_of(&self, other: &Self) -> bool {
         let (one, other) = (&self.rule, &other.rule);
         let (path, other_path) = (one.place.path.text(), other.place.path.text());
@@ -51,7 +56,7 @@ impl Claim {
     }
 
     pub(super) fn is_of_the_folder_of(&self, other: &Self) -> bool {
-        folder(&self.claimant.owner.app) == folder(&other.claimant.owner.app)
+        self.claimant.owner.app.folder() == other.claimant.owner.app.folder()
     }
 
     /// Only one of them can be served: else the requests of one would go to the other.
@@ -59,7 +64,7 @@ impl Claim {
         self.rule.service.owner != other.rule.service.owner
             && !self.stands_in_for(other)
             && self.is_of_the_place_of(other)
-            && (self.says_the_same_as(other) || !self.is_of_the_folder_of(other))
+            && (self.repeats(other) || !self.is_of_the_folder_of(other))
     }
 
     /// What an absent one has is also the other's: of one app, or of one `MERGE` in its folder.
@@ -84,11 +89,16 @@ impl Claim {
         (app, service.owner.service_port)
     }
 
-    /// As it is remembered. What goes first by weight does not have the place.
+    /// What goes last by weight takes nothing from the one who has the place.
+    fn is_last(&self) -> bool {
+        self.priority < 0
+    }
+
+    /// As it is remembered.
     pub(super) fn key(&self, begin: &str) -> Box<str> {
         let place = shown(&self.rule.place);
         match self.priority {
-            0 => format!("{begin}{place}").into(),
+            0.. => format!("{begin}{place}").into(),
             weight => format!("{begin}{place} by weight {weight}").into(),
         }
     }
@@ -119,7 +129,10 @@ impl Claim {
         let expected = match self.label() {
             _ if !self.claimant.is_http() => "a host of its own, or of an app in the same folder",
             "HEADER" | "METHOD" => "a host and path of its own, or of an app in the same folder",
-            _ => "a host and path of its own, or a BACKEND_WEIGHT that says who goes first",
+            _ if self.is_of_the_folder_of(holder) => {
+                "a host and path of its own, or a BACKEND_WEIGHT that says who goes first"
+            }
+            _ => "a host and path of its own: a BACKEND_WEIGHT counts within a folder alone",
         };
         let found = format!(
             "`{}` is held by {}",
@@ -137,12 +150,6 @@ impl Claim {
         }
         format!("app `{}`, service port {}", owner.app, owner.service_port)
     }
-}
-
-/// What an app's id has before its last part.
-fn folder(app: &AppId) -> &str {
-    let id = app.as_str();
-    id.rfind('/').map_or("", |end| &id[..end])
 }
 
 /// What the labels of `claimant` want to be led to `service`.
@@ -202,7 +209,7 @@ pub(super) fn settle(
         let Place { host, path } = &claim.rule.place;
         // Where one ignores case, others stand beside it that differ in case alone.
         let place = (
-            claim.priority,
+            if claim.is_last() { claim.priority } else { 0 },
             host.clone(),
             path.text().to_ascii_lowercase(),
         );
@@ -214,7 +221,7 @@ pub(super) fn settle(
             }
             continue;
         }
-        if others.any(|other| !other.claimant.is_absent && claim.says_the_same_as(other)) {
+        if others.any(|other| !other.claimant.is_absent && claim.repeats(other)) {
             // With `MERGE` several lead to one.
             continue;
         }
@@ -226,44 +233,39 @@ pub(super) fn settle(
     settled
 }
 
+/// Takes the weight from settled claims that would go before a more precise place of another folder
+/// by it: they stand where their host and path put them.
+pub(super) fn weigh_within_folders(
+    mut claims: Vec<Claim>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Claim> {
+    let passing = passing(&claims, would_pass_another_folder);
+    if passing.is_empty() {
+        return claims;
+    }
+    for (claim, other, more) in by_owner(&passing) {
+        let (place, holder) = (shown(&other.rule.place), other.named());
+        let folder = claim.claimant.owner.app.folder();
+        warnings.push(label(
+            &claim.claimant,
+            "BACKEND_WEIGHT",
+            &format!("that it would go before `{place}` of {holder}{more}"),
+            &format!("to go before apps of folder `{folder}` alone"),
+            "not used there: the more precise host and path goes first",
+        ));
+    }
+    let unused: Vec<usize> = passing.iter().map(|passing| passing.at).collect();
+    for at in unused {
+        claims[at].priority = 0;
+    }
+    // Some may ask now what another of the folder asks.
+    settle(claims, "", &mut Holders::new(), warnings)
+}
+
 /// Warns of weights that lead requests past those who would have them otherwise.
 pub(super) fn passed_by(claims: &[Claim], warnings: &mut Vec<Warning>) {
-    let mut by_host: BTreeMap<&Host, Vec<&Claim>> = BTreeMap::new();
-    let weighted: Vec<&Claim> = claims
-        .iter()
-        .filter(|claim| claim.priority > 0 && !claim.claimant.is_absent)
-        .collect();
-    if weighted.is_empty() {
-        return;
-    }
-    for claim in claims {
-        let host = &claim.rule.place.host;
-        by_host.entry(host).or_default().push(claim);
-    }
-    // Of many the first one is named: whoever goes before one host often does before a thousand.
-    let mut told: BTreeMap<_, (&Claim, &Claim, bool)> = BTreeMap::new();
-    for claim in weighted {
-        let host = &claim.rule.place.host;
-        let first = match host {
-            Host::Exact(_) => Bound::Included(host),
-            // More precise ones are smaller.
-            _ => Bound::Unbounded,
-        };
-        let more_precise = by_host.range::<&Host, _>((first, Bound::Included(host)));
-        let mut passed = more_precise
-            .flat_map(|(_, others)| others.iter().copied())
-            .filter(|other| goes_before_by_weight_alone(claim, other));
-        let Some(other) = passed.next() else {
-            continue;
-        };
-        let owner = &claim.claimant.owner;
-        let (_, known, are_more) = told.entry(owner).or_insert((claim, other, false));
-        let is_another = |other: &Claim| other.rule.place != known.rule.place;
-        *are_more = *are_more || is_another(other) || passed.any(is_another);
-    }
-    for (claim, other, are_more) in told.into_values() {
+    for (claim, other, more) in by_owner(&passing(claims, goes_before_by_weight_alone)) {
         let (place, holder) = (shown(&other.rule.place), other.named());
-        let more = if are_more { ", and others" } else { "" };
         warnings.push(label(
             &claim.claimant,
             "BACKEND_WEIGHT",
@@ -274,15 +276,90 @@ pub(super) fn passed_by(claims: &[Claim], warnings: &mut Vec<Warning>) {
     }
 }
 
+/// A claim with a weight, and the first one that it passes by.
+struct Passing<'c> {
+    at: usize,
+    claim: &'c Claim,
+    other: &'c Claim,
+    are_more: bool,
+}
+
+fn passing(claims: &[Claim], passes: impl Fn(&Claim, &Claim) -> bool) -> Vec<Passing<'_>> {
+    let weighted = || {
+        claims
+            .iter()
+            .enumerate()
+            .filter(|(_, claim)| claim.priority > 0 && !claim.claimant.is_absent)
+    };
+    if weighted().next().is_none() {
+        return Vec::new();
+    }
+    let mut by_host: BTreeMap<&Host, Vec<&Claim>> = BTreeMap::new();
+    for claim in claims {
+        let host = &claim.rule.place.host;
+        by_host.entry(host).or_default().push(claim);
+    }
+    let mut all = Vec::new();
+    for (at, claim) in weighted() {
+        let host = &claim.rule.place.host;
+        let first = match host {
+            Host::Exact(_) => Bound::Included(host),
+            // More precise ones are smaller.
+            _ => Bound::Unbounded,
+        };
+        let more_precise = by_host.range::<&Host, _>((first, Bound::Included(host)));
+        let mut passed = more_precise
+            .flat_map(|(_, others)| others.iter().copied())
+            .filter(|other| passes(claim, other));
+        if let Some(other) = passed.next() {
+            let are_more = passed.any(|more| more.rule.place != other.rule.place);
+            all.push(Passing {
+                at,
+                claim,
+                other,
+                are_more,
+            });
+        }
+    }
+    all
+}
+
+/// For each service port the first: whoever goes before one host often does before a thousand.
+fn by_owner<'c>(
+    all: &[Passing<'c>],
+) -> impl Iterator<Item = (&'c Claim, &'c Claim, &'static str)> + use<'c> {
+    let mut told: BTreeMap<&Owner, (&Claim, &Claim, bool)> = BTreeMap::new();
+    for passing in all {
+        let (claim, other) = (passing.claim, passing.other);
+        let owner = &claim.claimant.owner;
+        let (_, known, are_more) = told.entry(owner).or_insert((claim, other, false));
+        *are_more |= passing.are_more || other.rule.place != known.rule.place;
+    }
+    let worded = |(claim, other, are_more)| {
+        let more = if are_more { ", and others" } else { "" };
+        (claim, other, more)
+    };
+    told.into_values().map(worded)
+}
+
+/// The other is tried first where no weight counts. What goes last wants it so.
+fn would_pass_another_folder(claim: &Claim, other: &Claim) -> bool {
+    !other.is_last()
+        && !claim.is_of_the_folder_of(other)
+        && claim.rule.overlaps(&other.rule)
+        && other.rule.order(&claim.rule).is_lt()
+}
+
 fn goes_before_by_weight_alone(claim: &Claim, other: &Claim) -> bool {
-    if other.priority < 0
+    if other.is_last()
         || other.priority >= claim.priority
         || claim.rule.service.owner.app == other.rule.service.owner.app
         || !claim.rule.overlaps(&other.rule)
     {
         return false;
     }
-    let is_shared = claim.is_of_the_place_of(other) && !claim.excludes(other);
+    // By conditions a place is shared as both want it.
+    let is_shared = claim.is_of_the_place_of(other) && !claim.says_the_same_as(other);
     let order = other.rule.order(&claim.rule);
     order.is_lt() || claim.is_of_the_place_of(other) && !is_shared
 }

@@ -198,6 +198,44 @@ fn a_weight_that_takes_requests_from_a_holder_is_told() {
     });
 }
 
+/// Weights order the apps of one folder; from others they take nothing.
+#[test]
+fn a_weight_takes_nothing_from_another_folder() {
+    let mut scene = Scene::new();
+    let weight = |weight| ("BACKEND_WEIGHT", weight);
+    scene.app("/shop/www", &[("VHOST", "www.shop.test")]);
+    scene.app("/shop/first", &[("VHOST", "*.shop.test"), weight("5")]);
+    scene.app("/evil/any", &[("PATH", "/"), weight("10")]);
+    scene.app("/evil/host", &[("VHOST", "www.shop.test"), weight("10")]);
+    scene.app("/evil/deep", &[("VHOST", "evil.test"), ("PATH", "/a")]);
+    scene.app("/evil/over", &[("VHOST", "evil.test"), weight("3")]);
+    dated(&mut scene, 2, "2020");
+    let www = scene.apps[0]["ports"][0].to_string();
+    both(&scene, |served| {
+        served.leads("www.shop.test", "/", "shop/first");
+        served.leads("x.shop.test", "/", "shop/first");
+        served.leads("evil.test", "/a", "evil/over");
+        served.leads("free.test", "/", "evil/any");
+        for told in [
+            format!(
+                "app `/evil/any`: label `HAPROXY_0_BACKEND_WEIGHT`: found that it would go before \
+                 `www.shop.test` of app `/shop/www`, service port {www}, and others, expected to go \
+                 before apps of folder `/evil` alone; not used there"
+            ),
+            format!(
+                "app `/evil/host`: label `HAPROXY_0_VHOST`: found `www.shop.test` is held by app \
+                 `/shop/www`, service port {www}, expected a host and path of its own: a \
+                 BACKEND_WEIGHT counts within a folder alone; its requests go to the holder"
+            ),
+        ] {
+            assert!(served.told.contains(&told), "{told}\n{}", served.told);
+        }
+        // Each folder is told of what goes before its own apps.
+        assert_eq!(served.told.matches("that it goes before").count(), 2);
+        assert_eq!(served.told.matches("warn:").count(), 4, "{}", served.told);
+    });
+}
+
 /// A host of an app whose TLS ends here is not taken by one who passes TLS on, neither by name nor
 /// by the end of it; and the other way round.
 #[test]

@@ -120,6 +120,35 @@ fn nobody_is_led_to_a_port_on_which_nothing_listens() {
     });
 }
 
+/// Another app's certificate opens port 443 for all, but is not what their clients should be led to.
+#[test]
+fn nobody_is_led_to_the_certificate_of_another_folder() {
+    let mut scene = Scene::new();
+    let (shop, alone) = (
+        scene.certificate("shop.test"),
+        scene.certificate("alone.test"),
+    );
+    let redirect = ("REDIRECT_TO_HTTPS", "true");
+    scene.app("/shop/tls", &[("VHOST", "shop.test"), ("SSL_CERT", &shop)]);
+    scene.app("/shop/www", &[("VHOST", "www.shop.test"), redirect]);
+    scene.app(
+        "/alone/www",
+        &[("VHOST", "alone.test"), ("SSL_CERT", &alone), redirect],
+    );
+    scene.app("/other/www", &[("VHOST", "other.test"), redirect]);
+    both(&scene, |served| {
+        for host in ["www.shop.test", "alone.test"] {
+            served.http().get(host, "/").expect(301);
+        }
+        served.leads("other.test", "/", "other/www");
+        let told = "app `/other/www`: label `HAPROXY_0_REDIRECT_TO_HTTPS`: found port 443 has only \
+                    certificates of apps outside of folder `/other`, expected a certificate, by \
+                    --ssl-certs or a label SSL_CERT; not used: requests on port 80 are served there";
+        assert!(served.told.contains(told), "{}", served.told);
+        assert_eq!(served.told.matches("warn:").count(), 1, "{}", served.told);
+    });
+}
+
 #[test]
 fn strict_transport_security_is_told_over_tls() {
     let mut scene = Scene::new().with_https();

@@ -142,11 +142,19 @@ fn who_has_port_443_keeps_it_though_another_app_brings_a_certificate() {
     assert_eq!(quarantined(&scene), json!([]));
     // Once the port is free it opens, and who comes back finds it taken.
     let edge = scene.apps.remove(0);
+    // Certificates of service ports open nothing.
+    let own_port = [("MODE", "tcp"), ("SSL_CERT", certificate.as_str())];
+    scene.app("/alone", &own_port);
+    scene.apps.rotate_right(1);
     let done = refresh(&scene).expect(0).says(&["over: ", &told]);
     let https = Ask::https(at(scene.https));
     assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
     scene.apps.insert(0, edge);
-    let told = format!("app `/edge`: service port {}: found port", scene.https);
+    let told = format!(
+        "app `/edge`: service port {0}: found port {0} is held by `frontend marathon_https_in`, \
+         which label `HAPROXY_0_SSL_CERT` of app `/tls` opens",
+        scene.https
+    );
     for _ in 0..2 {
         let done = refresh(&scene).expect(0);
         assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
