@@ -13,7 +13,7 @@ use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
 use super::reserved::Reserved;
-use super::typed::{checked, checked_as_before, fault, say_check};
+use super::typed::{checked, checked_as_before, fault, keep_within_bounds, say_check};
 use super::wanted::{Built, Cause, Said, Spoken, Wanted, effect};
 use crate::apply::FileSet;
 use crate::cluster::{
@@ -271,6 +271,12 @@ impl Labelled {
                 may_replace,
             };
             asked.push((position, spoken));
+        }
+        if self.values == Values::Typed {
+            let at = |(position, _): &(usize, _)| {
+                (ports[*position].index, ports[*position].service_port)
+            };
+            warnings.extend(keep_within_bounds(app, &mut asked, at));
         }
         asked
     }

@@ -10,6 +10,34 @@ use crate::proxy::marathon_lb::check_of;
 /// The name of the path of a service port's check among what is said of it. No label is called so.
 const CHECK_PATH: &str = "healthChecks.path";
 
+/// More service ports of one app than any has. HAProxy opens a socket for each, and starts with none
+/// where it may not open all of them: half of what a process may have open by the oldest custom,
+/// 1024, is left for everybody else.
+const MOST_SERVICE_PORTS: usize = 500;
+
+/// Takes out of the service ports that are `asked` for those that one app may not have beside the
+/// others; `at` gives position and number of one.
+pub(super) fn keep_within_bounds<T>(
+    app: &App,
+    asked: &mut Vec<T>,
+    at: impl Fn(&T) -> (usize, u32),
+) -> Option<Warning> {
+    let number = asked.len();
+    let (position, service_port) = at(asked.get(MOST_SERVICE_PORTS)?);
+    asked.truncate(MOST_SERVICE_PORTS);
+    let more = match number - MOST_SERVICE_PORTS {
+        1 => String::new(),
+        many => format!(" and {} behind it", many - 1),
+    };
+    Some(Warning {
+        app: Some(app.id.clone()),
+        subject: "service ports".to_owned(),
+        found: format!("{number} that are to be served"),
+        expected: format!("at most {MOST_SERVICE_PORTS}"),
+        effect: format!("service port {service_port}, at position {position}{more} left out"),
+    })
+}
+
 /// Why nothing of an app is served: an id that would not stay one word in the file. The last good
 /// labels could not mend it.
 pub(super) fn fault(app: &App) -> Option<Warning> {

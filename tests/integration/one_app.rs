@@ -96,3 +96,33 @@ fn most_servers_or_service_ports_of_one_app_freeze_nobody_else() {
         }
     }
 }
+
+/// HAProxy opens a socket for each service port, and starts with none where it may not open all.
+#[test]
+fn service_ports_without_end_cost_nobody_else_theirs() {
+    let app = |id: &str, ports: std::ops::Range<u16>| {
+        let of_task: Vec<u16> = ports.clone().map(|port| port + 10_000).collect();
+        json!({
+            "id": id,
+            "ports": ports.collect::<Vec<_>>(),
+            "tasks": [{"id": "t", "host": "10.0.0.1", "ports": of_task, "state": "TASK_RUNNING"}],
+        })
+    };
+    let apps = json!({"apps": [
+        app("/a/small", 9999..10_000),
+        app("/big", 10_000..12_000),
+        app("/most", 12_000..12_500),
+        app("/z/small", 12_501..12_502),
+    ]});
+    let test = Test::new();
+    let done = turn(&test, &apps.to_string()).expect(0);
+    let done = done.says(&[
+        "app `/big`: service ports: found 2000 that are to be served, expected at most 500; service \
+         port 10500, at position 500 and 1499 behind it left out",
+    ]);
+    assert_eq!(done.stderr.matches("at most").count(), 1, "{done:#?}");
+    let cfg = cfg(&test);
+    let served = |app: &str| cfg.matches(&format!("\nfrontend {app}_")).count();
+    let all = ["a_small", "big", "most", "z_small"].map(served);
+    assert_eq!(all, [1, 500, 500, 1]);
+}
