@@ -15,7 +15,7 @@ use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
-use crate::haproxy::files::unfit;
+use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
 use crate::haproxy::{Proc, Version, global::Global, structure_hash};
 
@@ -75,7 +75,8 @@ pub trait Balancer {
     fn foreign(&self, addresses: &BTreeSet<IpAddr>, at: &Installation) -> BTreeSet<IpAddr>;
 
     /// Those of `files`, which may lie below `bases`, that it could not read to their end, and why.
-    fn unfit(&self, files: &BTreeSet<&str>, bases: &[PathBuf]) -> BTreeMap<String, String>;
+    fn unfit(&self, files: &BTreeSet<&NamedFile>, bases: &[PathBuf])
+    -> BTreeMap<NamedFile, String>;
 
     /// Whether a reload starts a HAProxy that does not run, where we started it before or not.
     fn starts(&self, started_before: bool) -> bool;
@@ -288,12 +289,16 @@ impl Balancer for LocalHaproxy<'_> {
         Proc::default().holder(port)
     }
 
-    fn unfit(&self, files: &BTreeSet<&str>, bases: &[PathBuf]) -> BTreeMap<String, String> {
+    fn unfit(
+        &self,
+        files: &BTreeSet<&NamedFile>,
+        bases: &[PathBuf],
+    ) -> BTreeMap<NamedFile, String> {
         if self.skips_check {
             return BTreeMap::new();
         }
-        let fault = |file: &&str| Some(((*file).to_owned(), unfit(file, bases)?));
-        files.iter().filter_map(fault).collect()
+        let fault = |file: &NamedFile| Some((file.clone(), unfit(file, bases)?));
+        files.iter().filter_map(|file| fault(file)).collect()
     }
 
     fn starts(&self, started_before: bool) -> bool {

@@ -1,7 +1,7 @@
 //! Files that owners name and that `haproxy -c` could not read to their end.
 //!
 //! A certificate that is a pipe or a device has it wait for ever, and it names nobody. So such files are
-//! looked at before, and never opened.
+//! looked at before, and never opened; nor may one lie beside a certificate or stand in a list of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::source::Source;
 use crate::apply::{Balancer, Host};
 use crate::cluster::Warning;
-use crate::haproxy::files::{bases, named};
+use crate::haproxy::files::{NamedFile, bases, named};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
 use crate::resolve::Lookup;
@@ -20,7 +20,7 @@ use crate::resolve::Lookup;
 const EXPECTED: &str = "a file of at most 64 MiB, or a folder of such";
 
 /// By file: who names it, and in which label where that is known.
-type Named = BTreeMap<String, Vec<(Owner, String)>>;
+type Named = BTreeMap<NamedFile, Vec<(Owner, String)>>;
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// The plan in which nobody names such a file.
@@ -30,7 +30,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         mut plan: Plan,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        let mut first: Option<(Plan, (String, String))> = None;
+        let mut first: Option<(Plan, (NamedFile, String))> = None;
         // Each round takes what somebody says away, so that there is an end.
         while installed != Some(&*plan.files.cfg) {
             let named = plan.named_files();
@@ -38,7 +38,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 break;
             }
             let bases = bases(&plan.files.cfg);
-            let files: BTreeSet<&str> = named.keys().map(String::as_str).collect();
+            let files: BTreeSet<&NamedFile> = named.keys().collect();
             let unfit = host.balancer.unfit(&files, &bases);
             let culprits = culprits(&named, &unfit, &plan.refused);
             if culprits.is_empty() {
@@ -55,8 +55,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             && plan.is_loss(&self.served_and_wanted(&wanted, installed)?)
         {
             bail!(
-                "most of what is served names `{file}`, {found}, expected {EXPECTED}: everything \
-                 stays as it is"
+                "most of what is served names `{}`, {found}, expected {EXPECTED}: everything stays \
+                 as it is",
+                file.path
             );
         }
         Ok(plan)
@@ -90,7 +91,7 @@ impl Plan {
 }
 
 /// Files of values, by their labels. A frontend that is shared is nobody's.
-fn said(service: &Service) -> Vec<(&'static str, String)> {
+fn said(service: &Service) -> Vec<(&'static str, NamedFile)> {
     let options = &service.options;
     let certificates = options
         .ssl_cert
@@ -101,7 +102,7 @@ fn said(service: &Service) -> Vec<(&'static str, String)> {
         ("BIND_OPTIONS", options.bind_options.as_deref()),
     ];
     let files = |(label, text): (&'static str, Option<&str>)| {
-        let files: Vec<String> = named(text.unwrap_or_default()).collect();
+        let files: Vec<NamedFile> = named(text.unwrap_or_default()).collect();
         files.into_iter().map(move |file| (label, file))
     };
     texts.into_iter().flat_map(files).collect()
@@ -109,7 +110,7 @@ fn said(service: &Service) -> Vec<(&'static str, String)> {
 
 fn culprits(
     named: &Named,
-    unfit: &BTreeMap<String, String>,
+    unfit: &BTreeMap<NamedFile, String>,
     refused: &[Owner],
 ) -> Vec<(Owner, Warning)> {
     let mut culprits: Vec<(Owner, Warning)> = Vec::new();
@@ -121,7 +122,7 @@ fn culprits(
             let warning = Warning {
                 app: Some(owner.app.clone()),
                 subject: subject.clone(),
-                found: format!("`{file}`, {found}"),
+                found: format!("`{}`, {found}", file.path),
                 expected: EXPECTED.to_owned(),
                 effect: String::new(),
             };

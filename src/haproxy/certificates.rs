@@ -95,6 +95,12 @@ pub fn with_companions(path: &Path) -> impl Iterator<Item = PathBuf> {
     own.into_iter().chain(beside)
 }
 
+/// Whether HAProxy reads this file with a certificate that lies beside it.
+pub(super) fn is_companion(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| BESIDE.contains(&ending)) && path.with_extension("").is_file()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,19 +1,44 @@
 //! Files that HAProxy reads because a line of its configuration names them, and whether it can.
 //!
-//! `haproxy -c` opens them and reads to their end. A pipe or a device has none, so that it waits or
-//! works for ever, and names nobody.
+//! `haproxy -c` opens them and reads to their end, as well as what lies beside a certificate and what
+//! a list of certificates names. A pipe or a device has no end, so that it waits or works for ever, and
+//! names nobody.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::FileTypeExt as _;
+use std::fs::{self, File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+
 use super::Line;
+use super::certificates::{is_companion, listed, with_companions};
 
 /// Certificates and lists are smaller. HAProxy keeps what it reads in memory.
 const LARGEST: u64 = 64 << 20;
 
 /// In so many files of a folder it is looked for one that is too large.
 const MOST_ENTRIES: usize = 10_000;
+
+/// A file that a line names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedFile {
+    /// As it is written there.
+    pub path: String,
+    /// What HAProxy reads with it.
+    pub kind: Kind,
+}
+
+/// What HAProxy reads with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// What lies beside a certificate: its key, its OCSP answer.
+    Certificate,
+    /// The certificates that a list names.
+    List,
+    /// Nothing.
+    Other,
+}
 
 /// Keywords that a file follows, and the words between.
 const KEYWORDS: [(&str, usize); 12] = [
@@ -40,20 +65,30 @@ const CONVERTER: &str = "map";
 /// Files of these folders are no files of a disk, and some never end.
 const OF_THE_KERNEL: [&str; 2] = ["/proc", "/sys"];
 
-/// The files that lines of a configuration name, as they are written there.
-pub fn named(text: &str) -> impl Iterator<Item = String> {
+/// The files that lines of a configuration name.
+pub fn named(text: &str) -> impl Iterator<Item = NamedFile> {
     // Nearly all texts name none, and there are many.
     let could_name = |text: &str| PARTS.iter().any(|part| text.contains(part));
     let text = if could_name(text) { text } else { "" };
     let lines = text.lines().filter(move |line| could_name(line));
     lines.flat_map(|line| {
         let words = Line::of(line).words;
-        let mut files: Vec<String> = Vec::new();
+        let mut files: Vec<NamedFile> = Vec::new();
         for (place, word) in words.iter().enumerate() {
             let known = KEYWORDS.iter().find(|(keyword, _)| keyword == word);
             let file = known.and_then(|(_, between)| words.get(place + 1 + between));
-            files.extend(file.cloned());
-            files.extend(looked_up(word));
+            files.extend(file.map(|path| NamedFile {
+                path: path.clone(),
+                kind: match &**word {
+                    "crt" => Kind::Certificate,
+                    "crt-list" => Kind::List,
+                    _ => Kind::Other,
+                },
+            }));
+            files.extend(looked_up(word).map(|path| NamedFile {
+                path,
+                kind: Kind::Other,
+            }));
         }
         files
     })
@@ -83,13 +118,61 @@ pub fn bases(text: &str) -> Vec<PathBuf> {
 }
 
 /// What of a file or folder, which may lie below one of `bases`, keeps HAProxy from reading it to its
-/// end. `None` also where there is nothing: HAProxy tells that itself. Nothing is opened.
+/// end. `None` also where there is nothing: HAProxy tells that itself. Nothing but lists of
+/// certificates is opened.
 #[must_use]
-pub fn unfit(file: &str, bases: &[PathBuf]) -> Option<String> {
-    let places = bases.iter().map(|base| base.join(file));
-    places
-        .chain([PathBuf::from(file)])
-        .find_map(|place| fault(&place))
+pub fn unfit(file: &NamedFile, bases: &[PathBuf]) -> Option<String> {
+    let places = bases.iter().map(|base| base.join(&file.path));
+    let mut places = places.chain([PathBuf::from(&file.path)]);
+    places.find_map(|place| {
+        fault(&place).or_else(|| match file.kind {
+            Kind::Certificate => beside(&place),
+            Kind::List => in_list(&place, bases),
+            Kind::Other => None,
+        })
+    })
+}
+
+/// The same of what HAProxy looks for beside a certificate.
+fn beside(certificate: &Path) -> Option<String> {
+    // Parts of a bundle have companions of their own.
+    let mut companions =
+        with_companions(certificate).flat_map(|path| with_companions(&path).collect::<Vec<_>>());
+    companions.find_map(|path| {
+        let found = fault(&path)?;
+        let name = path.file_name()?.display();
+        Some(format!("a certificate with `{name}` beside it, {found}"))
+    })
+}
+
+/// The same of what a list of certificates names. A label may name any file as a list, so that
+/// nothing of its lines is told.
+fn in_list(list: &Path, bases: &[PathBuf]) -> Option<String> {
+    // What became a pipe just now is not waited for.
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let mut text = Vec::new();
+    options
+        .open(list)
+        .ok()?
+        .take(LARGEST)
+        .read_to_end(&mut text)
+        .ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines().zip(1..);
+    lines.find_map(|(line, number)| {
+        let certificates = listed(line, Path::new("")).map(|path| NamedFile {
+            path: path.display().to_string(),
+            kind: Kind::Certificate,
+        });
+        let options = line.replace(['[', ']'], " ");
+        let mut files = certificates.chain(named(&options));
+        let is_unfit = |file: NamedFile| file.kind != Kind::List && unfit(&file, bases).is_some();
+        let without_end = "names what is no file of a disk, or is too large";
+        files
+            .any(is_unfit)
+            .then(|| format!("a list whose line {number} {without_end}"))
+    })
 }
 
 fn fault(path: &Path) -> Option<String> {
@@ -104,13 +187,16 @@ fn fault(path: &Path) -> Option<String> {
     }
     let entries = fs::read_dir(path).ok()?.take(MOST_ENTRIES).flatten();
     entries.into_iter().find_map(|entry| {
-        // Other than regular files HAProxy passes over in a folder.
-        let facts = fs::metadata(entry.path()).ok().filter(Metadata::is_file)?;
-        let size = size(&facts)?;
-        Some(format!(
-            "a folder with `{}`, {size}",
-            entry.file_name().display()
-        ))
+        // Other than regular files HAProxy passes over in a folder, but for what lies beside one.
+        let facts = fs::metadata(entry.path()).ok()?;
+        let found = if is_companion(&entry.path()) {
+            kind(&facts).map(str::to_owned)
+        } else {
+            None
+        };
+        let found = found.or_else(|| size(&facts))?;
+        let name = entry.file_name();
+        Some(format!("a folder with `{}`, {found}", name.display()))
     })
 }
 
@@ -154,7 +240,9 @@ mod tests {
     fn files_are_read_from_lines() {
         let text = "  bind *:1 ssl crt /a crt '/b c' alpn h2 ca-file \"/d\"\n  acl x src -f /e\n  \
                     http-request return file /f\n  option httpchk\n  errorfile 503 /g\n  # crt /h\n  use_backend %[src,map_ip(/i,x),map(/j)]\n";
-        let named: Vec<String> = named(text).collect();
+        let named: Vec<NamedFile> = named(text).collect();
+        assert_eq!(named[0].kind, Kind::Certificate);
+        let named: Vec<&str> = named.iter().map(|file| &*file.path).collect();
         assert_eq!(named, ["/a", "/b c", "/d", "/e", "/f", "/g", "/i", "/j"]);
         let text = "global\n  crt-base /a\n  ca-base \"/b\"\n  log-base\n";
         assert_eq!(bases(text), [Path::new("/a"), Path::new("/b")]);
@@ -172,7 +260,12 @@ mod tests {
         let large = File::create(path("full/large")).unwrap();
         large.set_len(LARGEST + 1).unwrap();
         let _socket = UnixListener::bind(path("socket")).unwrap();
-        let told = |name: &str| unfit(path(name).to_str().unwrap(), &[]);
+        let file = |path: &str, kind| NamedFile {
+            path: path.to_owned(),
+            kind,
+        };
+        let other = |path: &str| file(path, Kind::Other);
+        let told = |name: &str| unfit(&other(path(name).to_str().unwrap()), &[]);
         for name in ["pipe", "link"] {
             assert_eq!(told(name).as_deref(), Some("a pipe"), "{name}");
         }
@@ -191,9 +284,77 @@ mod tests {
             "/proc/self/status",
             "/sys/kernel/uevent_seqnum",
         ] {
-            assert!(unfit(name, &[]).is_some(), "{name}");
+            assert!(unfit(&other(name), &[]).is_some(), "{name}");
         }
-        assert!(unfit("pipe", &[]).is_none());
-        assert!(unfit("pipe", &[folder.path().to_owned()]).is_some());
+        let bases = [folder.path().to_owned()];
+        assert!(unfit(&other("pipe"), &[]).is_none());
+        assert!(unfit(&other("pipe"), &bases).is_some());
+    }
+
+    #[test]
+    fn what_is_read_with_a_certificate_has_an_end_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let bases = [folder.path().to_owned()];
+        let told = |path: &str, kind| {
+            let path = path.to_owned();
+            unfit(&NamedFile { path, kind }, &bases)
+        };
+        let pipe = |name: &str| mkfifo(&path(name), Mode::S_IRWXU).unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        for name in ["a.pem", "b.pem", "b.pem.key", "c.pem.rsa", "folder/d.pem"] {
+            fs::write(path(name), "").unwrap();
+        }
+        let list = "# pipe\nb.pem [alpn h2] x.test\n\na.pem\n";
+        fs::write(path("list"), list).unwrap();
+        fs::write(path("authority"), "b.pem [verify required ca-file pipe]\n").unwrap();
+        let all = [
+            ("a.pem", Kind::Certificate),
+            ("b.pem", Kind::Certificate),
+            ("c.pem", Kind::Certificate),
+            ("folder", Kind::Certificate),
+            ("list", Kind::List),
+            ("authority", Kind::List),
+        ];
+        for (name, kind) in all {
+            assert_eq!(told(name, kind), None, "{name}");
+        }
+        pipe("a.pem.ocsp");
+        pipe("c.pem.rsa.sctl");
+        pipe("folder/d.pem.key");
+        pipe("folder/alone");
+        pipe("pipe");
+        for (name, kind, want) in [
+            (
+                "a.pem",
+                Kind::Certificate,
+                Some("a certificate with `a.pem.ocsp` beside it, a pipe"),
+            ),
+            ("a.pem", Kind::Other, None),
+            ("b.pem", Kind::Certificate, None),
+            (
+                "c.pem",
+                Kind::Certificate,
+                Some("a certificate with `c.pem.rsa.sctl` beside it, a pipe"),
+            ),
+            (
+                "folder",
+                Kind::Certificate,
+                Some("a folder with `d.pem.key`, a pipe"),
+            ),
+            (
+                "list",
+                Kind::List,
+                Some("a list whose line 4 names what is no file of a disk, or is too large"),
+            ),
+            ("list", Kind::Other, None),
+            (
+                "authority",
+                Kind::List,
+                Some("a list whose line 1 names what is no file of a disk, or is too large"),
+            ),
+        ] {
+            assert_eq!(told(name, kind).as_deref(), want, "{name}");
+        }
     }
 }

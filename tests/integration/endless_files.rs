@@ -153,3 +153,58 @@ fn who_was_served_is_served_as_before() {
     let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
     assert_eq!(before, after);
 }
+
+/// HAProxy reads what lies beside a certificate, and what a list of certificates names.
+#[test]
+fn what_is_read_with_a_certificate_has_to_end_too() {
+    let test = Test::new();
+    let path = |name: &str| test.path().join(name).display().to_string();
+    let pipe = |name: &str| mkfifo(&test.path().join(name), Mode::S_IRWXU).unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    for name in ["own.pem", "listed.pem", "folder/own.pem"] {
+        fs::copy(certificate(), path(name)).unwrap();
+    }
+    fs::write(path("list"), format!("{} [alpn h2]\n", path("listed.pem"))).unwrap();
+    let list = format!("ssl crt-list {}", path("list"));
+    let labels =
+        |label: &'static str, value: &str| apps(&[("VHOST", "bad.example.com"), (label, value)]);
+    for (words, label, value, beside, found) in [
+        (
+            &NATIVE[..],
+            "SSL_CERT",
+            path("own.pem"),
+            "own.pem.ocsp",
+            "own.pem`, a certificate with `own.pem.ocsp` beside it, a pipe",
+        ),
+        (
+            &NATIVE[..],
+            "SSL_CERT",
+            path("folder"),
+            "folder/own.pem.sctl",
+            "folder`, a folder with `own.pem.sctl`, a pipe",
+        ),
+        (
+            &MARATHON_LB[..],
+            "BIND_OPTIONS",
+            list,
+            "listed.pem.issuer",
+            "list`, a list whose line 1 names what is no file of a disk, or is too large",
+        ),
+    ] {
+        let is_served = || {
+            let cfg = fs::read_to_string(path("haproxy.cfg")).unwrap();
+            assert_accepted(&cfg);
+            cfg.contains("backend bad_10002")
+        };
+        turn(&test, &labels(label, &value), words).expect(0);
+        assert!(is_served(), "{label}");
+        fs::remove_file(path("haproxy.cfg")).unwrap();
+        pipe(beside);
+        let done = turn(&test, &labels(label, &value), words).expect(0);
+        done.says(&[
+            &format!("app `/bad`: label `HAPROXY_0_{label}`: found `"),
+            found,
+        ]);
+        fs::remove_file(path(beside)).unwrap();
+    }
+}

@@ -14,6 +14,7 @@ use haproxy_marathon_bridge::apply::validate::{CheckError, CheckMessage, Severit
 use haproxy_marathon_bridge::apply::{Balancer, FileSet, Installation};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::child::RunError;
+use haproxy_marathon_bridge::haproxy::files::NamedFile;
 
 use crate::labels::BALANCES;
 use crate::outside::Outside;
@@ -344,7 +345,7 @@ impl Balancer for Seen<'_> {
         None
     }
 
-    fn unfit(&self, _: &BTreeSet<&str>, _: &[PathBuf]) -> BTreeMap<String, String> {
+    fn unfit(&self, _: &BTreeSet<&NamedFile>, _: &[PathBuf]) -> BTreeMap<NamedFile, String> {
         BTreeMap::new()
     }
 

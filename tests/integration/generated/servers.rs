@@ -13,6 +13,7 @@ use haproxy_marathon_bridge::apply::{Balancer, FileSet, Host, Installation};
 use haproxy_marathon_bridge::cluster::Snapshot;
 use haproxy_marathon_bridge::cycle::{Changes, Source, Stages};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
+use haproxy_marathon_bridge::haproxy::files::NamedFile;
 use haproxy_marathon_bridge::haproxy::{Dialect, Version};
 use haproxy_marathon_bridge::marathon::{Answer, Cluster, apps};
 use haproxy_marathon_bridge::state::{State, Time};
@@ -128,7 +129,7 @@ impl Balancer for Untold {
         BTreeSet::new()
     }
 
-    fn unfit(&self, _: &BTreeSet<&str>, _: &[PathBuf]) -> BTreeMap<String, String> {
+    fn unfit(&self, _: &BTreeSet<&NamedFile>, _: &[PathBuf]) -> BTreeMap<NamedFile, String> {
         BTreeMap::new()
     }
 
