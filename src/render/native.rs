@@ -49,7 +49,8 @@ impl Native {
 
     pub(super) fn render(&mut self, layout: &Layout) -> Result<Output> {
         let own = self.sections.own_sections(&layout.services)?;
-        let shared = self.shared(layout)?;
+        let mut warnings = Vec::new();
+        let shared = self.shared(layout, &mut warnings)?;
         let mut rendered = self.sections.whole(shared, &own)?;
         for Extra { file, text } in &self.extra {
             rendered.push(&format!("\n# {file}\n{}\n", text.trim_end()));
@@ -57,10 +58,11 @@ impl Native {
         // The line that is filled does not count for the hash.
         rendered.fill(STRUCTURE, &structure_hash(&rendered.text()));
         let services = layout.services.iter();
+        warnings.extend(services.flat_map(|service| unused(service)));
         Ok(Output {
             rendered,
             failed: own.failed,
-            warnings: services.flat_map(|service| unused(service)).collect(),
+            warnings,
         })
     }
 
@@ -72,12 +74,13 @@ impl Native {
         self.sections.with_servers(before, after)
     }
 
-    fn shared(&self, layout: &Layout) -> Result<Shared> {
+    fn shared(&self, layout: &Layout, warnings: &mut Vec<Warning>) -> Result<Shared> {
         let app_rules = layout.app_ids.iter();
         let app_rules = app_rules.map(|service| self.app_rule(service));
         let app_rules = app_rules.collect::<Result<_>>()?;
+        let mut frontend = |template, rules| self.frontend(template, layout, rules, warnings);
         let mut shared = Shared {
-            app_ids: self.frontend("appid_in.cfg", layout, vec![("first_rules", app_rules)])?,
+            app_ids: frontend("appid_in.cfg", vec![("first_rules", app_rules)])?,
             ..Shared::default()
         };
         if layout.binds_http_https {
@@ -91,23 +94,27 @@ impl Native {
                 let own = own.iter().map(|rule| self.rule(rule));
                 rules.push((name, own.collect::<Result<_>>()?));
             }
-            shared.http = self.frontend("http_in.cfg", layout, rules.clone())?;
+            shared.http = frontend("http_in.cfg", rules.clone())?;
             if !layout.passed_on.is_empty() {
                 let rules = layout.passed_on.iter().map(|rule| self.tls_rule(rule));
                 let rules = vec![("first_rules", rules.collect::<Result<_>>()?)];
-                shared.https = self.frontend("tls_in.cfg", layout, rules)?;
+                shared.https = frontend("tls_in.cfg", rules)?;
             }
             if layout.opens_https() {
-                shared
-                    .https
-                    .extend(self.frontend("https_in.cfg", layout, rules)?);
+                shared.https.extend(frontend("https_in.cfg", rules)?);
             }
         }
         Ok(shared)
     }
 
     /// A shared frontend, with rules in the places that the template has for them.
-    fn frontend(&self, template: &str, layout: &Layout, rules: Rules) -> Result<Vec<Chunk>> {
+    fn frontend(
+        &self,
+        template: &str,
+        layout: &Layout,
+        rules: Rules,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Vec<Chunk>> {
         let mut context = Context::new();
         context.insert("context_version", &CONTEXT_VERSION);
         let rules: Vec<(&str, String, Vec<Chunk>)> = rules
@@ -131,6 +138,12 @@ impl Native {
         context.insert("certificates", &certificates);
         let text = self.sections.engine().render(template, &context);
         let text = text.with_context(|| format!("template `{template}`"))?;
+        let is_lost = |(_, mark, rules): &&(&str, String, Vec<Chunk>)| {
+            !rules.is_empty() && !text.contains(mark.as_str())
+        };
+        for (name, _, rules) in rules.iter().filter(is_lost) {
+            warnings.push(without_place(template, name, rules.len()));
+        }
         let rules = rules.iter();
         let parts = rules.map(|(_, mark, rules)| (mark.as_str(), rules.clone()));
         Ok(Rendered::new(&text, parts).into_chunks())
@@ -186,6 +199,17 @@ fn host_and_suffix(rule: &Rule) -> (Option<&str>, Option<&str>) {
         Host::Exact(host) => (Some(host), None),
         Host::Below(_, suffix) => (None, Some(suffix)),
         Host::Any => (None, None),
+    }
+}
+
+/// A template of the operator's that was written before there were such rules, or forgets them.
+fn without_place(template: &str, name: &str, number: usize) -> Warning {
+    Warning {
+        app: None,
+        subject: format!("template `{template}`"),
+        found: format!("no place for `{name}`, of which there are {number}"),
+        expected: format!("`{{{{ {name} }}}}` in it, or in a template that it includes"),
+        effect: "no request is led there by them".to_owned(),
     }
 }
 

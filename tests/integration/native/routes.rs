@@ -313,3 +313,22 @@ fn a_label_of_ours_that_cannot_be_read_leaves_its_service_out_and_no_other() {
         }
     });
 }
+
+/// One that was copied before rules stood in several places would lose them unseen.
+#[test]
+fn a_template_without_a_place_for_rules_is_told_of() {
+    let routing = include_str!("../../../templates/native/routing.cfg.tera");
+    let copied = routing.replace("{{ below_rules }}", "");
+    assert_ne!(copied, routing);
+    let mut scene = Scene::new();
+    scene.app("/any", &[("VHOST", "*.a.test")]);
+    scene.app("/post", &[("VHOST", "*.a.test"), ("METHOD", "POST")]);
+    let told = "template `http_in.cfg`: found no place for `below_rules`, of which there are 1, \
+                expected `{{ below_rules }}` in it, or in a template that it includes; no request is \
+                led there by them";
+    let done = scene.write(true);
+    assert!(!done.stderr.contains("no place for"), "{done:#?}");
+    scene.test = scene.test.file("templates/routing.cfg.tera", copied);
+    let done = scene.write(true).says(&[told]);
+    assert_eq!(done.stderr.matches("no place for").count(), 1, "{done:#?}");
+}
