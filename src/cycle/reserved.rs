@@ -72,7 +72,7 @@ impl<'a> Reserved<'a> {
         let opened = opener.map(|(app, label)| format!(", which {label} of app `{app}` opens"));
         Some(Warning {
             app: Some(service.owner.app.clone()),
-            subject: format!("service port {port}"),
+            subject: service.subject_of_port(),
             found: format!(
                 "port {port} is held by `{section}`{}",
                 opened.unwrap_or_default()

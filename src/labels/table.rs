@@ -91,12 +91,24 @@ pub fn is_known(label: &str) -> bool {
         let mut known = LABELS.iter().chain(NATIVE);
         known.any(|label| label.reach == reach && label.name == name)
     };
-    let is_position = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_position = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_number && (text == "0" || !text.starts_with('0'))
+    };
     is_of(Reach::App, name)
         || name.split_once('_').is_some_and(|(position, name)| {
             let is_text = || Template::of_label(name).is_some();
             is_position(position) && (is_of(Reach::Service, name) || is_text())
         })
+}
+
+/// The `{n}` of a label that [`is_known`], where it has one.
+#[must_use]
+pub fn position(label: &str) -> Option<&str> {
+    let (position, _) = label.strip_prefix("HAPROXY_")?.split_once('_')?;
+    position
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then_some(position)
 }
 
 /// All labels that hold values.

@@ -25,7 +25,7 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
     let local = LocalHaproxy::new(program, version, config, &OsDisk);
     let look = look(config, Some(&local)).await?;
     let plan = &look.plan;
-    for warning in plan.unknown_labels() {
+    for warning in plan.unread_labels() {
         logging::warning(&warning);
     }
     // The state folder is for those who hold the lock.

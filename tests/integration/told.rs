@@ -88,17 +88,30 @@ fn a_misspelt_label_of_what_is_served_is_told_of_by_check() {
         "HAPROXY_0_VHOST": "a.example.com",
         "HAPROXY_0_VHOSTT": "a.example.com",
         "HAPROXY_0_path": "/",
+        "HAPROXY_00_PATH": "/",
+        "HAPROXY_1_VHOST": "b.example.com",
+        "HAPROXY_99999999999999999999_HTTP_FRONTEND_ACL": "b.example.com",
         "OTHER": "x",
     });
     let apps = serde_json::json!({"apps": [app("/a", labels)]}).to_string();
     let test = Test::new().file("apps.json", apps);
     let common = ["--marathon=file:apps.json", "--haproxy-config=haproxy.cfg"];
     let done = test.call([&["check"][..], &common].concat()).expect(0);
-    for label in ["HAPROXY_0_VHOSTT", "HAPROXY_0_path"] {
+    for label in ["HAPROXY_0_VHOSTT", "HAPROXY_0_path", "HAPROXY_00_PATH"] {
         let told = format!("app `/a`: label `{label}`: found a name that no label has, expected `");
         done.clone().says(&[&told, "; not used"]);
     }
-    assert_eq!(done.stderr.matches("no label has").count(), 2, "{done:#?}");
+    for label in [
+        "HAPROXY_1_VHOST",
+        "HAPROXY_99999999999999999999_HTTP_FRONTEND_ACL",
+    ] {
+        let told = format!(
+            "app `/a`: label `{label}`: found a position at which the app has no port, expected one \
+             of the app's ports, counted from 0; not used"
+        );
+        done.clone().says(&[&told]);
+    }
+    assert_eq!(done.stderr.matches("app `/a`").count(), 5, "{done:#?}");
     let turn = [&["refresh", "--reload=none"][..], &common].concat();
     let done = test.call(turn).expect(0);
     assert!(!done.stderr.contains("no label has"), "{done:#?}");

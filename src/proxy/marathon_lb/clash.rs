@@ -57,6 +57,7 @@ fn rank<'a>(claim: &'a Service, incumbent: Option<&AppId>) -> impl Ord + use<'a>
 
 fn lost(loser: &Service, winner: &Service) -> Warning {
     let mut warning = clash(&loser.owner, &winner.owner);
+    warning.subject = loser.subject_of_port();
     if winner.is_absent {
         warning.found.push_str(WITHOUT_TASKS);
     }

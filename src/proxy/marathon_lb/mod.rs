@@ -59,6 +59,15 @@ impl Service {
         self.options.bind_addr.as_deref().unwrap_or("*")
     }
 
+    /// What gives it its service port, for warnings.
+    #[must_use]
+    pub fn subject_of_port(&self) -> String {
+        match self.options.port {
+            Some(_) => format!("label `HAPROXY_{}_PORT`", self.index),
+            None => format!("service port {}", self.owner.service_port),
+        }
+    }
+
     /// How its servers are chosen.
     #[must_use]
     pub fn balance(&self) -> &str {

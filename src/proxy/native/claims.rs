@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::Service;
 use super::super::{Holders, Owner, WITHOUT_TASKS, precedence};
-use super::place::{Host, Place, wish};
+use super::place::{Host, Place, first_of, wish};
 use super::tuning::{Conditions, conditions};
 use super::{Rule, label};
 use crate::cluster::Warning;
@@ -117,12 +117,12 @@ impl Claim {
         }
     }
 
-    /// For its owner: somebody else has the place.
-    pub(super) fn lost_to(&self, holder: &Self) -> Warning {
+    /// For its owner: somebody else has these places, of which this is one.
+    fn lost_to(&self, holder: &Self, places: &[String]) -> Warning {
         let effect = if !self.claimant.is_http() {
-            "TLS for it on port 443 is not passed on to this app"
+            "TLS for such a host on port 443 is not passed on to this app"
         } else if self.is_conditional() {
-            "no request is led there for it"
+            "no request is led there for that"
         } else {
             "its requests go to the holder"
         };
@@ -134,11 +134,8 @@ impl Claim {
             }
             _ => "a host and path of its own: a BACKEND_WEIGHT counts within a folder alone",
         };
-        let found = format!(
-            "`{}` is held by {}",
-            shown(&self.rule.place),
-            holder.named()
-        );
+        let are = if places.len() == 1 { "is" } else { "are" };
+        let found = format!("{} {are} held by {}", first_of(places), holder.named());
         label(&self.claimant, self.label(), &found, expected, effect)
     }
 
@@ -204,6 +201,7 @@ pub(super) fn settle(
     claims.retain(|claim| claim.is_incumbent || !claim.claimant.is_absent);
     claims.sort_by(|one, other| one.strength().cmp(&other.strength()));
     let mut settled: Vec<Claim> = Vec::with_capacity(claims.len());
+    let mut lost: Vec<(Claim, usize)> = Vec::new();
     let mut by_place: BTreeMap<(i64, Host, String), Vec<usize>> = BTreeMap::new();
     for claim in claims {
         let Place { host, path } = &claim.rule.place;
@@ -214,13 +212,12 @@ pub(super) fn settle(
             path.text().to_ascii_lowercase(),
         );
         let beside = by_place.entry(place).or_default();
-        let mut others = beside.iter().map(|at| &settled[*at]);
-        if let Some(holder) = others.clone().find(|other| claim.excludes(other)) {
-            if !claim.claimant.is_absent {
-                warnings.push(claim.lost_to(holder));
-            }
+        let is_holder = |at: &&usize| claim.excludes(&settled[**at]);
+        if let Some(holder) = beside.iter().find(is_holder) {
+            lost.push((claim, *holder));
             continue;
         }
+        let mut others = beside.iter().map(|at| &settled[*at]);
         if others.any(|other| !other.claimant.is_absent && claim.repeats(other)) {
             // With `MERGE` several lead to one.
             continue;
@@ -230,7 +227,27 @@ pub(super) fn settle(
         beside.push(settled.len());
         settled.push(claim);
     }
+    let lost = lost.iter().map(|(claim, at)| (claim, &settled[*at]));
+    warnings.extend(lost_to_others(lost));
     settled
+}
+
+/// One warning for each service port, label and holder: there can be a thousand places.
+pub(super) fn lost_to_others<'c>(
+    lost: impl Iterator<Item = (&'c Claim, &'c Claim)>,
+) -> impl Iterator<Item = Warning> {
+    let mut told: BTreeMap<_, (&Claim, &Claim, Vec<String>)> = BTreeMap::new();
+    for (claim, holder) in lost.filter(|(claim, _)| !claim.claimant.is_absent) {
+        let of = (&claim.claimant.owner, claim.label(), holder.named());
+        let (_, _, places) = told.entry(of).or_insert((claim, holder, Vec::new()));
+        places.push(shown(&claim.rule.place));
+    }
+    let warning =
+        |(claim, holder, places): (&Claim, &Claim, Vec<String>)| claim.lost_to(holder, &places);
+    told.into_values()
+        .map(warning)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// Takes the weight from settled claims that would go before a more precise place of another folder

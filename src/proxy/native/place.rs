@@ -260,17 +260,22 @@ fn hosts(text: &str) -> (Vec<Host>, Option<(String, String)>) {
             }
         }
     }
-    let first: Vec<String> = wrong
+    let told = (!wrong.is_empty()).then(|| (first_of(&wrong), expected.join("; ")));
+    (hosts.into_iter().collect(), told)
+}
+
+/// The first of many, and how many more there are.
+pub(super) fn first_of(all: &[impl fmt::Display]) -> String {
+    let first: Vec<String> = all
         .iter()
         .take(NAMED)
         .map(|name| format!("`{name}`"))
         .collect();
-    let mut found = first.join(", ");
-    if wrong.len() > NAMED {
-        found = format!("{found} and {} more", wrong.len() - NAMED);
+    let first = first.join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
-    let told = (!wrong.is_empty()).then(|| (found, expected.join("; ")));
-    (hosts.into_iter().collect(), told)
 }
 
 /// `/api /v2`, with `-i` before them where case does not count.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Holders;
-use super::claims::{Claim, mark_incumbents, settle};
+use super::claims::{Claim, lost_to_others, mark_incumbents, settle};
 use super::place::{Host, Place};
 use super::rules::lies_below;
 use super::{TlsRule, label};
@@ -40,15 +40,17 @@ pub(super) fn passed_on(
     };
     mark_incumbents(&mut claims, BEGIN, before);
     // Who has to stand back anyway keeps nobody else from it.
-    claims.retain(|claim| {
+    let stronger = |claim: &Claim| {
         let is_stronger = |other: &&Claim| {
             !claim.is_incumbent && (other.is_incumbent || other.age() < claim.age())
         };
-        let stronger = rivals(claim).into_iter().find(is_stronger);
-        let told = stronger.filter(|_| !claim.claimant.is_absent);
-        warnings.extend(told.map(|holder| claim.lost_to(holder)));
-        stronger.is_none()
-    });
+        rivals(claim).into_iter().find(is_stronger)
+    };
+    let lost = claims
+        .iter()
+        .filter_map(|claim| Some((claim, stronger(claim)?)));
+    warnings.extend(lost_to_others(lost));
+    claims.retain(|claim| stronger(claim).is_none());
     let mut kept = BTreeMap::new();
     for claim in settle(claims, BEGIN, holders, warnings) {
         if claim.claimant.is_absent {

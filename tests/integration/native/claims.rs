@@ -281,10 +281,9 @@ fn nobody_takes_a_host_from_its_holder_by_passing_tls_on() {
         served.leads("tls.test", "/x", "evil/http");
         for told in [
             format!(
-                "app `/evil/tls`: label `HAPROXY_0_VHOST`: found `www.test` is held by app \
-                 `/shop/www`, service port {www}, expected"
+                "app `/evil/tls`: label `HAPROXY_0_VHOST`: found `www.test`, `*.shop.test` are held \
+                 by app `/shop/www`, service port {www}, expected"
             ),
-            "found `*.shop.test` is held by app `/shop/www`".to_owned(),
             "found `tls.test` is held by app `/held/tls`".to_owned(),
             format!(
                 "app `/evil/http`: label `HAPROXY_0_VHOST`: found `tls.test`, whose TLS is passed \
@@ -335,4 +334,27 @@ fn who_stands_back_keeps_nobody_else_from_passing_tls_on() {
         assert!(!served.told.contains("app `/shop/tls`"), "{}", served.told);
         assert!(served.told.contains(told), "{}", served.told);
     });
+}
+
+/// A thousand places that another has are one line.
+#[test]
+fn places_that_one_other_holds_are_told_together() {
+    let mut scene = Scene::new();
+    let named = |number: usize| (0..number).map(|nth| format!("h{nth}.test"));
+    let all = |number| named(number).collect::<Vec<_>>().join(",");
+    scene.app("/shop/a", &[("VHOST", &all(100))]);
+    scene.app("/shop/b", &[("VHOST", "b.test"), ("PATH", "/x /y")]);
+    let hosts = format!("{},b.test", all(102));
+    scene.app("/evil/c", &[("VHOST", &hosts)]);
+    scene.app("/evil/d", &[("VHOST", "b.test"), ("PATH", "/x /y")]);
+    dated(&mut scene, 2, "2020");
+    let done = scene.write(true);
+    let told = [
+        "app `/evil/c`: label `HAPROXY_0_VHOST`: found `h0.test`, `h1.test`, `h10.test` and 97 more \
+         are held by app `/shop/a`, service port",
+        "app `/evil/d`: label `HAPROXY_0_PATH`: found `b.test/x`, `b.test/y` are held by app \
+         `/shop/b`, service port",
+    ];
+    let done = done.says(&told);
+    assert_eq!(done.stderr.matches("held by").count(), 2, "{done:#?}");
 }

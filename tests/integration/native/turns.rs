@@ -199,10 +199,12 @@ fn who_has_a_host_keeps_it_through_a_deployment() {
     scene.apps[2]["labels"]["HAPROXY_0_PATH"] = "/ /x".into();
     scene.apps[3]["labels"]["HAPROXY_0_VHOST"] = claims.into();
     dates(&mut scene, ["2010", "2030", "2012", "2012"]);
-    let told = "app `/other/squatter`: label `HAPROXY_0_PATH`: found `www.test/x` is held by app \
-                `/holder`";
+    let told = "app `/other/squatter`: label `HAPROXY_0_PATH`: found `www.test/x`, `*.in.test/x` are \
+                held by app `/holder`";
     let done = refresh(&scene).expect(0).says(&[told]);
-    done.says(&["app `/other/tls`: label `HAPROXY_0_VHOST`: found `www.test` is held by app"]);
+    done.says(&[
+        "app `/other/tls`: label `HAPROXY_0_VHOST`: found `www.test`, `*.in.test` are held",
+    ]);
     for host in ["www.test", "a.in.test"] {
         assert_eq!(http.get(host, "/x").by(), "holder");
         assert_eq!(https.get(host, "/x").by(), "holder");
@@ -212,10 +214,10 @@ fn who_has_a_host_keeps_it_through_a_deployment() {
     scene.apps[1]["tasks"] = json!([]);
     scene.apps[1]["instances"] = 1.into();
     refresh(&scene).expect(0).says(&[
-        "app `/other/squatter`: label `HAPROXY_0_PATH`: found `www.test/x` is held by app \
-         `/holder`, which has no tasks at the moment",
-        "app `/other/tls`: label `HAPROXY_0_VHOST`: found `www.test` is held by app `/holder`, \
-         which has no tasks at the moment",
+        "app `/other/squatter`: label `HAPROXY_0_PATH`: found `www.test/x`, `*.in.test/x` are held \
+         by app `/holder`, which has no tasks at the moment",
+        "app `/other/tls`: label `HAPROXY_0_VHOST`: found `www.test`, `*.in.test` are held by \
+         app `/holder`, which has no tasks at the moment",
     ]);
     for _ in 0..2 {
         for host in ["www.test", "a.in.test"] {
@@ -267,8 +269,9 @@ fn a_moment_without_tasks_hands_a_service_port_to_nobody() {
     let ask = Ask::http(at(port));
     assert_eq!(ask.get("any.test", "/").by(), "shop/web");
     scene.app("/evil/x", &[("MODE", "http"), ("PORT", &port.to_string())]);
-    let told =
-        format!("app `/evil/x`: service port {port}: found port {port} is held by app `/shop/web`");
+    let told = format!(
+        "app `/evil/x`: label `HAPROXY_0_PORT`: found port {port} is held by app `/shop/web`"
+    );
     refresh(&scene).expect(0).says(&[&told]);
     let tasks = Tasks::gone(&mut scene, 0);
     let told = format!("{told}, which has no tasks at the moment");
