@@ -82,9 +82,9 @@ impl Troubles {
     }
 
     /// Why changed templates, or new options that go with them, cannot be put to use.
-    pub(super) fn templates(&mut self, error: Option<&anyhow::Error>) {
-        let sentence = error.map(|error| {
-            format!("what was changed is not put to use, what counted before does: {error:#}")
+    pub(super) fn templates(&mut self, why: Option<&str>) {
+        let sentence = why.map(|why| {
+            format!("what was changed is not put to use, what counted before does: {why}")
         });
         self.worst[4].clone_from(&sentence);
         tell(&mut self.templates, sentence.as_deref(), |sentence| {
