@@ -12,6 +12,7 @@
 //! | a stream that is half open, or that never says a thing | `answers::a_stream_that_is_half_open_is_given_up`, `answers::a_stream_on_which_nothing_ever_comes_is_told_once_and_asked_around`, and beside `marathon::events::follow` |
 //! | an event of a gigabyte | `answers::an_event_of_a_gigabyte_costs_no_memory` |
 //! | clock jumps | `hosts::the_clock_may_jump_either_way` |
+//! | DNS gone | `names::names_may_be_gone_for_a_while` |
 //! | the disk full | `hosts::a_full_disk_is_told_of_once_and_made_up_for` |
 //! | HAProxy missing | `hosts::a_haproxy_that_is_gone_is_awaited` |
 //! | HAProxy refusing | `hosts::a_haproxy_that_refuses_all_is_told_of_once`, `hosts::a_program_that_is_put_right_is_noticed` |
@@ -28,6 +29,7 @@ mod haproxy;
 mod hosts;
 mod load;
 mod marathon_lb;
+mod names;
 mod operators;
 mod ready;
 mod servers;
