@@ -92,12 +92,11 @@ fn templates_that_are_refused_keep_no_task_out() {
     let (listen, header) = (Edited::of(&host, LISTEN), Edited::of(&host, HEADER));
     let refused = "`haproxy -c` refuses what comes of it";
     let unwritable = "the templates cannot be rendered";
-    let rows: [(&Edited, &str, &str); 5] = [
+    let rows: [(&Edited, &str, &str); 4] = [
         (&listen, "\n  nonsense of a listen\n", refused),
         (&header, "\nnonsense\n", refused),
         (&listen, "{{ listen.nothing.here }}", unwritable),
         (&header, "{{ nothing }}", unwritable),
-        (&header, "\n{% raw %}nonsense{% endraw %}\n", "nonsense"),
     ];
     for (file, bad, words) in rows {
         outlive(&host, &mut web, &watcher, file, bad, words);
@@ -227,6 +226,7 @@ fn options_whose_files_are_refused_are_not_put_to_use_nor_is_anything_that_came_
     let extra = format!("extra-config = {:?}\n", host.path("extra"));
     for (more, words) in [
         (extra.as_str(), "nonsense"),
+        ("ssl-certs = \"/nonexistent/web.pem\"\n", "web.pem"),
         (
             "haproxy = \"/nonexistent/haproxy\"\n",
             "/nonexistent/haproxy",
