@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use tracing::debug;
 
+use super::edited::Unwritable;
 use super::fallback::{Asking, Fallback};
 use super::held_ports::{HTTPS, opener_of_https};
 use super::permitted::{Origins, may_replace, members, unused};
@@ -435,9 +436,7 @@ impl Labelled {
         if let Some(native) = &mut proxies.native {
             failed.append(&mut native.refused);
         }
-        let output = renderer
-            .render(&proxies)
-            .context("the templates cannot be rendered")?;
+        let output = renderer.render(&proxies).context(Unwritable)?;
         warnings.extend(output.warnings);
         for fault in output.failed {
             // One that fails in several texts is told of once.
@@ -481,6 +480,7 @@ impl Labelled {
         }
         Ok(Built {
             failed,
+            left_out: Vec::new(),
             displaced,
             https_holder,
             files: FileSet {

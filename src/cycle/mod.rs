@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod edited;
 mod fallback;
 mod held_ports;
 mod labelled;
@@ -24,6 +25,7 @@ mod wanted;
 
 use anyhow::{Context as _, Result};
 
+pub use edited::Unwritable;
 pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
 pub use labelled::Labelled;
 pub use plan::Plan;
@@ -65,6 +67,9 @@ pub struct Stages<S, L> {
     pub takes_out_what_is_refused: bool,
     /// `--allow-removal`: whatever Marathon no longer names goes at once.
     pub allow_removal: bool,
+    /// Whether recipe, renderer or options were edited since HAProxy was last brought to what they
+    /// make: then they are to blame for what they take out of service, and nothing of it is applied.
+    pub is_on_trial: bool,
     /// What [`Stages::servers_alone`] stands on; nothing at first.
     pub in_service: Option<InService>,
 }
@@ -319,6 +324,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             rounds += 1;
             let mut culprits = plan.culprits(messages);
             let is_unnamed = culprits.is_empty();
+            if self.blames_the_edit(&culprits, &served) {
+                return Ok(Applied::of(plan, outcome));
+            }
             if !self.takes_out_what_is_refused || rounds == MOST_ROUNDS {
                 culprits.clear();
             } else if is_unnamed && self.recipe.is_labelled() {
@@ -353,7 +361,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
 
     /// What the installed file serves and the plan goes on to serve.
     fn served_and_wanted(&self, plan: &Plan, installed: Option<&str>) -> Result<Vec<ServicePort>> {
-        let own = self.renderer.header()?;
+        let own = self.own_header()?;
         let served = installed.map(|text| guard::served(text, &own));
         Ok(plan.serves(&served.unwrap_or_default()))
     }

@@ -205,7 +205,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             warnings,
             from,
         } = asked;
-        let own = self.renderer.header()?;
+        let own = self.own_header()?;
         let served = |text| guard::served(text, &own);
         let served = guard::with_those_behind(
             installed.map(served).unwrap_or_default(),
@@ -328,16 +328,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         apps_of(&self.last_answer.as_ref()?()?)
     }
 
-    /// For the options of one service port an answer is good that HAProxy was brought to once.
-    fn fallback(&self, memory: &State, now: Time) -> Fallback {
-        Fallback::new(
-            memory.answer.and(self.last_answer.clone()),
-            &memory.quarantined,
-            self.decisions,
-            now,
-        )
-    }
-
     /// The files of a draft, but for those who are `refused`. A service whose text cannot be written
     /// takes its rules with it, on which those of others may depend: so all is built anew.
     fn draw(
@@ -349,6 +339,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         loop {
             let Built {
                 failed,
+                left_out,
                 displaced,
                 https_holder,
                 files,
@@ -375,6 +366,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 draft.warnings.push(warning);
                 continue;
             }
+            self.heed_the_edit(failed.iter().chain(&left_out), installed)?;
             if !failed.is_empty() || !displaced.is_empty() {
                 self.fall_back(&mut draft, &mut refused, failed, Cause::Own);
                 self.fall_back(&mut draft, &mut refused, displaced, Cause::Others);
@@ -382,6 +374,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             }
             let mut warnings = draft.warnings.clone();
             warnings.extend(faults);
+            warnings.extend(left_out.into_iter().map(|(_, warning)| warning));
             return Ok(Plan {
                 change: diff::compare(installed, &files.cfg),
                 files,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::edited::Unwritable;
 use super::fallback::Fallback;
 use super::labelled::Labelled;
 use super::wanted::{Built, Cause, Wanted};
@@ -12,7 +13,7 @@ use crate::apply::FileSet;
 use crate::cluster::{App, AppId, ServicePort, ServingTasks, Snapshot, Warning, service_ports};
 use crate::marathon::Cluster;
 use crate::proxy::{Incumbents, Owner, bridge};
-use crate::render::{Failed, Renderer};
+use crate::render::Renderer;
 use crate::state::{ReadinessMemory, Time};
 
 /// When a cluster is looked at, and what is remembered of what it said before.
@@ -182,12 +183,12 @@ fn build_bridge<'p>(
     }
     let (proxies, clashes) = bridge::arrange(listens, &incumbents.service_ports);
     warnings.extend(clashes);
-    let output = renderer
-        .render(&proxies)
-        .context("the templates cannot be rendered")?;
-    warnings.extend(output.failed.into_iter().map(Failed::warning));
+    let output = renderer.render(&proxies).context(Unwritable)?;
+    let failed = output.failed.into_iter();
+    let left_out = failed.map(|fault| (fault.owner.clone(), fault.warning()));
     Ok(Built {
         failed: Vec::new(),
+        left_out: left_out.collect(),
         displaced: Vec::new(),
         https_holder: None,
         files: FileSet {

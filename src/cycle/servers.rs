@@ -4,7 +4,7 @@
 //! is kept for that, and a service gets other servers in it. Whatever could mean more is a doubt, and
 //! a doubt is for a whole turn.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -23,7 +23,7 @@ use crate::config::Names;
 use crate::diff::{self, Change, ServerChange};
 use crate::disk::Stamp;
 use crate::guard;
-use crate::proxy::marathon_lb::{self, Asked, Service};
+use crate::proxy::marathon_lb::{self, Asked, Server, Service};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::{Lookup, Resolver};
@@ -34,6 +34,7 @@ pub struct InService {
     services: HashMap<Owner, Arc<Service>>,
     /// In all of them together.
     servers: usize,
+    losses: Losses,
     rendered: Rendered,
     files: FileSet,
     /// Of `haproxy.cfg`, as it was installed.
@@ -53,6 +54,7 @@ impl InService {
         Self {
             services: by_owner(&proxies),
             servers: proxies.servers(),
+            losses: Losses::since(&proxies),
             rendered,
             files,
             stamp,
@@ -78,6 +80,49 @@ fn by_owner(proxies: &Proxies) -> HashMap<Owner, Arc<Service>> {
     services
         .map(|service| (service.owner.clone(), Arc::clone(service)))
         .collect()
+}
+
+/// What went since the last whole turn, which alone asks the guard. Counted as it counts: by addresses,
+/// and a server in the place of another is none that is lost. Many turns for one server each are not
+/// to take away what one turn may not.
+#[derive(Default)]
+struct Losses {
+    /// Servers that there were, of all services together.
+    of: usize,
+    lost: usize,
+    /// How many there were of each service that has other servers by now.
+    before: HashMap<Owner, usize>,
+}
+
+impl Losses {
+    fn since(proxies: &Proxies) -> Self {
+        let services = proxies.services().iter();
+        Self {
+            of: distinct(services.flat_map(|service| &service.servers)),
+            ..Self::default()
+        }
+    }
+
+    /// Services have other servers now.
+    fn count(&mut self, all: &[Resupply]) {
+        for Resupply { before, after } in all {
+            let now = distinct(&before.servers);
+            let then = *self.before.entry(before.owner.clone()).or_insert(now);
+            self.lost -= then.saturating_sub(now);
+            self.lost += then.saturating_sub(distinct(&after.servers));
+        }
+    }
+
+    /// Whether more went than may go at once.
+    fn are_most(&self) -> bool {
+        guard::holds(self.lost, self.of)
+    }
+}
+
+/// One address is one server, however often it stands there.
+fn distinct<'s>(servers: impl IntoIterator<Item = &'s Server>) -> usize {
+    let addresses = servers.into_iter().map(|s| (&*s.address, s.port));
+    addresses.collect::<HashSet<_>>().len()
 }
 
 /// Why a whole turn has to be taken.
@@ -150,6 +195,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             Ok(change) => change,
             Err(Doubt(why)) => {
                 debug!("a whole turn is taken: {why}");
+                if in_service.losses.are_most() {
+                    // What apps say one by one is no answer that the guard can count.
+                    self.source.ask_for_all();
+                }
                 return Ok(None);
             }
         };
@@ -203,8 +252,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory: &State,
         now: Time,
     ) -> Result<Vec<ServerChange>, Doubt> {
+        let resupplied = self.resupplied(in_service, changes, memory, now)?;
+        in_service.losses.count(&resupplied);
+        if in_service.losses.are_most() {
+            return Err(Doubt(
+                "most servers would be gone since the last whole turn",
+            ));
+        }
         let mut all = Vec::new();
-        for Resupply { before, after } in self.resupplied(in_service, changes, memory, now)? {
+        for Resupply { before, after } in resupplied {
             all.extend(self.replace(in_service, &before, &after)?);
         }
         Ok(all)
@@ -226,7 +282,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Err(Doubt("the set of templates knows no other"));
         };
         let mut all = Vec::new();
-        let mut lost = 0;
         for (before, after) in &changes.apps {
             let after = after.as_ref().ok_or(Doubt("an app is gone"))?;
             if !before.is_same_but_tasks(after) {
@@ -252,10 +307,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 let Some(served) = in_service.services.get(&before.owner) else {
                     continue;
                 };
-                if served.servers != before.servers || served.options.own.contains_key("MERGE") {
+                if served.servers != before.servers || served.options.merge().is_some() {
                     return Err(Doubt("the service was arranged among others"));
                 }
-                lost += before.servers.len().saturating_sub(after.servers.len());
                 let after = Service {
                     servers: after.servers,
                     ..Service::clone(served)
@@ -265,9 +319,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     after: Arc::new(after),
                 });
             }
-        }
-        if guard::holds(lost, in_service.servers) {
-            return Err(Doubt("most servers would go"));
         }
         Ok(all)
     }

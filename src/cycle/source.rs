@@ -24,6 +24,9 @@ pub trait Source {
         std::future::ready(None)
     }
 
+    /// The next [`Self::fetch`] asks for everything, whatever was told before.
+    fn ask_for_all(&mut self) {}
+
     /// From now on an answer with this digest, and no other, may be [`Cluster::AsBefore`].
     fn recognise(&mut self, known: Option<Digest>);
 }
@@ -166,6 +169,10 @@ impl Marathon {
 impl Source for Marathon {
     fn recognise(&mut self, known: Option<Digest>) {
         self.client.recognise(known);
+    }
+
+    fn ask_for_all(&mut self) {
+        self.only(None);
     }
 
     async fn changes(&mut self) -> Option<Changes> {

@@ -88,6 +88,8 @@ pub(super) struct Spoken {
 pub(super) struct Built {
     /// Who has to be taken out, or back to what was served, before this is whole.
     pub(super) failed: Vec<(Owner, Warning)>,
+    /// Who is left out already, where there is nothing to go back to.
+    pub(super) left_out: Vec<(Owner, Warning)>,
     /// The same of those whose ports others have: whoever that is may leave them again.
     pub(super) displaced: Vec<(Owner, Warning)>,
     /// Who has port 443 and keeps it, though labels open it.

@@ -51,6 +51,16 @@ pub fn find_in(name: &Path, path: &OsStr) -> Option<PathBuf> {
         .find(|candidate| can_run(candidate))
 }
 
+/// Where [`find`] looks, the first that counts first.
+#[must_use]
+pub fn places(name: &Path) -> Vec<PathBuf> {
+    if name.components().count() > 1 {
+        return vec![name.to_owned()];
+    }
+    let folders: Vec<PathBuf> = env::split_paths(&search_path()).collect();
+    folders.iter().map(|folder| folder.join(name)).collect()
+}
+
 fn can_run(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

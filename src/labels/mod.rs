@@ -102,6 +102,13 @@ impl ServiceOptions {
         }
     }
 
+    /// `MERGE`, which only our own set heeds: the name under which several apps are one service.
+    #[must_use]
+    pub fn merge(&self) -> Option<&str> {
+        let name = self.own.get("MERGE")?.trim();
+        Some(name).filter(|name| !name.is_empty())
+    }
+
     /// Whether one of `asked` is among the groups of the service; `*` asks for everything.
     #[must_use]
     pub fn is_in(&self, asked: &[String]) -> bool {

@@ -69,6 +69,16 @@ pub struct Lost {
     pub retry_in: Duration,
 }
 
+impl Lost {
+    /// Equal where the same nodes fail in the same way, whichever was asked first.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let mut failures: Vec<String> = self.failures.iter().map(ToString::to_string).collect();
+        failures.sort();
+        failures.join("; ")
+    }
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Marathon tells no events")?;
@@ -89,7 +99,8 @@ pub struct Pace {
     pub opening: Duration,
     /// Without a byte for so long, a stream counts as dead; Marathon sends one every 10 s.
     pub silence: Duration,
-    /// For Marathon's own word that the stream is attached; versions and proxies may not give it.
+    /// For Marathon's own word that the stream is attached, where other bytes come; versions and
+    /// proxies may not give it.
     pub grace: Duration,
     /// From the first byte of an event to its last.
     pub event: Duration,

@@ -1,5 +1,6 @@
 //! The stages of a turn, as the configuration wants them.
 
+use std::mem;
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -35,41 +36,79 @@ pub(super) async fn stages(
         last_answer: Some(last_answer(config)),
         takes_out_what_is_refused: !config.validation.skip_cleanup,
         allow_removal: config.allow_removal,
+        is_on_trial: false,
         in_service: None,
     })
 }
 
-/// Brings stages that were used already to another configuration, or to other templates: what they
-/// learnt of tasks and names stays, and what was kept of the cluster does where it is asked in the
-/// same way. Gives whether the files may become others.
-///
-/// # Errors
-/// As [`stages`]: they stay as they are.
-pub(super) async fn renew(
-    stages: &mut Stages<Marathon, System>,
-    config: &Config,
-    asks_anew: bool,
-) -> Result<bool> {
-    let renderer = renderer(config).await?;
-    let mut recipe = recipe(config);
-    // Before it knows anything, as in the beginning.
-    let decisions = decisions(config, &recipe, &renderer);
-    if asks_anew {
-        let mut source = source(config, &recipe)?;
-        source.keep();
-        stages.source = source;
+/// What of the stages an edit of options or templates can replace.
+pub(super) struct Edited {
+    /// Where other options are asked for: the same cluster may be asked in another way, or another one.
+    source: Option<Marathon>,
+    recipe: Recipe,
+    renderer: Renderer,
+    /// As in [`Stages`].
+    pub(super) decisions: Digest,
+    takes_out_what_is_refused: bool,
+}
+
+impl Edited {
+    /// As options and templates are now.
+    ///
+    /// # Errors
+    /// As [`stages`].
+    pub(super) async fn read(config: &Config, asks_anew: bool) -> Result<Self> {
+        let renderer = renderer(config).await?;
+        let recipe = recipe(config);
+        let source = if asks_anew {
+            let mut source = source(config, &recipe)?;
+            source.keep();
+            Some(source)
+        } else {
+            None
+        };
+        Ok(Self {
+            source,
+            // Before it knows anything, as in the beginning.
+            decisions: decisions(config, &recipe, &renderer),
+            recipe,
+            renderer,
+            takes_out_what_is_refused: !config.validation.skip_cleanup,
+        })
     }
-    if let (Recipe::Labelled(new), Recipe::Labelled(old)) = (&mut recipe, &mut stages.recipe) {
-        std::mem::swap(&mut new.health, &mut old.health);
+
+    /// Puts it into stages that were used already, and gives what was there: what they learnt of tasks
+    /// and names stays, and what was kept of the cluster does where it is asked in the same way.
+    pub(super) fn put_into(mut self, stages: &mut Stages<Marathon, System>) -> Self {
+        if let (Recipe::Labelled(new), Recipe::Labelled(old)) =
+            (&mut self.recipe, &mut stages.recipe)
+        {
+            mem::swap(&mut new.health, &mut old.health);
+        }
+        // What is in service may be written otherwise from now on.
+        stages.in_service = None;
+        let refuses = &mut stages.takes_out_what_is_refused;
+        Self {
+            source: self
+                .source
+                .map(|source| mem::replace(&mut stages.source, source)),
+            recipe: mem::replace(&mut stages.recipe, self.recipe),
+            renderer: mem::replace(&mut stages.renderer, self.renderer),
+            decisions: mem::replace(&mut stages.decisions, self.decisions),
+            takes_out_what_is_refused: mem::replace(refuses, self.takes_out_what_is_refused),
+        }
     }
-    let is_other = stages.decisions != decisions;
-    stages.recipe = recipe;
-    stages.renderer = renderer;
-    // What is in service may be written otherwise from now on.
-    stages.in_service = None;
-    stages.decisions = decisions;
-    stages.takes_out_what_is_refused = !config.validation.skip_cleanup;
-    Ok(is_other)
+
+    /// Whether the cluster was asked in another way.
+    pub(super) fn asked_otherwise(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Another edit came before this one, which `later` gives, was settled.
+    pub(super) fn before(mut self, later: Self) -> Self {
+        self.source = self.source.or(later.source);
+        self
+    }
 }
 
 fn source(config: &Config, recipe: &Recipe) -> Result<Marathon> {

@@ -3,6 +3,7 @@
 //! In comes what happened and when; out goes the moment of the next turn. Nothing here waits or
 //! looks at a clock.
 
+mod reasons;
 mod trouble;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::AppId;
 
+pub use reasons::Reasons;
 pub use trouble::Trouble;
 
 /// The first pause after a turn that failed; the following ones double.

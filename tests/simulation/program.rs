@@ -136,6 +136,7 @@ impl World<'_> {
                 renderer,
                 decisions: Digest::of(b"the same in every run"),
                 allow_removal: false,
+                is_on_trial: false,
                 in_service: None,
             },
             store,

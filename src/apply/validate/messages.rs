@@ -7,11 +7,18 @@
 
 use std::fmt;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::logging::shown;
+
+/// So many of the last lines are shown where none of them can be read as a message.
+const LAST_LINES: usize = 3;
+
+/// And so much of each.
+const LAST_CHARS: usize = 200;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +62,19 @@ impl CheckMessage {
     /// The same where it did not come to an end.
     pub(super) fn of_a_wait(limit: Duration) -> Self {
         Self::of_nobody(format!("`haproxy -c` did not end within {}", shown(limit)))
+    }
+
+    /// The same where nothing that it printed tells why it failed.
+    pub(super) fn of_a_failure(status: ExitStatus, output: &str) -> Self {
+        let last = last_lines(output);
+        let printed = if last.is_empty() {
+            "it printed nothing".to_owned()
+        } else {
+            format!("the last that it printed: {last}")
+        };
+        Self::of_nobody(format!(
+            "`haproxy -c` failed ({status}) without a reason that can be read; {printed}"
+        ))
     }
 
     fn of_nobody(text: String) -> Self {
@@ -124,6 +144,20 @@ fn hide_lines(text: &mut String) {
     }
 }
 
+/// In one line, without what changes from run to run, and with nothing that a terminal or a log could
+/// take for something else.
+fn last_lines(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().filter(|l| !l.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    let shown = last.iter().map(|line| {
+        let text = headed(line).map_or(*line, |(_, text)| text);
+        let mut text: String = text.trim().chars().take(LAST_CHARS).collect();
+        hide_lines(&mut text);
+        text.replace(char::is_control, " ")
+    });
+    shown.collect::<Vec<_>>().join(" / ")
+}
+
 /// Takes severity, date and pid off a line that begins a message.
 fn headed(line: &str) -> Option<(Severity, &str)> {
     let (severity, rest) = line.strip_prefix('[')?.split_once(']')?;
@@ -187,6 +221,34 @@ mod tests {
              (what HAProxy says of it is not shown)"
         );
         assert_eq!(messages[1].text, "other");
+    }
+
+    #[test]
+    fn a_failure_without_a_message_is_told_by_its_status_and_last_words() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = ExitStatus::from_raw(127 << 8);
+        let long = "x".repeat(1000);
+        let output = format!(
+            "first\nsecond\n\n[NOTICE]   (17) : haproxy version is 2.6\nno \u{1b}[31mlibrary\n{long}\n"
+        );
+        let message = CheckMessage::of_a_failure(status, &output);
+        assert_eq!(message.severity, Severity::Alert);
+        let shown = "x".repeat(LAST_CHARS);
+        assert_eq!(
+            message.text,
+            format!(
+                "`haproxy -c` failed (exit status: 127) without a reason that can be read; the last \
+                 that it printed: haproxy version is 2.6 / no  [31mlibrary / {shown}"
+            )
+        );
+        let message = CheckMessage::of_a_failure(status, "'bind' : 'crt-list' : root:secret");
+        assert!(!message.text.contains("secret"), "{}", message.text);
+        let message = CheckMessage::of_a_failure(status, " \n");
+        assert!(
+            message.text.ends_with("it printed nothing"),
+            "{}",
+            message.text
+        );
     }
 
     type Row<'a> = (&'a str, Severity, Option<usize>, &'a [&'a str]);

@@ -179,6 +179,10 @@ pub async fn check(
         messages.retain(|message| message.severity == Severity::Warning && !is_idle(message));
         return Ok(Verdict::Accepted { warnings: messages });
     }
+    // A wrapper, a missing library, or a form of messages that we do not know.
+    if !is_told {
+        messages.push(CheckMessage::of_a_failure(finished.status, &output));
+    }
     Ok(Verdict::Rejected { messages, output })
 }
 

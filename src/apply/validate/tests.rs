@@ -125,8 +125,11 @@ async fn a_file_without_a_listener_is_rejected_though_it_has_no_error() {
     let Verdict::Rejected { messages, output } = judge("global\n  maxconn 10\n", &[]).await else {
         panic!("accepted")
     };
-    assert!(messages.is_empty(), "{messages:?}");
     assert!(output.contains("no listener"), "{output}");
+    assert!(
+        messages.len() == 1 && messages[0].text.contains("no listener"),
+        "{messages:?}"
+    );
 }
 
 #[tokio::test]
@@ -270,5 +273,26 @@ fn paths_relative_to_the_file_stay_relative_to_the_live_one() {
     assert_eq!(
         with_origin(text, Path::new("/live/x/a.cfg")),
         "global\ndefault-path origin /live\n"
+    );
+}
+
+#[tokio::test]
+async fn a_failure_that_tells_no_reason_is_told_by_its_status_and_last_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program_of(folder.path(), "echo no library >&2; exit 127");
+    let maps = BTreeMap::new();
+    let verdict = check(&program, &candidate(HEAD, &maps), LIMIT)
+        .await
+        .unwrap();
+    let Verdict::Rejected { messages, .. } = verdict else {
+        panic!("{verdict:?}");
+    };
+    let [message] = &*messages else {
+        panic!("{messages:?}");
+    };
+    assert_eq!(message.severity, Severity::Alert);
+    assert!(
+        message.text.contains("127") && message.text.ends_with("no library"),
+        "{message}"
     );
 }

@@ -104,8 +104,10 @@ fn failure(nodes: &impl Nodes, index: usize, fault: Fault) -> Failure {
 /// reader, so that a fetch in between could miss something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attachment {
-    /// Assumed after this, if nothing proves it before.
-    Awaited(Instant),
+    /// Not a byte has come: an answer that says `200` and then nothing is no stream.
+    Awaited,
+    /// Something came that is no event; assumed after this, if nothing proves it before.
+    Likely(Instant),
     /// Nothing proves it.
     Assumed,
     /// An event came.
@@ -117,6 +119,8 @@ struct Reader<'a> {
     pending: &'a Pending,
     pace: &'a Pace,
     from: String,
+    /// Until then Marathon's own word is awaited, even where other bytes come.
+    grace_ends: Instant,
     attachment: Attachment,
     plans: Plans,
 }
@@ -127,7 +131,8 @@ impl<'a> Reader<'a> {
             pending,
             pace,
             from,
-            attachment: Attachment::Awaited(Instant::now() + pace.grace),
+            grace_ends: Instant::now() + pace.grace,
+            attachment: Attachment::Awaited,
             plans: Plans::default(),
         }
     }
@@ -142,8 +147,8 @@ impl<'a> Reader<'a> {
             let silent_at = heard + pace.silence;
             let stuck_at = event_began.map(|began: Instant| began + pace.event);
             let assumed_at = match self.attachment {
-                Attachment::Awaited(until) => Some(until),
-                Attachment::Assumed | Attachment::Proved => None,
+                Attachment::Likely(until) => Some(until),
+                Attachment::Awaited | Attachment::Assumed | Attachment::Proved => None,
             };
             let others = [stuck_at, assumed_at].into_iter().flatten();
             let wake_at = others.fold(silent_at, Instant::min);
@@ -154,6 +159,9 @@ impl<'a> Reader<'a> {
                 Ok(Ok(None)) => return Fault::StreamEnded,
                 Ok(Ok(Some(bytes))) => {
                     heard = now;
+                    if self.attachment == Attachment::Awaited && !bytes.as_ref().is_empty() {
+                        self.attachment = Attachment::Likely(self.grace_ends);
+                    }
                     frames.push(bytes.as_ref(), |frame| {
                         event_began = None;
                         self.heard(event::read(frame));
@@ -166,7 +174,7 @@ impl<'a> Reader<'a> {
             if event_began.is_some_and(|began| began + pace.event <= now) {
                 return Fault::StuckEvent(pace.event);
             }
-            if matches!(self.attachment, Attachment::Awaited(until) if until <= now) {
+            if matches!(self.attachment, Attachment::Likely(until) if until <= now) {
                 self.attach(Attachment::Assumed);
             }
         }

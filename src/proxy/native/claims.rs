@@ -69,9 +69,9 @@ impl Claim {
 
     /// What an absent one has is also the other's: of one app, or of one `MERGE` in its folder.
     fn stands_in_for(&self, other: &Self) -> bool {
-        let merged = |claim: &Self| claim.claimant.options.own.get("MERGE").cloned();
+        let (own, others) = (&self.claimant.options, &other.claimant.options);
         let is_of_app = self.claimant.owner.app == other.claimant.owner.app;
-        let is_merged = merged(self).is_some() && merged(self) == merged(other);
+        let is_merged = own.merge().is_some() && own.merge() == others.merge();
         (self.claimant.is_absent || other.claimant.is_absent)
             && (is_of_app || is_merged && self.is_of_the_folder_of(other))
     }

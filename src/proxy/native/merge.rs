@@ -59,8 +59,7 @@ pub(super) fn merge(services: &mut [Arc<Service>], warnings: &mut Vec<Warning>) 
 }
 
 fn name(service: &Service) -> Option<&str> {
-    let name = service.options.own.get("MERGE")?.trim();
-    Some(name).filter(|name| !name.is_empty())
+    service.options.merge()
 }
 
 fn warning(

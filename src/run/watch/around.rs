@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use super::super::lock::installation;
-use super::super::stages::renew;
+use super::super::stages::Edited;
 use super::super::turn::Memory;
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::files::{Changed, Files};
@@ -34,6 +34,8 @@ pub(super) enum Seen {
     Files,
     /// To HAProxy.
     Pulse,
+    /// Nothing that is known of, but an edit that was refused is due to be tried again.
+    Edit,
 }
 
 /// The host around a watcher.
@@ -47,6 +49,8 @@ pub(super) struct Around<'r> {
     warnings: Vec<String>,
     /// What was wanted last is not in service.
     is_open: bool,
+    /// When an edit that was refused is tried again.
+    again_at: Option<Instant>,
 }
 
 impl<'r> Around<'r> {
@@ -62,6 +66,7 @@ impl<'r> Around<'r> {
             wanted: Rc::new(config),
             warnings: Vec::new(),
             is_open: false,
+            again_at: None,
         };
         // What is wrong with it by now is told when it changes again.
         let Reading { built, files } = around.reader.read();
@@ -79,10 +84,23 @@ impl<'r> Around<'r> {
 
     /// Until it is time to look at something.
     pub(super) async fn next(&mut self) -> Seen {
+        let again_at = self.again_at;
         tokio::select! {
             () = self.files.next() => Seen::Files,
             () = sleep_until(self.pulse_at) => Seen::Pulse,
+            () = sleep_until(again_at.unwrap_or(self.pulse_at)), if again_at.is_some() => Seen::Edit,
         }
+    }
+
+    /// What was wanted last came to nothing, and is tried again then if nobody edits it before.
+    pub(super) fn is_refused(&mut self, again_at: Instant) {
+        self.is_open = true;
+        self.again_at = Some(again_at);
+    }
+
+    /// Somebody asks for everything to be looked at.
+    pub(super) fn try_edit_again(&mut self) {
+        self.again_at = self.again_at.map(|_| Instant::now());
     }
 }
 
@@ -96,7 +114,8 @@ impl Watcher {
         schedule: &mut Schedule,
     ) {
         match seen {
-            Seen::Files => self.look_at_files(around, follower, schedule).await,
+            Seen::Files => self.look_at_files(false, around, follower, schedule).await,
+            Seen::Edit => self.look_at_files(true, around, follower, schedule).await,
             Seen::Pulse => {
                 let is_left = self.look_at_haproxy().await;
                 if is_left {
@@ -129,27 +148,30 @@ impl Watcher {
 
     async fn look_at_files(
         &mut self,
+        tries_again: bool,
         around: &mut Around<'_>,
         follower: &mut Option<Follower>,
         schedule: &mut Schedule,
     ) {
-        let Changed {
-            configuration,
-            templates,
-            pause,
-        } = around.files.look();
-        debug!(configuration, templates, pause, "looked at the files");
+        let changed = around.files.look();
+        debug!(?changed, tries_again, "looked at the files");
+        let has_changed = |what| changed.contains(&what);
         self.troubles.sees_late(around.files.deaf());
         let mut is_read = false;
-        if configuration {
+        if has_changed(Changed::Configuration) {
             is_read = self.read_configuration(around);
         }
-        if is_read || templates {
-            // What is open was read, but could not be put to use.
-            let asks_anew = is_read || around.is_open;
+        let is_edited = is_read || has_changed(Changed::Templates);
+        if is_edited {
+            self.edit.is_another();
+        }
+        if is_edited || tries_again {
+            around.again_at = None;
+            // What is open was read, but could not be put to use; or templates alone were refused.
+            let is_unused = around.is_open && !Rc::ptr_eq(&around.wanted, &self.config);
+            let asks_anew = is_read || is_unused;
             match self.renew(around, asks_anew, follower).await {
                 Ok(is_other) => {
-                    self.troubles.templates(None);
                     if asks_anew {
                         schedule.keep_time(rhythm(&self.config), now());
                         schedule.hears(false, now());
@@ -158,13 +180,17 @@ impl Watcher {
                         schedule.asked(now());
                     }
                 }
-                Err(error) => self.troubles.templates(Some(&error)),
+                Err(error) => self.troubles.templates(Some(&format!("{error:#}"))),
             }
         }
-        if pause {
-            schedule.asked(now());
+        let is_left = self.renew_certificates(&mut around.files).await;
+        // They may have been what a turn came to nothing for.
+        if has_changed(Changed::Program) || has_changed(Changed::Certificates) {
+            around.try_edit_again();
         }
-        if self.renew_certificates(&mut around.files).await {
+        let is_mended = has_changed(Changed::Program)
+            || has_changed(Changed::Certificates) && self.refusals > 0;
+        if has_changed(Changed::Pause) || is_left || is_mended {
             schedule.asked(now());
         }
     }
@@ -216,7 +242,7 @@ impl Watcher {
         } else {
             None
         };
-        let is_other = renew(&mut self.stages, &config, asks_anew).await?;
+        let edited = Edited::read(&config, asks_anew).await?;
         if let Some(anew) = anew {
             if let Some(anew) = &anew {
                 self.live.hears(anew.heard());
@@ -226,21 +252,19 @@ impl Watcher {
             self.stages.allow_removal = is_removal_news;
             // Its version may be written down now.
             self.haproxy = None;
-            if let Some(address) = &self.memory.state.last_good_marathon {
-                self.stages.source.client.prefer(address);
-            }
-            info!("the options were read again");
-        } else if is_other {
-            info!("the templates were read again");
         }
-        self.config = config;
         around.is_open = false;
-        Ok(is_other)
+        let what = if asks_anew {
+            "the options"
+        } else {
+            "the templates"
+        };
+        Ok(self.put_to_use(edited, config, what))
     }
 
     /// Follows what `config` names. A Marathon that was told to send its events is told to stop, and
     /// the port is free for the next one.
-    async fn follow_anew(
+    pub(super) async fn follow_anew(
         &mut self,
         config: &Config,
         follower: &mut Option<Follower>,

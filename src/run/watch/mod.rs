@@ -5,6 +5,7 @@
 
 mod around;
 mod configuration;
+mod edit;
 mod files;
 mod live;
 mod notify;
@@ -27,6 +28,7 @@ use tracing::{debug, info, warn};
 
 use self::around::Around;
 use self::configuration::Reader;
+use self::edit::Edit;
 use self::notify::Notify;
 use self::proof::Proof;
 use self::signals::{Signals, Wish};
@@ -51,8 +53,12 @@ use crate::watch::{End, Rhythm, Schedule};
 /// Between two turns while Marathon tells no events.
 const WITHOUT_EVENTS: Duration = Duration::from_secs(15);
 
-/// What HAProxy refuses without a name, or cannot listen on, is tried again after this.
+/// What HAProxy cannot listen on is tried again after this, and so is what it refuses without a name,
+/// in the long run.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// The first time what it refuses is tried sooner; the pauses double.
+const REFUSED_FIRST_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Marathon tells no event when a task becomes ready, though mostly one that follows from it.
 const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -95,6 +101,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 Wish::End => break,
                 Wish::Resync => {
                     notify.reloading();
+                    around.try_edit_again();
                     schedule.asked(now());
                 }
                 Wish::Reload => {
@@ -122,7 +129,10 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 watcher.ask_for(schedule.began(now()));
                 let began = SystemTime::now();
                 let mut end = End::Failed;
-                let turn = async { end = watcher.turn().await };
+                let turn = async {
+                    end = watcher.turn().await;
+                    watcher.go_back(&mut around, &mut follower, &mut schedule).await;
+                };
                 if !is_done(Box::pin(turn), &mut signals).await {
                     break;
                 }
@@ -216,6 +226,9 @@ struct Watcher {
     troubles: Troubles,
     /// Of files in which servers alone were new.
     proof: Proof,
+    edit: Edit,
+    /// So many turns in a row were refused.
+    refusals: u32,
     live: Arc<Live>,
 }
 
@@ -250,6 +263,8 @@ impl Watcher {
             looked_at: None,
             troubles: Troubles::default(),
             proof: Proof::default(),
+            edit: Edit::default(),
+            refusals: 0,
             live: Arc::new(live),
         })
     }
@@ -290,7 +305,14 @@ impl Watcher {
     /// A whole turn, and when the next one is due for what is left of it.
     async fn turn(&mut self) -> End {
         let (at, began) = (Time::at(SystemTime::now()), Instant::now());
+        let last = self.memory.state.last_turn.clone();
         let result = self.take_turn(at).await;
+        if self.judge_edit(&result) {
+            // Nothing of it is told as if it were in service, and a turn without the edit follows.
+            self.memory.state.last_turn = last;
+            self.lock.leave_folder();
+            return End::Failed;
+        }
         self.publish(result.as_ref().ok(), at);
         match result {
             Ok(turn) => {
@@ -301,7 +323,10 @@ impl Watcher {
                 self.troubles.held(tell::held(&turn).as_ref());
                 self.troubles.outcome(&tell::outcome(&turn, &self.config));
                 // By the clock of its beginning, which may have been set meanwhile.
-                let end = open(&turn, &self.memory.state, at.after(began.elapsed()));
+                let is_refused = matches!(turn.report.outcome, Outcome::Rejected { .. });
+                self.refusals = if is_refused { self.refusals + 1 } else { 0 };
+                let now = at.after(began.elapsed());
+                let end = open(&turn, &self.memory.state, now, self.refusals);
                 self.stand_on(turn.report);
                 self.lock.leave_folder();
                 end
@@ -460,12 +485,15 @@ impl Watcher {
 }
 
 /// What a turn leaves open, and until when.
-fn open(turn: &Turn, state: &State, now: Time) -> End {
+fn open(turn: &Turn, state: &State, now: Time, refusals: u32) -> End {
     let pending = match &turn.report.outcome {
         Outcome::ReloadFailed { next_try_at, .. } | Outcome::Waiting { next_try_at, .. } => {
             Some(next_try_at.since(now))
         }
-        Outcome::Rejected { .. } => Some(REFUSED_AGAIN_AFTER),
+        Outcome::Rejected { .. } => {
+            let doubled = REFUSED_FIRST_AGAIN_AFTER * (1 << refusals.saturating_sub(1).min(16));
+            Some(doubled.min(REFUSED_AGAIN_AFTER))
+        }
         Outcome::Unchanged
         | Outcome::Paused
         | Outcome::Applied { .. }

@@ -8,7 +8,7 @@ use super::super::blame::Blamed;
 use super::super::tell::Word;
 use crate::logging::shown;
 use crate::marathon::events::Lost;
-use crate::watch::Trouble;
+use crate::watch::{Reasons, Trouble};
 
 /// One for each kind.
 #[derive(Default)]
@@ -17,6 +17,7 @@ pub(super) struct Troubles {
     outcome: Trouble,
     held: Trouble,
     events: Trouble,
+    no_events: Reasons,
     lock: Trouble,
     configuration: Trouble,
     fixed: Trouble,
@@ -81,9 +82,9 @@ impl Troubles {
     }
 
     /// Why changed templates, or new options that go with them, cannot be put to use.
-    pub(super) fn templates(&mut self, error: Option<&anyhow::Error>) {
-        let sentence = error.map(|error| {
-            format!("what was changed is not put to use, what counted before does: {error:#}")
+    pub(super) fn templates(&mut self, why: Option<&str>) {
+        let sentence = why.map(|why| {
+            format!("what was changed is not put to use, what counted before does: {why}")
         });
         self.worst[4].clone_from(&sentence);
         tell(&mut self.templates, sentence.as_deref(), |sentence| {
@@ -112,9 +113,10 @@ impl Troubles {
         });
     }
 
-    /// No events come. It is one trouble, whatever its reasons are.
+    /// No events come. It is one trouble, each of whose reasons is told once.
     pub(super) fn hears_nothing(&mut self, lost: &Lost, every: Duration) {
-        if self.events.is_news("Marathon tells no events") {
+        self.events.is_news("Marathon tells no events");
+        if self.no_events.is_news(&lost.reason()) {
             warn!(
                 "{lost}; until then everything is asked every {}",
                 shown(every)
@@ -126,6 +128,7 @@ impl Troubles {
 
     /// They do again.
     pub(super) fn hears_again(&mut self) {
+        self.no_events.are_over();
         tell(&mut self.events, None, |_| ());
     }
 

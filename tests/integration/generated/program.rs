@@ -169,6 +169,7 @@ pub(super) fn stages<S: Source>(
         last_answer: None,
         takes_out_what_is_refused: true,
         allow_removal: false,
+        is_on_trial: false,
         in_service: None,
     }
 }

@@ -142,6 +142,56 @@ fn a_stream_that_is_half_open_is_given_up() {
     load.assert_lossless();
 }
 
+/// The head of an answer, and not a byte after it: by all that Marathon says, nothing is told.
+#[test]
+fn a_stream_on_which_nothing_ever_comes_is_told_once_and_asked_around() {
+    if std::env::var_os("HMB_TEST_ALL").is_none() {
+        return;
+    }
+    let host = Host::new();
+    let mut web = Web::start();
+    web.marathon.set_heartbeat(Duration::from_secs(3600));
+    web.marathon.mute_events(true);
+    let watcher = Watcher::serving(&host, &web, IMPATIENT);
+    let mut said = Vec::new();
+    for _ in 0..6 {
+        let began = std::time::Instant::now();
+        web.scale_up();
+        said.extend(watcher.says("installed `"));
+        assert!(began.elapsed() < Duration::from_secs(17), "{said:#?}");
+    }
+    let told = said
+        .iter()
+        .filter(|line| line.contains("Marathon tells no events"));
+    assert_eq!(told.count(), 1, "{said:#?}");
+}
+
+/// A password is changed while nodes are gone: both are worth a word, and neither two.
+#[test]
+fn another_reason_why_no_events_come_is_told_once_it_has_lasted() {
+    let host = Host::new();
+    let web = Web::start();
+    let words = [IMPATIENT, &["--max-backoff", "200ms"]].concat();
+    let watcher = Watcher::serving(&host, &web, &words);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    web.marathon.inject(Fault::Status(503).on("/v2/events"));
+    web.marathon.close_event_streams();
+    watcher.says("the stream of events ended");
+    let mut said = watcher.says("found status 503");
+    web.marathon.clear_faults();
+    web.marathon.inject(Fault::Unauthorized.on("/v2/events"));
+    said.extend(watcher.says_within("found status 401", SOON * 2));
+    web.marathon.clear_faults();
+    said.extend(watcher.says_within("over: Marathon tells no events", SOON * 2));
+    for part in ["503", "401", "over: "] {
+        assert_eq!(
+            said.iter().filter(|l| l.contains(part)).count(),
+            1,
+            "{said:#?}"
+        );
+    }
+}
+
 /// What comes on the stream is not kept.
 #[test]
 fn an_event_of_a_gigabyte_costs_no_memory() {

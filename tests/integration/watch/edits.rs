@@ -173,7 +173,7 @@ fn another_password_ends_a_refusal() {
 #[test]
 fn a_certificate_that_haproxy_has_read_is_read_again_when_it_changes() {
     let host = Host::new();
-    let web = Web::start();
+    let mut web = Web::start();
     let authority = Authority::new();
     let issue = || {
         let new = authority.issue("web", ExtendedKeyUsagePurpose::ServerAuth);
@@ -205,10 +205,15 @@ fn a_certificate_that_haproxy_has_read_is_read_again_when_it_changes() {
     assert!(said[said.len() - 1].contains("web.pem"), "{said:#?}");
     assert_eq!(web.connect().ask(), "web-0");
     assert_eq!(host.pid(), new);
+    // HAProxy takes no file that names it, and is asked again as soon as it is another one.
+    web.scale_up();
+    watcher.says("stays as it is");
     swap_in(&certificate, &issue());
-    let said = watcher.says("over: certificates were changed");
+    let mut said = watcher.says("over: certificates were changed");
     assert_eq!(count(&said, "HAProxy was reloaded"), 1, "{said:#?}");
     assert_ne!(host.pid(), new);
+    said.extend(watcher.says("installed `"));
+    assert!(host.installed().contains(&web.newest_address()));
 }
 
 #[test]

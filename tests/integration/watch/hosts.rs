@@ -77,6 +77,39 @@ fn a_haproxy_that_refuses_all_is_told_of_once() {
     load.assert_lossless();
 }
 
+/// Its file is watched, and what it refuses is not asked again much later either.
+#[test]
+fn a_program_that_is_put_right_is_noticed() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let program = host.path("haproxy");
+    let put = |script: &str| {
+        let new = host.write("new", &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(new, &program).unwrap();
+    };
+    let good = format!("exec {} \"$@\"", haproxy().display());
+    put(&good);
+    let flags = ["--haproxy", program.to_str().unwrap(), "--log-level=debug"];
+    let watcher = Watcher::serving(&host, &web, &flags);
+    put(&format!(
+        "case \" $* \" in *\" -c \"*) echo no library >&2; exit 127;; esac\n{good}"
+    ));
+    watcher.says("changed={Program}");
+    web.scale_up();
+    let mut said = watcher.says("stays as it is");
+    let refused = "`haproxy -c` refuses the new file: ";
+    assert_eq!(count(&said, refused), 1, "{said:#?}");
+    for part in ["exit status: 127", "no library"] {
+        let is_told = |line: &&String| line.contains(refused) && line.contains(part);
+        assert_eq!(said.iter().filter(is_told).count(), 1, "{part}: {said:#?}");
+    }
+    put(&good);
+    said = watcher.says("installed `");
+    assert_eq!(count(&said, "changed={Program}"), 1, "{said:#?}");
+    watcher.says("over: `haproxy -c` refuses the new file");
+}
+
 #[test]
 fn a_full_disk_is_told_of_once_and_made_up_for() {
     let host = Host::new();

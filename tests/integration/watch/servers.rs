@@ -69,3 +69,25 @@ fn servers_alone_are_installed_first_and_proved_after() {
     assert_eq!(host.installed(), churned);
     assert_eq!(fetches(&web), whole + 1);
 }
+
+/// One answer that lacked as much would be held.
+#[test]
+fn servers_that_go_one_by_one_lead_to_a_whole_turn_before_most_are_gone() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let tasks: Vec<String> = (0..7).map(|_| web.scale_up()).collect();
+    let watcher = Watcher::serving(&host, &web, FLAGS);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let whole = fetches(&web);
+    for task in &tasks[..4] {
+        web.marathon.fail_task(task).unwrap();
+        watcher.says("installed `");
+    }
+    assert_eq!(fetches(&web), whole);
+    // Five of eight are most of them.
+    web.marathon.fail_task(&tasks[4]).unwrap();
+    let said = watcher.says("most servers would be gone since the last whole turn");
+    let is_asked = |line: &&String| line.contains("a whole turn is taken");
+    assert_eq!(said.iter().filter(is_asked).count(), 1, "{said:#?}");
+    wait_until("a whole answer", || fetches(&web) == whole + 1);
+}

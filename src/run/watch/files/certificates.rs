@@ -36,9 +36,12 @@ impl Certificates {
         true
     }
 
-    pub(super) fn look(&mut self) {
+    /// Whether they hold something else than at the last look.
+    pub(super) fn look(&mut self) -> bool {
         self.files = Footprint::of(&items(&self.named));
-        self.now = Contents::of(&self.files, &self.now);
+        let now = Contents::of(&self.files, &self.now);
+        let before = std::mem::replace(&mut self.now, now);
+        !self.now.changed(&before).is_empty()
     }
 
     /// Those that HAProxy has read and that hold something else now, unless it was asked of just

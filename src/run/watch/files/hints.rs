@@ -142,7 +142,8 @@ impl Hints {
         self.next_at = Instant::now() + pause;
     }
 
-    fn note(&mut self) {
+    /// Something may have happened.
+    pub(super) fn note(&mut self) {
         let now = Instant::now();
         let first = self.open.map_or(now, |open| open.first);
         self.open = Some(Open { first, last: now });

@@ -23,16 +23,21 @@ pub(super) struct Files {
     hints: Hints,
     configuration: Group,
     templates: Group,
+    program: Group,
     pause: Group,
     pub(super) certificates: Certificates,
 }
 
-/// Which have changed since the last look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Changed {
-    pub(super) configuration: bool,
-    pub(super) templates: bool,
-    pub(super) pause: bool,
+/// What holds something else than at the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Changed {
+    Configuration,
+    Templates,
+    /// Of HAProxy: it may be there again, or another one.
+    Program,
+    /// Files that the installed one names as such.
+    Certificates,
+    Pause,
 }
 
 /// Files that mean the same.
@@ -77,6 +82,7 @@ impl Files {
             hints: Hints::new(),
             configuration: Group::of(files(configuration)),
             templates: Group::of(templates(config)),
+            program: Group::of(programs(config)),
             pause: Group::of(vec![Item::File(pause)]),
             certificates: Certificates::default(),
         };
@@ -90,22 +96,25 @@ impl Files {
     }
 
     /// Looks.
-    pub(super) fn look(&mut self) -> Changed {
-        let changed = Changed {
-            configuration: self.configuration.has_changed(),
-            templates: self.templates.has_changed(),
-            pause: self.pause.has_changed(),
-        };
-        self.certificates.look();
+    pub(super) fn look(&mut self) -> BTreeSet<Changed> {
+        let all = [
+            (Changed::Configuration, self.configuration.has_changed()),
+            (Changed::Templates, self.templates.has_changed()),
+            (Changed::Program, self.program.has_changed()),
+            (Changed::Certificates, self.certificates.look()),
+            (Changed::Pause, self.pause.has_changed()),
+        ];
         self.follow();
         self.hints.looked();
-        changed
+        let changed = all.into_iter().filter(|(_, has_changed)| *has_changed);
+        changed.map(|(what, _)| what).collect()
     }
 
     /// From now on the configuration is made of these, and wants these templates.
     pub(super) fn become_of(&mut self, configuration: BTreeSet<PathBuf>, config: &Config) {
         self.configuration.become_of(files(configuration));
         self.templates.become_of(templates(config));
+        self.program.become_of(programs(config));
         self.follow();
     }
 
@@ -114,6 +123,8 @@ impl Files {
     pub(super) fn use_certificates(&mut self, cfg: &str, since: SystemTime) {
         if self.certificates.become_of(cfg, since) {
             self.follow();
+            // Nobody was told of what became of them in between.
+            self.hints.note();
         }
     }
 
@@ -123,7 +134,12 @@ impl Files {
     }
 
     fn follow(&mut self) {
-        let groups = [&self.configuration, &self.templates, &self.pause];
+        let groups = [
+            &self.configuration,
+            &self.templates,
+            &self.program,
+            &self.pause,
+        ];
         let paths = groups.into_iter().flat_map(Group::paths);
         self.hints.follow(paths.chain(self.certificates.paths()));
     }
@@ -131,6 +147,12 @@ impl Files {
 
 fn files(paths: BTreeSet<PathBuf>) -> Vec<Item> {
     paths.into_iter().map(Item::File).collect()
+}
+
+/// Where the program may lie.
+fn programs(config: &Config) -> Vec<Item> {
+    let places = program::places(&config.haproxy.program);
+    places.into_iter().map(Item::File).collect()
 }
 
 /// What `site` reads.

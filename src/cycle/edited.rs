@@ -1,0 +1,100 @@
+//! What an edit of templates or options must not cost those who are served.
+//!
+//! While an edit is on trial, whoever it would take out of service is no culprit: what was right a
+//! moment ago is so still, and the edit is what is new. Where an app says something else at the same
+//! time, what counted before the edit finds it out, and remembers it for the next trial.
+
+use std::fmt;
+
+use anyhow::{Context as _, Error, Result};
+
+use super::Stages;
+use super::fallback::Fallback;
+use super::source::Source;
+use crate::cluster::{ServicePort, Warning};
+use crate::guard;
+use crate::proxy::Owner;
+use crate::resolve::Lookup;
+use crate::state::{Quarantined, State, Time};
+
+/// Why there is no file: the templates, and not what Marathon says. As the context of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwritable;
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the templates cannot be rendered")
+    }
+}
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// What the file says whatever the cluster is.
+    pub(super) fn own_header(&self) -> Result<String> {
+        self.renderer.header().context(Unwritable)
+    }
+
+    /// Whether the edit on trial is to blame, and not these whom `served` names.
+    pub(super) fn blames_the_edit(
+        &self,
+        culprits: &[(Owner, Warning)],
+        served: &[ServicePort],
+    ) -> bool {
+        self.is_on_trial && (culprits.is_empty() || one_of(culprits, served).is_some())
+    }
+
+    /// Those whose text cannot be written, where the edit on trial is to blame for it.
+    pub(super) fn heed_the_edit<'c>(
+        &self,
+        failed: impl IntoIterator<Item = &'c (Owner, Warning)>,
+        installed: Option<&str>,
+    ) -> Result<()> {
+        let mut failed = failed.into_iter().peekable();
+        if !self.is_on_trial || failed.peek().is_none() {
+            return Ok(());
+        }
+        let own = self.own_header()?;
+        let served = installed.map(|text| guard::served(text, &own));
+        let served = served.unwrap_or_default();
+        match one_of(failed, &served) {
+            None => Ok(()),
+            Some(warning) => {
+                let warning = Warning {
+                    effect: "what it is served with stays".to_owned(),
+                    ..warning.clone()
+                };
+                Err(Error::msg(warning.to_string()).context(Unwritable))
+            }
+        }
+    }
+
+    /// For the options of one service port an answer is good that HAProxy was brought to once. What was
+    /// refused before an edit is not asked again while that is on trial.
+    pub(super) fn fallback(&self, memory: &State, now: Time) -> Fallback {
+        let last_answer = memory.answer.and(self.last_answer.clone());
+        let quarantined = memory.quarantined.iter();
+        let known: Vec<Quarantined> = quarantined
+            .map(|entry| Quarantined {
+                decisions: if self.is_on_trial {
+                    self.decisions
+                } else {
+                    entry.decisions
+                },
+                ..entry.clone()
+            })
+            .collect();
+        Fallback::new(last_answer, &known, self.decisions, now)
+    }
+}
+
+/// The first of them who is served.
+fn one_of<'c>(
+    culprits: impl IntoIterator<Item = &'c (Owner, Warning)>,
+    served: &[ServicePort],
+) -> Option<&'c Warning> {
+    let is_served = |owner: &Owner| {
+        let mut ports = served.iter();
+        ports.any(|port| port.service_port == owner.service_port)
+    };
+    let mut culprits = culprits.into_iter();
+    culprits.find_map(|(owner, warning)| is_served(owner).then_some(warning))
+}

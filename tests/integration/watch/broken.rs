@@ -1,0 +1,320 @@
+//! An edit that cannot be served costs nobody anything: what counted before it does, tasks are followed
+//! all the while, and it is told once, and once when it is over.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Fault, Task};
+use nix::sys::signal::Signal;
+
+use super::{Watcher, fetches};
+use crate::host::{Host, SOON, Web, block_on, wait_until};
+use crate::support::haproxy;
+
+/// Nothing but events and edits leads to a turn.
+const NEVER: &[&str] = &["--resync", "1h"];
+
+const LISTEN: &str = "templates/listen.cfg.tera";
+const HEADER: &str = "templates/header.cfg.tera";
+const UNUSED: &str = "what was changed is not put to use, what counted before does";
+
+fn count(lines: &[String], part: &str) -> usize {
+    lines.iter().filter(|line| line.contains(part)).count()
+}
+
+/// As editors save.
+fn swap_in(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+/// A file of a host, and what stood in it.
+struct Edited {
+    path: PathBuf,
+    good: String,
+}
+
+impl Edited {
+    fn of(host: &Host, name: &str) -> Self {
+        let path = host.path(name);
+        let good = fs::read_to_string(&path).unwrap_or_default();
+        Self { path, good }
+    }
+
+    fn with(&self, more: &str) {
+        swap_in(&self.path, &format!("{}{more}", self.good));
+    }
+}
+
+/// Two tasks come while it is broken, it is broken in the same way once more, and mended.
+fn outlive(host: &Host, web: &mut Web, watcher: &Watcher, file: &Edited, bad: &str, words: &str) {
+    file.with(bad);
+    let mut said = watcher.says(UNUSED);
+    assert!(said[said.len() - 1].contains(words), "{bad:?}: {said:#?}");
+    for again in [false, true] {
+        if again {
+            file.with(bad);
+        }
+        web.scale_up();
+        said.extend(watcher.says("installed `"));
+        let installed = host.installed();
+        assert!(
+            installed.contains(&web.newest_address()),
+            "{bad:?}: {installed}"
+        );
+        assert!(!installed.contains("nonsense"), "{bad:?}: {installed}");
+    }
+    assert!(web.connect().ask().starts_with("web-"));
+    let mended = format!("\n# mended after {}\n", bad.len());
+    file.with(&mended);
+    said.extend(watcher.says("the templates were read again"));
+    wait_until("the mended one", || {
+        host.installed().contains(mended.trim())
+    });
+    assert_eq!(count(&said, "Z error: "), 1, "{bad:?}: {said:#?}");
+    assert_eq!(
+        count(&said, &format!("over: {UNUSED}")),
+        1,
+        "{bad:?}: {said:#?}"
+    );
+    assert_eq!(count(&said, "were read again"), 1, "{bad:?}: {said:#?}");
+}
+
+#[test]
+fn templates_that_are_refused_keep_no_task_out() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let (listen, header) = (Edited::of(&host, LISTEN), Edited::of(&host, HEADER));
+    let refused = "`haproxy -c` refuses what comes of it";
+    let unwritable = "the templates cannot be rendered";
+    let rows: [(&Edited, &str, &str); 4] = [
+        (&listen, "\n  nonsense of a listen\n", refused),
+        (&header, "\nnonsense\n", refused),
+        (&listen, "{{ listen.nothing.here }}", unwritable),
+        (&header, "{{ nothing }}", unwritable),
+    ];
+    for (file, bad, words) in rows {
+        outlive(&host, &mut web, &watcher, file, bad, words);
+    }
+}
+
+#[test]
+fn files_of_extra_config_that_are_refused_keep_no_task_out() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let extra = host.write("extra/a.cfg", "# mine\n");
+    let words = [
+        NEVER,
+        &["--extra-config", extra.parent().unwrap().to_str().unwrap()],
+    ]
+    .concat();
+    let watcher = Watcher::serving(&host, &web, &words);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let file = Edited::of(&host, "extra/a.cfg");
+    outlive(
+        &host,
+        &mut web,
+        &watcher,
+        &file,
+        "\nlisten x\n  nonsense\n",
+        "nonsense",
+    );
+}
+
+/// One service alone would go, and nothing says that it is not its own fault but that it was served a
+/// moment ago.
+#[test]
+fn a_template_that_fails_for_one_service_costs_it_nothing() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let other = free_ports(1).unwrap()[0];
+    web.marathon
+        .deploy(App::new("/other").service_port(other).task(Task::local(1)));
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let listen = Edited::of(&host, LISTEN);
+    for text in ["nonsense", "{{ nothing }}"] {
+        let only = format!("{{% if listen.bind.port == {other} %}}\n  {text}\n{{% endif %}}");
+        outlive(&host, &mut web, &watcher, &listen, &only, "/other");
+        assert!(host.installed().contains("listen other-"));
+    }
+}
+
+/// Whichever is seen first.
+#[test]
+fn an_edit_that_is_refused_does_not_take_with_it_what_marathon_says_at_the_same_time() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let listen = Edited::of(&host, LISTEN);
+    for edits_first in [true, false] {
+        if edits_first {
+            listen.with("\n  nonsense\n");
+            web.scale_up();
+        } else {
+            web.scale_up();
+            listen.with("\n  nonsense\n");
+        }
+        let address = web.newest_address();
+        wait_until("the task", || host.installed().contains(&address));
+        let mut said = watcher.said();
+        if !said.iter().any(|line| line.contains(UNUSED)) {
+            said.extend(watcher.says(UNUSED));
+        }
+        assert_eq!(count(&said, "Z error: "), 1, "{said:#?}");
+        listen.with("");
+        watcher.says("over: ");
+    }
+}
+
+/// HAProxy names the app either way; who is to blame is told by what counted before.
+#[test]
+fn an_app_that_is_refused_at_the_time_of_an_edit_answers_for_itself() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let all = ["--template-labels=all", "--log-level=debug"];
+    let watcher = Watcher::serving(&host, &web, &[NEVER, &all].concat());
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let head = Edited::of(&host, "templates/fragments/head.cfg.tera");
+    let label = "HAPROXY_0_BACKEND_HEAD";
+    let bad = "backend {backend}\n  balance {balance}\n  mode {mode}\n  nonsense\n";
+
+    // Nothing is asked while both come.
+    web.marathon.inject(Fault::Status(503).on("/v2/apps"));
+    watcher.send(Signal::SIGHUP);
+    watcher.says("error: Marathon gave no usable answer");
+    web.marathon
+        .change_app("/web", |app| app.label(label, bad))
+        .unwrap();
+    head.with("# edited\n");
+    watcher.says("changed={Templates}");
+    web.marathon.clear_faults();
+    let mut said = watcher.says("is served as it was before");
+    said.extend(watcher.says("the templates were read again"));
+    let kept = "is served as it was before";
+    assert_eq!(count(&said, kept), 1, "{said:#?}");
+    wait_until("the edit", || host.installed().contains("# edited"));
+    let installed = host.installed();
+    assert!(!installed.contains("nonsense"), "{installed}");
+    assert_eq!(host.state()["quarantined"][0]["app"], "/web");
+    assert!(web.connect().ask().starts_with("web-"));
+}
+
+#[test]
+fn options_whose_files_are_refused_are_not_put_to_use_nor_is_anything_that_came_with_them() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let other = Web::start();
+    let file = host.path("config.toml");
+    let toml = |web: &Web, more: &str| {
+        let marathon = web.url();
+        swap_in(&file, &format!("marathon = {marathon:?}\n{more}"));
+    };
+    toml(&web, "");
+    host.write("extra/a.cfg", "nonsense\n");
+    let words = [NEVER, &["--config", file.to_str().unwrap()]].concat();
+    let watcher = Watcher::start(host.watch_command::<&str>(&[], &words));
+    watcher.says("installed `");
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+
+    let extra = format!("extra-config = {:?}\n", host.path("extra"));
+    for (more, words) in [
+        (extra.as_str(), "nonsense"),
+        ("ssl-certs = \"/nonexistent/web.pem\"\n", "web.pem"),
+        (
+            "haproxy = \"/nonexistent/haproxy\"\n",
+            "/nonexistent/haproxy",
+        ),
+    ] {
+        toml(&other, more);
+        let mut said = watcher.says(UNUSED);
+        assert!(said[said.len() - 1].contains(words), "{said:#?}");
+        let asked = fetches(&other);
+        web.scale_up();
+        said.extend(watcher.says("installed `"));
+        assert!(host.installed().contains(&web.newest_address()));
+        assert_eq!(fetches(&other), asked);
+        // Fewer of them may go at once.
+        web.marathon.scale_down("/web", 1).unwrap();
+        said.extend(watcher.says("installed `"));
+        assert_eq!(count(&said, "Z error: "), 1, "{said:#?}");
+        assert_eq!(count(&said, "were read again"), 0, "{said:#?}");
+        // Once it is mended, all of it counts.
+        toml(&other, "");
+        said.extend(watcher.says("the options were read again"));
+        assert_eq!(count(&said, &format!("over: {UNUSED}")), 1, "{said:#?}");
+        wait_until("the other cluster", || {
+            host.installed().contains(&other.port.to_string())
+        });
+        toml(&web, "");
+        watcher.says("the options were read again");
+        wait_until("the cluster of before", || {
+            host.installed().contains(&web.port.to_string())
+        });
+    }
+}
+
+/// What an edit was refused for may be mended without another edit.
+#[test]
+fn an_edit_that_was_refused_is_tried_again_at_a_resync_that_is_asked_for() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let errors = host.path("503.http");
+    let listen = Edited::of(&host, LISTEN);
+    listen.with(&format!("\n  errorfile 503 {}\n", errors.display()));
+    watcher.says(UNUSED);
+    web.scale_up();
+    watcher.says("installed `");
+    fs::write(&errors, "HTTP/1.0 503 Gone\r\nContent-Length: 0\r\n\r\n").unwrap();
+    watcher.send(Signal::SIGHUP);
+    let said = watcher.says("the templates were read again");
+    assert_eq!(count(&said, &format!("over: {UNUSED}")), 1, "{said:#?}");
+    wait_until("the edit", || host.installed().contains("errorfile 503"));
+}
+
+/// Nothing was made of them yet.
+#[test]
+fn templates_are_not_told_to_count_before_they_do() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let link = host.path("haproxy");
+    symlink(haproxy(), &link).unwrap();
+    let program = ["--haproxy", link.to_str().unwrap()];
+    let watcher = Watcher::serving(&host, &web, &[NEVER, &program].concat());
+    fs::remove_file(&link).unwrap();
+    let head = Edited::of(&host, "templates/fragments/head.cfg.tera");
+    head.with("# edited\n");
+    let mut said = watcher.says("error: HAProxy is not installed");
+    assert_eq!(count(&said, "were read again"), 0, "{said:#?}");
+    symlink(haproxy(), &link).unwrap();
+    said.extend(watcher.says("the templates were read again"));
+    wait_until("the edit", || host.installed().contains("# edited"));
+    assert_eq!(count(&said, "Z error: "), 1, "{said:#?}");
+}
+
+/// There is nothing to go back to in memory; the files of before are.
+#[test]
+fn after_a_start_with_broken_templates_the_installed_files_stay_until_they_are_mended() {
+    let host = Host::new();
+    let mut web = Web::start();
+    host.refresh(&web.url(), &[]).expect(0);
+    let before = host.installed();
+    let listen = Edited::of(&host, LISTEN);
+    listen.with("\n  nonsense\n");
+    let watcher = Watcher::of(&host, &web, NEVER);
+    watcher.says("stays as it is");
+    web.scale_up();
+    assert_eq!(host.installed(), before);
+    assert_eq!(web.connect().ask(), "web-0");
+    listen.with("");
+    watcher.says("installed `");
+    assert!(host.installed().contains(&web.newest_address()));
+}
