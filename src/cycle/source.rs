@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::cluster::{App, AppId, Snapshot, Warning};
 use crate::disk::Digest;
-use crate::marathon::{Answer, Client, Cluster};
+use crate::marathon::{Answer, AppAnswer, Client, Cluster, FetchError};
 
 /// More apps than this are not asked for one by one: it would cost more than to ask for all.
 const MOST_APPS: usize = 16;
@@ -38,10 +38,43 @@ pub struct Changes {
     pub from: String,
 }
 
+/// Who is asked for the cluster: Marathon's nodes, or what stands in for them in a test.
+pub trait Nodes {
+    /// All apps.
+    fn apps(&mut self) -> impl Future<Output = Result<Answer, FetchError>>;
+
+    /// All tasks, as [`Client::tasks_as_text`].
+    fn tasks_as_text(&mut self) -> impl Future<Output = Result<Answer, FetchError>>;
+
+    /// One app.
+    fn app(&mut self, id: &AppId) -> impl Future<Output = Result<AppAnswer, FetchError>>;
+
+    /// As [`Source::recognise`].
+    fn recognise(&mut self, known: Option<Digest>);
+}
+
+impl Nodes for Client {
+    fn apps(&mut self) -> impl Future<Output = Result<Answer, FetchError>> {
+        Self::apps(self)
+    }
+
+    fn tasks_as_text(&mut self) -> impl Future<Output = Result<Answer, FetchError>> {
+        Self::tasks_as_text(self)
+    }
+
+    fn app(&mut self, id: &AppId) -> impl Future<Output = Result<AppAnswer, FetchError>> {
+        Self::app(self, id)
+    }
+
+    fn recognise(&mut self, known: Option<Digest>) {
+        Self::recognise(self, known);
+    }
+}
+
 /// Marathon, asked in the form that the command line prefers.
-pub struct Marathon {
+pub struct Marathon<N = Client> {
     /// Its nodes.
-    pub client: Client,
+    pub client: N,
     /// Whether the text form of the tasks will do, which holds neither labels nor dates.
     text_first: bool,
     keeps: bool,
@@ -59,10 +92,10 @@ struct Kept {
     warnings: Vec<Warning>,
 }
 
-impl Marathon {
+impl<N: Nodes> Marathon<N> {
     /// Asks for everything.
     #[must_use]
-    pub fn new(client: Client, text_first: bool) -> Self {
+    pub fn new(client: N, text_first: bool) -> Self {
         Self {
             client,
             text_first,
@@ -163,7 +196,7 @@ impl Marathon {
     }
 }
 
-impl Source for Marathon {
+impl<N: Nodes> Source for Marathon<N> {
     fn recognise(&mut self, known: Option<Digest>) {
         self.client.recognise(known);
     }

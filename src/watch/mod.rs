@@ -3,6 +3,7 @@
 //! In comes what happened and when; out goes the moment of the next turn. Nothing here waits or
 //! looks at a clock.
 
+mod left_open;
 mod trouble;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::AppId;
 
+pub use left_open::left_open;
 pub use trouble::Trouble;
 
 /// The first pause after a turn that failed; the following ones double.
