@@ -119,17 +119,22 @@ impl<N: Nodes> Marathon<N> {
         self.told = None;
     }
 
-    /// `None` where everything has to be asked: what is kept is gone then.
+    /// `None` where everything has to be asked.
     async fn fetch_apps(&mut self, touched: &BTreeSet<AppId>) -> Option<Changes> {
-        let mut kept = self.kept.take()?;
-        if MOST_APPS < touched.len() {
+        // One that is new has a place among the others, of which only the whole answer tells. That may
+        // be the one that is kept.
+        let is_known = |id| {
+            let kept = self.kept.as_ref();
+            kept.is_some_and(|kept| kept.snapshot.get(id).is_some())
+        };
+        if MOST_APPS < touched.len() || !touched.iter().all(is_known) {
             return None;
         }
+        let mut kept = self.kept.take()?;
         let mut from = None;
         let mut apps = Vec::new();
         let mut warnings = Vec::new();
         for id in touched {
-            // One that is new has a place among the others, of which only the whole answer tells.
             let before = Arc::clone(kept.snapshot.get(id)?);
             let answer = match self.client.app(id).await {
                 Ok(answer) => answer,
@@ -225,5 +230,85 @@ impl<N: Nodes> Source for Marathon<N> {
         let answer = asked.inspect_err(|_| self.kept = None)?;
         self.learn(&answer);
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use super::*;
+    use crate::cluster::{Network, fixtures};
+
+    fn app(id: &str) -> App {
+        fixtures::app(id, Network::Host)
+    }
+
+    /// Tells of `/a`, and of nothing else; counts what it is asked.
+    #[derive(Default)]
+    struct OneApp {
+        known: Option<Digest>,
+        whole: usize,
+        single: usize,
+    }
+
+    impl OneApp {
+        fn answer(&self) -> Answer {
+            let essence = Digest::of(b"one app");
+            let cluster = if self.known == Some(essence) {
+                Cluster::AsBefore
+            } else {
+                Cluster::Apps(Snapshot::new(vec![app("/a")]))
+            };
+            Answer {
+                cluster,
+                warnings: Vec::new(),
+                from: "fake".to_owned(),
+                essence,
+                body: "one app".to_owned(),
+            }
+        }
+    }
+
+    impl Nodes for OneApp {
+        fn apps(&mut self) -> Ready<Result<Answer, FetchError>> {
+            self.whole += 1;
+            ready(Ok(self.answer()))
+        }
+
+        fn tasks_as_text(&mut self) -> Ready<Result<Answer, FetchError>> {
+            self.apps()
+        }
+
+        fn app(&mut self, id: &AppId) -> Ready<Result<AppAnswer, FetchError>> {
+            self.single += 1;
+            ready(Ok(AppAnswer {
+                app: Some(app(id.as_str())),
+                warnings: Vec::new(),
+                from: "fake".to_owned(),
+            }))
+        }
+
+        fn recognise(&mut self, known: Option<Digest>) {
+            self.known = known;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_app_that_nobody_knows_costs_one_whole_answer_and_no_more() {
+        let mut marathon = Marathon::new(OneApp::default(), false);
+        marathon.keep();
+        marathon.fetch().await.unwrap();
+        marathon.recognise(Some(Digest::of(b"one app")));
+        for (id, whole, single) in [("/b", 2, 0), ("/a", 2, 1), ("/a", 2, 2)] {
+            marathon.only(Some(BTreeSet::from([AppId::new(id)])));
+            marathon.fetch().await.unwrap();
+            let OneApp {
+                whole: found_whole,
+                single: found_single,
+                ..
+            } = marathon.client;
+            assert_eq!((found_whole, found_single), (whole, single), "{id}");
+        }
     }
 }
