@@ -1,6 +1,7 @@
 //! The map that stands between two configurations: it serves the one as well as the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The names that `use_backend` can reach in a configuration.
 pub(super) fn proxies(cfg: &[u8]) -> BTreeSet<&[u8]> {
@@ -12,6 +13,17 @@ pub(super) fn proxies(cfg: &[u8]) -> BTreeSet<&[u8]> {
         }
     }
     names
+}
+
+/// The maps in `folder` that a configuration names.
+pub(super) fn named<'c>(cfg: &'c str, folder: &Path) -> BTreeSet<&'c str> {
+    let folder = format!("{}/", folder.display());
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    cfg.split(folder.as_str())
+        .skip(1)
+        .map(|rest| &rest[..rest.find(|c| !is_of_name(c)).unwrap_or(rest.len())])
+        .filter(|name| name.ends_with(".map"))
+        .collect()
 }
 
 /// A map with the rows of both, one for each key.
@@ -71,6 +83,14 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn maps_are_found_by_the_path_that_names_them() {
+        let cfg = "backend b\n  use_backend %[req.hdr(host),lower,map(/e/h/d.map)] if { path -m beg \
+                   -f /e/h/a-1.map }\n  errorfile 503 /e/h/503.http\n  acl x src -f /e/other/x.map\n";
+        let found = named(cfg, Path::new("/e/h"));
+        assert_eq!(found, BTreeSet::from(["a-1.map", "d.map"]));
+    }
 
     #[test]
     fn backends_and_listens_can_be_reached_and_frontends_cannot() {

@@ -35,13 +35,21 @@ impl<B: Balancer> Host<'_, B> {
         stamp.context("the installed file cannot be looked at")
     }
 
+    /// Whether the installed file is the one that `stamp` stands for.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn is_still(&self, stamp: Stamp) -> Result<bool> {
+        Ok(self.stamp()? == Some(stamp))
+    }
+
     /// Puts `cfg` in the place of the file that `stamp` stands for; `None` where that is not there
     /// any more.
     ///
     /// # Errors
     /// When the disk fails; the file is then the one that it was.
     pub fn put_servers(&self, cfg: &str, stamp: Stamp) -> Result<Option<Stamp>> {
-        if self.stamp()? != Some(stamp) {
+        if !self.is_still(stamp)? {
             return Ok(None);
         }
         let warnings = files::replace(self.disk, self.at, cfg.as_bytes())

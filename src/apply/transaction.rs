@@ -21,9 +21,10 @@ use super::standing::{Standing, lay_down};
 use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
-    Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, mark, recover,
+    Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, maps, mark,
+    recover,
 };
-use crate::disk::{Digest, Disk};
+use crate::disk::{Digest, Disk, folder_of};
 use crate::haproxy::listen;
 use crate::state::{Pending, State, Time};
 
@@ -227,6 +228,7 @@ impl<B: Balancer> Host<'_, B> {
         let obsolete = wish.obsolete_maps(memory);
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
+        let before = self.with_its_maps(before, memory)?;
         let same = before.as_ref() == Some(wanted);
         if same
             && !finished
@@ -283,6 +285,25 @@ impl<B: Balancer> Host<'_, B> {
             was_refused,
         };
         self.reload(&wish, before.as_ref(), done, memory).await
+    }
+
+    /// What is installed, with the maps that it names: of files that HAProxy was never brought to,
+    /// nobody remembers them, and they may have to be put back together.
+    fn with_its_maps(&self, found: Option<FileSet>, memory: &State) -> Result<Option<FileSet>> {
+        let Some(files) = found else {
+            return Ok(None);
+        };
+        let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
+        if applied == Some(Digest::of(files.cfg.as_bytes())) {
+            return Ok(Some(files));
+        }
+        let mut maps = maps::named(&files.cfg, folder_of(&self.at.cfg));
+        let known = files.maps.keys().map(String::as_str);
+        if maps.iter().all(|name| files.maps.contains_key(*name)) {
+            return Ok(Some(files));
+        }
+        maps.extend(known);
+        installed(self.disk, self.at, maps)
     }
 
     /// Has HAProxy read the installed files once more, whatever it runs.

@@ -23,6 +23,8 @@ mod unknown;
 mod unnamed;
 mod wanted;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 
 pub use edited::Unwritable;
@@ -32,10 +34,10 @@ pub use plan::Plan;
 pub use readiness::Waiting;
 pub use recipe::Recipe;
 pub use servers::InService;
-pub use source::{Changes, Marathon, Source};
+pub use source::{Changes, Marathon, Nodes, Source};
 
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
-use crate::cluster::ServicePort;
+use crate::cluster::{AppId, ServicePort};
 use crate::config::Names;
 use crate::disk::Digest;
 use crate::marathon::{self, Cluster};
@@ -151,6 +153,15 @@ impl Report {
             is_light: false,
             good_answer: None,
         }
+    }
+}
+
+impl<N: Nodes, L> Stages<Marathon<N>, L> {
+    /// Has the next turn ask for these apps alone, or for all. What is held counts answers that are
+    /// whole.
+    pub fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>, memory: &State) {
+        let is_held = memory.guard != GuardMemory::default();
+        self.source.only(apps.filter(|_| !is_held));
     }
 }
 

@@ -204,7 +204,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         };
         let from = changes.from;
         memory.last_good_marathon = Some(from.clone());
-        if change.is_empty() {
+        if change.is_empty() && host.is_still(in_service.stamp)? {
             self.in_service = Some(in_service);
             return Ok(Some(Report::of_servers(from, change)));
         }

@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::cluster::{App, AppId, Snapshot, Warning};
 use crate::disk::Digest;
-use crate::marathon::{Answer, Client, Cluster};
+use crate::marathon::{Answer, AppAnswer, Client, Cluster, FetchError};
 
 /// More apps than this are not asked for one by one: it would cost more than to ask for all.
 const MOST_APPS: usize = 16;
@@ -41,10 +41,43 @@ pub struct Changes {
     pub from: String,
 }
 
+/// Who is asked for the cluster: Marathon's nodes, or what stands in for them in a test.
+pub trait Nodes {
+    /// All apps.
+    fn apps(&mut self) -> impl Future<Output = Result<Answer, FetchError>>;
+
+    /// All tasks, as [`Client::tasks_as_text`].
+    fn tasks_as_text(&mut self) -> impl Future<Output = Result<Answer, FetchError>>;
+
+    /// One app.
+    fn app(&mut self, id: &AppId) -> impl Future<Output = Result<AppAnswer, FetchError>>;
+
+    /// As [`Source::recognise`].
+    fn recognise(&mut self, known: Option<Digest>);
+}
+
+impl Nodes for Client {
+    fn apps(&mut self) -> impl Future<Output = Result<Answer, FetchError>> {
+        Self::apps(self)
+    }
+
+    fn tasks_as_text(&mut self) -> impl Future<Output = Result<Answer, FetchError>> {
+        Self::tasks_as_text(self)
+    }
+
+    fn app(&mut self, id: &AppId) -> impl Future<Output = Result<AppAnswer, FetchError>> {
+        Self::app(self, id)
+    }
+
+    fn recognise(&mut self, known: Option<Digest>) {
+        Self::recognise(self, known);
+    }
+}
+
 /// Marathon, asked in the form that the command line prefers.
-pub struct Marathon {
+pub struct Marathon<N = Client> {
     /// Its nodes.
-    pub client: Client,
+    pub client: N,
     /// Whether the text form of the tasks will do, which holds neither labels nor dates.
     text_first: bool,
     keeps: bool,
@@ -62,10 +95,10 @@ struct Kept {
     warnings: Vec<Warning>,
 }
 
-impl Marathon {
+impl<N: Nodes> Marathon<N> {
     /// Asks for everything.
     #[must_use]
-    pub fn new(client: Client, text_first: bool) -> Self {
+    pub fn new(client: N, text_first: bool) -> Self {
         Self {
             client,
             text_first,
@@ -89,17 +122,22 @@ impl Marathon {
         self.told = None;
     }
 
-    /// `None` where everything has to be asked: what is kept is gone then.
+    /// `None` where everything has to be asked.
     async fn fetch_apps(&mut self, touched: &BTreeSet<AppId>) -> Option<Changes> {
-        let mut kept = self.kept.take()?;
-        if MOST_APPS < touched.len() {
+        // One that is new has a place among the others, of which only the whole answer tells. That may
+        // be the one that is kept.
+        let is_known = |id| {
+            let kept = self.kept.as_ref();
+            kept.is_some_and(|kept| kept.snapshot.get(id).is_some())
+        };
+        if MOST_APPS < touched.len() || !touched.iter().all(is_known) {
             return None;
         }
+        let mut kept = self.kept.take()?;
         let mut from = None;
         let mut apps = Vec::new();
         let mut warnings = Vec::new();
         for id in touched {
-            // One that is new has a place among the others, of which only the whole answer tells.
             let before = Arc::clone(kept.snapshot.get(id)?);
             let answer = match self.client.app(id).await {
                 Ok(answer) => answer,
@@ -166,7 +204,7 @@ impl Marathon {
     }
 }
 
-impl Source for Marathon {
+impl<N: Nodes> Source for Marathon<N> {
     fn recognise(&mut self, known: Option<Digest>) {
         self.client.recognise(known);
     }
@@ -199,5 +237,85 @@ impl Source for Marathon {
         let answer = asked.inspect_err(|_| self.kept = None)?;
         self.learn(&answer);
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use super::*;
+    use crate::cluster::{Network, fixtures};
+
+    fn app(id: &str) -> App {
+        fixtures::app(id, Network::Host)
+    }
+
+    /// Tells of `/a`, and of nothing else; counts what it is asked.
+    #[derive(Default)]
+    struct OneApp {
+        known: Option<Digest>,
+        whole: usize,
+        single: usize,
+    }
+
+    impl OneApp {
+        fn answer(&self) -> Answer {
+            let essence = Digest::of(b"one app");
+            let cluster = if self.known == Some(essence) {
+                Cluster::AsBefore
+            } else {
+                Cluster::Apps(Snapshot::new(vec![app("/a")]))
+            };
+            Answer {
+                cluster,
+                warnings: Vec::new(),
+                from: "fake".to_owned(),
+                essence,
+                body: "one app".to_owned(),
+            }
+        }
+    }
+
+    impl Nodes for OneApp {
+        fn apps(&mut self) -> Ready<Result<Answer, FetchError>> {
+            self.whole += 1;
+            ready(Ok(self.answer()))
+        }
+
+        fn tasks_as_text(&mut self) -> Ready<Result<Answer, FetchError>> {
+            self.apps()
+        }
+
+        fn app(&mut self, id: &AppId) -> Ready<Result<AppAnswer, FetchError>> {
+            self.single += 1;
+            ready(Ok(AppAnswer {
+                app: Some(app(id.as_str())),
+                warnings: Vec::new(),
+                from: "fake".to_owned(),
+            }))
+        }
+
+        fn recognise(&mut self, known: Option<Digest>) {
+            self.known = known;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_app_that_nobody_knows_costs_one_whole_answer_and_no_more() {
+        let mut marathon = Marathon::new(OneApp::default(), false);
+        marathon.keep();
+        marathon.fetch().await.unwrap();
+        marathon.recognise(Some(Digest::of(b"one app")));
+        for (id, whole, single) in [("/b", 2, 0), ("/a", 2, 1), ("/a", 2, 2)] {
+            marathon.only(Some(BTreeSet::from([AppId::new(id)])));
+            marathon.fetch().await.unwrap();
+            let OneApp {
+                whole: found_whole,
+                single: found_single,
+                ..
+            } = marathon.client;
+            assert_eq!((found_whole, found_single), (whole, single), "{id}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! In comes what happened and when; out goes the moment of the next turn. Nothing here waits or
 //! looks at a clock.
 
+mod left_open;
 mod reasons;
 mod trouble;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::AppId;
 
+pub use left_open::left_open;
 pub use reasons::Reasons;
 pub use trouble::Trouble;
 

@@ -41,27 +41,16 @@ use crate::admin::Live;
 use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
-use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
+use crate::cycle::{Marathon, Stages};
 use crate::disk::{Digest, OsDisk};
-use crate::guard;
 use crate::haproxy::{Version, program};
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
-use crate::state::{Folder, GuardMemory, State, Time};
-use crate::watch::{End, Rhythm, Schedule};
+use crate::state::{Folder, State, Time};
+use crate::watch::{End, Rhythm, Schedule, left_open};
 
 /// Between two turns while Marathon tells no events.
 const WITHOUT_EVENTS: Duration = Duration::from_secs(15);
-
-/// What HAProxy cannot listen on is tried again after this, and so is what it refuses without a name,
-/// in the long run.
-const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
-
-/// The first time what it refuses is tried sooner; the pauses double.
-const REFUSED_FIRST_AGAIN_AFTER: Duration = Duration::from_secs(5);
-
-/// Marathon tells no event when a task becomes ready, though mostly one that follows from it.
-const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// So long the first turn waits for the stream of events, of which it is the answer then.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -295,11 +284,10 @@ impl Watcher {
         }
     }
 
-    /// Apps of which the next turn asks alone. What is held counts answers that are whole.
+    /// Apps of which the next turn asks alone.
     fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>) {
         self.live.began();
-        let is_held = self.memory.state.guard != GuardMemory::default();
-        self.stages.source.only(apps.filter(|_| !is_held));
+        self.stages.ask_for(apps, &self.memory.state);
     }
 
     /// A whole turn, and when the next one is due for what is left of it.
@@ -326,7 +314,7 @@ impl Watcher {
                 let is_refused = matches!(turn.report.outcome, Outcome::Rejected { .. });
                 self.refusals = if is_refused { self.refusals + 1 } else { 0 };
                 let now = at.after(began.elapsed());
-                let end = open(&turn, &self.memory.state, now, self.refusals);
+                let end = left_open(&turn.report, &self.memory.state, now, self.refusals);
                 self.stand_on(turn.report);
                 self.lock.leave_folder();
                 end
@@ -482,39 +470,4 @@ impl Watcher {
             }
         }
     }
-}
-
-/// What a turn leaves open, and until when.
-fn open(turn: &Turn, state: &State, now: Time, refusals: u32) -> End {
-    let pending = match &turn.report.outcome {
-        Outcome::ReloadFailed { next_try_at, .. } | Outcome::Waiting { next_try_at, .. } => {
-            Some(next_try_at.since(now))
-        }
-        Outcome::Rejected { .. } => {
-            let doubled = REFUSED_FIRST_AGAIN_AFTER * (1 << refusals.saturating_sub(1).min(16));
-            Some(doubled.min(REFUSED_AGAIN_AFTER))
-        }
-        Outcome::Unchanged
-        | Outcome::Paused
-        | Outcome::Applied { .. }
-        | Outcome::NotRunning { .. } => None,
-    };
-    let plan = &turn.report.plan;
-    let held = plan.held.as_ref().map(|_| guard::APART);
-    let refused = (!plan.refused.is_empty()).then_some(REFUSED_AGAIN_AFTER);
-    let waiting = plan.waiting();
-    let unready = (!waiting.tasks.is_empty()).then_some(READY_AGAIN_AFTER);
-    let silent = waiting.until.map(|until| until.since(now));
-    let asked = state.quarantined.iter().map(|entry| entry.asked_at);
-    let quarantined = asked.min().map(|at| at.after(ASKED_AGAIN_AFTER).since(now));
-    let all = [pending, held, refused, quarantined, unready, silent];
-    let all = all.into_iter().flatten();
-    let at_best = if turn.report.is_light {
-        End::Light
-    } else {
-        End::Settled
-    };
-    // Times are whole seconds, and what is due in this one may not be so yet.
-    all.min()
-        .map_or(at_best, |pause| End::Open(pause + Duration::from_secs(1)))
 }

@@ -1,0 +1,56 @@
+//! What a turn leaves for the next one.
+
+use std::time::Duration;
+
+use super::End;
+use crate::apply::Outcome;
+use crate::cycle::{ASKED_AGAIN_AFTER, Report};
+use crate::guard;
+use crate::state::{State, Time};
+
+/// What HAProxy cannot listen on is tried again after this, and so is what it refuses without a name,
+/// in the long run.
+const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// The first time what it refuses is tried sooner; the pauses double.
+const REFUSED_FIRST_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Marathon tells no event when a task becomes ready, though mostly one that follows from it.
+const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// What a turn leaves open, and until when. `refusals` is how often HAProxy refused what was wanted,
+/// one time after the other.
+#[must_use]
+pub fn left_open(report: &Report, state: &State, now: Time, refusals: u32) -> End {
+    let pending = match &report.outcome {
+        Outcome::ReloadFailed { next_try_at, .. } | Outcome::Waiting { next_try_at, .. } => {
+            Some(next_try_at.since(now))
+        }
+        Outcome::Rejected { .. } => {
+            let doubled = REFUSED_FIRST_AGAIN_AFTER * (1 << refusals.saturating_sub(1).min(16));
+            Some(doubled.min(REFUSED_AGAIN_AFTER))
+        }
+        Outcome::Unchanged
+        | Outcome::Paused
+        | Outcome::Applied { .. }
+        | Outcome::NotRunning { .. } => None,
+    };
+    let plan = &report.plan;
+    let held = plan.held.as_ref().map(|_| guard::APART);
+    let refused = (!plan.refused.is_empty()).then_some(REFUSED_AGAIN_AFTER);
+    let waiting = plan.waiting();
+    let unready = (!waiting.tasks.is_empty()).then_some(READY_AGAIN_AFTER);
+    let silent = waiting.until.map(|until| until.since(now));
+    let asked = state.quarantined.iter().map(|entry| entry.asked_at);
+    let quarantined = asked.min().map(|at| at.after(ASKED_AGAIN_AFTER).since(now));
+    let all = [pending, held, refused, quarantined, unready, silent];
+    let all = all.into_iter().flatten();
+    let at_best = if report.is_light {
+        End::Light
+    } else {
+        End::Settled
+    };
+    // Times are whole seconds, and what is due in this one may not be so yet.
+    all.min()
+        .map_or(at_best, |pause| End::Open(pause + Duration::from_secs(1)))
+}
