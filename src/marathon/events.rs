@@ -40,7 +40,7 @@ use self::backoff::Backoff;
 use self::callback::{Callback, Subscriber};
 use self::nodes::Cluster;
 use self::pending::Pending;
-use super::{Clock, Failure};
+use super::{Clock, Failure, Fault};
 use crate::cluster::AppId;
 use crate::config;
 
@@ -76,6 +76,13 @@ impl Lost {
         let mut failures: Vec<String> = self.failures.iter().map(ToString::to_string).collect();
         failures.sort();
         failures.join("; ")
+    }
+
+    /// Whether somebody answered and then said nothing: then the next answer proves little.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        let mut faults = self.failures.iter().map(|failure| &failure.fault);
+        faults.any(|fault| matches!(fault, Fault::Silent(_)))
     }
 }
 

@@ -113,6 +113,7 @@ impl Watcher {
         follower: &mut Option<Follower>,
         schedule: &mut Schedule,
     ) {
+        self.troubles.time_goes_on(now());
         match seen {
             Seen::Files => self.look_at_files(false, around, follower, schedule).await,
             Seen::Edit => self.look_at_files(true, around, follower, schedule).await,

@@ -263,7 +263,7 @@ impl Watcher {
         self.live.told(&told, Time::at(SystemTime::now()));
         match told {
             Told::Attached { from } => {
-                self.troubles.hears_again();
+                self.troubles.hears_again(now());
                 debug!("follows the events of `{from}`");
                 schedule.hears(true, now());
                 schedule.changed(now());

@@ -1,6 +1,6 @@
 //! What lasts is told once, and once when it is over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
@@ -10,6 +10,10 @@ use crate::logging::shown;
 use crate::marathon::events::Lost;
 use crate::watch::{Reasons, Trouble};
 
+/// A stream that lasted so long is not one that falls silent after its first word: those are given up
+/// after 30 s.
+const PROVED: Duration = Duration::from_secs(35);
+
 /// One for each kind.
 #[derive(Default)]
 pub(super) struct Troubles {
@@ -18,6 +22,9 @@ pub(super) struct Troubles {
     held: Trouble,
     events: Trouble,
     no_events: Reasons,
+    /// When a stream has lasted so long that it will not fall silent as the one before.
+    hears_at: Option<Instant>,
+    fell_silent: bool,
     lock: Trouble,
     configuration: Trouble,
     fixed: Trouble,
@@ -116,6 +123,8 @@ impl Troubles {
     /// No events come. It is one trouble, each of whose reasons is told once.
     pub(super) fn hears_nothing(&mut self, lost: &Lost, every: Duration) {
         self.events.is_news("Marathon tells no events");
+        self.hears_at = None;
+        self.fell_silent = lost.is_silence();
         if self.no_events.is_news(&lost.reason()) {
             warn!(
                 "{lost}; until then everything is asked every {}",
@@ -126,8 +135,20 @@ impl Troubles {
         }
     }
 
-    /// They do again.
-    pub(super) fn hears_again(&mut self) {
+    /// They do again. Where a stream fell silent, the next one may begin and do the same: it is over
+    /// once that cannot be.
+    pub(super) fn hears_again(&mut self, now: Instant) {
+        self.hears_at = Some(if self.fell_silent { now + PROVED } else { now });
+        self.time_goes_on(now);
+    }
+
+    /// Whether something is over by now.
+    pub(super) fn time_goes_on(&mut self, now: Instant) {
+        if self.hears_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.hears_at = None;
+        self.fell_silent = false;
         self.no_events.are_over();
         tell(&mut self.events, None, |_| ());
     }
@@ -162,5 +183,43 @@ fn lasting(word: &Word<'_>) -> Option<String> {
                 reasons.join("; ")
             ))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::marathon::{Failure, Fault};
+
+    fn lost(fault: Fault) -> Lost {
+        Lost {
+            failures: vec![Failure {
+                address: "http://a".to_owned(),
+                fault,
+            }],
+            retry_in: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn streams_that_begin_and_fall_silent_are_one_trouble_until_one_lasts() {
+        let every = Duration::from_secs(15);
+        let mut troubles = Troubles::default();
+        let mut now = Instant::now();
+        let silence = lost(Fault::Silent(Duration::from_secs(30)));
+        for _ in 0..3 {
+            troubles.hears_nothing(&silence, every);
+            troubles.hears_again(now);
+            now += Duration::from_secs(30);
+            troubles.time_goes_on(now);
+            assert!(troubles.hears_at.is_some(), "it is not over");
+        }
+        now += Duration::from_secs(5);
+        troubles.time_goes_on(now);
+        assert!(troubles.hears_at.is_none() && troubles.events.is_over().is_none());
+        // Other reasons end with the next word.
+        troubles.hears_nothing(&lost(Fault::StreamEnded), every);
+        troubles.hears_again(now);
+        assert!(troubles.hears_at.is_none() && troubles.events.is_over().is_none());
     }
 }
