@@ -112,14 +112,21 @@ pub(super) async fn lock_for_operator(config: &Config, folder: &Folder) -> Resul
     Ok(Held::BesideWatcher { watcher, folder })
 }
 
-/// Where files are installed, and how, by who holds a lock, be it alone or not.
+/// Where files are installed, and how, by who holds a lock, be it alone or not. The room that a full
+/// disk would not have is taken.
 pub(super) fn installation(config: &Config, state: Option<&Path>, is_alone: bool) -> Installation {
+    let at = placed(config, state, is_alone);
+    reserve_mark(&OsDisk, &at);
+    at
+}
+
+/// The same, with nothing touched.
+pub(super) fn placed(config: &Config, state: Option<&Path>, is_alone: bool) -> Installation {
     let mut at = Installation::new(&config.haproxy.config, state);
     at.in_place = config.in_place;
     at.archive_versions = config.state.archive_versions;
     if !is_alone {
         at.shares_folder();
     }
-    reserve_mark(&OsDisk, &at);
     at
 }

@@ -6,6 +6,7 @@
 mod around;
 mod configuration;
 mod files;
+mod ground;
 mod live;
 mod notify;
 mod proof;
@@ -31,12 +32,12 @@ use self::notify::Notify;
 use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
-use super::lock::{enter_folder, installation, lock_for_life, places};
+use super::lock::{enter_folder, lock_for_life, placed, places};
 use super::stages::stages;
 use super::tell;
 use super::turn::{Memory, Turn, version};
 use crate::admin::Live;
-use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
+use crate::apply::{LockPlaces, Locked, Outcome, reserve_mark};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
@@ -316,19 +317,17 @@ impl Watcher {
 
     async fn take_turn(&mut self, at: Time) -> Result<Turn> {
         let result = match self.haproxy().await {
-            Ok((program, version)) => {
+            Ok(haproxy) => {
                 self.enter_folder().await;
-                self.memory.heed_operator();
-                let config = Rc::clone(&self.config);
-                let local = LocalHaproxy::new(program, version, &config, &OsDisk);
-                let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
+                let ground = self.ground(haproxy);
+                let (local, place) = (ground.haproxy(), &ground.at);
                 let Self { memory, stages, .. } = self;
-                match memory.servers_alone(stages, &local, &place, at).await {
+                match memory.servers_alone(stages, &local, place, at).await {
                     Ok(Some(turn)) => return Ok(turn),
                     Ok(None) => {
                         // It checks the file itself, at the same place.
                         self.proof.is_not_wanted();
-                        memory.turn(stages, &local, &place, at).await
+                        memory.turn(stages, &local, place, at).await
                     }
                     Err(error) => Err(error),
                 }
@@ -391,17 +390,11 @@ impl Watcher {
     }
 
     async fn bring_again(&mut self) -> Result<Outcome> {
-        let (program, version) = self.haproxy().await?;
+        let haproxy = self.haproxy().await?;
         self.enter_folder().await;
-        self.memory.heed_operator();
-        let config = Rc::clone(&self.config);
-        let local = LocalHaproxy::new(program, version, &config, &OsDisk);
-        let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
-        let host = Host {
-            disk: &OsDisk,
-            balancer: &local,
-            at: &place,
-        };
+        let ground = self.ground(haproxy);
+        let local = ground.haproxy();
+        let host = ground.host(&local);
         let Memory { store, state } = &mut self.memory;
         let mut remember = |state: &State| {
             if let Some(warning) = store.save(&OsDisk, state) {
@@ -414,9 +407,14 @@ impl Watcher {
         result
     }
 
+    /// Keeps others out of the folder of the configuration, until [`Locked::leave_folder`], and learns
+    /// what an operator did there before.
     async fn enter_folder(&mut self) {
         enter_folder(&mut self.lock, &self.places).await;
         self.troubles.lock(self.lock.warning());
+        self.memory.heed_operator();
+        let state = self.memory.store.path();
+        reserve_mark(&OsDisk, &placed(&self.config, state, self.lock.is_alone()));
     }
 
     /// Its program and version, which is asked again only when the program is another one.
