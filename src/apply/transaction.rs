@@ -181,7 +181,7 @@ impl<B: Balancer> Host<'_, B> {
 
     /// Brings an installation that was broken off to its end, and says whether files were changed
     /// by that.
-    fn recover(&self) -> Result<bool> {
+    pub(super) fn recover(&self) -> Result<bool> {
         let recovery =
             recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
         for warning in recovery.warnings {

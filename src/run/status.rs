@@ -89,6 +89,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         state_folder: folder.path(),
         last_turn: state.last_turn.as_ref(),
         last_marathon: state.last_good_marathon.as_deref(),
+        as_of: state.as_of,
         applied: state.applied.as_ref(),
         haproxy_process: process,
         installed,
@@ -167,6 +168,8 @@ struct Status<'a> {
     last_turn: Option<&'a LastTurn>,
     /// The one that answered last, perhaps in an earlier turn.
     last_marathon: Option<&'a str>,
+    /// When Marathon last asked for what is served.
+    as_of: Option<Time>,
     applied: Option<&'a Applied>,
     /// Null where no process is known.
     haproxy_process: Option<Process>,
@@ -340,6 +343,9 @@ impl Status<'_> {
         }
         if let Some(marathon) = self.last_marathon {
             out.put("marathon", marathon);
+        }
+        if let Some(as_of) = self.as_of {
+            out.put("served", &format!("as of {as_of} ({})", ago(as_of, now)));
         }
         if let Some(pending) = self.pending {
             out.put("to be tried", &in_words(pending));

@@ -35,6 +35,8 @@ pub struct State {
     pub last_turn: Option<LastTurn>,
     /// Address of the Marathon that answered last, without user and password.
     pub last_good_marathon: Option<String>,
+    /// When Marathon last asked for what is served.
+    pub as_of: Option<Time>,
     /// How sure the removal guard is of a removal that it holds.
     pub guard: GuardMemory,
     /// Who serves a service port that several apps ask for.

@@ -47,6 +47,7 @@ fn full() -> State {
             held: Some("the answer lacks much".to_owned()),
         }),
         last_good_marathon: Some("http://m:8080".to_owned()),
+        as_of: Some(time),
         guard: GuardMemory {
             fetches: vec![Fetch {
                 at: time,

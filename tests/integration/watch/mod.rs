@@ -16,6 +16,7 @@ mod signals;
 mod streams;
 mod survives;
 mod systemd;
+mod unanswered;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
