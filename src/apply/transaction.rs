@@ -341,6 +341,10 @@ impl<B: Balancer> Host<'_, B> {
                 }
                 self.keep(wanted, &wish.marks, wish.now);
                 let (how, _) = described(&reloaded);
+                // There was nothing that anybody would have been told of.
+                if matches!(reloaded, Reloaded::NotAsked) && !done.installed && !done.again {
+                    return Ok(Outcome::Unchanged);
+                }
                 Ok(Outcome::Applied {
                     how,
                     installed: done.installed,
