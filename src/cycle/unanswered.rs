@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::source::Source;
 use super::{Applied, Stages};
-use crate::apply::{Balancer, Host, Outcome, Standby};
+use crate::apply::{Balancer, CheckMessage, Host, Outcome, Standby};
 use crate::disk::Digest;
 use crate::logging::shown;
 use crate::resolve::Lookup;
@@ -165,7 +165,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 as_of(memory)
             }
             Outcome::Rejected { messages } => {
-                let messages: Vec<String> = messages.iter().map(|m| m.lasting()).collect();
+                let messages: Vec<String> = messages.iter().map(CheckMessage::lasting).collect();
                 let messages = messages.join("; ");
                 Meanwhile::Hindered(format!("`haproxy -c` refuses `{file}`: {messages}"))
             }

@@ -7,6 +7,7 @@
 mod app_ids;
 mod folder;
 mod time;
+mod unsaved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::disk::Digest;
 
 pub use folder::{Folder, SavedSnapshot, Writable, canonical};
 pub use time::Time;
+pub use unsaved::Unsaved;
 
 /// The content of `state.json`.
 ///

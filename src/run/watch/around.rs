@@ -9,13 +9,12 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use super::super::stages::renew;
-use super::super::turn::Memory;
+use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm};
 use crate::apply::{Outcome, Standing};
 use crate::config::{Built, Config, ReloadMethod};
-use crate::disk::OsDisk;
 use crate::marathon::events::Follower;
 use crate::state::{Pending, State, Time};
 use crate::watch::Schedule;
@@ -343,11 +342,7 @@ impl Watcher {
         let local = ground.haproxy();
         let host = ground.host(&local);
         let Memory { store, state } = &mut self.memory;
-        let mut remember = |state: &State| {
-            if let Some(warning) = store.save(&OsDisk, state) {
-                warn!("{warning}");
-            }
-        };
+        let mut remember = |state: &State| save(store, state);
         let result = host.stand_up(state, at, &mut remember).await;
         remember(state);
         self.lock.leave_folder();

@@ -24,10 +24,7 @@ impl Ground {
         LocalHaproxy::new(self.program.clone(), self.version, &self.config, &OsDisk)
     }
 
-    pub(super) fn host<'g>(
-        &'g self,
-        balancer: &'g LocalHaproxy<'g>,
-    ) -> Host<'g, LocalHaproxy<'g>> {
+    pub(super) fn host<'g>(&'g self, balancer: &'g LocalHaproxy<'g>) -> Host<'g, LocalHaproxy<'g>> {
         Host {
             disk: &OsDisk,
             balancer,

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
@@ -35,9 +35,9 @@ use self::told::Troubles;
 use super::lock::{enter_folder, lock_for_life, placed, places};
 use super::stages::stages;
 use super::tell;
-use super::turn::{Memory, Turn, version};
+use super::turn::{Memory, Turn, save, version};
 use crate::admin::Live;
-use crate::apply::{LockPlaces, Locked, Outcome, reserve_mark};
+use crate::apply::{Kind, LockPlaces, Locked, Outcome, reserve_mark};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
@@ -316,6 +316,13 @@ impl Watcher {
     }
 
     async fn take_turn(&mut self, at: Time) -> Result<Turn> {
+        if let Err(other) = self.lock.renew(&self.places, Kind::Watcher)? {
+            let pid = other.map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
+            bail!(
+                "the lock `{}` was taken away, and another run{pid} has it; nothing is done beside it",
+                self.places.file.display()
+            );
+        }
         let result = match self.haproxy().await {
             Ok(haproxy) => {
                 self.enter_folder().await;
@@ -349,6 +356,7 @@ impl Watcher {
             let both = text.ok().zip(header.ok());
             served = both.map(|(text, header)| live::read(&text, &header));
         }
+        self.live.unsaved(self.memory.unsaved());
         let state = &self.memory.state;
         self.live
             .ended(&live::ended(turn, state, &self.config, at, served));
@@ -396,11 +404,7 @@ impl Watcher {
         let local = ground.haproxy();
         let host = ground.host(&local);
         let Memory { store, state } = &mut self.memory;
-        let mut remember = |state: &State| {
-            if let Some(warning) = store.save(&OsDisk, state) {
-                warn!("{warning}");
-            }
-        };
+        let mut remember = |state: &State| save(store, state);
         let at = Time::at(SystemTime::now());
         let result = host.bring_again(state, at, &mut remember).await;
         remember(state);

@@ -7,9 +7,8 @@ use tracing::{debug, error, info, warn};
 use super::super::blame::Blamed;
 use super::super::tell::Word;
 use crate::cycle::Unanswered;
-use crate::logging::shown;
+use crate::logging::{Trouble, shown};
 use crate::marathon::events::Lost;
-use crate::watch::Trouble;
 
 /// One for each kind.
 #[derive(Default)]

@@ -5,6 +5,7 @@ mod asked;
 mod callbacks;
 mod edits;
 mod follows;
+mod full_disk;
 mod haproxy;
 mod hosts;
 mod load;
