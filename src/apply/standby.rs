@@ -136,7 +136,8 @@ impl<B: Balancer> Host<'_, B> {
         let names = names.filter_map(|name| name.into_string().ok());
         let is_named = |name: &String| {
             let path = folder.join(name);
-            name.ends_with(".map") && cfg.contains(&*path.to_string_lossy())
+            path.extension().is_some_and(|end| end == "map")
+                && cfg.contains(&*path.to_string_lossy())
         };
         Ok(names.filter(is_named).collect())
     }

@@ -38,13 +38,13 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
 
 /// The same as JSON, told by a watcher of itself.
 pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
-    Ok(told(config, &Watcher::Tells(facts), true)?.0)
+    Ok(told(config, &Watcher::Tells(Box::new(facts)), true)?.0)
 }
 
 /// Who keeps the files in step.
 enum Watcher {
     None,
-    Tells(Facts),
+    Tells(Box<Facts>),
     /// It does not answer, for this reason.
     Silent(Holder, String),
 }
@@ -56,7 +56,7 @@ fn ask(config: &Config, holder: Holder) -> Result<Watcher> {
     };
     let answer = block_on(async { Ok(admin::ask(socket, holder.pid).await) })?;
     Ok(match answer {
-        Ok(facts) => Watcher::Tells(facts),
+        Ok(facts) => Watcher::Tells(Box::new(facts)),
         Err(reason) => {
             let reason = format!("it does not answer at `{}`: {reason}", socket.display());
             Watcher::Silent(holder, reason)
@@ -108,7 +108,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
         watcher: match watcher {
-            Watcher::Tells(facts) => Some(facts),
+            Watcher::Tells(facts) => Some(facts.as_ref()),
             Watcher::None | Watcher::Silent(..) => None,
         },
     };

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
 use haproxy_marathon_bridge::demo::free_ports;
@@ -96,7 +97,7 @@ impl Scene {
 }
 
 fn is_map(name: &str) -> bool {
-    name.ends_with(".map")
+    Path::new(name).extension().is_some_and(|end| end == "map")
 }
 
 #[test]
