@@ -1,12 +1,13 @@
 //! A door that somebody else may come through: how many at once, and for how long.
 //!
 //! In comes a listener, out go connections that end by themselves: a guest who says nothing, or who
-//! never comes to an end, must not keep others out. Every answer closes its connection, since one
+//! never comes to an end, must not keep others out. Where all seats are taken, whoever sits there for the
+//! longest time has to go. Every answer closes its connection, since one
 //! that is kept could end just when its next request comes.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,15 +16,16 @@ use axum::http::header::CONNECTION;
 use axum::response::Response;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
-/// Lets so many in at a time, and shows each the way out after so long. Whoever comes meanwhile waits
-/// in the kernel's queue.
+/// Lets so many in at a time, and shows each the way out after so long, or when the seat is needed.
 #[derive(Debug)]
 pub struct Door<L> {
     listener: L,
-    seats: Arc<Semaphore>,
+    seats: usize,
+    /// By whose end a guest has to go; who came first stands first.
+    guests: VecDeque<oneshot::Sender<()>>,
     stay: Duration,
 }
 
@@ -33,7 +35,8 @@ impl<L> Door<L> {
     pub fn new(listener: L, seats: usize, stay: Duration) -> Self {
         Self {
             listener,
-            seats: Arc::new(Semaphore::new(seats)),
+            seats,
+            guests: VecDeque::new(),
             stay,
         }
     }
@@ -44,12 +47,15 @@ impl<L: Listener> Listener for Door<L> {
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let seat = Arc::clone(&self.seats).acquire_owned().await;
         let (inner, address) = self.listener.accept().await;
+        self.guests.retain(|guest| !guest.is_closed());
+        while self.guests.len() >= self.seats && self.guests.pop_front().is_some() {}
+        let (stays, may_stay) = oneshot::channel();
+        self.guests.push_back(stays);
         let guest = Guest {
             inner,
             until: Box::pin(sleep(self.stay)),
-            _seat: seat.expect("nobody closes the semaphore"),
+            may_stay,
         };
         (guest, address)
     }
@@ -64,15 +70,16 @@ impl<L: Listener> Listener for Door<L> {
 pub struct Guest<S> {
     inner: S,
     until: Pin<Box<Sleep>>,
-    _seat: OwnedSemaphorePermit,
+    may_stay: oneshot::Receiver<()>,
 }
 
 impl<S> Guest<S> {
     fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.until.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        let is_needed = Pin::new(&mut self.may_stay).poll(cx).is_ready();
+        if is_needed || self.until.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
         }
+        Ok(())
     }
 }
 
@@ -144,14 +151,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_says_nothing_is_shown_out_and_the_next_is_let_in() {
+    async fn who_says_nothing_is_shown_out() {
         let address = opened(1, Duration::from_millis(200)).await;
         let silent = TcpStream::connect(address).await.unwrap();
-        let mut other = TcpStream::connect(address).await.unwrap();
-        other.write_all(ASK).await.unwrap();
-        // The only seat is taken for as long as the first may stay.
         assert_eq!(said(silent).await, "");
-        assert!(said(other).await.ends_with("well"));
+    }
+
+    #[tokio::test]
+    async fn whoever_sits_there_for_the_longest_time_makes_room() {
+        let address = opened(2, Duration::from_secs(600)).await;
+        let first = TcpStream::connect(address).await.unwrap();
+        let second = TcpStream::connect(address).await.unwrap();
+        let mut third = TcpStream::connect(address).await.unwrap();
+        third.write_all(ASK).await.unwrap();
+        assert!(said(third).await.ends_with("well"));
+        assert_eq!(said(first).await, "");
+        let mut second = second;
+        second.write_all(ASK).await.unwrap();
+        assert!(said(second).await.ends_with("well"), "there was room again");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::socket::Socket;
 use crate::door::Door;
-use crate::watch::Trouble;
+use crate::logging::Trouble;
 
 /// Connections at a time.
 const SEATS: usize = 64;

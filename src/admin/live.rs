@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::AppId;
 use crate::marathon::Fetched;
 use crate::marathon::events::{Heard, Told};
-use crate::state::{Time, TurnOutcome};
+use crate::state::{Time, TurnOutcome, Unsaved};
 
 /// What `status --json` and the page `/status` have under `watcher`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct Facts {
     pub quarantined: usize,
     /// What the installed file serves; null where that is not known yet.
     pub served: Option<Served>,
+    /// The last turn, where the state could not be saved; null where it was.
+    #[serde(default)]
+    pub unsaved: Option<Unsaved>,
 }
 
 /// What Marathon told of, and no turn has answered.
@@ -146,6 +149,7 @@ impl Live {
             held: Held::default(),
             quarantined: 0,
             served: None,
+            unsaved: None,
         };
         Self {
             shared: Mutex::new(Shared {
@@ -215,6 +219,11 @@ impl Live {
         facts.held = ended.held.unwrap_or(facts.held);
         facts.quarantined = ended.quarantined;
         facts.served = ended.served.or(facts.served);
+    }
+
+    /// The last turn, where the state could not be saved.
+    pub fn unsaved(&self, unsaved: Option<Unsaved>) {
+        self.shared().facts.unsaved = unsaved;
     }
 
     /// HAProxy was brought to the installed files again.

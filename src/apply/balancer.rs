@@ -18,9 +18,13 @@ use crate::disk::{self, Disk, folder_of};
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
 use crate::haproxy::{Proc, Version, global::Global, structure_hash};
+use crate::logging::lasting;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
+
+/// The kind of trouble that it cannot be written.
+const RUNTIME_FILE: &str = "the file that gives HAProxy a socket";
 
 /// The systemd unit, Upstart job and init script.
 const SERVICE: &str = "haproxy";
@@ -187,11 +191,15 @@ impl<'a> LocalHaproxy<'a> {
         };
         match disk::replace(self.disk, &file.path, file.text.as_bytes(), 0o600) {
             Ok(()) => {
+                lasting(RUNTIME_FILE, None);
                 context.stats_socket = Some(file.socket);
                 context.extra.push(file.path);
                 context.description = Global::read(&files.cfg).description.or(Some(hash));
             }
-            Err(error) => warn!("{error}; the takeover may refuse connections for a moment"),
+            Err(error) => {
+                let sentence = format!("{error}; the takeover may refuse connections for a moment");
+                lasting(RUNTIME_FILE, Some(&sentence));
+            }
         }
     }
 }

@@ -132,6 +132,11 @@ impl GoodSet {
                 .all(|((name, kept), (other, text))| name == other && same(kept, text))
     }
 
+    /// Whether its `haproxy.cfg` has this digest.
+    pub(super) fn has_cfg(&self, hash: Digest) -> bool {
+        self.cfg.digest == hash
+    }
+
     /// Whether it is the set that was applied.
     pub(super) fn is_that(&self, applied: &Applied) -> bool {
         let maps = self.maps.iter().map(|(name, kept)| (name, &kept.digest));

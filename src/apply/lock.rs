@@ -114,6 +114,31 @@ impl Locked {
         }
     }
 
+    /// Takes the lock anew where its file was taken away, since whoever comes would find another one, and
+    /// nobody in it. The inner error is whoever did so before us, as far as that is known.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`].
+    pub fn renew(
+        &mut self,
+        places: &LockPlaces,
+        kind: Kind,
+    ) -> io::Result<Result<(), Option<Holder>>> {
+        if self.is_fallback || is_at(&self.lock, &places.file) {
+            return Ok(Ok(()));
+        }
+        match attempt(places, kind)? {
+            Attempt::Held(holder) => Ok(Err(holder)),
+            Attempt::Locked(mut new) => {
+                if !new.is_fallback {
+                    std::mem::swap(&mut self.lock, &mut new.lock);
+                }
+                Ok(Ok(()))
+            }
+        }
+    }
+
     /// The turn is over.
     pub fn leave_folder(&mut self) {
         self.folder = None;

@@ -17,6 +17,7 @@ mod put_back;
 mod recover;
 pub mod reload;
 mod servers;
+mod standby;
 mod standing;
 mod transaction;
 pub mod validate;
@@ -32,6 +33,7 @@ pub use lock::{
 pub use mark::reserve_mark;
 pub use proved::{installed, is_proved, trust_installed};
 pub use recover::{Recovered, Recovery, recover};
+pub use standby::Standby;
 pub use standing::Standing;
 pub use transaction::{Host, Outcome};
 pub use validate::CheckMessage;

@@ -53,7 +53,7 @@ impl<B: Balancer> Host<'_, B> {
             return Ok(None);
         }
         let warnings = files::replace(self.disk, self.at, cfg.as_bytes())
-            .context("the new servers cannot be installed")?;
+            .context("the new files cannot be installed")?;
         for warning in warnings {
             warn!("{warning}");
         }

@@ -76,7 +76,7 @@ impl<B: Balancer> Host<'_, B> {
             if self.balancer.is_in_sight() {
                 expect_none(memory, ran.is_some());
             }
-        } else if memory.pending.take().is_some() {
+        } else if memory.pending.take().is_some_and(|p| p.attempts > 0) {
             info!(
                 "over: a reload was refused; HAProxy still runs what is now wanted again, and \
                  needs none"

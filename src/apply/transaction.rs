@@ -26,6 +26,7 @@ use super::{
 };
 use crate::disk::{Digest, Disk, folder_of};
 use crate::haproxy::listen;
+use crate::logging::lasting;
 use crate::state::{Pending, State, Time};
 
 /// How a transaction ended. The installed files are a set that HAProxy accepts in every case.
@@ -182,7 +183,7 @@ impl<B: Balancer> Host<'_, B> {
 
     /// Brings an installation that was broken off to its end, and says whether files were changed
     /// by that.
-    fn recover(&self) -> Result<bool> {
+    pub(super) fn recover(&self) -> Result<bool> {
         let recovery =
             recover(self.disk, self.at).context("an earlier installation cannot be finished")?;
         for warning in recovery.warnings {
@@ -361,6 +362,10 @@ impl<B: Balancer> Host<'_, B> {
                     mark::set(self.disk, self.at, &wish.marks, ran);
                 }
                 self.keep(wanted, &wish.marks, wish.now);
+                // There was nothing that anybody would have been told of.
+                if matches!(reloaded, Reloaded::NotAsked) && !done.installed && !done.again {
+                    return Ok(Outcome::Unchanged);
+                }
                 let (how, _) = described(&reloaded);
                 Ok(Outcome::Applied {
                     how,
@@ -443,14 +448,17 @@ impl<B: Balancer> Host<'_, B> {
 
     /// Keeps files that HAProxy runs, or will read when it starts.
     pub(super) fn keep(&self, good: &FileSet, marks: &Marks, now: Time) {
-        match keep_marked(self.disk, self.at, good, marks, now) {
-            Ok(faults) if faults.is_empty() => (),
-            Ok(faults) => warn!(
-                "good files that were kept are damaged: {}",
-                faults.join("; ")
-            ),
-            Err(error) => warn!("the good files cannot be kept for later: {error}"),
-        }
+        let trouble = match keep_marked(self.disk, self.at, good, marks, now) {
+            Ok(faults) => {
+                if !faults.is_empty() {
+                    let faults = faults.join("; ");
+                    warn!("good files that were kept are damaged: {faults}");
+                }
+                None
+            }
+            Err(error) => Some(format!("the good files cannot be kept for later: {error}")),
+        };
+        lasting("good files", trouble.as_deref());
     }
 
     /// HAProxy goes on with what it runs; the files on the disk become that again, so that a

@@ -1,7 +1,8 @@
 //! From what was given to what counts: options over environment over file over defaults.
 //!
 //! In come a request of the command line and the system it runs on; out goes a complete `Config`,
-//! or all that is wrong with what was given, at once. Nothing outside of `System` is looked at.
+//! or all that is wrong with what was given, at once. Nothing outside of `System` is looked at, but for
+//! the folder in which the program works.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -144,6 +145,7 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     }
     mistakes.extend(wrong_auto_ports(config.apps.auto_ports));
     take_variables(&mut config, system);
+    make_absolute(&mut config);
 
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
@@ -464,6 +466,23 @@ fn wrong_auto_ports(ports: AutoPorts) -> Option<Mistake> {
             option::MAX_AUTO_PORT,
         ))
     })
+}
+
+/// Places that HAProxy is told of as well, or that are looked for again later: it works in another
+/// folder.
+fn make_absolute(config: &mut Config) {
+    let places = [&mut config.state.dir, &mut config.haproxy.pid_file];
+    let sockets = [
+        &mut config.state.lock_file,
+        &mut config.haproxy.stats_socket,
+        &mut config.haproxy.master_socket,
+        &mut config.watch.admin_socket,
+    ];
+    for place in places.into_iter().chain(sockets.into_iter().flatten()) {
+        if let Ok(absolute) = std::path::absolute(&place) {
+            *place = absolute;
+        }
+    }
 }
 
 /// What stands in the environment under other names than ours.

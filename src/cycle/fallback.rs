@@ -16,14 +16,14 @@ use crate::config::Values;
 use crate::disk::Digest;
 use crate::labels::{self, ServiceOptions, Settings};
 use crate::marathon;
-use crate::state::{Quarantined, Refusal, Time};
+use crate::state::{Quarantined, Refusal, SavedSnapshot, Time};
 
 /// What HAProxy refused may be right later, for a file that it names may come. So it is asked again
 /// after this time, although nobody said anything else.
 pub const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// Reads the last good answer from where it is kept.
-pub type LastAnswer = Rc<dyn Fn() -> Option<Vec<u8>>>;
+pub type LastAnswer = Rc<dyn Fn() -> Option<SavedSnapshot>>;
 
 /// An app, and the position among its service ports.
 type Place = (AppId, usize);
@@ -195,7 +195,7 @@ impl Fallback {
     fn last_apps(&mut self, values: Values) -> &BTreeMap<AppId, Arc<App>> {
         let last_answer = self.last_answer.as_ref();
         self.last_apps.get_or_insert_with(|| {
-            let apps = last_answer.and_then(|read| apps_of(&read()?));
+            let apps = last_answer.and_then(|read| apps_of(&read()?.bytes));
             let merged = merge_deployments(&apps.unwrap_or_default(), members(values));
             let apps = merged.apps.into_iter();
             apps.map(|app| (app.id.clone(), app)).collect()

@@ -18,6 +18,7 @@ mod servers;
 mod source;
 mod suspects;
 mod typed;
+mod unanswered;
 mod unfit_files;
 mod unknown;
 mod unnamed;
@@ -35,6 +36,7 @@ pub use readiness::Waiting;
 pub use recipe::Recipe;
 pub use servers::InService;
 pub use source::{Changes, Marathon, Nodes, Source};
+pub use unanswered::{Meanwhile, Unanswered};
 
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::{AppId, ServicePort};
@@ -169,7 +171,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     /// A whole turn. `remember` is called with what a kill must not make forgotten.
     ///
     /// # Errors
-    /// As [`Stages::plan`] and [`Host::bring_to`].
+    /// As [`Stages::plan`] and [`Host::bring_to`]; an [`Unanswered`] where Marathon gives no answer, for
+    /// what is served meanwhile.
     pub async fn turn<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
@@ -180,9 +183,16 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         host.put_back(memory);
         let known = self.recognisable(host, memory)?;
         self.source.recognise(known.map(|seen| seen.answer));
-        let mut answer = self.source.fetch().await?;
+        let mut answer = match self.source.fetch().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let unanswered = self.unanswered(host, error, memory, now, remember).await;
+                return Err(unanswered.into());
+            }
+        };
         memory.last_good_marathon = Some(answer.from.clone());
         if let Cluster::AsBefore = answer.cluster {
+            memory.as_of = Some(now);
             return Ok(Report::as_before(answer.from));
         }
         let (essence, body) = (answer.essence, std::mem::take(&mut answer.body));
@@ -193,6 +203,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 answer: essence,
                 ..seen
             });
+            memory.as_of = Some(now);
             return Ok(Report::as_before(asked.from));
         }
         let installed = host.installed_cfg()?;
@@ -218,6 +229,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if is_in_place {
             memory.incumbents = plan.port_holders();
             if !plan.keeps_all {
+                memory.as_of = Some(now);
                 memory.places = plan.holders(&memory.places);
                 let native = plan.proxies.native.as_ref();
                 memory.certificates = native

@@ -22,7 +22,7 @@ use crate::marathon::Answer;
 use crate::proxy::{Incumbents, Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::Lookup;
-use crate::state::{GuardMemory, State, Time};
+use crate::state::{GuardMemory, SavedSnapshot, State, Time};
 
 /// What should be installed, and how it came about.
 #[derive(Clone, Debug)]
@@ -297,6 +297,36 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         self.draw_numeric(draft, cfg).map(Some)
     }
 
+    /// What the answer that is kept asks for, in the place of one that does not come. It is no news:
+    /// what is remembered of answers stays as it is. `None` where none is kept that can be read.
+    pub(super) async fn plan_of_kept(
+        &mut self,
+        kept: &SavedSnapshot,
+        installed: Option<&str>,
+        memory: &State,
+        now: Time,
+    ) -> Result<Option<Plan>> {
+        let Some(apps) = apps_of(&kept.bytes) else {
+            return Ok(None);
+        };
+        let mut warnings = Vec::new();
+        let mut fallback = self.fallback(memory, now);
+        let recipe = &mut self.recipe;
+        let at = &mut At {
+            now,
+            readiness: &mut memory.readiness.clone(),
+        };
+        let mut wanted = recipe.select_apps(&apps, at, &mut fallback, &mut warnings);
+        self.resolve(&mut wanted, &mut warnings).await;
+        let draft = Draft {
+            wanted,
+            fallback,
+            incumbents: incumbents(memory, &[]),
+            warnings,
+        };
+        self.draw_numeric(draft, installed).map(Some)
+    }
+
     /// A draft as files; where they differ from those installed, without names that no longer resolve.
     fn draw_numeric(&mut self, draft: Draft, installed: Option<&str>) -> Result<Plan> {
         let mut plan = self.draw(draft, installed, Vec::new())?;
@@ -325,7 +355,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if made != applied || applied != Digest::of(cfg?.as_bytes()) {
             return None;
         }
-        apps_of(&self.last_answer.as_ref()?()?)
+        apps_of(&self.last_answer.as_ref()?()?.bytes)
     }
 
     /// The files of a draft, but for those who are `refused`. A service whose text cannot be written

@@ -206,6 +206,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory.last_good_marathon = Some(from.clone());
         if change.is_empty() && host.is_still(in_service.stamp)? {
             self.in_service = Some(in_service);
+            memory.as_of = Some(now);
             return Ok(Some(Report::of_servers(from, change)));
         }
         let Some(stamp) = host.put_servers(&in_service.files.cfg, in_service.stamp)? else {
@@ -215,6 +216,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         in_service.stamp = stamp;
         in_service.is_proved = false;
         self.in_service = Some(in_service);
+        memory.as_of = Some(now);
         // The answer that was recognised is not that of these servers.
         memory.seen = None;
         Ok(Some(Report::of_servers(from, change)))

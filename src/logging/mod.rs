@@ -5,10 +5,12 @@
 //! [`redact`] belongs on every text that may hold an address somebody wrote.
 
 mod journal;
+mod lasting;
 mod line;
 mod python;
 mod syslog;
 mod told;
+mod trouble;
 
 use std::io;
 use std::path::Path;
@@ -28,9 +30,11 @@ use line::{Line, Surroundings};
 use python::Python;
 
 pub use crate::config::{redact, redact_value};
+pub use lasting::lasting;
 pub use line::paints;
 pub use syslog::{LOGGED, Priority, Syslog};
 pub use told::{TOLD, warning};
+pub use trouble::Trouble;
 
 /// A duration for people: in whole seconds, below one in milliseconds.
 #[must_use]

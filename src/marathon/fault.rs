@@ -39,6 +39,13 @@ pub enum Fault {
     NoToken,
     /// A redirect that leads nowhere.
     Redirect(String),
+    /// A node that sent on to another, which failed.
+    SentOn {
+        /// As shown to people.
+        to: String,
+        /// Why.
+        fault: Box<Fault>,
+    },
     /// The body ended too early, or could not be decompressed.
     BrokeOff(String),
     /// More than so many bytes.
@@ -126,6 +133,7 @@ impl fmt::Display for Fault {
                 f.write_str("it forgot the address of --callback-url, to which it sent its events")
             }
             Self::Login { endpoint, fault } => write!(f, "the login at `{endpoint}`: {fault}"),
+            Self::SentOn { to, fault } => write!(f, "it sends on to `{to}`: {fault}"),
             Self::NoToken => f.write_str(
                 "found neither the cookie `dcos-acs-auth-cookie` nor a `token`, expected one",
             ),

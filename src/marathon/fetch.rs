@@ -232,7 +232,7 @@ impl Fetcher {
         let mut url = form.url(node, self.with_readiness);
         let mut may_renew = true;
         let mut left_tls = false;
-        for _ in 0..=MOST_REDIRECTS {
+        for hops in 0..=MOST_REDIRECTS {
             let owner = std::iter::once(node).chain(nodes.clone());
             let way = Way::to(&url, owner, left_tls);
             if form.is_confidential() && way == Way::Stranger {
@@ -242,7 +242,8 @@ impl Fetcher {
                     shown(&url)
                 )));
             }
-            let (response, sent) = self.ask(&url, way, form, &mut may_renew).await?;
+            let asked = self.ask(&url, way, form, &mut may_renew).await;
+            let (response, sent) = asked.map_err(|fault| sent_on(hops, &url, fault))?;
             if !response.status().is_redirection() {
                 return Ok((response, sent));
             }
@@ -341,6 +342,19 @@ fn target(from: &Url, response: &Response, sent: Sent) -> Result<Url, Fault> {
         .filter(|to| matches!(to.scheme(), "http" | "https"))
         .ok_or_else(|| Fault::Redirect("found a redirect to no HTTP address".to_owned()))?;
     Ok(without_credentials(&to))
+}
+
+/// After a redirect it is another one that failed.
+fn sent_on(hops: usize, to: &Url, fault: Fault) -> Fault {
+    if hops == 0 {
+        return fault;
+    }
+    let mut to = shown(to);
+    to.set_path("");
+    Fault::SentOn {
+        to: to.as_str().trim_end_matches('/').to_owned(),
+        fault: Box::new(fault),
+    }
 }
 
 /// For messages: a query may hold a secret.

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::apply::{
     Acquired, FolderLock, Holder, Installation, Kind, LockPlaces, Locked, acquire, acquire_folder,
-    reserve_mark,
+    reserve_mark, watcher,
 };
 use crate::config::Config;
 use crate::disk::OsDisk;
@@ -24,6 +24,14 @@ pub(super) async fn lock(config: &Config, folder: &Folder) -> Result<Result<Lock
 
 /// The lock for life. Another watcher is given the time to end.
 pub(super) async fn lock_for_life(config: &Config, places: &LockPlaces) -> Result<Locked> {
+    if let Some(holder) = watcher(places) {
+        info!(
+            "`{}` is kept in step by another watcher (pid {}); this one waits up to {} s for its end",
+            config.haproxy.config.display(),
+            holder.pid,
+            LOCK_WAIT.as_secs()
+        );
+    }
     match take(places, Kind::Watcher).await? {
         Ok(lock) => Ok(lock),
         Err(watcher) => bail!(
@@ -112,14 +120,21 @@ pub(super) async fn lock_for_operator(config: &Config, folder: &Folder) -> Resul
     Ok(Held::BesideWatcher { watcher, folder })
 }
 
-/// Where files are installed, and how, by who holds a lock, be it alone or not.
+/// Where files are installed, and how, by who holds a lock, be it alone or not. The room that a full
+/// disk would not have is taken.
 pub(super) fn installation(config: &Config, state: Option<&Path>, is_alone: bool) -> Installation {
+    let at = placed(config, state, is_alone);
+    reserve_mark(&OsDisk, &at);
+    at
+}
+
+/// The same, with nothing touched.
+pub(super) fn placed(config: &Config, state: Option<&Path>, is_alone: bool) -> Installation {
     let mut at = Installation::new(&config.haproxy.config, state);
     at.in_place = config.in_place;
     at.archive_versions = config.state.archive_versions;
     if !is_alone {
         at.shares_folder();
     }
-    reserve_mark(&OsDisk, &at);
     at
 }

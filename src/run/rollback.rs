@@ -77,6 +77,7 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
         _ => None,
     };
     if let Some(how) = &how {
+        memory.as_of = Some(way.proved_at);
         memory.last_turn = Some(told(&way, now, how, memory.last_turn.take()));
     }
     remember(&memory);

@@ -202,5 +202,5 @@ fn groups(config: &Config) -> Vec<String> {
 /// The answer that HAProxy was last brought to as a whole.
 fn last_answer(config: &Config) -> LastAnswer {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
-    Rc::new(move || Some(folder.load_snapshot(&OsDisk)?.bytes))
+    Rc::new(move || folder.load_snapshot(&OsDisk))
 }

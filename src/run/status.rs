@@ -17,8 +17,11 @@ use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
 use crate::haproxy::program;
 use crate::state::{
-    Applied, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
+    Applied, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome, Unsaved,
 };
+
+/// A turn of a watcher hardly takes longer, also where Marathon answers late and HAProxy is slow.
+const LONGEST_TURN: Duration = Duration::from_secs(300);
 
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
@@ -35,13 +38,13 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
 
 /// The same as JSON, told by a watcher of itself.
 pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
-    Ok(told(config, &Watcher::Tells(facts), true)?.0)
+    Ok(told(config, &Watcher::Tells(Box::new(facts)), true)?.0)
 }
 
 /// Who keeps the files in step.
 enum Watcher {
     None,
-    Tells(Facts),
+    Tells(Box<Facts>),
     /// It does not answer, for this reason.
     Silent(Holder, String),
 }
@@ -53,7 +56,7 @@ fn ask(config: &Config, holder: Holder) -> Result<Watcher> {
     };
     let answer = block_on(async { Ok(admin::ask(socket, holder.pid).await) })?;
     Ok(match answer {
-        Ok(facts) => Watcher::Tells(facts),
+        Ok(facts) => Watcher::Tells(Box::new(facts)),
         Err(reason) => {
             let reason = format!("it does not answer at `{}`: {reason}", socket.display());
             Watcher::Silent(holder, reason)
@@ -64,7 +67,11 @@ fn ask(config: &Config, holder: Holder) -> Result<Watcher> {
 /// The text, and whether all is well.
 fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bool)> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
-    let (state, unread) = folder.load(&OsDisk);
+    let (mut state, unread) = folder.load(&OsDisk);
+    let unsaved = unsaved(&folder, watcher, &state);
+    if let Some(unsaved) = &unsaved {
+        put_before(&mut state, unsaved);
+    }
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = Good::of(&at);
     let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
@@ -74,12 +81,13 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         .and_then(|applied| Process::beside(applied, config));
     let now = Time::at(SystemTime::now());
     let last = state.last_turn.as_ref();
-    let is_old = last.is_some_and(|last| {
-        let is_too_old = now.since(last.at) > config.max_age;
-        config.max_age > Duration::ZERO && (is_too_old || is_ahead(last.at, now))
-    });
+    let most = oldest(config, watcher);
+    let is_old = last
+        .zip(most)
+        .is_some_and(|(last, most)| now.since(last.at) > most || is_ahead(last.at, now));
     let status = Status {
         ok: unread.is_none()
+            && unsaved.is_none()
             && !is_old
             && is_well(&state, process, installed)
             && good.unusable.is_empty(),
@@ -89,6 +97,8 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         state_folder: folder.path(),
         last_turn: state.last_turn.as_ref(),
         last_marathon: state.last_good_marathon.as_deref(),
+        as_of: state.as_of,
+        unsaved: unsaved.as_ref().map(|unsaved| unsaved.why.as_str()),
         applied: state.applied.as_ref(),
         haproxy_process: process,
         installed,
@@ -98,7 +108,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
         watcher: match watcher {
-            Watcher::Tells(facts) => Some(facts),
+            Watcher::Tells(facts) => Some(facts.as_ref()),
             Watcher::None | Watcher::Silent(..) => None,
         },
     };
@@ -112,6 +122,44 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         text
     };
     Ok((text, status.ok))
+}
+
+/// The last turn, where the state does not know of it.
+fn unsaved(folder: &Folder, watcher: &Watcher, state: &State) -> Option<Unsaved> {
+    if let Watcher::Tells(facts) = watcher {
+        return facts.unsaved.clone();
+    }
+    let saved = state.last_turn.as_ref().map(|last| last.at);
+    let noted = folder.unsaved(&OsDisk);
+    noted.filter(|unsaved| saved.is_none_or(|saved| saved <= unsaved.at))
+}
+
+fn put_before(state: &mut State, unsaved: &Unsaved) {
+    let saved = state.last_turn.take();
+    let (warnings, haproxy_warnings) = saved
+        .map(|saved| (saved.warnings, saved.haproxy_warnings))
+        .unwrap_or_default();
+    state.last_turn = Some(LastTurn {
+        at: unsaved.at,
+        outcome: unsaved.outcome,
+        detail: unsaved.detail.clone(),
+        warnings,
+        haproxy_warnings,
+        marathon: None,
+        change: None,
+        held: None,
+    });
+}
+
+/// How long ago the last turn may have been; `None` where that is not known. A watcher takes one every
+/// `--resync`, and says itself how it is, unless it is silent.
+fn oldest(config: &Config, watcher: &Watcher) -> Option<Duration> {
+    let wanted = Some(config.max_age).filter(|age| *age > Duration::ZERO);
+    let usual = match watcher {
+        Watcher::Silent(..) => Some(config.watch.resync + LONGEST_TURN),
+        Watcher::None | Watcher::Tells(_) => None,
+    };
+    wanted.into_iter().chain(usual).min()
 }
 
 /// What is known of who watches; nothing where nobody does.
@@ -167,6 +215,10 @@ struct Status<'a> {
     last_turn: Option<&'a LastTurn>,
     /// The one that answered last, perhaps in an earlier turn.
     last_marathon: Option<&'a str>,
+    /// When Marathon last asked for what is served.
+    as_of: Option<Time>,
+    /// Why the last turn could not be saved, where it could not.
+    unsaved: Option<&'a str>,
     applied: Option<&'a Applied>,
     /// Null where no process is known.
     haproxy_process: Option<Process>,
@@ -338,8 +390,14 @@ impl Status<'_> {
             let place = self.state_folder.display();
             out.put("state", &format!("`{place}` holds none"));
         }
+        if let Some(why) = self.unsaved {
+            out.put("not saved", why);
+        }
         if let Some(marathon) = self.last_marathon {
             out.put("marathon", marathon);
+        }
+        if let Some(as_of) = self.as_of {
+            out.put("served", &format!("as of {as_of} ({})", ago(as_of, now)));
         }
         if let Some(pending) = self.pending {
             out.put("to be tried", &in_words(pending));

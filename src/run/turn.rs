@@ -16,8 +16,9 @@ use crate::cycle::{GoodAnswer, Marathon, Report, Stages};
 use crate::diff::Change;
 use crate::disk::OsDisk;
 use crate::haproxy::{Version, program};
+use crate::logging;
 use crate::resolve::System;
-use crate::state::{Folder, LastTurn, Paused, State, Time, TurnOutcome, Writable};
+use crate::state::{Folder, LastTurn, Paused, State, Time, TurnOutcome, Unsaved, Writable};
 
 /// For `haproxy -v`.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
@@ -25,6 +26,9 @@ const VERSION_LIMIT: Duration = Duration::from_secs(10);
 /// So many warnings of HAProxy are told and remembered: one line of a template can give one for each
 /// section.
 const MOST_COMPLAINTS: usize = 50;
+
+/// The kind of trouble that it cannot be saved.
+const STATE: &str = "the state";
 
 /// A turn, and how the one before it ended.
 pub(super) struct Turn {
@@ -46,8 +50,10 @@ impl Memory {
     /// What the run before left.
     pub(super) fn open(folder: Folder) -> Self {
         let (store, state, warning) = Writable::open(&OsDisk, folder);
-        if let Some(warning) = warning {
-            warn!("{warning}");
+        match warning {
+            Some(warning) if store.path().is_none() => logging::lasting(STATE, Some(&warning)),
+            Some(warning) => warn!("{warning}"),
+            None => (),
         }
         if let Some(folder) = store.path() {
             remove_leftovers(folder);
@@ -58,6 +64,13 @@ impl Memory {
     /// What an operator did beside a watcher, between two of its turns: he may have gone back to other
     /// files, or wants turns to apply nothing.
     pub(super) fn heed_operator(&mut self) {
+        if self.store.is_lost(&OsDisk) {
+            let folder = self.store.folder().path().display();
+            warn!(
+                "the state folder `{folder}` was emptied or taken away; what is known is saved anew"
+            );
+            self.state.answer = None;
+        }
         if let Some(state) = self.store.reread(&OsDisk) {
             self.state = state;
         }
@@ -91,11 +104,7 @@ impl Memory {
             at,
         };
         let Self { store, state } = self;
-        let mut remember = |state: &State| {
-            if let Some(warning) = store.save(&OsDisk, state) {
-                warn!("{warning}");
-            }
-        };
+        let mut remember = |state: &State| save(store, state);
         let result = stages.turn(&host, state, now, &mut remember).await;
         if let Some((resolver, _)) = &stages.resolver {
             state.addresses.clone_from(resolver.known());
@@ -142,27 +151,37 @@ impl Memory {
         };
         let is_still = stages.proved(&host, files, &mut self.state, now);
         if is_still {
-            self.save();
+            save(&mut self.store, &self.state);
         }
         is_still
     }
 
-    fn save(&mut self) {
-        if let Some(warning) = self.store.save(&OsDisk, &self.state) {
-            warn!("{warning}");
-        }
+    /// The last turn, where the state could not be saved.
+    pub(super) fn unsaved(&self) -> Option<Unsaved> {
+        let (last, why) = (self.state.last_turn.as_ref()?, self.store.unsaved()?);
+        Some(Unsaved {
+            at: last.at,
+            outcome: last.outcome,
+            detail: last.detail.clone(),
+            why: why.to_owned(),
+        })
     }
 
     /// Remembers what came of a turn.
     pub(super) fn ended(&mut self, result: Result<Report>, now: Time) -> Result<Turn> {
         let (last, result) = self.summed_up(result, now);
-        self.save();
+        save(&mut self.store, &self.state);
+        let unsaved = self.unsaved();
+        self.store.note_unsaved(&OsDisk, unsaved.as_ref());
         let mut report = result?;
         if let Some(GoodAnswer { text, kept }) = report.good_answer.take() {
             let Self { store, state } = self;
-            if let Some(warning) = store.keep_answer(&OsDisk, state, text.as_bytes(), kept) {
-                warn!("{warning}");
-            }
+            let warning = store.keep_answer(&OsDisk, state, text.as_bytes(), kept);
+            let kind = match store.unsaved() {
+                Some(_) => STATE,
+                None => "the answer that is kept",
+            };
+            logging::lasting(kind, warning.as_deref());
         }
         Ok(self.told(report, last))
     }
@@ -186,6 +205,12 @@ impl Memory {
             forgotten: self.store.unsaved().map(str::to_owned),
         }
     }
+}
+
+/// Saves what is remembered. That it cannot be saved is told once, and once when it can again.
+pub(super) fn save(store: &mut Writable, state: &State) {
+    let warning = store.save(&OsDisk, state);
+    logging::lasting(STATE, warning.as_deref());
 }
 
 /// Its program and version. Where nothing is to be checked, a host without it is no fault: the file

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeptAnswer, Paused, State, Time};
+use super::{KeptAnswer, Paused, State, Time, Unsaved, unsaved};
 use crate::disk::{self, Digest, Disk, DiskError, folder_of};
 
 /// The format that is written; older ones are read.
@@ -67,6 +67,12 @@ impl Folder {
             bytes,
             saved_at: facts.modified,
         })
+    }
+
+    /// The last turn that could not be saved, if there was any; what is saved may be of a later one.
+    #[must_use]
+    pub fn unsaved(&self, disk: &dyn Disk) -> Option<Unsaved> {
+        unsaved::read(disk, &self.path)
     }
 
     fn state_path(&self) -> PathBuf {
@@ -197,10 +203,10 @@ pub struct Writable {
     folder: Folder,
     exists: bool,
     state: OnDisk,
-    /// Whether the last save failed and that was said.
-    complained: bool,
     /// Why the state of this run is not saved.
     unsaved: Option<String>,
+    /// Whether a turn is noted that was not saved.
+    is_noted: bool,
 }
 
 impl Writable {
@@ -216,18 +222,19 @@ impl Writable {
         };
         let writable = Self {
             exists: made.is_ok(),
+            is_noted: folder.unsaved(disk).is_some(),
             folder,
             state: on_disk,
-            complained: made.is_err(),
             unsaved: match on_disk {
                 OnDisk::Ours(_) | OnDisk::Corrupt => made.as_ref().err().map(ToString::to_string),
                 OnDisk::OfANewerProgram => Some("a newer version wrote what is there".to_owned()),
             },
         };
-        let unmade = made
-            .err()
-            .map(|error| format!("{error}; nothing is remembered for the next run"));
-        (writable, state, unread.or(unmade))
+        if made.is_ok() && on_disk != OnDisk::OfANewerProgram {
+            unsaved::reserve(disk, writable.folder.path());
+        }
+        let unmade = made.err().map(|error| forgotten(&error));
+        (writable, state, unmade.or(unread))
     }
 
     /// Where the folder lies; `None` where it could not be made so far.
@@ -258,6 +265,31 @@ impl Writable {
         Ok(())
     }
 
+    /// Whether what was saved was taken away, with the whole folder perhaps. That is made anew then, and
+    /// nothing counts as saved.
+    pub fn is_lost(&mut self, disk: &dyn Disk) -> bool {
+        let was_saved = matches!(self.state, OnDisk::Ours(Some(_)));
+        let is_lost = was_saved && matches!(disk.look(&self.folder.state_path()), Ok(None));
+        if is_lost {
+            self.state = OnDisk::Ours(None);
+            self.exists = false;
+            if self.make(disk).is_ok() {
+                unsaved::reserve(disk, self.folder.path());
+            }
+        }
+        is_lost
+    }
+
+    /// Notes a turn that could not be saved, where a full disk has room for that; where one was saved,
+    /// there is none.
+    pub fn note_unsaved(&mut self, disk: &dyn Disk, unsaved: Option<&Unsaved>) {
+        let is_ours = self.exists && self.state != OnDisk::OfANewerProgram;
+        if is_ours && (unsaved.is_some() || self.is_noted) {
+            unsaved::note(disk, self.folder.path(), unsaved);
+            self.is_noted = unsaved.is_some();
+        }
+    }
+
     /// What somebody else has saved since we did; `None` where nobody has, and where what we wanted to
     /// save last is not there.
     pub fn reread(&mut self, disk: &dyn Disk) -> Option<State> {
@@ -275,8 +307,8 @@ impl Writable {
         })
     }
 
-    /// Saves the state if it differs from what is saved. Returns a warning when that fails for the
-    /// first time in a row: the next run remembers what was saved last.
+    /// Saves the state if it differs from what is saved. Returns a warning where that fails: the next run
+    /// remembers what was saved last.
     pub fn save(&mut self, disk: &dyn Disk, state: &State) -> Option<String> {
         let saved = match self.state {
             OnDisk::OfANewerProgram => return None,
@@ -299,12 +331,13 @@ impl Writable {
             .and_then(|()| disk::replace(disk, &self.folder.state_path(), &content, FILE_MODE));
         self.state = OnDisk::Ours(replaced.is_ok().then_some(digest));
         self.unsaved = replaced.as_ref().err().map(ToString::to_string);
-        self.complain(replaced)
+        replaced.err().map(|error| forgotten(&error))
     }
 
     /// Replaces the answer that is kept by the one which the installed files were made of, and says
     /// so in the state. Whatever ends this half-way, the state on the disk never counts on an
-    /// answer that it was not saved for. Returns a warning as [`Writable::save`] does.
+    /// answer that it was not saved for. Returns a warning where the answer cannot be kept, or the state
+    /// cannot be saved, of which [`Writable::unsaved`] tells too.
     pub fn keep_answer(
         &mut self,
         disk: &dyn Disk,
@@ -320,8 +353,10 @@ impl Writable {
         let replaced = self
             .make(disk)
             .and_then(|()| disk::replace(disk, &self.folder.snapshot_path(), text, FILE_MODE));
-        if replaced.is_err() {
-            return self.complain(replaced);
+        if let Err(error) = replaced {
+            return Some(format!(
+                "{error}; what Marathon last asked for is not kept for bad times"
+            ));
         }
         state.answer = Some(kept);
         self.save(disk, state)
@@ -352,13 +387,10 @@ impl Writable {
         disk.remove(&self.folder.pause_path())?;
         disk.sync_folder(self.folder.path())
     }
+}
 
-    fn complain(&mut self, replaced: Result<(), DiskError>) -> Option<String> {
-        let first = !self.complained;
-        self.complained = replaced.is_err();
-        let error = replaced.err().filter(|_| first)?;
-        Some(format!("{error}; the next run will not know of this one"))
-    }
+fn forgotten(error: &DiskError) -> String {
+    format!("{error}; the next run will not know of this one")
 }
 
 fn text_of(state: &State) -> Vec<u8> {

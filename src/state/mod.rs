@@ -7,6 +7,7 @@
 mod app_ids;
 mod folder;
 mod time;
+mod unsaved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::disk::Digest;
 
 pub use folder::{Folder, SavedSnapshot, Writable, canonical};
 pub use time::Time;
+pub use unsaved::Unsaved;
 
 /// The content of `state.json`.
 ///
@@ -35,6 +37,8 @@ pub struct State {
     pub last_turn: Option<LastTurn>,
     /// Address of the Marathon that answered last, without user and password.
     pub last_good_marathon: Option<String>,
+    /// When Marathon last asked for what is served.
+    pub as_of: Option<Time>,
     /// How sure the removal guard is of a removal that it holds.
     pub guard: GuardMemory,
     /// Who serves a service port that several apps ask for.

@@ -1,11 +1,10 @@
-//! When a watcher takes a turn, and what of its troubles is news.
+//! When a watcher takes a turn.
 //!
 //! In comes what happened and when; out goes the moment of the next turn. Nothing here waits or
 //! looks at a clock.
 
 mod left_open;
 mod reasons;
-mod trouble;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -14,7 +13,6 @@ use crate::cluster::AppId;
 
 pub use left_open::left_open;
 pub use reasons::Reasons;
-pub use trouble::Trouble;
 
 /// The first pause after a turn that failed; the following ones double.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

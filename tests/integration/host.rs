@@ -242,13 +242,18 @@ impl Host {
     }
 
     pub(crate) fn status(&self) -> Done {
+        Done::of(self.status_command())
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn status_command(&self) -> Command {
         let mut command = self.test.command();
         command
             .arg("status")
             .arg("--haproxy-config")
             .arg(self.cfg());
         command.arg("--pid-file").arg(self.path("run/pid"));
-        Done::of(command)
+        command
     }
 
     /// `pause`, `resume` or `rollback`.

@@ -295,7 +295,7 @@ fn a_state_folder_that_cannot_be_had_costs_a_warning() {
     host.refresh(&web.url(), &args).expect(0).says(&[
         "warn: ",
         "in-the-way",
-        "goes on without memory",
+        "the next run will not know of this one",
     ]);
     web.connect();
     web.scale_up();

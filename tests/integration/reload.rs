@@ -42,6 +42,26 @@ fn a_reload_command_is_run_once_for_each_change() {
     }
 }
 
+/// HAProxy works in another folder than we do.
+#[test]
+fn a_relative_state_folder_is_the_same_for_haproxy() {
+    let (host, mut web) = (Host::new(), Web::start());
+    let args = ["--state-dir", "own/state"];
+    host.refresh(&web.url(), &args).expect(0);
+    let mut talk = web.connect();
+    let first = host.pid();
+    web.scale_up();
+    let said = host.refresh(&web.url(), &args).expect(0).stderr;
+    assert!(said.contains("a new process took over"), "{said}");
+    assert_ne!(host.pid(), first);
+    assert_eq!(talk.ask(), "web-0");
+    assert!(host.path("own/state").is_dir());
+    let state = fs::read_dir(host.path("own/state")).unwrap();
+    let folder = state.map(|entry| entry.unwrap().path()).next().unwrap();
+    let runtime = fs::read_to_string(folder.join("runtime.cfg")).unwrap();
+    assert!(runtime.contains(&folder.display().to_string()), "{runtime}");
+}
+
 /// The script left the new file, saw no difference in the next run, and never tried again.
 #[test]
 fn a_reload_that_fails_is_undone_and_tried_again() {

@@ -98,10 +98,7 @@ impl Watch {
             }
         }
         let Some(answered) = turn.answered else {
-            if !turn.leaves_files() || runs.as_ref() != turn.ran_before || told > 0 {
-                return broken("a turn without an answer of Marathon changed something");
-            }
-            return Ok(());
+            return check_unanswered(turn);
         };
         self.answers
             .push((turn.now, answered.sections.clone(), turn.is_forgotten));
@@ -281,6 +278,37 @@ impl Watch {
         }
         agreeing
     }
+}
+
+/// A turn without an answer leaves what is in place as it is. Where it is not, the good files come
+/// back, and HAProxy runs them or what it ran.
+fn check_unanswered(turn: &Turn<'_>) -> Result<(), Broken> {
+    let haproxy = turn.haproxy;
+    let told = haproxy.checks.get() + haproxy.reloads.get();
+    let runs = haproxy.running.borrow();
+    // What somebody else wrote and had HAProxy read is none of the good files.
+    let is_in_service = turn.before.is_some()
+        && turn.before == turn.kept.as_ref()
+        && turn.ran_before.map(|process| &process.files) == turn.before;
+    // What a kill broke off is brought to its end.
+    let leaves_files = turn.leaves_files() || turn.was_broken_off;
+    let is_same = leaves_files && runs.as_ref() == turn.ran_before;
+    if is_in_service && (!is_same || told > 0) {
+        return broken("a turn without an answer of Marathon changed what was in service");
+    }
+    let cfg = |files: Option<&FileSet>| files.map(|files| files.cfg.clone());
+    let is_good = turn.after == turn.kept.as_ref()
+        // Without any copy they are made anew of the answer that is kept.
+        || turn.kept.is_none() && turn.is_labelled
+        || matches!(turn.ended, Ended::Killed) && cfg(turn.after) == cfg(turn.kept.as_ref());
+    if !leaves_files && !is_good {
+        return broken("a turn without an answer of Marathon left files that were never good");
+    }
+    let is_brought = runs.as_ref().map(|process| &process.files) == turn.after;
+    if runs.as_ref() != turn.ran_before && !is_brought && !turn.meddled {
+        return broken("a turn without an answer of Marathon brought HAProxy to other files");
+    }
+    Ok(())
 }
 
 /// Everything that was asked for is served, one bad app or not.

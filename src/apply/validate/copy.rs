@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::Uid;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Candidate, CheckError};
 
@@ -69,7 +69,8 @@ impl Copy {
             .scratch
             .map(|own| Self::write_in(own, 0, candidate))
         {
-            Some(Err(error)) => warn!("{error}; it is judged in `{}`", temporary.display()),
+            // It is as good there, and what is wrong with the state folder is told where it matters.
+            Some(Err(error)) => debug!("{error}; it is judged in `{}`", temporary.display()),
             Some(copy) => return copy,
             None => (),
         }

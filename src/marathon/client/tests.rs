@@ -316,6 +316,21 @@ async fn redirects_are_followed_but_credentials_stay_with_configured_hosts() {
 }
 
 #[tokio::test]
+async fn a_dead_host_after_a_redirect_is_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = listener.local_addr().unwrap();
+    drop(listener);
+    let fake = Fake::new([redirect(&format!("http://{dead}/v2/apps?token=s3cret"))]).await;
+    let error = client(&[&fake]).apps().await.unwrap_err().to_string();
+    let want = format!(
+        "`http://{}`: it sends on to `http://{dead}`: no connection (",
+        fake.address
+    );
+    assert!(error.contains(&want), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
 async fn redirects_in_a_circle_end() {
     let fake = Fake::new([redirect("/again?token=s3cret")]).await;
     let error = client(&[&fake]).apps().await.unwrap_err();

@@ -8,15 +8,13 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::super::lock::installation;
 use super::super::stages::Edited;
-use super::super::turn::Memory;
+use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm};
-use crate::apply::{Host, Installation, LocalHaproxy, Outcome, Standing};
+use crate::apply::{Outcome, Standing};
 use crate::config::{Built, Config, ReloadMethod};
-use crate::disk::OsDisk;
 use crate::marathon::events::Follower;
 use crate::state::{Pending, State, Time};
 use crate::watch::Schedule;
@@ -357,30 +355,20 @@ impl Watcher {
         if state.pending.as_ref().is_some_and(is_theirs) {
             return false;
         }
-        let Ok((program, version)) = self.haproxy().await else {
+        let Ok(haproxy) = self.haproxy().await else {
             return false;
         };
-        let config = Rc::clone(&self.config);
-        let local = LocalHaproxy::new(program, version, &config, &OsDisk);
-        let place = Installation::new(&config.haproxy.config, self.memory.store.path());
-        let host = |at| Host {
-            disk: &OsDisk,
-            balancer: &local,
-            at,
-        };
-        if host(&place).standing(&self.memory.state) == Standing::AsBefore {
+        let ground = self.ground(haproxy.clone());
+        if ground.host(&ground.haproxy()).standing(&self.memory.state) == Standing::AsBefore {
             return false;
         }
         self.enter_folder().await;
-        self.memory.heed_operator();
-        let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
+        let ground = self.ground(haproxy);
+        let local = ground.haproxy();
+        let host = ground.host(&local);
         let Memory { store, state } = &mut self.memory;
-        let mut remember = |state: &State| {
-            if let Some(warning) = store.save(&OsDisk, state) {
-                warn!("{warning}");
-            }
-        };
-        let result = host(&place).stand_up(state, at, &mut remember).await;
+        let mut remember = |state: &State| save(store, state);
+        let result = host.stand_up(state, at, &mut remember).await;
         remember(state);
         self.lock.leave_folder();
         match result {
@@ -393,7 +381,7 @@ impl Watcher {
                 warn!(
                     "HAProxy does not run any more, and the way in which it is reloaded starts none; \
                      `{}` waits for whoever does",
-                    config.haproxy.config.display()
+                    self.config.haproxy.config.display()
                 );
                 false
             }

@@ -7,6 +7,7 @@ mod around;
 mod configuration;
 mod edit;
 mod files;
+mod ground;
 mod live;
 mod notify;
 mod proof;
@@ -22,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
@@ -33,12 +34,12 @@ use self::notify::Notify;
 use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
-use super::lock::{enter_folder, installation, lock_for_life, places};
+use super::lock::{enter_folder, lock_for_life, placed, places};
 use super::stages::stages;
 use super::tell;
-use super::turn::{Memory, Turn, version};
+use super::turn::{Memory, Turn, save, version};
 use crate::admin::Live;
-use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
+use crate::apply::{Kind, LockPlaces, Locked, Outcome, reserve_mark};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
@@ -328,20 +329,25 @@ impl Watcher {
     }
 
     async fn take_turn(&mut self, at: Time) -> Result<Turn> {
+        if let Err(other) = self.lock.renew(&self.places, Kind::Watcher)? {
+            let pid = other.map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
+            bail!(
+                "the lock `{}` was taken away, and another run{pid} has it; nothing is done beside it",
+                self.places.file.display()
+            );
+        }
         let result = match self.haproxy().await {
-            Ok((program, version)) => {
+            Ok(haproxy) => {
                 self.enter_folder().await;
-                self.memory.heed_operator();
-                let config = Rc::clone(&self.config);
-                let local = LocalHaproxy::new(program, version, &config, &OsDisk);
-                let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
+                let ground = self.ground(haproxy);
+                let (local, place) = (ground.haproxy(), &ground.at);
                 let Self { memory, stages, .. } = self;
-                match memory.servers_alone(stages, &local, &place, at).await {
+                match memory.servers_alone(stages, &local, place, at).await {
                     Ok(Some(turn)) => return Ok(turn),
                     Ok(None) => {
                         // It checks the file itself, at the same place.
                         self.proof.is_not_wanted();
-                        memory.turn(stages, &local, &place, at).await
+                        memory.turn(stages, &local, place, at).await
                     }
                     Err(error) => Err(error),
                 }
@@ -363,6 +369,7 @@ impl Watcher {
             let both = text.ok().zip(header.ok());
             served = both.map(|(text, header)| live::read(&text, &header));
         }
+        self.live.unsaved(self.memory.unsaved());
         let state = &self.memory.state;
         self.live
             .ended(&live::ended(turn, state, &self.config, at, served));
@@ -404,32 +411,27 @@ impl Watcher {
     }
 
     async fn bring_again(&mut self) -> Result<Outcome> {
-        let (program, version) = self.haproxy().await?;
+        let haproxy = self.haproxy().await?;
         self.enter_folder().await;
-        self.memory.heed_operator();
-        let config = Rc::clone(&self.config);
-        let local = LocalHaproxy::new(program, version, &config, &OsDisk);
-        let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
-        let host = Host {
-            disk: &OsDisk,
-            balancer: &local,
-            at: &place,
-        };
+        let ground = self.ground(haproxy);
+        let local = ground.haproxy();
+        let host = ground.host(&local);
         let Memory { store, state } = &mut self.memory;
-        let mut remember = |state: &State| {
-            if let Some(warning) = store.save(&OsDisk, state) {
-                warn!("{warning}");
-            }
-        };
+        let mut remember = |state: &State| save(store, state);
         let at = Time::at(SystemTime::now());
         let result = host.bring_again(state, at, &mut remember).await;
         remember(state);
         result
     }
 
+    /// Keeps others out of the folder of the configuration, until [`Locked::leave_folder`], and learns
+    /// what an operator did there before.
     async fn enter_folder(&mut self) {
         enter_folder(&mut self.lock, &self.places).await;
         self.troubles.lock(self.lock.warning());
+        self.memory.heed_operator();
+        let state = self.memory.store.path();
+        reserve_mark(&OsDisk, &placed(&self.config, state, self.lock.is_alone()));
     }
 
     /// Its program and version, which is asked again only when the program is another one.

@@ -1,7 +1,6 @@
 //! The check of files that are installed already, since servers alone were new in them: beside the
 //! turns, so that none has to wait for it.
 
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,15 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::time::sleep_until;
 use tracing::debug;
 
-use super::super::lock::installation;
-use super::{Haproxy, Watcher, now};
-
+use super::ground::Ground;
+use super::{Watcher, now};
 use crate::apply::validate::{CheckError, Verdict};
-use crate::apply::{Balancer as _, FileSet, Host, Installation, LocalHaproxy};
-use crate::config::Config;
+use crate::apply::{Balancer as _, FileSet};
 use crate::cycle::Report;
-use crate::disk::OsDisk;
-use crate::haproxy::Version;
 use crate::state::Time;
 
 /// So long nothing has to change before it is checked.
@@ -63,21 +58,12 @@ impl Proof {
         *self = Self::default();
     }
 
-    /// Has the program look at `files`.
-    pub(super) fn begin(
-        &mut self,
-        (program, version): (PathBuf, Version),
-        config: Rc<Config>,
-        at: Installation,
-        files: FileSet,
-    ) {
+    /// Has HAProxy look at `files`.
+    pub(super) fn begin(&mut self, ground: Ground, files: FileSet) {
         self.wanted = None;
         let files = Rc::new(files);
         let judged = Rc::clone(&files);
-        let check = async move {
-            let local = LocalHaproxy::new(program, version, &config, &OsDisk);
-            local.check(&judged, &at, None).await
-        };
+        let check = async move { ground.haproxy().check(&judged, &ground.at, None).await };
         self.running = Some((files, Box::pin(check)));
     }
 
@@ -102,18 +88,11 @@ impl Proof {
 impl Watcher {
     /// The next turn may be for servers alone.
     pub(super) fn stand_on(&mut self, report: Report) {
-        let Some(Haproxy { path, version, .. }) = &self.haproxy else {
+        let Some(ground) = self.known_ground() else {
             return;
         };
-        let config = Rc::clone(&self.config);
-        let local = LocalHaproxy::new(path.clone(), *version, &config, &OsDisk);
-        let at = &installation(&config, self.memory.store.path(), self.lock.is_alone());
-        let host = Host {
-            disk: &OsDisk,
-            balancer: &local,
-            at,
-        };
-        if let Err(error) = self.stages.stand_on(&host, report) {
+        let local = ground.haproxy();
+        if let Err(error) = self.stages.stand_on(&ground.host(&local), report) {
             debug!("the next turn is a whole one: {error:#}");
         }
         match self.stages.unproved() {
@@ -125,24 +104,20 @@ impl Watcher {
     /// Has `haproxy -c` look at files in which servers alone were new; `false` where a whole turn has
     /// to see to them.
     pub(super) fn prove(&mut self, next: Next) -> bool {
-        let Some(Haproxy { path, version, .. }) = &self.haproxy else {
+        let Some(ground) = self.known_ground() else {
             return false;
         };
-        let config = Rc::clone(&self.config);
-        let local = LocalHaproxy::new(path.clone(), *version, &config, &OsDisk);
-        let at = installation(&config, self.memory.store.path(), self.lock.is_alone());
         match next {
             Next::Begin => {
                 if let Some(files) = self.stages.unproved() {
-                    let program = (path.clone(), *version);
-                    self.proof.begin(program, config, at, files.clone());
+                    self.proof.begin(ground, files.clone());
                 }
                 true
             }
             Next::Said(files, Ok(Verdict::Accepted { .. })) => {
                 let Self { memory, stages, .. } = self;
                 let time = Time::at(SystemTime::now());
-                if !memory.proved(stages, &local, &at, &files, time) {
+                if !memory.proved(stages, &ground.haproxy(), &ground.at, &files, time) {
                     self.proof.is_wanted(now());
                 }
                 true

@@ -6,9 +6,10 @@ use tracing::{debug, error, info, warn};
 
 use super::super::blame::Blamed;
 use super::super::tell::Word;
-use crate::logging::shown;
+use crate::cycle::Unanswered;
+use crate::logging::{Trouble, shown};
 use crate::marathon::events::Lost;
-use crate::watch::{Reasons, Trouble};
+use crate::watch::Reasons;
 
 /// A stream that lasted so long is not one that falls silent after its first word: those are given up
 /// after 30 s.
@@ -37,11 +38,16 @@ pub(super) struct Troubles {
 impl Troubles {
     /// Why a turn came to nothing; `None` where it did not.
     pub(super) fn failed(&mut self, error: Option<&anyhow::Error>) {
-        let sentence = error.map(|error| format!("{error:#}"));
-        self.worst[0].clone_from(&sentence);
-        tell(&mut self.failed, sentence.as_deref(), |sentence| {
-            error!("{sentence}");
+        let now = error.map(|error| format!("{error:#}"));
+        // The age of what is served grows, and is no news.
+        let lasting = error.map(|error| match error.downcast_ref::<Unanswered>() {
+            Some(unanswered) => unanswered.lasting(),
+            None => format!("{error:#}"),
         });
+        tell(&mut self.failed, lasting.as_deref(), |lasting| {
+            error!("{}", now.as_deref().unwrap_or(lasting));
+        });
+        self.worst[0] = now;
     }
 
     /// How a turn ended.

@@ -47,6 +47,7 @@ fn full() -> State {
             held: Some("the answer lacks much".to_owned()),
         }),
         last_good_marathon: Some("http://m:8080".to_owned()),
+        as_of: Some(time),
         guard: GuardMemory {
             fetches: vec![Fetch {
                 at: time,
@@ -318,30 +319,46 @@ fn a_folder_that_cannot_be_made_costs_one_warning() {
     let folder = Folder::of(&dir.path().join("file"), Path::new("/nowhere/haproxy.cfg"));
     let (mut writable, state, warning) = Writable::open(&OsDisk, folder);
     assert_eq!(state, State::default());
-    assert!(warning.unwrap().contains(&*dir.path().to_string_lossy()));
+    let told = warning.as_deref().unwrap();
+    assert!(told.contains(&*dir.path().to_string_lossy()));
     assert_eq!(writable.path(), None);
     assert!(writable.unsaved().is_some());
     let mut state = full();
     let kept = state.answer.unwrap();
-    let warning = writable.keep_answer(&OsDisk, &mut state, b"apps", kept);
-    assert_eq!(warning, None);
+    let unkept = writable.keep_answer(&OsDisk, &mut state, b"apps", kept);
+    assert_eq!(unkept, warning, "the same is told in the same words");
     assert!(writable.unsaved().unwrap().contains("a file stands where"));
     assert_eq!(state.answer, None);
 }
 
 #[test]
-fn a_full_disk_costs_one_warning_until_it_ends() {
+fn a_full_disk_costs_a_warning_until_it_ends() {
     let disk = MemoryDisk::new();
     let (mut writable, _, _) = Writable::open(&disk, folder());
     let full_disk = FaultyDisk::new(&disk, Fault::From(1, nix::errno::Errno::ENOSPC));
     let warning = writable.save(&full_disk, &full()).unwrap();
     assert!(warning.contains(".state.json.new"), "{warning}");
-    assert_eq!(writable.save(&full_disk, &full()), None);
+    assert_eq!(writable.save(&full_disk, &full()), Some(warning));
     assert!(writable.unsaved().unwrap().contains(".state.json.new"));
     assert_eq!(writable.save(&disk, &full()), None);
     assert_eq!(writable.unsaved(), None);
     assert_eq!(folder().load(&disk).0, unpaused());
     assert!(writable.save(&full_disk, &State::default()).is_some());
+}
+
+#[test]
+fn a_folder_that_is_taken_away_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::of(dir.path(), Path::new("/etc/haproxy.cfg"));
+    let (mut writable, _, _) = Writable::open(&OsDisk, folder.clone());
+    assert!(!writable.is_lost(&OsDisk), "nothing was saved yet");
+    assert_eq!(writable.save(&OsDisk, &full()), None);
+    assert!(!writable.is_lost(&OsDisk));
+    fs::remove_dir_all(folder.path()).unwrap();
+    assert!(writable.is_lost(&OsDisk));
+    assert!(!writable.is_lost(&OsDisk), "that is known by now");
+    assert_eq!(writable.save(&OsDisk, &full()), None);
+    assert_eq!(folder.load(&OsDisk).0, unpaused());
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Cluster {
             host: Host::new(),
             options: &[],
             maps: &[],
-            remembered: &["state.json", "lock", "ran", "runtime.cfg"],
+            remembered: &["state.json", "lock", "ran", "runtime.cfg", "unsaved"],
             answers: [0, 1].map(|state: usize| answer(instances[state].port()).to_string()),
             earlier: [31_000, 31_001, 31_002].map(|task| answer(task).to_string()),
             lacking: None,
@@ -69,7 +69,7 @@ impl Cluster {
             // Maps of a former set of files are soon removed, too.
             options: &[("HMB_GROUP", "external"), ("HMB_ARCHIVE_VERSIONS", "2")],
             maps: &["app2backend.map", "domain2backend.map"],
-            remembered: &["state.json", "lock", "ran", "snapshot.json"],
+            remembered: &["state.json", "lock", "ran", "snapshot.json", "unsaved"],
             answers: [answer(0), answer(1)],
             earlier: [answer(2), answer(3), answer(4)],
             lacking: Some(json!({"apps": [steady(3, &ports, "a3.test")]}).to_string()),

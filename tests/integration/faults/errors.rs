@@ -8,7 +8,7 @@ use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
 
 use super::cluster::Cluster;
 use super::scene::{Scene, Start};
-use super::strace::{Fault, SCRATCH, Step};
+use super::strace::{Fault, Step};
 use super::stride;
 use crate::host::Host;
 use crate::support::Done;
@@ -31,10 +31,7 @@ fn judge(step: &Step, done: &Done) {
         return;
     }
     let path = step.path.to_str().unwrap();
-    // What cannot be written there is told with its own path or that of the folder around it.
-    let path = path.split_once(SCRATCH).map_or(path, |(folder, _)| folder);
     let operations: &[&str] = match &*step.syscall {
-        _ if step.is_in_scratch() => &["could not be written"],
         "openat" => &["cannot create", "cannot write", "cannot lock"],
         "write" | "ftruncate" => &["cannot write"],
         "fsync" => &["cannot fsync"],
@@ -52,10 +49,12 @@ fn judge(step: &Step, done: &Done) {
 }
 
 /// The note in the lock, without which it is as good; the mark of what HAProxy runs, which the state
-/// tells as well; and a scratch folder that stays behind.
+/// tells as well; room for a turn that cannot be saved; and a scratch folder, in whose place another
+/// does as well.
 fn needs_no_word(step: &Step) -> bool {
     let is_note = step.path.ends_with("lock") && step.syscall != "openat";
-    is_note || step.path.ends_with("ran") || step.is_in_scratch() && step.syscall == "unlinkat"
+    let is_mark = step.path.ends_with("ran") || step.path.ends_with("unsaved");
+    is_note || is_mark || step.is_in_scratch()
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod broken;
 mod callbacks;
 mod edits;
 mod follows;
+mod full_disk;
 mod haproxy;
 mod hosts;
 mod load;
@@ -37,6 +38,7 @@ mod signals;
 mod streams;
 mod survives;
 mod systemd;
+mod unanswered;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -29,6 +29,19 @@ fn a_pause_holds_from_the_next_turn_on_and_its_end_is_heeded_at_once() {
 }
 
 #[test]
+fn a_second_watcher_says_for_whom_it_waits() {
+    let host = Host::new();
+    let web = Web::start();
+    let watcher = Watcher::serving(&host, &web, &[]);
+    let second = Watcher::of(&host, &web, &["--log-level", "debug"]);
+    let said = second.says("waits up to 30 s for its end");
+    let pid = format!("another watcher (pid {})", watcher.id());
+    assert!(said[said.len() - 1].contains(&pid), "{said:#?}");
+    drop(watcher);
+    second.says("answers at `");
+}
+
+#[test]
 fn a_rollback_is_not_undone_before_the_pause_ends() {
     let host = Host::new();
     let mut web = Web::start();

@@ -62,6 +62,15 @@ fn servers_alone_are_installed_first_and_proved_after() {
     wait_until("the proof", || proved(&host) == before);
     assert_eq!(fetches(&web), whole);
 
+    // Before it is proved, a whole turn finds nothing that HAProxy would be brought to.
+    web.scale_up();
+    watcher.says("installed `");
+    watcher.send(nix::sys::signal::Signal::SIGHUP);
+    let said = watcher.says("is as it should be");
+    let noise = said.iter().find(|line| line.contains("yet to be brought"));
+    assert_eq!(noise, None, "{said:#?}");
+    let whole = whole + 1;
+
     // All of it, made anew, is the same.
     let churned = host.installed();
     watcher.send(nix::sys::signal::Signal::SIGHUP);

@@ -1,33 +1,49 @@
-use std::collections::BTreeSet;
-
 /// So many ways to say one trouble are remembered, though it may last for weeks.
 const MOST: usize = 100;
+
+/// So many of them are told again when it is over, beside the last.
+const MOST_OVER: usize = 3;
 
 /// One kind of trouble, as long as it lasts: what was said of it is not said again.
 #[derive(Clone, Debug, Default)]
 pub struct Trouble {
-    told: BTreeSet<String>,
-    last: Option<String>,
+    /// The latest last.
+    told: Vec<String>,
 }
 
 impl Trouble {
     /// It is there, in these words. Whether they are news.
     pub fn is_news(&mut self, sentence: &str) -> bool {
-        if self.told.contains(sentence) {
+        if self.told.iter().any(|told| told == sentence) {
             return false;
         }
         if self.told.len() >= MOST {
             self.told.clear();
         }
-        self.told.insert(sentence.to_owned());
-        self.last = Some(sentence.to_owned());
+        self.told.push(sentence.to_owned());
         true
     }
 
-    /// It is not there, or no more: then what was said of it last.
+    /// It is not there, or no more: then what was said of it, the last first.
     pub fn is_over(&mut self) -> Option<String> {
-        self.told.clear();
-        self.last.take()
+        let told = std::mem::take(&mut self.told);
+        let (last, before) = told.split_last()?;
+        if before.is_empty() {
+            return Some(last.clone());
+        }
+        let mut over = format!("{last} (and before: ");
+        let shown: Vec<&str> = before
+            .iter()
+            .rev()
+            .take(MOST_OVER)
+            .map(String::as_str)
+            .collect();
+        over.push_str(&shown.join("; "));
+        if MOST_OVER < before.len() {
+            over.push_str("; …");
+        }
+        over.push(')');
+        Some(over)
     }
 }
 
@@ -41,10 +57,15 @@ mod tests {
         assert_eq!(trouble.is_over(), None);
         assert!(trouble.is_news("refused"));
         assert!(!trouble.is_news("refused"));
-        // Those that take turns are told once each.
+        assert_eq!(trouble.is_over().as_deref(), Some("refused"));
+        // Those that take turns are told once each, and are over together.
+        assert!(trouble.is_news("refused"));
         assert!(trouble.is_news("reset"));
         assert!(!trouble.is_news("refused"));
-        assert_eq!(trouble.is_over().as_deref(), Some("reset"));
+        assert_eq!(
+            trouble.is_over().as_deref(),
+            Some("reset (and before: refused)")
+        );
         assert_eq!(trouble.is_over(), None);
         assert!(trouble.is_news("refused"));
     }
@@ -56,5 +77,7 @@ mod tests {
             assert!(trouble.is_news(&format!("attempt {attempt}")));
         }
         assert!(trouble.told.len() <= MOST);
+        let over = trouble.is_over().unwrap();
+        assert!(over.ends_with("attempt 996; …)"), "{over}");
     }
 }

@@ -1,0 +1,27 @@
+//! What lasts and is found where nobody remembers it: told once, and once when it is over.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use tracing::{debug, info, warn};
+
+use super::Trouble;
+
+/// By kind. What is found deep below a turn, by what is made anew for each, has no better place to
+/// remember what was said.
+static KNOWN: Mutex<BTreeMap<&'static str, Trouble>> = Mutex::new(BTreeMap::new());
+
+/// Warns of a trouble of this kind, as long as it lasts once, and says once that it is over: then there
+/// is no sentence.
+pub fn lasting(kind: &'static str, sentence: Option<&str>) {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    match sentence {
+        None => {
+            if let Some(over) = known.get_mut(kind).and_then(Trouble::is_over) {
+                info!("over: {over}");
+            }
+        }
+        Some(sentence) if known.entry(kind).or_default().is_news(sentence) => warn!("{sentence}"),
+        Some(sentence) => debug!("still: {sentence}"),
+    }
+}
