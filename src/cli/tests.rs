@@ -207,6 +207,10 @@ fn every_native_command_is_told_apart() {
     assert!(matches!(read(&["watch"]), Ok(Invocation::Watch(r)) if r.needs_marathon));
     assert!(matches!(read(&["diff"]), Ok(Invocation::Diff(r)) if r.needs_marathon));
     assert!(matches!(read(&["check"]), Ok(Invocation::Check(r)) if r.needs_marathon));
+    let what = "/a".to_owned();
+    assert!(
+        matches!(read(&["explain", "/a"]), Ok(Invocation::Explain { request, what: w }) if request.needs_marathon && w == what)
+    );
     assert!(matches!(read(&["status"]), Ok(Invocation::Status(r)) if !r.needs_marathon));
     assert!(matches!(read(&["rollback"]), Ok(Invocation::Rollback(r)) if !r.needs_marathon));
     assert!(matches!(read(&["pause"]), Ok(Invocation::Pause(r)) if !r.needs_marathon));
@@ -227,6 +231,7 @@ fn every_native_command_is_told_apart() {
     for words in [
         &["generate", "m1:8080"][..],
         &["completions"],
+        &["explain"],
         &["completions", "tcsh"],
         &["man", "x"],
     ] {
@@ -245,6 +250,7 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
     | Invocation::Rollback(request)
     | Invocation::Pause(request)
     | Invocation::Resume(request)
+    | Invocation::Explain { request, .. }
     | Invocation::Demo { request, .. }) = read(words).unwrap()
     else {
         panic!("{words:?} takes no options");

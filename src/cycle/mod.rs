@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod explained;
 mod fallback;
 mod held_ports;
 mod labelled;
@@ -24,6 +25,7 @@ mod wanted;
 
 use anyhow::{Context as _, Result};
 
+pub use explained::{Explained, ExplainedPort, Fate};
 pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
 pub use labelled::Labelled;
 pub use plan::Plan;
