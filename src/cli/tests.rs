@@ -275,7 +275,10 @@ fn every_option_is_taken_by_its_commands_and_no_others() {
         };
         let word = format!("--{}={value}", option.name);
         for command in crate::config::option::Command::ALL {
-            let words = [command.name(), &word];
+            let mut words = vec![command.name(), &word];
+            if command == crate::config::option::Command::Explain {
+                words.push("/app");
+            }
             if option.commands.contains(&command) {
                 assert_eq!(given(&words, option.name), [value], "{words:?}");
             } else {
@@ -458,6 +461,7 @@ fn the_help_reads_well() {
       watch        Keep HAProxy in step: a turn as of refresh whenever Marathon tells of a change
       diff         Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble
       check        Have HAProxy judge what refresh would install; exit 1 where something is left out
+      explain      Tell what becomes of an app, or where a request is led, and why
       status       Tell what came of the last turn; exit 1 where it was not all good
       rollback     Go back to the good files before those that are installed, and pause
       pause        Let refresh apply nothing and only tell what it would do
