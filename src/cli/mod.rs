@@ -48,6 +48,13 @@ pub enum Invocation {
     Diff(Request),
     /// `check`.
     Check(Request),
+    /// `explain APP` or `explain HOST/PATH`.
+    Explain {
+        /// As of `check`.
+        request: Request,
+        /// What is asked about.
+        what: String,
+    },
     /// `status`.
     Status(Request),
     /// `rollback`.

@@ -47,6 +47,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "It asks Marathon as refresh does, has `haproxy -c` judge the files, and says which app and service port each fault belongs to. Nothing is written.",
     },
     Entry {
+        name: "explain",
+        takes: "APP | HOST[/PATH]",
+        about: "Tell what becomes of an app, or where a request is led, and why",
+        details: "Of an app, whose id begins with `/`: each service port, the labels that are said of it, where its requests are led and by what, its lines of haproxy.cfg and its rows of the maps as refresh would install them, and all warnings; exit 1 where there are any. Of a host, with or without a path: who gets such requests on ports 80 and 443, in the order in which HAProxy tries them; exit 1 where nobody does. It asks Marathon as refresh does. Passwords are not shown, and nothing is written.",
+    },
+    Entry {
         name: "status",
         takes: "",
         about: "Tell what came of the last turn; exit 1 where it was not all good",
@@ -148,6 +154,13 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
         "watch" => Invocation::Watch(request(option::Command::Watch, matches)),
         "diff" => Invocation::Diff(request(option::Command::Diff, matches)),
         "check" => Invocation::Check(request(option::Command::Check, matches)),
+        "explain" => Invocation::Explain {
+            request: request(option::Command::Explain, matches),
+            what: matches
+                .get_one::<String>("what")
+                .expect("clap asks for it")
+                .clone(),
+        },
         "status" => Invocation::Status(request(option::Command::Status, matches)),
         "rollback" => Invocation::Rollback(request(option::Command::Rollback, matches)),
         "pause" => Invocation::Pause(request(option::Command::Pause, matches)),
@@ -212,6 +225,14 @@ pub(super) fn command() -> Command {
         .subcommand(with_options(of("watch"), option::Command::Watch))
         .subcommand(with_options(of("diff"), option::Command::Diff))
         .subcommand(with_options(of("check"), option::Command::Check))
+        .subcommand(
+            with_options(of("explain"), option::Command::Explain).arg(
+                Arg::new("what")
+                    .value_name("APP|HOST[/PATH]")
+                    .required(true)
+                    .help("The id of an app, or what requests ask for"),
+            ),
+        )
         .subcommand(with_options(of("status"), option::Command::Status))
         .subcommand(with_options(of("rollback"), option::Command::Rollback))
         .subcommand(with_options(of("pause"), option::Command::Pause))

@@ -207,6 +207,10 @@ fn every_native_command_is_told_apart() {
     assert!(matches!(read(&["watch"]), Ok(Invocation::Watch(r)) if r.needs_marathon));
     assert!(matches!(read(&["diff"]), Ok(Invocation::Diff(r)) if r.needs_marathon));
     assert!(matches!(read(&["check"]), Ok(Invocation::Check(r)) if r.needs_marathon));
+    let what = "/a".to_owned();
+    assert!(
+        matches!(read(&["explain", "/a"]), Ok(Invocation::Explain { request, what: w }) if request.needs_marathon && w == what)
+    );
     assert!(matches!(read(&["status"]), Ok(Invocation::Status(r)) if !r.needs_marathon));
     assert!(matches!(read(&["rollback"]), Ok(Invocation::Rollback(r)) if !r.needs_marathon));
     assert!(matches!(read(&["pause"]), Ok(Invocation::Pause(r)) if !r.needs_marathon));
@@ -227,6 +231,7 @@ fn every_native_command_is_told_apart() {
     for words in [
         &["generate", "m1:8080"][..],
         &["completions"],
+        &["explain"],
         &["completions", "tcsh"],
         &["man", "x"],
     ] {
@@ -245,6 +250,7 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
     | Invocation::Rollback(request)
     | Invocation::Pause(request)
     | Invocation::Resume(request)
+    | Invocation::Explain { request, .. }
     | Invocation::Demo { request, .. }) = read(words).unwrap()
     else {
         panic!("{words:?} takes no options");
@@ -269,7 +275,10 @@ fn every_option_is_taken_by_its_commands_and_no_others() {
         };
         let word = format!("--{}={value}", option.name);
         for command in crate::config::option::Command::ALL {
-            let words = [command.name(), &word];
+            let mut words = vec![command.name(), &word];
+            if command == crate::config::option::Command::Explain {
+                words.push("/app");
+            }
             if option.commands.contains(&command) {
                 assert_eq!(given(&words, option.name), [value], "{words:?}");
             } else {
@@ -452,6 +461,7 @@ fn the_help_reads_well() {
       watch        Keep HAProxy in step: a turn as of refresh whenever Marathon tells of a change
       diff         Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble
       check        Have HAProxy judge what refresh would install; exit 1 where something is left out
+      explain      Tell what becomes of an app, or where a request is led, and why
       status       Tell what came of the last turn; exit 1 where it was not all good
       rollback     Go back to the good files before those that are installed, and pause
       pause        Let refresh apply nothing and only tell what it would do

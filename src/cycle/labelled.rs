@@ -1,31 +1,27 @@
-//! The recipe of those sets in which labels count.
+//! The recipe of those sets in which labels count: what is asked for.
+
+mod files;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
 use tracing::debug;
 
-use super::edited::Unwritable;
 use super::fallback::{Asking, Fallback};
-use super::held_ports::{HTTPS, opener_of_https};
 use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
-use super::reserved::Reserved;
 use super::typed::{checked, checked_as_before, fault, keep_within_bounds, say_check};
-use super::wanted::{Built, Cause, Said, Spoken, Wanted, effect};
-use crate::apply::FileSet;
+use super::wanted::{Cause, Said, Spoken, Wanted, effect};
 use crate::cluster::{
     App, AppId, HealthMemory, Merged, Selection, ServicePort, Warning, merge_deployments,
     zipped_service_ports,
 };
 use crate::config::{SettingsFrom, TemplateLabels, Values};
 use crate::labels::{self, ServiceOptions, Settings};
-use crate::proxy::marathon_lb::{self, Asked, Flavour, Service, Shape};
-use crate::proxy::{Incumbents, Owner, Proxies, native};
-use crate::render::Renderer;
+use crate::proxy::Owner;
+use crate::proxy::marathon_lb::{Flavour, Shape};
 
 /// What decides beside the labels.
 #[derive(Debug)]
@@ -368,130 +364,6 @@ impl Labelled {
     pub(super) fn opens_https_by_labels(&self) -> bool {
         self.shape.flavour == Flavour::Native && self.shape.ssl_certs.is_empty()
     }
-
-    /// Sections and rules of the set.
-    fn arrange(
-        &self,
-        services: Vec<Arc<Service>>,
-        closes_https: bool,
-        incumbents: &Incumbents,
-    ) -> (Proxies, Vec<Warning>) {
-        let mut proxies = Proxies::default();
-        let warnings;
-        if self.shape.flavour == Flavour::Native {
-            let shape = Shape {
-                closes_https,
-                ..self.shape.clone()
-            };
-            let (native, faults) = native::arrange(services, &shape, incumbents);
-            (proxies.native, warnings) = (Some(native), faults);
-        } else {
-            let ports = &incumbents.service_ports;
-            (proxies.layout, warnings) = marathon_lb::arrange(services, &self.shape, ports);
-        }
-        (proxies, warnings)
-    }
-
-    /// The map files that the file names.
-    fn maps(&self, proxies: &Proxies) -> BTreeMap<String, String> {
-        let names: &[&'static str] = match (self.shape.maps, self.shape.flavour) {
-            (false, _) => &[],
-            (true, Flavour::Native) => &[
-                native::DOMAIN_MAP,
-                native::PATH_MAP,
-                native::SUFFIX_MAP,
-                native::APP_MAP,
-            ],
-            (true, _) => &[marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP],
-        };
-        texts(names, proxies)
-    }
-
-    pub(super) fn build<'p>(
-        &self,
-        ports: impl Iterator<Item = &'p ServicePort>,
-        wanted: &Wanted,
-        incumbents: &Incumbents,
-        renderer: &mut Renderer,
-    ) -> Result<Built> {
-        let present = ports.map(|port| (port, false));
-        let absent = wanted.absent.iter().map(|port| (port, true));
-        let services = present.chain(absent).filter_map(|(port, is_absent)| {
-            let Said { options, siblings } = wanted.said.as_ref()?;
-            let spoken = options.get(&(port.app.clone(), port.index))?;
-            let asked = Asked {
-                app: &spoken.app,
-                port,
-                options: &spoken.options,
-                siblings,
-            };
-            Some(Arc::new(Service {
-                is_absent,
-                ..marathon_lb::service(asked, self.shape.flavour)
-            }))
-        });
-        let services = services.collect();
-        let (mut proxies, mut warnings) = self.arrange(services, wanted.closes_https, incumbents);
-        let mut failed: Vec<(Owner, Warning)> = Vec::new();
-        if let Some(native) = &mut proxies.native {
-            failed.append(&mut native.refused);
-        }
-        let output = renderer.render(&proxies).context(Unwritable)?;
-        warnings.extend(output.warnings);
-        for fault in output.failed {
-            // One that fails in several texts is told of once.
-            if !failed.iter().any(|(owner, _)| *owner == fault.owner) {
-                failed.push((fault.owner.clone(), fault.warning()));
-            }
-        }
-        for service in &proxies.layout.services {
-            let Some(tcp) = marathon_lb::tcp_host(service, &self.shape) else {
-                continue;
-            };
-            if tcp.is_in_map {
-                warnings.push(tcp.warning);
-            } else if self.shape.settles_clashes
-                && !failed.iter().any(|(owner, _)| *owner == service.owner)
-            {
-                failed.push((service.owner.clone(), tcp.warning));
-            }
-        }
-        let mut displaced = Vec::new();
-        let mut https_holder = None;
-        if failed.is_empty() && self.shape.settles_clashes {
-            let reserved = Reserved::of(output.rendered.chunks());
-            let services = proxies.services();
-            let opener = opener_of_https(&proxies).filter(|_| self.opens_https_by_labels());
-            displaced.extend(services.iter().filter_map(|service| {
-                let clash = reserved.clash(service, opener.as_ref())?;
-                Some((service.owner.clone(), clash))
-            }));
-            displaced.extend(reserved.thefts(output.rendered.chunks(), services));
-            // Whoever had the port before a label opened it keeps it.
-            let before = &incumbents.service_ports;
-            let is_holder = |service: &&Arc<Service>| {
-                let Owner { app, service_port } = &service.owner;
-                let section = reserved.section(service);
-                section.is_some_and(|s| HTTPS.contains(&s)) && before.get(service_port) == Some(app)
-            };
-            let holder = services.iter().find(is_holder);
-            let holder = holder.filter(|_| self.opens_https_by_labels());
-            https_holder = holder.map(|service| service.owner.clone());
-        }
-        Ok(Built {
-            failed,
-            left_out: Vec::new(),
-            displaced,
-            https_holder,
-            files: FileSet {
-                cfg: output.rendered.text(),
-                maps: self.maps(&proxies),
-            },
-            rendered: output.rendered,
-            proxies,
-            warnings,
-        })
-    }
 }
 
 /// What is written as it stands, and may be read otherwise than it was meant.
@@ -507,20 +379,4 @@ fn doubts(app: &AppId, index: usize, options: &ServiceOptions) -> Vec<Warning> {
         effect: "written as it stands".to_owned(),
     };
     labels::doubtful(options).into_iter().map(doubt).collect()
-}
-
-/// Map files; those without rows are there too, since the file names them.
-fn texts(names: &[&'static str], proxies: &Proxies) -> BTreeMap<String, String> {
-    let text = |name: &&'static str| {
-        let rows = proxies.maps().get(name).map_or(&[][..], Vec::as_slice);
-        let mut text = String::new();
-        for (key, backend) in rows {
-            text.push_str(key);
-            text.push(' ');
-            text.push_str(backend);
-            text.push('\n');
-        }
-        ((*name).to_owned(), text)
-    };
-    names.iter().map(text).collect()
 }

@@ -4,6 +4,7 @@
 //! there. The second half is [`Host::bring_to`].
 
 mod edited;
+mod explained;
 mod fallback;
 mod held_ports;
 mod labelled;
@@ -29,6 +30,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 
 pub use edited::Unwritable;
+pub use explained::{Explained, ExplainedPort, Fate};
 pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
 pub use labelled::Labelled;
 pub use plan::Plan;

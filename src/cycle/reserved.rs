@@ -69,13 +69,13 @@ impl<'a> Reserved<'a> {
         let port = service.owner.service_port;
         let section = self.section(service)?;
         let opener = opener.filter(|_| HTTPS.contains(&section));
-        let opened = opener.map(|(app, label)| format!(", which {label} of app `{app}` opens"));
+        let by_whom = opener.map(|(app, label)| format!(", which {label} of app `{app}` opens"));
         Some(Warning {
             app: Some(service.owner.app.clone()),
             subject: service.subject_of_port(),
             found: format!(
                 "port {port} is held by `{section}`{}",
-                opened.unwrap_or_default()
+                by_whom.unwrap_or_default()
             ),
             expected: "a port of its own".to_owned(),
             effect: "service port left out".to_owned(),

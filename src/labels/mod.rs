@@ -14,7 +14,7 @@ mod verbatim;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-pub use table::{LABELS, Label, NATIVE, Reach, is_known, position};
+pub use table::{LABELS, Label, NATIVE, Reach, is_known, is_value, position};
 pub use template::{Definition, Reading, Scope, Template};
 pub use typed::{is_app_id, request};
 pub use verbatim::doubtful;

@@ -102,6 +102,17 @@ pub fn is_known(label: &str) -> bool {
         })
 }
 
+/// Whether a label that [`is_known`] holds a value, and no text in the place of a template.
+#[must_use]
+pub fn is_value(label: &str) -> bool {
+    let name = match position(label) {
+        Some(_) => label.splitn(3, '_').nth(2),
+        None => label.strip_prefix("HAPROXY_"),
+    };
+    let mut known = LABELS.iter().chain(NATIVE);
+    known.any(|label| Some(label.name) == name)
+}
+
 /// The `{n}` of a label that [`is_known`], where it has one.
 #[must_use]
 pub fn position(label: &str) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! marathon-lb's set: what a service and its rules say, and where it stands in the file.
 
+mod judged;
 mod sections;
 
 use std::cell::OnceCell;
@@ -15,15 +16,12 @@ use super::context::{CONTEXT_VERSION, DialectContext};
 use super::engine::Engine;
 use super::format::Value;
 use super::fragments::{Fault, Fragments, file_name};
-use super::reach;
 use super::shape::Shape;
 use super::values::{OfRule, Plain};
-use super::within::{self, Own};
 use super::{Failed, Output, Resupplied, Site};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
-use crate::haproxy::Line;
-use crate::labels::{ServiceOptions, Template};
+use crate::labels::Template;
 use crate::proxy::marathon_lb::{Https, Layout, Route, Rule, Service, Vhost};
 
 /// Names of the parts in `haproxy.cfg.tera`, in their order.
@@ -384,73 +382,6 @@ impl MarathonLb {
     }
 }
 
-impl MarathonLb {
-    /// The same for hosts in rules that are nobody's, since apps may share a host.
-    fn keeps_hosts_within(&self, service: &Service) -> Result<(), Fault> {
-        if !self.loose(service).contains(&"hostname") {
-            return Ok(());
-        }
-        let template = Template::HttpsGroupedVhostFrontendAcl;
-        for host in service.options.vhosts() {
-            let values = [
-                ("backend", Value::Text("name")),
-                ("host", Value::Text(host)),
-            ];
-            let mut written = String::new();
-            let fragments = &self.fragments;
-            fragments.write(template, template, None, &Plain(&values), &mut written)?;
-            let names = (template, template);
-            fragments.keeps_within(names, None, &Plain(&values), &["host"], &written)?;
-        }
-        Ok(())
-    }
-
-    /// The values that have to be looked at, where anything is.
-    fn loose(&self, service: &Service) -> Vec<&'static str> {
-        if self.judges {
-            within::loose(service)
-        } else {
-            Vec::new()
-        }
-    }
-
-    /// Whether texts of an owner stay in the section that they are for; `own` is `None` where that is
-    /// one of all services.
-    fn keeps_within(
-        &self,
-        service: &Service,
-        own: Option<Own<'_>>,
-        text: &str,
-    ) -> Result<(), Fault> {
-        let overrides = &service.options.overrides;
-        if !self.judges || overrides.is_empty() {
-            return Ok(());
-        }
-        let Some(line) = within::stray(text, own) else {
-            return Ok(());
-        };
-        let word = |line: &str| Line::of(line).words.into_iter().next();
-        let has_line = |text: &str| text.lines().any(|own| word(own) == word(line));
-        let holds_it = overrides.iter().find(|(_, text)| has_line(text));
-        // Else the head of the section does not open it.
-        let head = own.map(|own| match own.keyword {
-            "userlist" => Template::UserlistHead,
-            "frontend" => Template::FrontendHead,
-            _ => Template::BackendHead,
-        });
-        let head = || head.filter(|head| overrides.contains_key(head));
-        let label = holds_it.map(|(template, _)| *template).or_else(head);
-        Err(Fault::Stray {
-            label: label.or_else(|| overrides.keys().next().copied()),
-            line: line.trim().to_owned(),
-            section: match own {
-                None => "no line that opens a section or a block".to_owned(),
-                Some(own) => format!("one section, `{} {}`, and its lines", own.keyword, own.name),
-            },
-        })
-    }
-}
-
 /// Whether nobody put a text of his own where single servers are told of.
 fn writes_servers(site: &Site) -> bool {
     let of_servers = [
@@ -466,43 +397,6 @@ fn writes_servers(site: &Site) -> bool {
         .iter()
         .any(|given| of_servers.contains(&given.template));
     !overridden && !replaced
-}
-
-impl MarathonLb {
-    /// Whether texts of an owner reach for nothing beyond the service; `write` writes the same for a
-    /// service that has fewer of them.
-    fn confines(
-        &self,
-        service: &Service,
-        text: &str,
-        write: impl Fn(&Service) -> Result<String, Fault>,
-    ) -> Result<(), Fault> {
-        let overrides = &service.options.overrides;
-        if !self.confines_texts || overrides.is_empty() {
-            return Ok(());
-        }
-        let without = |is_out: &dyn Fn(Template) -> bool| {
-            let mut options = ServiceOptions::clone(&service.options);
-            options.overrides.retain(|template, _| !is_out(*template));
-            write(&Service {
-                options: Arc::new(options),
-                ..service.clone()
-            })
-        };
-        let plain = without(&|_| true)?;
-        let Some((line, what)) = reach::first_beyond(text, &plain) else {
-            return Ok(());
-        };
-        let is_from = |template: &Template| {
-            let rest = without(&|own| own == *template);
-            rest.is_ok_and(|rest| !rest.lines().any(|own| own == line))
-        };
-        Err(Fault::Reach {
-            label: overrides.keys().copied().find(is_from),
-            line: line.trim().to_owned(),
-            what,
-        })
-    }
 }
 
 /// `crt A crt B`, in the order given: the first is what clients get that ask for no known host.

@@ -25,9 +25,23 @@ pub(super) struct Look {
     pub(super) memory: State,
 }
 
-/// Looks, and says what is left out. Without a HAProxy nobody knows which ports are somebody
-/// else's.
+/// Looks, and says what is left out.
 pub(super) async fn look(config: &Config, local: Option<&LocalHaproxy<'_>>) -> Result<Look> {
+    let look = seen(config, local).await?;
+    for warning in &look.plan.warnings {
+        logging::warning(warning);
+    }
+    if let Some(held) = look.plan.held_back() {
+        warn!("{held}");
+    }
+    if let Some(paused) = &look.memory.paused {
+        info!("{paused}: refresh applies nothing until `resume`");
+    }
+    Ok(look)
+}
+
+/// Looks. Without a HAProxy nobody knows which ports are somebody else's.
+pub(super) async fn seen(config: &Config, local: Option<&LocalHaproxy<'_>>) -> Result<Look> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let (mut memory, warning) = folder.load(&OsDisk);
     // Where the state may not be read, the files beside it may not either.
@@ -56,15 +70,6 @@ pub(super) async fn look(config: &Config, local: Option<&LocalHaproxy<'_>>) -> R
             stages.plan(cfg.as_deref(), &mut memory, now).await?
         }
     };
-    for warning in &plan.warnings {
-        logging::warning(warning);
-    }
-    if let Some(held) = plan.held_back() {
-        warn!("{held}");
-    }
-    if let Some(paused) = &memory.paused {
-        info!("{paused}: refresh applies nothing until `resume`");
-    }
     let applied = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
     let maps: Vec<&str> = plan
         .files

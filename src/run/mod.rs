@@ -9,6 +9,7 @@ mod bridge;
 mod check;
 mod demo;
 mod diff;
+mod explain;
 mod generate;
 mod lock;
 mod logged;
@@ -71,6 +72,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Check(request) => {
             configured(&request, |config| block_on(check::check(&config)))
         }
+        Invocation::Explain { request, what } => configured(&request, |config| {
+            block_on(async move { explain::explain(&config, &what).await })
+        }),
         Invocation::Status(request) => configured(&request, |config| status::status(&config)),
         Invocation::Rollback(request) => {
             configured(&request, |config| block_on(rollback::rollback(&config)))

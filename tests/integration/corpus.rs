@@ -65,6 +65,132 @@ fn the_corpus_comes_out_byte_for_byte() {
     );
 }
 
+/// What `check` may find in clusters of the corpus, since it is so: labels and hosts of some contradict
+/// each other, or are wrong on purpose. Everything else would be a false alarm.
+const TRUE_ALARMS: [&str; 18] = [
+    // Two apps want one thing.
+    "held by ",
+    "found that it goes before `",
+    "found that it would go before `",
+    // No values of their labels.
+    "_BALANCE`: found `fastest`, expected an algorithm",
+    "_PORT`: found `0`, expected a port",
+    "_PORT`: found `notanumber`, expected a port",
+    "_MODE`: found `health`, expected `http` or `tcp`",
+    "_PATH`: found `/a#b`, expected paths",
+    "_AUTH`: found 3 parts, of which the realm is wrong",
+    // Labels of marathon-lb that mean nothing there either, or in another set of templates.
+    "_VHOST`: found `web.example.com`, expected none, for the mode is tcp",
+    "`: found the mode is tcp, expected mode http; not used",
+    "`: found a name that no label has",
+    "`: found a position at which the app has no port",
+    "`: found a rule of the shared frontends, which this set of templates makes otherwise",
+    "_DEPLOYMENT_GROUP`: found ",
+    // Tasks without a host that this host can name.
+    "found no address",
+    "found no host",
+    "found `no-such-host.invalid`, expected an IPv4 or IPv6 address",
+];
+
+/// Files that are not on this host, and a port that is none.
+const REFUSALS: [&str; 3] = [
+    "unable to stat SSL certificate from file",
+    "invalid port '70000'",
+    "found in configuration",
+];
+
+#[test]
+fn check_raises_no_false_alarm_in_the_corpus() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/cases");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        println!("no corpus lies beside the project: nothing was checked");
+        return;
+    };
+    let mut cases: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    let next = AtomicUsize::new(0);
+    let told = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let alarms = alarms(case);
+                    told.lock().unwrap().extend(alarms);
+                }
+            });
+        }
+    });
+    let mut told = told.into_inner().unwrap();
+    told.sort();
+    assert!(
+        told.is_empty(),
+        "{} false alarms:\n{}",
+        told.len(),
+        told.join("\n")
+    );
+}
+
+/// What `check` says of a case, but for what is true.
+fn alarms(case: &Path) -> Vec<String> {
+    let answer = case.join("apps.json");
+    let test = Test::new();
+    let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificate.pem");
+    let done = test.call([
+        "check",
+        &format!("--marathon=file:{}", answer.display()),
+        "--haproxy-config=haproxy.cfg",
+        &format!("--ssl-certs={certificate}"),
+        "--template-labels=all",
+    ]);
+    let apps: Value = serde_json::from_slice(&fs::read(&answer).unwrap()).unwrap();
+    let name = case.file_name().unwrap().to_string_lossy();
+    let is_known = |line: &str| {
+        let is_refusal = line.contains(" error: ") || line.starts_with(' ');
+        let known = if is_refusal {
+            &REFUSALS[..]
+        } else {
+            &TRUE_ALARMS
+        };
+        known.iter().any(|known| line.contains(known)) && is_clash(line, &apps)
+    };
+    let lines = done.stderr.lines().filter(|line| !is_known(line));
+    let mut all: Vec<String> = lines.map(|line| format!("{name}: {line}")).collect();
+    // Nothing to complain of is exit 0.
+    let complains = [" warn: ", " error: "]
+        .iter()
+        .any(|word| done.stderr.contains(word));
+    if done.status.code() != Some(0) && !complains {
+        all.push(format!("{name}: {done:?}"));
+    }
+    all
+}
+
+/// Whether the hosts that are said to be held are those that the holder asks for.
+fn is_clash(line: &str, apps: &Value) -> bool {
+    let Some((places, holder)) = line
+        .split_once("_VHOST`: found `")
+        .or_else(|| line.split_once("_PATH`: found `"))
+        .and_then(|(_, rest)| rest.split_once(" held by app `"))
+    else {
+        return true;
+    };
+    let holder = holder.split('`').next().unwrap();
+    let mut all = apps["apps"].as_array().into_iter().flatten();
+    let app = all.find(|app| app["id"] == holder);
+    let labels = app.and_then(|app| app["labels"].as_object());
+    let hosts: Vec<&str> = labels
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| name.ends_with("_VHOST"))
+        .flat_map(|(_, hosts)| hosts.as_str().unwrap_or_default().split(','))
+        .map(str::trim)
+        .collect();
+    let places = places.split('`').filter(|part| part.contains('.'));
+    places
+        .map(|place| place.split('/').next().unwrap())
+        .all(|host| hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))
+}
+
 fn expected(case: &Path, maps: bool) -> PathBuf {
     case.join(if maps {
         "expected-map-mode.cfg"

@@ -16,6 +16,7 @@ mod config;
 mod corpus;
 mod demo;
 mod endless_files;
+mod explain;
 mod faults;
 mod generate;
 mod generated;

@@ -13,6 +13,8 @@ pub enum Command {
     Diff,
     /// Whether a turn would have anything to complain of.
     Check,
+    /// What becomes of an app.
+    Explain,
     /// What came of the last turn.
     Status,
     /// Back to the good files before those that are installed.
@@ -27,12 +29,13 @@ pub enum Command {
 
 impl Command {
     /// In the order of the help.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Generate,
         Self::Refresh,
         Self::Watch,
         Self::Diff,
         Self::Check,
+        Self::Explain,
         Self::Status,
         Self::Rollback,
         Self::Pause,
@@ -49,6 +52,7 @@ impl Command {
             Self::Watch => "watch",
             Self::Diff => "diff",
             Self::Check => "check",
+            Self::Explain => "explain",
             Self::Status => "status",
             Self::Rollback => "rollback",
             Self::Pause => "pause",
@@ -62,7 +66,7 @@ impl Command {
     pub const fn asks_marathon(self) -> bool {
         matches!(
             self,
-            Self::Generate | Self::Refresh | Self::Watch | Self::Diff | Self::Check
+            Self::Generate | Self::Refresh | Self::Watch | Self::Diff | Self::Check | Self::Explain
         )
     }
 }
@@ -74,6 +78,7 @@ pub(super) const ASKING: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Explain,
 ];
 /// Those that render.
 pub(super) const RENDERING: &[Command] = &[
@@ -82,6 +87,7 @@ pub(super) const RENDERING: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Explain,
     Command::Demo,
 ];
 /// Those that have HAProxy at hand.
@@ -91,6 +97,7 @@ pub(super) const USING_HAPROXY: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Explain,
     Command::Status,
     Command::Rollback,
     Command::Demo,
@@ -102,6 +109,7 @@ pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Explain,
     Command::Rollback,
     Command::Demo,
 ];
@@ -111,6 +119,7 @@ pub(super) const WEIGHING: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Explain,
 ];
 /// Those that change this host.
 pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Watch, Command::Rollback];
@@ -136,6 +145,7 @@ pub(super) const OF_A_FILE: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Explain,
     Command::Status,
     Command::Rollback,
     Command::Pause,
@@ -148,6 +158,7 @@ pub(super) const ANSWERED: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Explain,
     Command::Status,
 ];
 /// All of them.

@@ -301,7 +301,7 @@ struct Passing<'c> {
     are_more: bool,
 }
 
-fn passing(claims: &[Claim], passes: impl Fn(&Claim, &Claim) -> bool) -> Vec<Passing<'_>> {
+fn passing(claims: &[Claim], goes_before: impl Fn(&Claim, &Claim) -> bool) -> Vec<Passing<'_>> {
     let weighted = || {
         claims
             .iter()
@@ -327,7 +327,7 @@ fn passing(claims: &[Claim], passes: impl Fn(&Claim, &Claim) -> bool) -> Vec<Pas
         let more_precise = by_host.range::<&Host, _>((first, Bound::Included(host)));
         let mut passed = more_precise
             .flat_map(|(_, others)| others.iter().copied())
-            .filter(|other| passes(claim, other));
+            .filter(|other| goes_before(claim, other));
         if let Some(other) = passed.next() {
             let are_more = passed.any(|more| more.rule.place != other.rule.place);
             all.push(Passing {

@@ -9,6 +9,7 @@ mod certificates;
 mod claims;
 #[cfg(test)]
 mod fixtures;
+mod led;
 mod maps;
 mod merge;
 mod place;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
+pub use led::Way;
 pub use place::{Host, Place};
 pub use tuning::{Conditions, Tuning, tuning};
 

@@ -292,7 +292,7 @@ fn nobody_takes_a_host_from_its_holder_by_passing_tls_on() {
         ] {
             assert!(served.told.contains(&told), "{told}\n{}", served.told);
         }
-        assert_eq!(served.told.matches("warn:").count(), 5, "{}", served.told);
+        assert_eq!(served.told.matches("warn:").count(), 4, "{}", served.told);
     });
     // Where no TLS ends here, a host that has a holder is still nobody else's.
     scene.flags.clear();

@@ -1,0 +1,151 @@
+//! `explain`: what becomes of an app, and where a request is led.
+
+use serde_json::{Value, json};
+
+use crate::support::{Done, Test};
+
+/// As `openssl passwd -6` makes it.
+const PASSWORD: &str = "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
+
+fn app(id: &str, port: u16, labels: &Value) -> Value {
+    json!({
+        "id": id,
+        "instances": 1,
+        "versionInfo": {"lastConfigChangeAt": if id == "/evil/x" { "2020" } else { "2016" }},
+        "labels": labels,
+        "ports": [port, port + 1],
+        "tasks": [{
+            "id": format!("{id}.1"),
+            "host": "10.0.0.1",
+            "ports": [31000, 31001],
+            "state": "TASK_RUNNING",
+        }],
+    })
+}
+
+fn scene() -> Test {
+    let host = ("HAPROXY_0_VHOST", "www.shop.test");
+    let of_host = |labels: &[(&str, &str)]| {
+        let labels = [&[host, ("HAPROXY_1_ENABLED", "false")][..], labels].concat();
+        Value::Object(
+            labels
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), json!(v)))
+                .collect(),
+        )
+    };
+    let auth = format!("shop:joe:{PASSWORD}");
+    let mut idle = app("/shop/idle", 10010, &json!({}));
+    idle["tasks"] = json!([]);
+    idle["instances"] = 0.into();
+    let mut waiting = app("/shop/waiting", 10015, &json!({}));
+    waiting["tasks"] = json!([]);
+    let apps = json!({"apps": [
+        app("/shop/web", 10000, &of_host(&[("HAPROXY_0_AUTH", &auth), ("OTHER", "x")])),
+        app("/shop/post", 10002, &of_host(&[("HAPROXY_0_METHOD", "POST")])),
+        app("/evil/x", 10004, &of_host(&[])),
+        app("/wide", 10006, &json!({"HAPROXY_0_VHOST": "*.wide.test", "HAPROXY_0_PATH": "/a"})),
+        app("/bad", 10008, &json!({"HAPROXY_0_BALANCE": "fastest"})),
+        idle,
+        waiting,
+    ]});
+    Test::new()
+        .file("apps.json", apps.to_string())
+        .env("HMB_MARATHON", "file:apps.json")
+        .env("HMB_HAPROXY_CONFIG", "etc/haproxy.cfg")
+}
+
+fn explain(test: &Test, what: &str) -> Done {
+    test.call(["explain", what])
+}
+
+#[test]
+fn an_app_is_told_what_becomes_of_each_service_port_and_label() {
+    let test = scene();
+    let done = explain(&test, "/shop/web").expect(0).prints(&[
+        "app `/shop/web`, as file:apps.json has it\n\
+         service port 10000, at position 0: served as `shop_web_10000` by 1 server\n",
+        "  label HAPROXY_0_AUTH: (not shown)\n",
+        "  label HAPROXY_0_VHOST: `www.shop.test`\n",
+        "  requests for www.shop.test/: `shop_post_10002` of app `/shop/post`, POST by a rule; then \
+         `shop_web_10000`, by domain2backend.map\n",
+        "etc/domain2backend.map: www.shop.test shop_web_10000\n",
+        "etc/app2backend.map: /shop/web shop_web_10000\n",
+        " frontend shop_web_10000\n",
+        " backend shop_web_10000\n",
+        " server ",
+        " password (not shown)\n",
+        "service port 10001, at position 1: not served: this balancer serves other groups",
+    ]);
+    assert!(!done.stdout.contains("$6$"), "{done:#?}");
+    assert!(done.stderr.is_empty(), "{done:#?}");
+    // The numbers are those of the file.
+    let generated = test.call(["generate", "--out-dir", "."]).expect(0);
+    let cfg = std::fs::read_to_string(test.path().join("haproxy.cfg"));
+    let cfg = cfg.unwrap_or_else(|_| panic!("{generated:#?}"));
+    let number = cfg
+        .lines()
+        .position(|line| line == "backend shop_web_10000");
+    let line = format!("{:>7} backend shop_web_10000\n", number.unwrap() + 1);
+    done.prints(&[&line]);
+    assert!(!test.path().join("state").exists());
+}
+
+#[test]
+fn an_app_is_told_why_it_is_not_served() {
+    let test = scene();
+    explain(&test, "/bad").expect(1).prints(&[
+        "service port 10008, at position 0: left out, for what the warnings say\n",
+        "  label HAPROXY_0_BALANCE: `fastest`, see the warning\n",
+        "service port 10009, at position 1: served as `bad_10009` by 1 server\n",
+        "warning: app `/bad`: label `HAPROXY_0_BALANCE`: found `fastest`, expected",
+    ]);
+    explain(&test, "/evil/x").expect(1).prints(&[
+        "  requests for www.shop.test/: `shop_post_10002` of app `/shop/post`, POST by a rule; then \
+         `shop_web_10000` of app `/shop/web`, by domain2backend.map\n",
+        "warning: app `/evil/x`: label `HAPROXY_0_VHOST`: found `www.shop.test` is held by app \
+         `/shop/",
+    ]);
+    explain(&test, "/shop/idle")
+        .expect(0)
+        .prints(&["service port 10010, at position 0: not served: the app is scaled to zero\n"]);
+    explain(&test, "/shop/waiting").expect(0).prints(&[
+        "service port 10015, at position 0: not served: none of its tasks can be reached yet\n",
+    ]);
+    explain(&test, "/none")
+        .expect(1)
+        .says(&["Marathon (file:apps.json) has no app `/none`"]);
+}
+
+#[test]
+fn a_request_is_followed_as_haproxy_would_lead_it() {
+    let test = scene();
+    for (request, code, told) in [
+        (
+            "WWW.shop.test:8080/x",
+            0,
+            "`shop_post_10002` of app `/shop/post`, POST by a rule; then `shop_web_10000` of app \
+             `/shop/web`, by domain2backend.map\n",
+        ),
+        (
+            "http://b.wide.test/a/b",
+            0,
+            "`wide_10006` of app `/wide`, by path2backend.map\n",
+        ),
+        (
+            "b.wide.test",
+            1,
+            "requests for b.wide.test/: nobody asks for them, and they are answered with 503\n",
+        ),
+    ] {
+        explain(&test, request).expect(code).prints(&[told]);
+    }
+    test.call(["explain"]).expect(2);
+    let bridge = test.call(["explain", "a.test", "--template-set=bridge"]);
+    bridge
+        .expect(1)
+        .says(&["in the native set of templates alone"]);
+    test.call(["explain", "/shop/web", "--template-set=bridge"])
+        .expect(0)
+        .prints(&["served as `shop_web-10000` by 1 server\n"]);
+}
