@@ -22,7 +22,7 @@ pub(super) fn named<'c>(cfg: &'c str, folder: &Path) -> BTreeSet<&'c str> {
     cfg.split(folder.as_str())
         .skip(1)
         .map(|rest| &rest[..rest.find(|c| !is_of_name(c)).unwrap_or(rest.len())])
-        .filter(|name| name.ends_with(".map"))
+        .filter(|name| name.strip_suffix(".map").is_some())
         .collect()
 }
 

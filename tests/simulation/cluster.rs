@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use haproxy_marathon_bridge::cluster::AppId;
+
 use crate::labels::{GROUP, Labels};
 use crate::outside::{Form, Names};
 use crate::random::Random;
@@ -40,7 +42,7 @@ impl AppFault {
 
 #[derive(Clone, Debug)]
 pub(crate) struct App {
-    id: String,
+    pub(crate) id: String,
     service_port: u16,
     tasks: Vec<(String, u16)>,
     changed: usize,
@@ -61,6 +63,46 @@ impl App {
 
     pub(crate) fn lose_tasks(&mut self) {
         self.tasks.clear();
+    }
+
+    /// As a member of an answer.
+    pub(crate) fn json(&self, ticks: u64) -> String {
+        let id = match self.fault {
+            Some(AppFault::BadId) => format!("{} \\n{}", self.id, self.id),
+            _ => self.id.clone(),
+        };
+        let labels = self.labels.as_ref().map(Labels::json).unwrap_or_default();
+        let port = match self.fault {
+            Some(AppFault::PortZero) => "0".to_owned(),
+            Some(AppFault::WrongType) => "{\"is\":\"none\"}".to_owned(),
+            _ => self.service_port.to_string(),
+        };
+        let mut text = format!(
+            r#"{{"id":"{id}","ports":[{port}],"instances":{},{labels}"tasksHealthy":{ticks},"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
+            self.tasks.len(),
+            self.changed
+        );
+        let bad = match self.fault {
+            Some(AppFault::UnknownHost) => Some(("nowhere".to_owned(), 31_000)),
+            Some(AppFault::EvilHost) => Some(("h:1\\n  server evil h".to_owned(), 31_000)),
+            _ => None,
+        };
+        for (position, (host, port)) in self.tasks.iter().chain(&bad).enumerate() {
+            let comma = if position > 0 { "," } else { "" };
+            // Another task has another id, wherever it stands in the list.
+            let name = if position < self.tasks.len() {
+                host
+            } else {
+                "bad"
+            };
+            write!(
+                text,
+                r#"{comma}{{"id":"{name}.{port}","host":"{host}","ports":[{port}],"state":"TASK_RUNNING"}}"#
+            )
+            .expect("a String takes all text");
+        }
+        text.push_str("]}");
+        text
     }
 }
 
@@ -90,6 +132,8 @@ pub(crate) type Sections = BTreeMap<String, Asked>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cluster {
     pub(crate) apps: Vec<App>,
+    /// Which of them were changed since somebody asked.
+    touched: BTreeSet<String>,
     deployed: usize,
     pub(crate) labelled: bool,
 }
@@ -130,6 +174,7 @@ impl Cluster {
         self.deployed += 1;
         let deployed = self.deployed;
         let app = &mut self.apps[at];
+        self.touched.insert(app.id.clone());
         let kinds = if self.labelled { 14 } else { 10 };
         match random.below(kinds) {
             0..=2 => self.deploy(random),
@@ -173,7 +218,8 @@ impl Cluster {
     /// Takes most of it away, and means it.
     pub(crate) fn shrink(&mut self, random: &mut Random) -> String {
         let left = random.below(self.apps.len() / 2 + 1);
-        self.apps.truncate(left);
+        let gone = self.apps.drain(left..);
+        self.touched.extend(gone.map(|app| app.id));
         format!("only {left} apps are left")
     }
 
@@ -182,6 +228,7 @@ impl Cluster {
         let labels = self.labelled.then(Labels::good);
         // Where labels count, what has no server has no section.
         let task = labels.is_some().then(|| ("10.0.0.9".to_owned(), 30_000));
+        self.touched.insert("/alone".to_owned());
         self.apps.push(App {
             id: "/alone".to_owned(),
             service_port: 20_000,
@@ -192,9 +239,57 @@ impl Cluster {
         });
     }
 
+    /// Gives one app that is there another task; says which it is.
+    pub(crate) fn churn(&mut self, random: &mut Random) -> Option<String> {
+        self.deployed += 1;
+        let is_served = |app: &&mut App| app.fault.is_none() && app.tasks.len() > 1;
+        let mut served: Vec<_> = self.apps.iter_mut().filter(is_served).collect();
+        if served.is_empty() {
+            return None;
+        }
+        let at = random.below(served.len());
+        let app = &mut *served[at];
+        let one = random.below(app.tasks.len());
+        app.tasks[one] = task_at("10.0.0.3", self.deployed);
+        self.touched.insert(app.id.clone());
+        Some(app.id.clone())
+    }
+
+    /// The apps that were changed since this was asked last.
+    pub(crate) fn take_touched(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// An app, of those that are not excepted, of which `other` knows something else.
+    pub(crate) fn differs(&self, other: &Self, except: &BTreeSet<AppId>) -> Option<&str> {
+        let json = |cluster: &Self, id: &str| {
+            let found = cluster.apps.iter().find(|app| app.id == id);
+            found.map(|app| app.json(0))
+        };
+        let all = self.apps.iter().chain(&other.apps);
+        let mut ids = all.map(|app| app.id.as_str());
+        let id =
+            ids.find(|id| !except.contains(&AppId::new(id)) && json(self, id) != json(other, id))?;
+        IDS.iter()
+            .copied()
+            .chain(["/alone"])
+            .find(|known| *known == id)
+    }
+
+    /// Takes over what is known of one app alone.
+    pub(crate) fn learn(&mut self, id: &str, app: Option<&App>) {
+        let at = self.apps.iter().position(|known| known.id == id);
+        match (at, app) {
+            (Some(at), Some(app)) => self.apps[at] = app.clone(),
+            (Some(at), None) => drop(self.apps.remove(at)),
+            (None, _) => (),
+        }
+    }
+
     fn deploy(&mut self, random: &mut Random) -> String {
         self.deployed += 1;
         let id = random.pick(&IDS);
+        self.touched.insert(id.to_owned());
         let app = App {
             id: id.to_owned(),
             service_port: service_port(random),
@@ -268,49 +363,8 @@ impl Cluster {
 
     /// `ticks` stand for all that changes in an answer by itself.
     pub(crate) fn json(&self, ticks: u64) -> String {
-        let mut text = "{\"apps\":[".to_owned();
-        for (position, app) in self.apps.iter().enumerate() {
-            let comma = if position > 0 { "," } else { "" };
-            let id = match app.fault {
-                Some(AppFault::BadId) => format!("{} \\n{}", app.id, app.id),
-                _ => app.id.clone(),
-            };
-            let labels = app.labels.as_ref().map(Labels::json).unwrap_or_default();
-            let port = match app.fault {
-                Some(AppFault::PortZero) => "0".to_owned(),
-                Some(AppFault::WrongType) => "{\"is\":\"none\"}".to_owned(),
-                _ => app.service_port.to_string(),
-            };
-            write!(
-                text,
-                r#"{comma}{{"id":"{id}","ports":[{port}],"instances":{},{labels}"tasksHealthy":{ticks},"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
-                app.tasks.len(),
-                app.changed
-            )
-            .expect("a String takes all text");
-            let bad = match app.fault {
-                Some(AppFault::UnknownHost) => Some(("nowhere".to_owned(), 31_000)),
-                Some(AppFault::EvilHost) => Some(("h:1\\n  server evil h".to_owned(), 31_000)),
-                _ => None,
-            };
-            for (position, (host, port)) in app.tasks.iter().chain(&bad).enumerate() {
-                let comma = if position > 0 { "," } else { "" };
-                // Another task has another id, wherever it stands in the list.
-                let name = if position < app.tasks.len() {
-                    host
-                } else {
-                    "bad"
-                };
-                write!(
-                    text,
-                    r#"{comma}{{"id":"{name}.{port}","host":"{host}","ports":[{port}],"state":"TASK_RUNNING"}}"#
-                )
-                .expect("a String takes all text");
-            }
-            text.push_str("]}");
-        }
-        text.push_str("]}");
-        text
+        let apps: Vec<String> = self.apps.iter().map(|app| app.json(ticks)).collect();
+        format!("{{\"apps\":[{}]}}", apps.join(","))
     }
 
     pub(crate) fn text(&self) -> String {
@@ -344,6 +398,10 @@ fn task(random: &mut Random, number: usize) -> (String, u16) {
         named @ 0..3 => format!("agent-{named}"),
         numbered => format!("10.0.0.{numbered}"),
     };
+    task_at(&host, number)
+}
+
+fn task_at(host: &str, number: usize) -> (String, u16) {
     let port = 31_000 + u16::try_from(number % 1_000).expect("it is below 1,000");
-    (host, port)
+    (host.to_owned(), port)
 }

@@ -34,6 +34,9 @@ impl World<'_> {
             9..=11 => {
                 let fault = random.pick(&SourceFault::ALL);
                 self.outside.source_fault.set(fault);
+                if !fault.tells_events() {
+                    self.stream.break_off(self.clock);
+                }
                 format!("Marathon: {fault:?}")
             }
             12 => {
@@ -198,7 +201,7 @@ impl World<'_> {
 
     /// As a supervisor would.
     pub(crate) fn start_haproxy_if_down(&mut self) {
-        if self.haproxy.running.borrow().is_some() {
+        if !self.haproxy.is_told || self.haproxy.running.borrow().is_some() {
             return;
         }
         let mut started = self.haproxy.start();

@@ -10,13 +10,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::apply::reload::{Method, ReloadError, Reloaded, Verified};
-use haproxy_marathon_bridge::apply::validate::{CheckError, CheckMessage, Severity, Verdict};
+use haproxy_marathon_bridge::apply::validate::{CheckError, CheckMessage, Verdict};
 use haproxy_marathon_bridge::apply::{Balancer, FileSet, Installation};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::child::RunError;
 use haproxy_marathon_bridge::haproxy::files::NamedFile;
 
-use crate::labels::BALANCES;
+use crate::judge::{alert, binds_of, fault_of_map, faults_of_sections, maps_of, without_servers};
 use crate::outside::Outside;
 
 /// What becomes of a reload.
@@ -78,8 +78,11 @@ pub(crate) struct Haproxy {
     cfg: PathBuf,
     /// Whether a reload starts a HAProxy that does not run, as `sf` does.
     starts: bool,
+    /// Whether anybody tells it of new files; else it lives elsewhere, and nobody sees it run.
+    pub(crate) is_told: bool,
     pub(crate) running: RefCell<Option<Process>>,
-    /// Every configuration that the check accepted, with its maps each time.
+    /// Every configuration that the check accepted, with its maps each time. Where it is not told of
+    /// files, without servers: those may be new in a file that nobody has it read.
     accepted: RefCell<BTreeMap<String, Vec<BTreeMap<String, String>>>>,
     /// Every set of files that some process has read, or would have, by digest.
     pub(crate) served: RefCell<BTreeSet<Digest>>,
@@ -105,12 +108,14 @@ impl Haproxy {
         outside: Rc<Outside>,
         cfg: &Path,
         starts: bool,
+        is_told: bool,
     ) -> Self {
         let haproxy = Self {
             disk,
             outside,
             cfg: cfg.to_owned(),
             starts,
+            is_told,
             running: RefCell::default(),
             accepted: RefCell::default(),
             served: RefCell::default(),
@@ -132,9 +137,17 @@ impl Haproxy {
     /// What lies there was put there by somebody who knows what he does.
     pub(crate) fn trust_installed(&self) {
         if let Some(cfg) = self.disk.text(&self.cfg) {
-            self.accepted
-                .borrow_mut()
-                .insert(cfg, vec![BTreeMap::new()]);
+            let mut accepted = self.accepted.borrow_mut();
+            accepted.insert(self.checked_as(&cfg), vec![BTreeMap::new()]);
+        }
+    }
+
+    /// By which a configuration is known to be good.
+    fn checked_as(&self, cfg: &str) -> String {
+        if self.is_told {
+            cfg.to_owned()
+        } else {
+            without_servers(cfg)
         }
     }
 
@@ -156,7 +169,7 @@ impl Haproxy {
     pub(crate) fn fault_of_installed(&self) -> Option<String> {
         let files = self.installed()?;
         let accepted = self.accepted.borrow();
-        let Some(accepted) = accepted.get(&files.cfg) else {
+        let Some(accepted) = accepted.get(&self.checked_as(&files.cfg)) else {
             return Some(format!("nobody accepted what is installed:\n{}", files.cfg));
         };
         // While the maps of one configuration change, each is an old or a new one.
@@ -177,7 +190,8 @@ impl Haproxy {
             return true;
         };
         let accepted = self.accepted.borrow();
-        let mut sets = accepted.get(&files.cfg).into_iter().flatten();
+        let accepted = accepted.get(&self.checked_as(&files.cfg));
+        let mut sets = accepted.into_iter().flatten();
         sets.any(|maps| {
             let mut named = files.maps.iter();
             named.all(|(name, text)| maps.get(name) == Some(text))
@@ -204,7 +218,18 @@ impl Haproxy {
     /// is broken.
     pub(crate) fn start(&self) -> Result<u32, String> {
         *self.running.borrow_mut() = None;
-        self.take_over()
+        let started = self.take_over();
+        if !self.is_told {
+            self.stop();
+        }
+        started
+    }
+
+    /// What lies there is from now on what a process would have read.
+    pub(crate) fn becomes_good(&self) {
+        let files = self.installed();
+        let mut served = self.served.borrow_mut();
+        served.extend(files.as_ref().map(digest_of));
     }
 
     /// A new process in the place of the old one, which goes on if the new one does not start.
@@ -308,7 +333,7 @@ impl Balancer for Seen<'_> {
         Ok(match haproxy.judge(files) {
             Ok(()) => {
                 let mut accepted = haproxy.accepted.borrow_mut();
-                let maps = accepted.entry(files.cfg.clone()).or_default();
+                let maps = accepted.entry(haproxy.checked_as(&files.cfg)).or_default();
                 if !maps.contains(&files.maps) {
                     maps.push(files.maps.clone());
                 }
@@ -350,15 +375,15 @@ impl Balancer for Seen<'_> {
     }
 
     fn is_asked(&self) -> bool {
-        true
+        self.haproxy.is_told
     }
 
     fn is_in_sight(&self) -> bool {
-        true
+        self.haproxy.is_told
     }
 
     fn taken(&self, addresses: &BTreeSet<SocketAddr>, _: &Installation) -> Vec<SocketAddr> {
-        let taken = self.haproxy.taken.get();
+        let taken = self.haproxy.taken.get().filter(|_| self.haproxy.is_told);
         let held = addresses.iter().filter(|a| Some(a.port()) == taken);
         let held: Vec<SocketAddr> = held.copied().collect();
         self.haproxy.told_taken.set(!held.is_empty());
@@ -366,7 +391,7 @@ impl Balancer for Seen<'_> {
     }
 
     fn starts(&self, _: bool) -> bool {
-        self.haproxy.starts
+        self.haproxy.starts && self.haproxy.is_told
     }
 
     async fn reload(
@@ -390,15 +415,16 @@ impl Balancer for Seen<'_> {
         let fault = haproxy.reload_fault.get();
         match fault {
             ReloadFault::KilledBefore => future::pending().await,
-            ReloadFault::Refused => return Err(refused("no")),
+            ReloadFault::Refused if haproxy.is_told => return Err(refused("no")),
             _ => (),
+        }
+        if !haproxy.is_told {
+            haproxy.becomes_good();
+            return Ok(Reloaded::NotAsked);
         }
         let ran = haproxy.running.borrow().is_some();
         if !ran && !haproxy.starts {
-            haproxy
-                .served
-                .borrow_mut()
-                .extend(haproxy.installed().as_ref().map(digest_of));
+            haproxy.becomes_good();
             return Ok(Reloaded::NotRunning);
         }
         let pid = haproxy.take_over().map_err(|said| refused(&said))?;
@@ -426,81 +452,7 @@ fn refused(said: &str) -> ReloadError {
     }
 }
 
-fn alert(text: String, line: Option<usize>, proxy: Option<&str>) -> CheckMessage {
-    CheckMessage {
-        severity: Severity::Alert,
-        file: None,
-        line,
-        proxies: proxy.map(str::to_owned).into_iter().collect(),
-        text,
-    }
-}
-
-/// What HAProxy says of sections: some of it about a line, some only about a name.
-fn faults_of_sections(cfg: &str) -> Vec<CheckMessage> {
-    let mut faults = Vec::new();
-    let mut section = "";
-    for (line, number) in cfg.lines().zip(1..) {
-        let Some(line) = line.strip_prefix("  ") else {
-            section = line.rsplit(' ').next().unwrap_or_default();
-            continue;
-        };
-        let fault = match line.split_once(' ') {
-            Some(("balance", way)) if !BALANCES.contains(&way) => {
-                format!("'{section}': unknown balance '{way}'")
-            }
-            Some(("bind", address)) if address.ends_with(":0") => {
-                format!("'{section}': missing port number in '{address}'")
-            }
-            _ => continue,
-        };
-        faults.push(if number % 2 == 0 {
-            alert(fault, Some(number), None)
-        } else {
-            alert(fault, None, Some(section))
-        });
-    }
-    faults
-}
-
-/// Where `found`, in the place of a map that was `wanted`, leads a key to nowhere. A host that goes
-/// from a backend that goes to one that comes does so while files change.
-fn fault_of_map(cfg: &str, name: &str, wanted: &str, found: &str) -> Option<String> {
-    let has = |backend: &str| {
-        ["listen", "backend"].map(|kind| cfg.contains(&format!("{kind} {backend}\n")))
-    };
-    wanted.lines().find_map(|row| {
-        let (key, wanted) = row.split_once(' ').unwrap_or_default();
-        let backend = found
-            .lines()
-            .find_map(|row| row.strip_prefix(&format!("{key} ")));
-        let leads =
-            backend.is_some_and(|backend| has(backend).contains(&true) || backend != wanted);
-        (!leads).then(|| format!("map {name} leads {key} to {backend:?}"))
-    })
-}
-
 /// Stands for all of a set.
 pub(crate) fn digest_of(files: &FileSet) -> Digest {
     Digest::of_value(&(&files.cfg, &files.maps))
-}
-
-/// The maps that a configuration names.
-fn maps_of(cfg: &str) -> BTreeSet<String> {
-    cfg.split(",map(")
-        .skip(1)
-        .filter_map(|rest| Path::new(rest.split(')').next()?).file_name()?.to_str())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn binds_of(cfg: &str) -> impl Iterator<Item = u16> {
-    cfg.lines().filter_map(|line| {
-        line.trim()
-            .strip_prefix("bind ")?
-            .rsplit_once(':')?
-            .1
-            .parse()
-            .ok()
-    })
 }

@@ -178,7 +178,7 @@ fn check_made_answer(answer: &[u8], installed: Option<&FileSet>) -> Result<(), B
 }
 
 /// A server by the first address of its agent.
-fn as_of_old(server: &str) -> String {
+pub(crate) fn as_of_old(server: &str) -> String {
     let agent = server.strip_prefix("agent-");
     let later = server
         .strip_prefix("10.1.")

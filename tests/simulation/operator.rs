@@ -68,6 +68,13 @@ impl World<'_> {
         self.set_pause(fault, "resume", |store, disk, _| Ok(store.resume(disk)?))
     }
 
+    /// One that goes on running is kept out for as long as this takes.
+    fn make_room(&mut self) {
+        if !self.setting.watches() {
+            self.end_program();
+        }
+    }
+
     /// Whether it was killed.
     fn set_pause(
         &mut self,
@@ -75,7 +82,7 @@ impl World<'_> {
         what: &'static str,
         set: impl FnOnce(&mut Writable, &Disk, Time) -> Result<()>,
     ) -> bool {
-        self.end_program();
+        self.make_room();
         let disk = FaultyDisk::new(Arc::clone(&self.disk), fault);
         let (mut store, memory, _) = Writable::open(&disk, Self::folder());
         let is_to_do = memory.paused.is_some() == (what == "resume") && store.path().is_some();
@@ -92,7 +99,7 @@ impl World<'_> {
 
     /// Whether it was killed.
     fn roll_back(&mut self, pauses: bool, fault: Fault) -> Result<bool, Broken> {
-        self.end_program();
+        self.make_room();
         let disk = FaultyDisk::new(Arc::clone(&self.disk), fault);
         let dead = || matches!(fault, Fault::KilledAfter(after) if disk.steps() > after);
         let (mut store, mut memory, _) = Writable::open(&disk, Self::folder());

@@ -1,4 +1,4 @@
-//! Whom the program asks: the simulated Marathon and DNS, and what is wrong with them.
+//! What is outside of the host: the cluster as it is told, DNS, and what is wrong with both.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,14 +7,10 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use anyhow::{Result, anyhow};
-use haproxy_marathon_bridge::cluster::Snapshot;
-use haproxy_marathon_bridge::cycle::Source;
 use haproxy_marathon_bridge::disk::Digest;
-use haproxy_marathon_bridge::marathon::{self, Answer};
 use haproxy_marathon_bridge::resolve::Lookup;
 
-use crate::cluster::{App, Cluster, Sections};
+use crate::cluster::{Cluster, Sections};
 use crate::sections::app_of;
 
 /// In which form Marathon tells of its cluster.
@@ -43,10 +39,26 @@ pub(crate) enum SourceFault {
     NoTasks,
     /// It never ends, and whoever waits is killed.
     Hangs,
+    /// Nothing comes for as long as anybody waits.
+    Silent,
+    /// It comes, but slowly.
+    Trickles,
+    /// It wants credentials.
+    Unauthorized,
+    /// Each master sends to another one.
+    Loops,
+    /// It has an error of its own.
+    Error500,
+    /// It is about to start.
+    Error503,
+    /// Bytes that are no text.
+    Garbage,
+    /// A standby answers, and knows nothing new.
+    Lags,
 }
 
 impl SourceFault {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Down,
         Self::Html,
         Self::Cut,
@@ -54,7 +66,23 @@ impl SourceFault {
         Self::Half,
         Self::NoTasks,
         Self::Hangs,
+        Self::Silent,
+        Self::Trickles,
+        Self::Unauthorized,
+        Self::Loops,
+        Self::Error500,
+        Self::Error503,
+        Self::Garbage,
+        Self::Lags,
     ];
+
+    /// Whether somebody is there who could tell of events.
+    pub(crate) fn tells_events(self) -> bool {
+        !matches!(
+            self,
+            Self::Down | Self::Unauthorized | Self::Loops | Self::Error503 | Self::Silent
+        )
+    }
 }
 
 /// Host names. Some go and come back, one at most goes for good.
@@ -96,10 +124,17 @@ pub(crate) struct Outside {
     pub(crate) ticks: Cell<u64>,
     pub(crate) form: Form,
     pub(crate) numeric: bool,
-    /// What the last answer asked for, until somebody takes it.
+    /// What the last answers asked for, until somebody takes it.
     pub(crate) answered: RefCell<Option<Told>>,
     /// Whoever told of the cluster in these words meant this one.
-    told: RefCell<BTreeMap<Digest, Cluster>>,
+    pub(crate) told: RefCell<BTreeMap<Digest, Cluster>>,
+    /// What whoever asks has to know by now: the last whole answer, and of the apps that were asked
+    /// for alone since, what was said then.
+    pub(crate) known: RefCell<Option<Cluster>>,
+    /// How often all of it was asked for.
+    pub(crate) whole_fetches: Cell<usize>,
+    /// How often one app was.
+    pub(crate) single_fetches: Cell<usize>,
 }
 
 /// What an answer asks for, and of which apps it tells.
@@ -134,7 +169,20 @@ impl Outside {
             numeric,
             answered: RefCell::default(),
             told: RefCell::default(),
+            known: RefCell::default(),
+            whole_fetches: Cell::default(),
+            single_fetches: Cell::default(),
         }
+    }
+
+    /// What was said is what is known.
+    pub(crate) fn was_answered(&self) {
+        let known = self.known.borrow();
+        *self.answered.borrow_mut() = known.as_ref().map(|known| Told {
+            sections: self.asked_by(known),
+            titles: known.titles(),
+            apps: known.names(),
+        });
     }
 
     /// What the cluster asks for as it really is.
@@ -150,94 +198,6 @@ impl Outside {
 
     fn asked_by(&self, cluster: &Cluster) -> Sections {
         cluster.asked(self.form, self.numeric, &self.names.borrow())
-    }
-}
-
-pub(crate) struct SimulatedMarathon {
-    pub(crate) outside: Rc<Outside>,
-    known: Option<Digest>,
-    /// Whether the last answer was recognised without being read.
-    pub(crate) recognised: bool,
-}
-
-impl SimulatedMarathon {
-    pub(crate) fn new(outside: &Rc<Outside>) -> Self {
-        Self {
-            outside: Rc::clone(outside),
-            known: None,
-            recognised: false,
-        }
-    }
-}
-
-impl Source for SimulatedMarathon {
-    fn recognise(&mut self, known: Option<Digest>) {
-        self.known = known;
-    }
-
-    async fn fetch(&mut self) -> Result<Answer> {
-        let outside = &self.outside;
-        let mut told = outside.cluster.borrow().clone();
-        let fault = outside.source_fault.get();
-        match fault {
-            SourceFault::None | SourceFault::Html | SourceFault::Cut => (),
-            SourceFault::Down => return Err(anyhow!("no connection")),
-            SourceFault::Hangs => future::pending().await,
-            SourceFault::Empty => told.apps.clear(),
-            SourceFault::Half => {
-                let mut odd = false;
-                told.apps.retain(|_| {
-                    odd = !odd;
-                    odd
-                });
-            }
-            SourceFault::NoTasks => told.apps.iter_mut().for_each(App::lose_tasks),
-        }
-        let form = if told.apps.is_empty() {
-            Form::Json
-        } else {
-            outside.form
-        };
-        let mut body = match form {
-            Form::Json => told.json(outside.ticks.get()),
-            Form::Text => told.text(),
-        };
-        match fault {
-            SourceFault::Html => "<html><body>Bad Gateway</body></html>".clone_into(&mut body),
-            SourceFault::Cut => body.truncate(body.len() / 2),
-            _ => (),
-        }
-        self.recognised = self.known == Some(Digest::of(body.as_bytes()));
-        let (cluster, warnings) = match form {
-            _ if self.recognised => (marathon::Cluster::AsBefore, Vec::new()),
-            Form::Text if matches!(fault, SourceFault::Html | SourceFault::Cut) => {
-                return Err(anyhow!("no text of tasks"));
-            }
-            Form::Text => {
-                let (ports, warnings) = marathon::tasks(&body);
-                (marathon::Cluster::Endpoints(ports), warnings)
-            }
-            Form::Json => {
-                let (apps, warnings) = marathon::apps(&body)?;
-                (marathon::Cluster::Apps(Snapshot::new(apps)), warnings)
-            }
-        };
-        *outside.answered.borrow_mut() = Some(Told {
-            sections: outside.asked_by(&told),
-            titles: told.titles(),
-            apps: told.names(),
-        });
-        let essence = Digest::of(body.as_bytes());
-        if told.labelled {
-            outside.told.borrow_mut().insert(essence, told);
-        }
-        Ok(Answer {
-            cluster,
-            warnings,
-            from: "http://marathon:8080".to_owned(),
-            essence,
-            body,
-        })
     }
 }
 

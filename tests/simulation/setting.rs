@@ -14,8 +14,19 @@ pub(crate) enum Kind {
     Labelled { maps: bool },
 }
 
+/// How the program lives on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// `refresh`, now and then.
+    Refresh,
+    /// `watch`, until somebody kills it. Where nobody `tells` HAProxy of new files, servers alone are
+    /// put into the installed file at once.
+    Watch { tells: bool },
+}
+
 #[derive(Debug)]
 pub(crate) struct Setting {
+    pub(crate) life: Life,
     pub(crate) kind: Kind,
     pub(crate) form: Form,
     /// Addresses stand in the file where Marathon wrote names.
@@ -36,6 +47,7 @@ impl Setting {
             },
         };
         let setting = Self {
+            life: Life::Refresh,
             kind,
             form: random.pick(&[Form::Json, Form::Json, Form::Json, Form::Text]),
             numeric: random.percent(50),
@@ -43,7 +55,7 @@ impl Setting {
             apps: random.below(9),
             steps: 12 + random.below(20),
         };
-        match kind {
+        let setting = match kind {
             Kind::Labelled { .. } => Self {
                 // The text form holds no labels, and marathon-lb wrote addresses.
                 form: Form::Json,
@@ -51,7 +63,27 @@ impl Setting {
                 ..setting
             },
             _ => setting,
+        };
+        // Whoever makes maps where the program makes none does not do so as a watcher does.
+        if kind == Kind::BridgeWithMaps || random.percent(70) {
+            return setting;
         }
+        Self {
+            life: Life::Watch {
+                tells: random.percent(if setting.is_labelled() { 30 } else { 50 }),
+            },
+            steps: setting.steps / 2,
+            ..setting
+        }
+    }
+
+    pub(crate) fn watches(&self) -> bool {
+        self.life != Life::Refresh
+    }
+
+    /// Whether HAProxy is told of new files.
+    pub(crate) fn tells(&self) -> bool {
+        self.life != Life::Watch { tells: false }
     }
 
     pub(crate) fn is_labelled(&self) -> bool {

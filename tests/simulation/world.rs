@@ -1,18 +1,20 @@
 //! One simulated host: its disk, its HAProxy, its clock, and the program on it, taken through what
 //! a seed decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome, load_last_good};
-use haproxy_marathon_bridge::disk::{Digest, Disk as _, Fault, FaultyDisk, MemoryDisk, PowerCut};
+use haproxy_marathon_bridge::cluster::AppId;
+use haproxy_marathon_bridge::disk::{Digest, Fault, FaultyDisk, MemoryDisk, PowerCut};
 use haproxy_marathon_bridge::render::Renderer;
-use haproxy_marathon_bridge::state::Folder;
+use haproxy_marathon_bridge::state::{Folder, Time};
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 
 use crate::cluster::Cluster;
 use crate::haproxy::{Haproxy, Process, ReloadFault, Seen};
@@ -20,23 +22,15 @@ use crate::labelled::{check_kept_answer, counts_on_answer};
 use crate::operator::Pause;
 use crate::outside::Outside;
 use crate::program::{Facts, Program};
-use crate::promises::{Broken, Turn, Watch, check_converged};
+use crate::promises::{Broken, Turn, Watch};
 use crate::random::Random;
 use crate::sections::sections_of;
-use crate::setting::{Kind, Setting};
+use crate::setting::{Kind, Life, Setting};
+use crate::stream::Stream;
+use crate::watcher::Watcher;
 
 pub(crate) const CFG: &str = "/simulated/haproxy/haproxy.cfg";
 const STATE: &str = "/simulated/state";
-
-/// So many turns may pass after the last fault before all is well: three fetches that agree on a
-/// removal, and others for what was left undone.
-const TURNS_TO_CONVERGE: usize = 6;
-
-/// Until then, what looks settled may be a removal that is held back.
-const TURNS_TO_AGREE: usize = 3;
-
-/// A program that goes on running saves its `state.json` in so many steps.
-const STEPS_OF_A_SAVE: usize = 5;
 
 /// How a turn ended.
 #[derive(Debug)]
@@ -62,6 +56,10 @@ impl Ended {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each can come about with each"
+)]
 pub(crate) struct World<'a> {
     seed: u64,
     pub(crate) setting: Setting,
@@ -72,20 +70,44 @@ pub(crate) struct World<'a> {
     pub(crate) outside: Rc<Outside>,
     pub(crate) haproxy: Haproxy,
     pub(crate) program: Option<Program>,
-    /// Templates cost more to compile than a turn takes, and remember nothing that matters.
-    pub(crate) renderer: Option<Renderer>,
+    /// What of a program that goes on running is not its turns.
+    pub(crate) watcher: Option<Watcher>,
+    pub(crate) stream: Stream,
+    /// Milliseconds of a clock that nobody sets.
+    pub(crate) clock: u64,
+    /// Milliseconds since `now` became what it is.
+    pub(crate) fraction: u64,
+    /// How many turns a watcher took.
+    pub(crate) turns: usize,
+    /// Nothing breaks any more.
+    pub(crate) is_calm: bool,
+    /// Which apps the next turn asks for, if not for all.
+    pub(crate) only: Option<BTreeSet<AppId>>,
+    /// Templates cost more to compile than a turn takes, and remember nothing that matters: those
+    /// that are compiled in, and those that somebody edited.
+    pub(crate) renderers: [Option<Renderer>; 2],
+    /// For a program that is not there, to compare with.
+    pub(crate) shadow: [Option<Renderer>; 2],
+    /// Somebody edited the templates.
+    pub(crate) is_edited: bool,
+    /// The program `haproxy` is where it was.
+    pub(crate) has_haproxy: bool,
     /// What is wrong with the disk until somebody mends it.
     pub(crate) lasting: Option<Fault>,
     pub(crate) watch: Watch,
     pub(crate) pause: Pause,
     /// The last turn held a removal back.
-    held: bool,
+    pub(crate) held: bool,
     /// What the program knows is not what was saved.
     pub(crate) unsaved: bool,
     /// What was remembered is lost, so that nobody knows whether HAProxy runs what is installed.
     pub(crate) forgot: bool,
     /// How many steps the last turn took on the disk.
-    last_steps: usize,
+    pub(crate) last_steps: usize,
+    /// How it ended.
+    pub(crate) last_ended: &'static str,
+    /// How long it took, as far as somebody had to wait.
+    pub(crate) last_took: Duration,
     /// One line for everything that happened.
     trace: Option<Vec<String>>,
     /// How often what came about.
@@ -107,6 +129,7 @@ impl<'a> World<'a> {
             Rc::clone(&outside),
             Path::new(CFG),
             setting.starts_haproxy,
+            setting.tells(),
         );
         Self {
             seed,
@@ -116,7 +139,17 @@ impl<'a> World<'a> {
             outside,
             haproxy,
             program: None,
-            renderer: None,
+            watcher: None,
+            stream: Stream::new(0),
+            clock: 0,
+            fraction: 0,
+            turns: 0,
+            is_calm: false,
+            only: None,
+            renderers: [None, None],
+            shadow: [None, None],
+            is_edited: false,
+            has_haproxy: true,
             lasting: None,
             watch: Watch::default(),
             pause: Pause::default(),
@@ -124,6 +157,8 @@ impl<'a> World<'a> {
             unsaved: false,
             forgot: false,
             last_steps: 0,
+            last_ended: "",
+            last_took: Duration::ZERO,
             trace: traced.then(|| vec![format!("seed {seed}: {setting:?}")]),
             seen: BTreeMap::new(),
             setting,
@@ -135,11 +170,18 @@ impl<'a> World<'a> {
         for step in 0..self.setting.steps {
             if !without.contains(&step) {
                 self.note(&format!("step {step}"));
-                self.step(&mut Random::of_part(self.seed, step))?;
+                let random = &mut Random::of_part(self.seed, step);
+                match self.setting.life {
+                    Life::Refresh => self.step(random)?,
+                    Life::Watch { .. } => self.stretch(random)?,
+                }
             }
         }
         self.note("peace");
-        self.peace()
+        match self.setting.life {
+            Life::Refresh => self.peace(),
+            Life::Watch { .. } => self.calm(&mut Random::of_part(self.seed, usize::MAX / 2)),
+        }
     }
 
     /// Something happens, and a turn is taken.
@@ -166,65 +208,7 @@ impl<'a> World<'a> {
         self.check_memory()
     }
 
-    /// After the last fault, all that the cluster asks for comes true within a few turns, and then
-    /// nothing is touched any more.
-    fn peace(&mut self) -> Result<(), Broken> {
-        self.heal();
-        self.check_host()?;
-        if self.forgot {
-            // Whoever remembers nothing takes what is installed for what runs; the next change
-            // makes up for it.
-            self.outside.cluster.borrow_mut().deploy_alone();
-            self.count("peace without memory");
-        }
-        let mut turns = 0;
-        loop {
-            self.now += 700;
-            turns += 1;
-            let ended = self.turn(Fault::None, false)?;
-            self.start_haproxy_if_down();
-            if matches!(ended, Ended::Done(Outcome::Unchanged)) && turns > TURNS_TO_AGREE {
-                break;
-            }
-            if turns > TURNS_TO_CONVERGE {
-                return Err(Broken(format!(
-                    "{turns} turns after the last fault it still goes on"
-                )));
-            }
-        }
-        check_converged(&self.outside.asked(), &self.haproxy)?;
-        self.check_quiet_turn()
-    }
-
-    fn check_quiet_turn(&mut self) -> Result<(), Broken> {
-        let look = |disk: &MemoryDisk| disk.look(Path::new(CFG)).expect("it can be looked at");
-        let before = (self.disk.names(), look(&self.disk));
-        self.now += 60;
-        let ended = self.turn(Fault::None, false)?;
-        let after = (self.disk.names(), look(&self.disk));
-        if !matches!(ended, Ended::Done(Outcome::Unchanged)) || before != after {
-            return Err(Broken(
-                "a turn without a reason changed something".to_owned(),
-            ));
-        }
-        if self.last_steps > STEPS_OF_A_SAVE {
-            let steps = self.last_steps;
-            return Err(Broken(format!(
-                "a turn without a reason took {steps} steps on the disk"
-            )));
-        }
-        // What is left of a pause that failed, the next one replaces.
-        let mut names = before
-            .0
-            .iter()
-            .filter(|name| !name.ends_with("/.paused.json.new"));
-        if names.any(|name| name.contains("/.") || name.ends_with("journal")) {
-            return Err(Broken(format!("traces are left: {:?}", before.0)));
-        }
-        Ok(())
-    }
-
-    /// Takes a turn as `refresh` does, and holds it to what was promised.
+    /// Takes a turn, and holds it to what was promised.
     pub(crate) fn turn(&mut self, fault: Fault, allow_removal: bool) -> Result<Ended, Broken> {
         let before = self.haproxy.installed();
         let ran_before = self.haproxy.running.borrow().clone();
@@ -258,10 +242,15 @@ impl<'a> World<'a> {
             balancer: &seen,
             at: &at,
         };
-        let turn = program.turn(&host, now, self.setting.kind);
-        // The clock of the runtime moves only when everybody waits, and only the dead wait for ever.
-        let limit = Duration::from_secs(3_600);
-        let ended = match self.runtime.block_on(async { timeout(limit, turn).await }) {
+        let watches = self.setting.watches();
+        let memory_before = (!self.setting.tells()).then(|| program.memory.clone());
+        if watches {
+            program.stages.ask_for(self.only.take(), &program.memory);
+        }
+        let turn = self.taken(&mut program, &host, now);
+        let (ended, took) = self.runtime.block_on(turn);
+        self.last_took = took;
+        let ended = match ended {
             _ if dead() => Ended::Killed,
             Err(_) => Ended::Killed,
             Ok(Err(error)) => Ended::Failed(format!("{error:#}")),
@@ -269,17 +258,13 @@ impl<'a> World<'a> {
         };
         let steps = disk.steps();
         self.note_turn(fault, allow_removal, &ended, steps);
-        self.count(ended.name());
+        self.last_ended = ended.name();
+        self.count(self.last_ended);
         let facts = program.facts;
         self.count_facts(facts, &ended, allow_removal);
         let is_killed = matches!(ended, Ended::Killed);
         // What was not saved because of the disk, nobody will remember.
-        self.unsaved = if is_killed {
-            self.unsaved || matches!(fault, Fault::Once(..) | Fault::From(..))
-        } else {
-            let is_sure = matches!(fault, Fault::None) && program.store.path().is_some();
-            !is_sure && program.store.folder().load(&self.disk).0 != program.memory
-        };
+        self.unsaved = self.is_unsaved(&program, fault, is_killed);
         if matches!(ended, Ended::Done(Outcome::Applied { .. })) && !self.unsaved {
             self.forgot = false;
         }
@@ -323,7 +308,43 @@ impl<'a> World<'a> {
             facts,
         })?;
         self.last_steps = steps;
+        if let Some(memory) = memory_before.filter(|_| facts.is_light && !is_killed) {
+            self.check_light_turn(before.as_ref(), memory, now)?;
+        }
         Ok(ended)
+    }
+
+    /// A turn, unless it takes for ever, and how long it took.
+    async fn taken(
+        &self,
+        program: &mut Program,
+        host: &Host<'_, Seen<'_>>,
+        now: Time,
+    ) -> (Result<anyhow::Result<Outcome>, Elapsed>, Duration) {
+        let began = Instant::now();
+        // The clock of the runtime moves only when everybody waits, and only the dead wait for ever.
+        let limit = Duration::from_secs(3_600);
+        let ended = match self.setting.life {
+            Life::Watch { .. } => {
+                let turn = program.watched_turn(host, now, self.has_haproxy);
+                timeout(limit, turn).await
+            }
+            Life::Refresh => timeout(limit, program.turn(host, now, self.setting.kind)).await,
+        };
+        (ended, began.elapsed())
+    }
+
+    /// Whether the program knows more than was saved.
+    fn is_unsaved(&self, program: &Program, fault: Fault, is_killed: bool) -> bool {
+        if program.facts.is_light {
+            // What it changed is saved once it is proved.
+            self.unsaved
+        } else if is_killed {
+            self.unsaved || matches!(fault, Fault::Once(..) | Fault::From(..))
+        } else {
+            let is_sure = matches!(fault, Fault::None) && program.store.path().is_some();
+            !is_sure && program.store.folder().load(&self.disk).0 != program.memory
+        }
     }
 
     pub(crate) fn folder() -> Folder {

@@ -1,0 +1,347 @@
+//! The watcher on the simulated host: when it takes a turn, and what it does between two of them, as
+//! `watch` does it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use haproxy_marathon_bridge::apply::FileSet;
+use haproxy_marathon_bridge::cluster::AppId;
+use haproxy_marathon_bridge::disk::{Fault, PowerCut};
+use haproxy_marathon_bridge::marathon::events::Told;
+use haproxy_marathon_bridge::watch::{End, Rhythm, Schedule};
+
+use crate::promises::Broken;
+use crate::random::Random;
+use crate::stream::Stream;
+use crate::world::{Ended, World};
+
+/// The defaults of the options.
+pub(crate) const RHYTHM: Rhythm = Rhythm {
+    gather: Duration::from_millis(100),
+    at_most: Duration::from_secs(2),
+    resync: Duration::from_secs(300),
+    without_events: Duration::from_secs(15),
+    chance: 0.5,
+};
+
+/// What the watcher waits for before its first turn. All times are milliseconds.
+const FIRST_WORD: u64 = 1_000;
+
+/// Files in which servers are new are looked at when nothing changed for so long, or after so long.
+const QUIET: u64 = 1_000;
+const AT_MOST: u64 = 30_000;
+
+/// What of a program that goes on running is not its turns.
+pub(crate) struct Watcher {
+    pub(crate) schedule: Schedule,
+    /// Two names of one moment.
+    began: (Instant, u64),
+    /// It was told that changes are told.
+    pub(crate) hears: bool,
+    pub(crate) proof: Proof,
+    /// HAProxy as it was looked at last, and whether that left something to do.
+    pub(crate) looked_at: (Option<u32>, bool),
+    pub(crate) look_at: u64,
+    /// Before this, nothing but what is told is a reason for a turn.
+    pub(crate) timed_at: u64,
+}
+
+/// The check of files that are installed already.
+#[derive(Default)]
+pub(crate) struct Proof {
+    pub(crate) wanted: Option<(u64, u64)>,
+    pub(crate) running: Option<(FileSet, u64)>,
+}
+
+impl Proof {
+    pub(crate) fn is_wanted(&mut self, now: u64) {
+        let first = self.wanted.map_or(now, |(first, _)| first);
+        self.wanted = Some((first, now));
+    }
+
+    fn next_at(&self) -> u64 {
+        match (&self.running, self.wanted) {
+            (Some((_, at)), _) => *at,
+            (None, Some((first, last))) => (last + QUIET).min(first + AT_MOST),
+            (None, None) => u64::MAX,
+        }
+    }
+}
+
+impl Watcher {
+    fn new(now: u64) -> Self {
+        let moment = Instant::now();
+        let first_word = Duration::from_millis(FIRST_WORD);
+        Self {
+            schedule: Schedule::new(RHYTHM, moment + first_word),
+            began: (moment, now),
+            hears: false,
+            proof: Proof::default(),
+            looked_at: (None, false),
+            look_at: now,
+            timed_at: now,
+        }
+    }
+
+    pub(crate) fn moment(&self, now: u64) -> Instant {
+        let (moment, began) = self.began;
+        moment + Duration::from_millis(now - began)
+    }
+
+    pub(crate) fn turn_at(&self) -> u64 {
+        let (moment, began) = self.began;
+        let later = self.schedule.due().saturating_duration_since(moment);
+        began + u64::try_from(later.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX / 2)
+    }
+}
+
+/// What is next, in the order of their ranks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    Told,
+    Proof,
+    Look,
+    Turn,
+}
+
+impl World<'_> {
+    /// Time goes on, and the watcher does what is due.
+    pub(crate) fn live(&mut self, millis: u64, random: &mut Random) -> Result<(), Broken> {
+        let until = self.clock + millis;
+        loop {
+            if self.watcher.is_none() {
+                self.note("the watcher starts");
+                self.watcher = Some(Watcher::new(self.clock));
+                self.stream.starts_anew(self.clock);
+            }
+            let (at, next) = self.next();
+            let at = at.max(self.clock);
+            if until < at {
+                self.let_pass(until.saturating_sub(self.clock));
+                return Ok(());
+            }
+            self.let_pass(at - self.clock);
+            match next {
+                Next::Told => self.hear(),
+                Next::Proof => self.prove(random)?,
+                Next::Look => self.look_at_haproxy(random)?,
+                Next::Turn => self.watched_turn(random)?,
+            }
+            self.check_host()?;
+            self.check_asks()?;
+        }
+    }
+
+    fn next(&self) -> (u64, Next) {
+        let watcher = self.watcher.as_ref().expect("it was started");
+        let pid = self.haproxy.running.borrow().as_ref().map(|p| p.pid);
+        let is_to_look = self.setting.tells() && watcher.looked_at != (pid, false);
+        let looks = [
+            (self.stream.next_at(self.clock), Next::Told),
+            (watcher.proof.next_at(), Next::Proof),
+            (
+                if is_to_look {
+                    watcher.look_at
+                } else {
+                    u64::MAX
+                },
+                Next::Look,
+            ),
+            (watcher.turn_at(), Next::Turn),
+        ];
+        looks.into_iter().min().expect("there are four")
+    }
+
+    /// By all clocks.
+    pub(crate) fn let_pass(&mut self, millis: u64) {
+        self.clock += millis;
+        self.fraction += millis;
+        self.now += self.fraction / 1_000;
+        self.fraction %= 1_000;
+    }
+
+    /// Whoever changed apps, Marathon tells of them.
+    pub(crate) fn tell(&mut self, random: &mut Random) {
+        let touched = self.outside.cluster.borrow_mut().take_touched();
+        let touched: BTreeSet<AppId> = touched.iter().map(|id| AppId::new(id)).collect();
+        let cluster = self.outside.cluster.borrow();
+        let others = cluster.apps.iter().map(|app| AppId::new(&app.id));
+        let others: Vec<AppId> = others.collect();
+        drop(cluster);
+        self.stream.tell(touched, &others, self.clock, random);
+    }
+
+    fn hear(&mut self) {
+        let is_there = self.outside.source_fault.get().tells_events();
+        let Some(told) = self.stream.next(self.clock, is_there) else {
+            return;
+        };
+        self.note(&format!("told: {told:?}"));
+        let watcher = self.watcher.as_mut().expect("it was started");
+        let now = watcher.moment(self.clock);
+        let schedule = &mut watcher.schedule;
+        let what = match told {
+            Told::Attached { .. } => {
+                watcher.hears = true;
+                schedule.hears(true, now);
+                schedule.changed(now);
+                "stream attached"
+            }
+            Told::Touched(apps) => {
+                schedule.touched(apps, now);
+                "told of apps"
+            }
+            Told::Doubt(_) => {
+                schedule.changed(now);
+                "told of a doubt"
+            }
+            Told::Lost(_) => {
+                watcher.hears = false;
+                schedule.hears(false, now);
+                "stream lost"
+            }
+        };
+        self.count(what);
+    }
+
+    /// Somebody wants a turn at once.
+    pub(crate) fn ask_for_turn(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.schedule.asked(watcher.moment(self.clock));
+            watcher.timed_at = self.clock;
+        }
+    }
+
+    /// The options were read again, and are put to use.
+    pub(crate) fn begin_anew(&mut self) {
+        let source = self.source();
+        if let (Some(watcher), Some(program)) = (&mut self.watcher, &mut self.program) {
+            program.stages.source = source;
+            program.stages.in_service = None;
+            let now = watcher.moment(self.clock);
+            watcher.schedule.keep_time(RHYTHM, now);
+            watcher.schedule.hears(false, now);
+            watcher.hears = false;
+            self.stream.starts_anew(self.clock);
+            self.ask_for_turn();
+        }
+    }
+
+    pub(crate) fn fault_of_now(&mut self, random: &mut Random) -> Fault {
+        if self.is_calm {
+            Fault::None
+        } else {
+            self.next_fault(random)
+        }
+    }
+
+    fn watched_turn(&mut self, random: &mut Random) -> Result<(), Broken> {
+        let watcher = self.watcher.as_mut().expect("it was started");
+        let now = watcher.moment(self.clock);
+        self.only = watcher.schedule.began(now);
+        if self.only.is_some() {
+            self.note(&format!("asks for {:?}", self.only));
+        }
+        let fault = self.fault_of_now(random);
+        let before = self.haproxy.installed();
+        let outside = &self.outside;
+        let fetches = [outside.whole_fetches.get(), outside.single_fetches.get()];
+        let ended = self.turn(fault, false)?;
+        self.turns += 1;
+        let outside = &self.outside;
+        let whole = outside.whole_fetches.get() - fetches[0];
+        let single = outside.single_fetches.get() - fetches[1];
+        let is_light = self.program.as_ref().is_some_and(|p| p.facts.is_light);
+        self.note(&format!(
+            "asked for everything {whole} times, for single apps {single} times{}",
+            if is_light {
+                ", and looked at servers alone"
+            } else {
+                ""
+            }
+        ));
+        let is_answered = whole > 0 && !matches!(ended, Ended::Failed(_) | Ended::Killed);
+        for (what, came_about) in [
+            ("light turn", is_light),
+            (
+                "other servers at once",
+                is_light && before != self.haproxy.installed(),
+            ),
+            ("apps asked for alone", single > 0 && whole == 0),
+            ("all asked for after one", single > 0 && whole > 0),
+            (
+                "what was missed made good",
+                is_answered && self.stream.has_missed,
+            ),
+            ("watcher killed", matches!(ended, Ended::Killed)),
+            ("no program haproxy", !self.has_haproxy),
+        ] {
+            if came_about {
+                self.count(what);
+            }
+        }
+        if matches!(ended, Ended::Done(_)) {
+            self.check_heard(whole > 0)?;
+        }
+        self.after_turn();
+        if self.is_calm && self.setting.tells() {
+            self.start_haproxy_if_down();
+        }
+        if matches!(ended, Ended::Killed) {
+            return self.after_kill(random);
+        }
+        let took = u64::try_from(self.last_took.as_millis()).expect("it is short");
+        let own = if is_light {
+            4
+        } else {
+            60 + random.below(500) as u64
+        };
+        self.let_pass(took + own);
+        if !self.is_calm && random.percent(8) {
+            let said = self.outside.cluster.borrow_mut().change(random);
+            self.note(&format!("meanwhile: {said}"));
+            self.tell(random);
+        }
+        self.ended(is_light);
+        Ok(())
+    }
+
+    fn ended(&mut self, is_light: bool) {
+        let (Some(watcher), Some(program)) = (&mut self.watcher, &self.program) else {
+            return;
+        };
+        let now = watcher.moment(self.clock);
+        watcher.schedule.ended(program.end, now);
+        watcher.timed_at = match program.end {
+            End::Light => watcher.timed_at,
+            End::Open(pause) => self.clock + u64::try_from(pause.as_millis()).expect("it is short"),
+            End::Settled if self.stream.is_open() => self.clock + 240_000,
+            End::Settled | End::Failed => self.clock,
+        };
+        if !is_light {
+            watcher.proof = Proof::default();
+        }
+        match program.stages.unproved() {
+            None => watcher.proof = Proof::default(),
+            Some(_) => watcher.proof.is_wanted(self.clock),
+        }
+    }
+
+    pub(crate) fn after_kill(&mut self, random: &mut Random) -> Result<(), Broken> {
+        self.end_program();
+        if random.percent(30) {
+            let cut = random.pick(&[PowerCut::LosesNames, PowerCut::KeepsNames]);
+            self.power_cut(cut)?;
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// For a watcher that has just begun to listen.
+    pub(crate) fn starts_anew(&mut self, now: u64) {
+        let is_reliable = self.is_reliable;
+        *self = Self::new(now);
+        self.is_reliable = is_reliable;
+    }
+}
