@@ -229,6 +229,7 @@ impl World<'_> {
             renderer: shadow.take().unwrap_or_else(|| renderer(kind, is_edited)),
             decisions: Digest::of(b"as of the others"),
             allow_removal: false,
+            is_on_trial: false,
             in_service: None,
         };
         let before = before.map(|files| files.cfg.as_str());

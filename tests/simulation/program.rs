@@ -40,6 +40,8 @@ pub(crate) struct Program {
     pub(crate) facts: Facts,
     /// What the last turn of a watcher left.
     pub(crate) end: End,
+    /// How often HAProxy refused what was wanted, one time after the other.
+    refusals: u32,
 }
 
 /// How the last turn came to its outcome.
@@ -135,7 +137,9 @@ impl Program {
                 return Err(error);
             }
         };
-        self.end = left_open(&report, &self.memory, now);
+        let is_refused = matches!(report.outcome, Outcome::Rejected { .. });
+        self.refusals = if is_refused { self.refusals + 1 } else { 0 };
+        self.end = left_open(&report, &self.memory, now, self.refusals);
         let outcome = report.outcome.clone();
         // Where an installed file cannot be read, the next turn is a whole one.
         drop(self.stages.stand_on(host, report));
@@ -230,6 +234,7 @@ impl World<'_> {
             memory,
             facts: Facts::default(),
             end: End::Failed,
+            refusals: 0,
         }
     }
 
