@@ -16,6 +16,7 @@ mod proved;
 mod put_back;
 mod recover;
 pub mod reload;
+pub mod runtime;
 mod servers;
 mod standing;
 mod transaction;

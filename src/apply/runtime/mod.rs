@@ -1,0 +1,12 @@
+//! Brings a running HAProxy to servers that came, went or changed, without a reload.
+//!
+//! In come the file that is installed and the stats socket; out goes what was told, or why a reload
+//! has to do it. The file is written first, so that whoever starts HAProxy meanwhile has the same.
+
+mod converge;
+mod step;
+mod wanted;
+
+pub use converge::{Compared, Refusal, converge};
+pub use step::{Addition, Reply, Step, Target, Will};
+pub use wanted::{Backend, Said, Server, backends};
