@@ -5,8 +5,10 @@
 
 mod converge;
 mod step;
+mod tell;
 mod wanted;
 
 pub use converge::{Compared, Refusal, converge};
 pub use step::{Addition, Reply, Step, Target, Will};
+pub use tell::{Fallback, Limits, Serving, Text, Told, tell};
 pub use wanted::{Backend, Said, Server, backends};
