@@ -1,7 +1,7 @@
 //! HAProxy as the transaction sees it: something that judges files and can be brought to them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 use super::reload::{
     Choice, Context, Method, Probe, ReloadError, Reloaded, choose, reload, runtime_file,
 };
+use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
@@ -60,6 +61,22 @@ pub trait Balancer {
     /// Whether a process that runs our files would be seen here: a command may reach one that lives
     /// elsewhere.
     fn is_in_sight(&self) -> bool;
+
+    /// Whether it can be told of servers without a reload, as far as an operator wants it.
+    fn is_told_of_servers(&self) -> bool {
+        false
+    }
+
+    /// Tells the process `pid`, which serves, of the servers of a file that is installed.
+    fn tell(
+        &self,
+        pid: u32,
+        text: Text<'_>,
+        at: &Installation,
+    ) -> impl Future<Output = Result<Told, Fallback>> {
+        let _ = (pid, text, at);
+        ready(Err(Fallback::NoSocket))
+    }
 
     /// Whether the process `pid`, which ran `files`, still serves them, and no younger one does.
     fn still_serves(&self, pid: u32, files: &FileSet, at: &Installation) -> bool;
@@ -228,6 +245,36 @@ impl Balancer for LocalHaproxy<'_> {
 
     fn is_asked(&self) -> bool {
         self.reload.method != ReloadMethod::None
+    }
+
+    fn is_told_of_servers(&self) -> bool {
+        self.reload.runtime_api && self.is_asked()
+    }
+
+    async fn tell(&self, pid: u32, text: Text<'_>, at: &Installation) -> Result<Told, Fallback> {
+        // Somebody else may be about to bring another process to the files.
+        let ours = self.context(at).our_processes();
+        let since = ours
+            .iter()
+            .find(|own| own.pid == pid)
+            .map(|own| own.started);
+        let younger = ours.iter().find(|own| Some(own.started) > since);
+        if let Some(younger) = younger.filter(|_| since.is_some()) {
+            return Err(Fallback::OtherProcess {
+                found: younger.pid,
+                expected: pid,
+            });
+        }
+        let own = Global::read(text.cfg).stats_sockets.into_iter().next();
+        let own = own.map(|socket| socket.path);
+        let socket = self.haproxy.stats_socket.clone().or(own);
+        let serving = Serving {
+            socket: &socket.ok_or(Fallback::NoSocket)?,
+            pid,
+            master: self.haproxy.master_socket.as_deref(),
+            limits: Limits::default(),
+        };
+        tell(serving, text).await
     }
 
     fn is_in_sight(&self) -> bool {

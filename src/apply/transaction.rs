@@ -40,6 +40,8 @@ pub enum Outcome {
         how: String,
         /// The files were installed only now; else a reload was due.
         installed: bool,
+        /// HAProxy read them anew; else it was told of what differs, or of nothing.
+        reloaded: bool,
         /// HAProxy was proved to run them before; a reload to others, which failed or was broken
         /// off, could have taken it away.
         again: bool,
@@ -254,6 +256,10 @@ impl<B: Balancer> Host<'_, B> {
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
             }
         }
+        let way = match before.as_ref().filter(|_| !same && !finished) {
+            Some(before) => self.way_at_runtime(before, &wish, memory),
+            None => None,
+        };
         if !same {
             // What somebody else wrote here ran until now: `rollback` must find it.
             if let Some(before) = before.as_ref().filter(|_| memory.applied.is_none())
@@ -276,6 +282,11 @@ impl<B: Balancer> Host<'_, B> {
             for warning in installed.warnings {
                 warn!("{warning}");
             }
+        }
+        if let Some((before, way)) = before.as_ref().zip(way)
+            && let Some(applied) = self.at_runtime(&wish, before, way, memory).await?
+        {
+            return Ok(applied);
         }
         let done = Done {
             installed: !same,
@@ -344,6 +355,7 @@ impl<B: Balancer> Host<'_, B> {
                 Ok(Outcome::Applied {
                     how,
                     installed: done.installed,
+                    reloaded: reloaded != Reloaded::NotAsked,
                     again: done.again,
                 })
             }
@@ -374,7 +386,7 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// What HAProxy was asked to show for a proof can be ours while the file that it read is not.
-    fn is_still_installed(&self, wanted: &FileSet) -> Result<()> {
+    pub(super) fn is_still_installed(&self, wanted: &FileSet) -> Result<()> {
         let maps = wanted.maps.keys().map(String::as_str);
         if installed(self.disk, self.at, maps)?.as_ref() != Some(wanted) {
             bail!(

@@ -93,6 +93,23 @@ impl<'a> Wish<'a> {
         });
     }
 
+    /// The process that ran the files before was told of what differs.
+    pub(super) fn told(&self, memory: &mut State, how: String, pid: u32) {
+        let started_by_us = memory.applied.as_ref().is_some_and(|a| a.started_by_us);
+        memory.pending = None;
+        memory.applied = Some(Applied {
+            cfg_hash: self.marks.cfg,
+            map_hashes: self.marks.maps.clone(),
+            structure_hash: Some(self.marks.structure.clone()),
+            at: self.now,
+            how,
+            unproved: false,
+            started_by_us,
+            down: None,
+            haproxy_pid: Some(pid),
+        });
+    }
+
     pub(super) fn proved(&self, memory: &mut State, reloaded: &Reloaded) {
         let (how, pid) = described(reloaded);
         let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);

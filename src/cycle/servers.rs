@@ -407,6 +407,7 @@ impl Report {
         report.outcome = Outcome::Applied {
             how: "HAProxy was not told, as configured".to_owned(),
             installed: true,
+            reloaded: false,
             again: false,
         };
         report

@@ -48,7 +48,7 @@ impl Session {
         if reply.is_empty() {
             return Ok(session);
         }
-        Err(session.unexpected("prompt", reply))
+        Err(session.unexpected("prompt", &reply))
     }
 
     /// Sends one command, which is one line, and gives its reply, without the empty lines at its end.
@@ -99,7 +99,7 @@ impl Session {
 
     /// For a `reply` that is not the one to `command`.
     #[must_use]
-    pub fn unexpected(&self, command: &str, reply: String) -> AskError {
+    pub fn unexpected(&self, command: &str, reply: &str) -> AskError {
         AskError::Unexpected {
             socket: self.socket.clone(),
             command: command.to_owned(),

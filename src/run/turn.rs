@@ -87,7 +87,8 @@ impl Memory {
                 warn!("{warning}");
             }
         };
-        let result = stages.turn(&host, state, now, &mut remember).await;
+        // It is large, and part of everything that waits for it.
+        let result = Box::pin(stages.turn(&host, state, now, &mut remember)).await;
         if let Some((resolver, _)) = &stages.resolver {
             state.addresses.clone_from(resolver.known());
         }

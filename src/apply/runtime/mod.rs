@@ -10,5 +10,5 @@ mod wanted;
 
 pub use converge::{Compared, Refusal, converge};
 pub use step::{Addition, Reply, Step, Target, Will};
-pub use tell::{Fallback, Limits, Serving, Text, Told, tell};
+pub use tell::{Fallback, Limits, Serving, Text, Told, mark_of, tell};
 pub use wanted::{Backend, Said, Server, backends};

@@ -76,11 +76,13 @@ pub struct Told {
     pub added: Vec<Target>,
     /// Who went.
     pub removed: Vec<Target>,
-    /// Whose weight, address or state is another.
+    /// Whose weight, address or state is another; also who is about to go and still has connections.
     pub changed: BTreeSet<Target>,
     /// Who gets no requests any more and still has connections: they are taken away later, or go
     /// with the next reload.
     pub tombstones: Vec<Target>,
+    /// Of those left earlier, who went.
+    pub ended: Vec<Target>,
 }
 
 impl Told {
@@ -93,7 +95,7 @@ impl Told {
     /// How many servers are concerned.
     #[must_use]
     pub fn servers(&self) -> usize {
-        self.added.len() + self.removed.len() + self.changed.len() + self.tombstones.len()
+        self.added.len() + self.removed.len() + self.changed.len()
     }
 }
 
@@ -110,6 +112,7 @@ impl fmt::Display for Told {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Fallback {
+    NoSocket,
     Ask(AskError),
     Misread(Misread),
     OtherProcess {
@@ -147,6 +150,7 @@ pub enum Fallback {
 impl fmt::Display for Fallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoSocket => f.write_str("the file has no `stats socket`"),
             Self::Ask(error) => error.fmt(f),
             Self::Misread(error) => write!(f, "HAProxy answered {error}"),
             Self::OtherProcess { found, expected } => write!(
@@ -205,6 +209,14 @@ impl From<Refusal> for Fallback {
     }
 }
 
+/// The hash of the structure of `cfg`, where it carries that itself: so HAProxy tells what it runs.
+#[must_use]
+pub fn mark_of(cfg: &str) -> Option<String> {
+    let structure = structure_hash(cfg);
+    let carried = Global::read(cfg).description;
+    (carried.as_ref() == Some(&structure)).then_some(structure)
+}
+
 /// Tells the process that serves what its servers are.
 ///
 /// # Errors
@@ -217,10 +229,7 @@ pub async fn tell(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fallback
 }
 
 async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fallback> {
-    let structure = structure_hash(text.cfg);
-    if Global::read(text.cfg).description.as_ref() != Some(&structure) {
-        return Err(Fallback::Unmarked);
-    }
+    let structure = mark_of(text.cfg).ok_or(Fallback::Unmarked)?;
     let wanted = backends(text.cfg);
     let before = text.before.map(backends).unwrap_or_default();
     let session = Session::open(serving.socket, serving.limits.command).await?;
@@ -229,6 +238,7 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
         serving,
         structure,
         told: Told::default(),
+        patience: None,
     };
     let info = talk.guard().await?;
     if let Some(master) = serving.master {
@@ -274,6 +284,8 @@ struct Talk<'a> {
     serving: Serving<'a>,
     structure: String,
     told: Told,
+    /// How long servers that are still in use are waited for.
+    patience: Option<Instant>,
 }
 
 impl Talk<'_> {
@@ -281,7 +293,7 @@ impl Talk<'_> {
     async fn guard(&mut self) -> Result<Info, Fallback> {
         let reply = self.session.ask("show info").await?;
         let Some(info) = Info::parse(&reply) else {
-            return Err(self.session.unexpected("show info", reply).into());
+            return Err(self.session.unexpected("show info", &reply).into());
         };
         let (pid, expected) = (info.pid, self.serving.pid);
         if pid != expected {
@@ -358,19 +370,26 @@ impl Talk<'_> {
                 _ => Ok(()),
             };
         };
-        let reply = self.session.ask(&command).await?;
-        let judged = step.judge(&reply);
+        let mut reply = self.session.ask(&command).await?;
+        let mut judged = step.judge(&reply);
+        let mut pauses = Pauses::default();
+        while judged == Reply::Busy && self.may_wait_for(step) {
+            pauses.next().await;
+            reply = self.session.ask(&command).await?;
+            judged = step.judge(&reply);
+        }
         debug!("`{command}`: {judged:?}");
         match (judged, step) {
             (Reply::Done, Step::Add(target, _)) => self.told.added.push(target.clone()),
             (Reply::Done, Step::Delete(target)) => {
-                self.told.changed.remove(target);
-                self.told.removed.push(target.clone());
+                // Who was drained only now.
+                if self.told.changed.remove(target) {
+                    self.told.removed.push(target.clone());
+                } else {
+                    self.told.ended.push(target.clone());
+                }
             }
-            (Reply::Busy, Step::Delete(target)) => {
-                self.told.changed.remove(target);
-                self.told.tombstones.push(target.clone());
-            }
+            (Reply::Busy, Step::Delete(target)) => self.told.tombstones.push(target.clone()),
             (
                 Reply::Done,
                 Step::EnableHealth(target)
@@ -387,6 +406,17 @@ impl Talk<'_> {
             _ => return Err(Fallback::Surprise { command, reply }),
         }
         Ok(())
+    }
+
+    /// A connection that serves no request can keep a server for some milliseconds more; all together
+    /// are given as long as one. Who was left earlier is not waited for.
+    fn may_wait_for(&mut self, step: &Step) -> bool {
+        let Step::Delete(target) = step else {
+            return false;
+        };
+        let limit = self.serving.limits.idle;
+        let until = *self.patience.get_or_insert_with(|| Instant::now() + limit);
+        self.told.changed.contains(target) && Instant::now() < until
     }
 
     /// Until no request is under way on any of them, or the time is over.

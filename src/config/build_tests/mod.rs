@@ -147,6 +147,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "haproxy-version" => ("2.10", "two"),
         "template-set" => ("marathon-lb", "bridges"),
         "reload" => ("none", "fast"),
+        "runtime-api" => ("off", "on"),
         "log" => ("syslog", "paper"),
         "reason" => ("a bad deployment", " "),
         "log-level" => ("debug", "loud"),

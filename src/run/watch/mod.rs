@@ -378,18 +378,14 @@ impl<'c> Watcher<'c> {
             served = both.map(|(text, header)| live::read(&text, &header));
         }
         let state = &self.memory.state;
-        self.live
-            .ended(&live::ended(turn, state, self.config, at, served));
+        self.live.ended(&live::ended(turn, state, at, served));
     }
 
     /// Brings HAProxy to the installed files once more.
     async fn reload(&mut self) {
         let result = self.bring_again().await;
         self.lock.leave_folder();
-        if result
-            .as_ref()
-            .is_ok_and(|outcome| live::is_reload(outcome, self.config))
-        {
+        if result.as_ref().is_ok_and(live::is_reload) {
             self.live.reloaded();
         }
         match result {

@@ -3,6 +3,7 @@
 mod churn;
 mod refuses;
 mod tells;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -154,6 +154,7 @@ async fn a_server_with_a_long_connection_is_taken_away_when_that_has_ended() {
     // Still there; it costs no time again.
     let told = scene.audit().await.unwrap();
     assert_eq!(names(&told.tombstones), ["a"]);
+    assert!(told.is_nothing(), "{told:?}");
     ask();
     // Its name may come again meanwhile.
     let told = scene.bring(&[line(&a, 1), line(&b, 2)]).await.unwrap();
@@ -164,7 +165,7 @@ async fn a_server_with_a_long_connection_is_taken_away_when_that_has_ended() {
     let deadline = Instant::now() + LONG;
     loop {
         let told = scene.audit().await.unwrap();
-        if names(&told.removed) == ["a"] {
+        if names(&told.ended) == ["a"] {
             break;
         }
         assert!(Instant::now() < deadline, "{told:?}");

@@ -14,6 +14,8 @@ const RELOAD_METHODS: [(&str, ReloadMethod); 6] = [
     ("none", ReloadMethod::None),
 ];
 
+const RUNTIME_API: [(&str, bool); 2] = [("auto", true), ("off", false)];
+
 /// Whether `text` names a method of reloading.
 pub(in crate::config) fn is_reload_method(text: &str) -> bool {
     RELOAD_METHODS.iter().any(|&(word, _)| word == text)
@@ -32,6 +34,21 @@ pub(super) static RELOADING: &[Definition] = &[
         details: "auto: found out on this host. sf: a new process takes over the sockets of the \
                   old one. master: the master process is told. systemd: `systemctl reload \
                   haproxy`. command: --reload-command. none: files are installed, nothing is told.",
+        heading: Heading::Reload,
+        commands: APPLYING,
+    },
+    Definition {
+        name: "runtime-api",
+        short: None,
+        takes: Takes::One(
+            value("WHEN", one_of(&const { value::words(&RUNTIME_API) })),
+            One(|c, text| put(&mut c.reload.runtime_api, value::choice(text, &RUNTIME_API))),
+        ),
+        fallback: Fallback::Nothing,
+        summary: "Whether HAProxy is told of tasks that come and go without a reload",
+        details: "auto, which is the default: on its stats socket, where nothing but servers changed, \
+                  HAProxy is 2.6 or later and can do it; else it is reloaded, and the log says why. \
+                  off: it is reloaded for every change.",
         heading: Heading::Reload,
         commands: APPLYING,
     },
