@@ -122,21 +122,27 @@ impl<L: Lookup> Resolver<L> {
                 let Host::Name(name) = &endpoint.host else {
                     return true;
                 };
-                let Some(&address) = self.known.get(name) else {
-                    return false;
-                };
-                match names {
-                    Names::Keep => (),
-                    Names::Numeric => endpoint.host = Host::Ip(address),
-                    Names::Beside => {
-                        let name = name.clone();
-                        endpoint.host = Host::Resolved { name, address };
-                    }
-                }
-                true
+                let host = self.host(name, names);
+                let is_known = host.is_some();
+                endpoint.host = host.unwrap_or_else(|| endpoint.host.clone());
+                is_known
             });
         }
         warnings
+    }
+
+    /// What stands in the file for a name, as far as it is known without asking.
+    #[must_use]
+    pub fn host(&self, name: &str, names: Names) -> Option<Host> {
+        let address = *self.known.get(name)?;
+        Some(match names {
+            Names::Keep => Host::Name(name.into()),
+            Names::Numeric => Host::Ip(address),
+            Names::Beside => Host::Resolved {
+                name: name.into(),
+                address,
+            },
+        })
     }
 
     /// Puts addresses in the place of names that were kept and no longer resolve, and says whether

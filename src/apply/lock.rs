@@ -192,31 +192,53 @@ pub fn watcher(places: &LockPlaces) -> Option<Holder> {
     }
 }
 
+/// The folder of a configuration alone, as a watcher takes it for each of its turns.
+#[derive(Debug)]
+pub struct FolderLock {
+    _lock: Flock<File>,
+}
+
+/// Keeps a watcher from taking turns for as long as the guard lives; `None` where its turn, or
+/// whoever else holds the folder, takes longer than `wait`, or the folder cannot be locked.
+pub async fn acquire_folder(places: &LockPlaces, wait: Duration) -> Option<FolderLock> {
+    let lock = lock_folder(&places.cfg_folder, wait).await.ok()??;
+    Some(FolderLock { _lock: lock })
+}
+
 /// Where it cannot be opened or locked at all, this run is merely not known to be alone.
 async fn also_lock_folder(locked: &mut Locked, folder: &Path, wait: Duration) {
-    let deadline = Instant::now() + wait;
-    let mut pause = FIRST_PAUSE;
-    let Ok(mut opened) = File::open(folder) else {
-        return;
-    };
-    loop {
-        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => {
-                locked.folder = Some(lock);
-                return;
-            }
-            Err((file, Errno::EWOULDBLOCK)) => opened = file,
-            Err(_) => return,
-        }
-        let now = Instant::now();
-        if now >= deadline {
+    match lock_folder(folder, wait).await {
+        Ok(lock) => locked.folder = lock,
+        Err(Late) => {
             locked.warning = Some(format!(
                 "another program has held a lock on the folder `{}` for {} s (`fuser -v` may tell \
                  which); this run goes on beside it",
                 folder.display(),
                 wait.as_secs()
             ));
-            return;
+        }
+    }
+}
+
+/// Somebody held it for the whole time.
+struct Late;
+
+/// `None` where it cannot be opened or locked at all.
+async fn lock_folder(folder: &Path, wait: Duration) -> Result<Option<Flock<File>>, Late> {
+    let deadline = Instant::now() + wait;
+    let mut pause = FIRST_PAUSE;
+    let Ok(mut opened) = File::open(folder) else {
+        return Ok(None);
+    };
+    loop {
+        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err((file, Errno::EWOULDBLOCK)) => opened = file,
+            Err(_) => return Ok(None),
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(Late);
         }
         sleep(pause.min(deadline - now)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -28,10 +28,13 @@ mod wish;
 pub use balancer::{Balancer, LocalHaproxy};
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
 pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};
-pub use lock::{Acquired, Holder, Kind, LockPlaces, Locked, acquire, watcher};
+pub use lock::{
+    Acquired, FolderLock, Holder, Kind, LockPlaces, Locked, acquire, acquire_folder, watcher,
+};
 pub use mark::reserve_mark;
 pub use proved::{installed, is_proved, trust_installed};
 pub use recover::{Recovered, Recovery, recover};
+pub use standing::Standing;
 pub use transaction::{Host, Outcome};
 pub use validate::CheckMessage;
 pub use way_back::WayBack;

@@ -1,22 +1,25 @@
 //! What became of the process that runs the files, between turns: HAProxy ends, is started and is
 //! reloaded by others too.
 
+use anyhow::Result;
 use tracing::info;
 
-use super::proved::{is_down, is_remembered, was_started_by_us};
+use super::proved::{installed, is_applied, is_down, is_remembered, was_started_by_us};
 use super::reload::Reloaded;
 use super::wish::Wish;
-use super::{Balancer, Host, Outcome, mark};
+use super::{Balancer, Host, Outcome, load_last_good, mark};
 use crate::state::{Down, State, Time};
 
 /// The process, beside the one that is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub enum Standing {
     /// As it was, which may be that none runs.
     AsBefore,
     /// Another one, which somebody else brought to the same files.
+    #[expect(missing_docs, reason = "the name says it")]
     Other { pid: u32 },
     /// None ran, and now one does.
+    #[expect(missing_docs, reason = "the name says it")]
     CameUp { pid: u32 },
     /// The one that ran is gone, none took its place, and whoever starts it is somebody else.
     HasEnded,
@@ -25,7 +28,9 @@ pub(super) enum Standing {
 }
 
 impl<B: Balancer> Host<'_, B> {
-    pub(super) fn standing(&self, memory: &State) -> Standing {
+    /// What a turn would find, with nothing changed.
+    #[must_use]
+    pub fn standing(&self, memory: &State) -> Standing {
         let Some(applied) = &memory.applied else {
             return Standing::AsBefore;
         };
@@ -91,6 +96,32 @@ impl<B: Balancer> Host<'_, B> {
                 Some(Outcome::Unchanged)
             }
         }
+    }
+
+    /// Answers that the process is another one or none, without knowing what the cluster asks for: one
+    /// that is ours to start is started with the files that it was proved to run. `None` where that is
+    /// for the next turn, since these files are not what is installed.
+    ///
+    /// # Errors
+    /// As [`Host::bring_to`].
+    pub async fn stand_up(
+        &self,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Option<Outcome>> {
+        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+        let files = match installed(self.disk, self.at, maps.map(String::as_str))? {
+            Some(files) => Some(files),
+            None => load_last_good(self.disk, self.at).unwrap_or_default(),
+        };
+        let Some(files) = files.filter(|files| is_applied(files, memory)) else {
+            return Ok(None);
+        };
+        if memory.paused.is_some() {
+            return self.leave(&files, memory, now).map(Some);
+        }
+        self.bring_to(&files, memory, now, remember).await.map(Some)
     }
 
     /// [`Host::standing`], once what others did is remembered and told.

@@ -1,12 +1,12 @@
 //! Two apps of one deployment become one: the older is drained while the newer takes over
 //! (marathon-lb 1.15, "Blue/green merge").
 
+mod labels;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use labels::{misread, started_at, target, unreadable};
 
 use super::{App, AppId, Task, Warning};
 
@@ -78,6 +78,15 @@ pub fn merge(apps: &[Arc<App>], members: Members) -> Merged {
         let ids = apps.iter().map(|app| app.id.clone());
         merged.origins.insert(id.clone(), ids.collect());
         merged.apps.push(Arc::new(App { id, ..whole }));
+    }
+    if members == Members::OfFolder {
+        for warning in apps.iter().flat_map(|app| misread(app)) {
+            let is_same =
+                |told: &Warning| told.app == warning.app && told.subject == warning.subject;
+            if !merged.warnings.iter().any(is_same) {
+                merged.warnings.push(warning);
+            }
+        }
     }
     merged
 }
@@ -266,57 +275,6 @@ fn is_alive(task: &Task) -> bool {
     results.into_iter().any(|result| result.alive)
 }
 
-/// An app without a date is older than all others.
-fn started_at(app: &App) -> Result<Timestamp, Warning> {
-    match app.labels.get(STARTED_AT) {
-        None => Ok(Timestamp::MIN),
-        Some(text) => date(text).ok_or_else(|| {
-            let expected = "a date such as 2026-02-01T16:15:04 (UTC) or 2026-02-01T16:15:04+01:00";
-            unreadable(
-                app,
-                STARTED_AT,
-                &format!("`{}`", text.escape_debug()),
-                expected,
-            )
-        }),
-    }
-}
-
-/// RFC 3339, or ISO without a zone, which is UTC.
-fn date(text: &str) -> Option<Timestamp> {
-    let is_iso = text
-        .as_bytes()
-        .get(10)
-        .is_some_and(|byte| matches!(byte, b'T' | b't' | b' '));
-    // A zone by name is neither.
-    if !is_iso || text.contains('[') {
-        return None;
-    }
-    let with_zone = text.parse::<Timestamp>().ok();
-    with_zone.or_else(|| {
-        let civil = text.parse::<DateTime>().ok()?;
-        TimeZone::UTC.to_timestamp(civil).ok()
-    })
-}
-
-fn target(app: &App) -> Result<i64, Warning> {
-    let text = app.labels.get(TARGET_INSTANCES);
-    // As Python read it.
-    let number = text.and_then(|text| text.trim().replace('_', "").parse().ok());
-    number.ok_or_else(|| {
-        let found = match text {
-            None => "none".to_owned(),
-            Some(text) => format!("`{}`", text.escape_debug()),
-        };
-        unreadable(
-            app,
-            TARGET_INSTANCES,
-            &found,
-            "how many tasks there shall be in the end",
-        )
-    })
-}
-
 fn nameless(app: &App) -> Warning {
     Warning {
         effect: "served as an app of its own".to_owned(),
@@ -399,16 +357,6 @@ fn namesake(app: &App, group: &str, other: &App) -> Warning {
     let expected = "apps of one folder: only those are one deployment".to_owned();
     let effect = "each folder is served on its own".to_owned();
     label(&app.id, found, expected, effect)
-}
-
-fn unreadable(app: &App, label: &str, found: &str, expected: &str) -> Warning {
-    Warning {
-        app: Some(app.id.clone()),
-        subject: format!("label `{label}`"),
-        found: found.to_owned(),
-        expected: expected.to_owned(),
-        effect: "all tasks of the deployment serve, none is drained".to_owned(),
-    }
 }
 
 #[cfg(test)]

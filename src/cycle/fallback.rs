@@ -56,7 +56,7 @@ pub(super) struct Asking<'a> {
     pub(super) service_port: u32,
     /// As in [`Quarantined`].
     pub(super) written_port: Option<u32>,
-    /// What is said of it, as `labels::said_of` gives it.
+    /// What is said of it.
     pub(super) said: &'a Settings,
     /// How it is read.
     pub(super) values: Values,
@@ -102,13 +102,13 @@ impl Fallback {
         app: &AppId,
         index: usize,
         service_port: u32,
-        settings: &Settings,
+        said: impl FnOnce() -> Settings,
     ) -> Option<Warning> {
         if self.remembered.is_empty() {
             return None;
         }
         let entry = self.remembered.get(&(app.clone(), index))?;
-        let said = Digest::of_value(&labels::said_of(settings, index));
+        let said = Digest::of_value(&said());
         self.is_young(entry, service_port, said)
             .then(|| entry.why.warning(app))
     }
@@ -124,7 +124,7 @@ impl Fallback {
         })
     }
 
-    /// With what the service port was served before, if that is something else and can be read;
+    /// With what the service port was served before, and how that was said, if that is something else and can be read;
     /// notes that what is said of it now is refused. `said_of` gives what an app says of it; nothing where
     /// it is another service port there: what one lets in another must not.
     pub(super) fn instead_of(
@@ -132,7 +132,7 @@ impl Fallback {
         asking: Asking<'_>,
         why: &Warning,
         said_of: &dyn Fn(&App) -> Option<Settings>,
-    ) -> Option<ServiceOptions> {
+    ) -> Option<(ServiceOptions, Settings)> {
         let place = asking.place();
         let said = Digest::of_value(asking.said);
         let before = self.remembered.get(&place);
@@ -148,10 +148,10 @@ impl Fallback {
             Some(entry) if self.is_young(entry, asking.service_port, said) => entry.asked_at,
             _ => now,
         };
-        let options = last_good.as_ref().and_then(|settings| {
+        let good = last_good.and_then(|settings| {
             let (options, faults) =
-                labels::parse(settings, asking.app, asking.index, asking.values);
-            faults.is_empty().then_some(options)
+                labels::parse(&settings, asking.app, asking.index, asking.values);
+            faults.is_empty().then_some((options, settings))
         });
         let entry = Quarantined {
             app: asking.app.as_str().to_owned(),
@@ -164,10 +164,10 @@ impl Fallback {
             decisions,
             why: Refusal::of(why),
             is_open: false,
-            last_good: last_good.filter(|_| options.is_some()),
+            last_good: good.as_ref().map(|(_, settings)| settings.clone()),
         };
         self.refused.insert(place, entry);
-        options
+        good
     }
 
     /// Others have a part in the refusal, so that it is no reason not to ask again.

@@ -15,7 +15,7 @@ use super::source::Source;
 use crate::apply::{Balancer, Host};
 use crate::cluster::{AppId, Warning};
 use crate::haproxy::listen;
-use crate::proxy::Owner;
+use crate::proxy::{Owner, Proxies};
 use crate::resolve::Lookup;
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -64,7 +64,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let number = at.port();
             let holder = host.balancer.holder(number);
             let holder = holder.unwrap_or_else(|| "another process".to_owned());
-            let opener = plan.opener_of_https();
+            let opener = opener_of_https(&plan.proxies);
             let is_of_labels = self.recipe.opens_https_by_labels()
                 && !plan.draft.wanted.closes_https
                 && HTTPS.contains(&section.as_str());
@@ -74,13 +74,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                      nobody listens; nothing is changed until it is free"
                 );
             };
-            let warning = Warning {
-                app: Some(app),
-                subject: label,
-                found: format!("port {number}, which it opens, is held by {holder}"),
-                expected: "a port on which nobody listens".to_owned(),
-                effect: format!("`{section}` left out until it is free"),
-            };
+            let warning = closed(app, label, number.into(), &holder, section);
             plan = self.draw_without_https(plan, warning, installed)?;
         }
         Ok(plan)
@@ -88,7 +82,40 @@ impl<S: Source, L: Lookup> Stages<S, L> {
 }
 
 /// The frontends of port 443.
-const HTTPS: [&str; 2] = ["frontend marathon_https_in", "frontend marathon_tls_in"];
+pub(super) const HTTPS: [&str; 2] = ["frontend marathon_https_in", "frontend marathon_tls_in"];
+
+/// The first whose label opens port 443, and which it is.
+pub(super) fn opener_of_https(proxies: &Proxies) -> Option<(AppId, String)> {
+    proxies.services().iter().find_map(|service| {
+        let options = &service.options;
+        let label = if options.ssl_cert.is_some() {
+            "SSL_CERT"
+        } else if options.own.contains_key("SNI_PASSTHROUGH") {
+            "SNI_PASSTHROUGH"
+        } else {
+            return None;
+        };
+        let label = format!("label `HAPROXY_{}_{label}`", service.index);
+        (!options.vhosts().is_empty()).then(|| (service.owner.app.clone(), label))
+    })
+}
+
+/// For whoever opens port 443 while somebody holds it.
+pub(super) fn closed(
+    app: AppId,
+    label: String,
+    number: u32,
+    holder: &str,
+    section: &str,
+) -> Warning {
+    Warning {
+        app: Some(app),
+        subject: label,
+        found: format!("port {number}, which it opens, is held by {holder}"),
+        expected: "a port on which nobody listens".to_owned(),
+        effect: format!("`{section}` left out until it is free"),
+    }
+}
 
 impl Plan {
     /// Where sections of nobody listen, by their first lines.
@@ -104,22 +131,6 @@ impl Plan {
             binds.extend(listen::addresses(line).map(|at| (section.clone(), at)));
         }
         binds
-    }
-
-    /// The first whose label opens port 443, and which it is.
-    fn opener_of_https(&self) -> Option<(AppId, String)> {
-        self.proxies.services().iter().find_map(|service| {
-            let options = &service.options;
-            let label = if options.ssl_cert.is_some() {
-                "SSL_CERT"
-            } else if options.own.contains_key("SNI_PASSTHROUGH") {
-                "SNI_PASSTHROUGH"
-            } else {
-                return None;
-            };
-            let label = format!("label `HAPROXY_{}_{label}`", service.index);
-            (!options.vhosts().is_empty()).then(|| (service.owner.app.clone(), label))
-        })
     }
 
     /// Where sections of apps listen. The frame of the file is not theirs to answer for.

@@ -1,18 +1,19 @@
 //! The recipe of those sets in which labels count.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tracing::debug;
 
 use super::fallback::{Asking, Fallback};
+use super::held_ports::HTTPS;
 use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
 use super::reserved::Reserved;
-use super::typed::fault;
+use super::typed::{checked, checked_as_before, fault, say_check};
 use super::wanted::{Built, Cause, Said, Spoken, Wanted, effect};
 use crate::apply::FileSet;
 use crate::cluster::{
@@ -62,6 +63,11 @@ impl Labelled {
         warnings: &mut Vec<Warning>,
     ) -> Wanted {
         let all = apps.to_vec();
+        let to_have_tasks: BTreeSet<AppId> = apps
+            .iter()
+            .filter(|app| app.instances > 0)
+            .map(|app| app.id.clone())
+            .collect();
         let (apps, waiting) = if self.heeds_readiness {
             without_waiting(apps, at.readiness, at.now)
         } else {
@@ -83,6 +89,7 @@ impl Labelled {
         warnings.extend(faults);
         let mut wanted = Wanted {
             ports: Vec::with_capacity(ports.len()),
+            absent: Vec::new(),
             apps: all,
             said: None,
             keeps_idle: self.shape.keeps_idle,
@@ -95,6 +102,14 @@ impl Labelled {
             let mut own: Vec<ServicePort> = Vec::new();
             while let Some(port) = ports.next_if(|port| port.app == app.id) {
                 own.push(port);
+            }
+            let mut members = origins.apps(app).iter();
+            if members.any(|id| to_have_tasks.contains(id)) {
+                let gone = own.iter().filter(|port| self.is_gone(port));
+                for (port, spoken) in gone.filter_map(|port| self.absent(app, port)) {
+                    said.options.insert((port.app.clone(), port.index), spoken);
+                    wanted.absent.push(port);
+                }
             }
             if own.iter().any(|port| !self.is_gone(port)) {
                 let asked = self.asked_of(app, &mut own, &origins, fallback, warnings);
@@ -153,11 +168,12 @@ impl Labelled {
                 fallback.keeps_open(&port.app, port.index);
             }
             match last_good {
-                Some(mut options) => {
+                Some((mut options, app)) => {
                     if !spoken.may_replace {
                         options.overrides.clear();
                     }
                     port.service_port = options.port.unwrap_or(spoken.natural_port);
+                    spoken.app = app;
                     spoken.options = Arc::new(options);
                     spoken.is_last_good = true;
                 }
@@ -213,8 +229,16 @@ impl Labelled {
             if !may_replace && self.shape.flavour != Flavour::Servicerouter {
                 warnings.extend(unused(&app.id, port.index, &options, &self.template_labels));
             }
+            let mut app_of_port = Arc::clone(app);
+            if self.values == Values::Typed {
+                match checked(app, port.index, &options) {
+                    Ok(checked) => app_of_port = checked,
+                    Err(fault) => faults.push(fault),
+                }
+            }
             if faults.is_empty() {
-                faults.extend(fallback.known(&app.id, port.index, port.service_port, &settings));
+                let said = || self.said_of(app, port.index);
+                faults.extend(fallback.known(&app.id, port.index, port.service_port, said));
             }
             let is_last_good = !faults.is_empty();
             if let Some(why) = faults.first() {
@@ -225,7 +249,10 @@ impl Labelled {
                     ..fault
                 }));
                 match last_good {
-                    Some(last_good) => options = last_good,
+                    Some((last_good, as_before)) => {
+                        options = last_good;
+                        app_of_port = as_before;
+                    }
                     None => continue,
                 }
                 port.service_port = options.port.unwrap_or(natural_port);
@@ -237,7 +264,7 @@ impl Labelled {
                 warnings.extend(doubts(&app.id, port.index, &options));
             }
             let spoken = Spoken {
-                app: Arc::clone(app),
+                app: app_of_port,
                 options: Arc::new(options),
                 natural_port,
                 is_last_good,
@@ -248,28 +275,68 @@ impl Labelled {
         asked
     }
 
-    /// What the service port was last served with, since what is said of it now is refused.
+    /// A service port that nobody serves, as its owner asks for it. What is wrong with that is told
+    /// when it is served.
+    fn absent(&self, app: &Arc<App>, port: &ServicePort) -> Option<(ServicePort, Spoken)> {
+        let settings = self.settings(app);
+        let (options, _) = labels::parse(&settings, &app.id, port.index, self.values);
+        let absent = ServicePort {
+            service_port: options.port.unwrap_or(port.service_port),
+            ..port.clone()
+        };
+        let is_asked = self.wants(&options);
+        let spoken = Spoken {
+            app: Arc::clone(app),
+            options: Arc::new(options),
+            natural_port: port.service_port,
+            is_last_good: false,
+            may_replace: false,
+        };
+        is_asked.then_some((absent, spoken))
+    }
+
+    /// What is said of the service port at position `index`.
+    fn said_of(&self, app: &App, index: usize) -> Settings {
+        let settings = self.settings(app);
+        let mut said = labels::said_of(&settings, index);
+        if self.values == Values::Typed {
+            let (options, _) = labels::parse(&settings, &app.id, index, self.values);
+            say_check(&mut said, app, index, &options);
+        }
+        said
+    }
+
+    /// What the service port was last served with, since what is said of it now is refused; and the
+    /// app as it is checked then.
     fn last_good(
         &self,
-        app: &App,
+        app: &Arc<App>,
         index: usize,
         service_port: u32,
         why: &Warning,
         fallback: &mut Fallback,
-    ) -> Option<ServiceOptions> {
+    ) -> Option<(ServiceOptions, Arc<App>)> {
         let asking = Asking {
             app: &app.id,
             index,
             service_port,
             written_port: app.written_port(index),
-            said: &labels::said_of(&self.settings(app), index),
+            said: &self.said_of(app, index),
             values: self.values,
         };
         let said_of = |then: &App| {
             let is_same = then.written_port(index) == app.written_port(index);
-            is_same.then(|| labels::said_of(&self.settings(then), index))
+            is_same.then(|| self.said_of(then, index))
         };
-        fallback.instead_of(asking, why, &said_of)
+        let (options, said) = fallback.instead_of(asking, why, &said_of)?;
+        if self.values == Values::Verbatim {
+            return Some((options, Arc::clone(app)));
+        }
+        let as_before = checked_as_before(app, index, &options, &said);
+        if as_before.is_none() {
+            fallback.give_up(&app.id, index);
+        }
+        as_before.map(|app| (options, app))
     }
 
     /// Whether nobody serves it, and nothing is said in their place.
@@ -340,7 +407,9 @@ impl Labelled {
         incumbents: &Incumbents,
         renderer: &mut Renderer,
     ) -> Result<Built> {
-        let services = ports.filter_map(|port| {
+        let present = ports.map(|port| (port, false));
+        let absent = wanted.absent.iter().map(|port| (port, true));
+        let services = present.chain(absent).filter_map(|(port, is_absent)| {
             let Said { options, siblings } = wanted.said.as_ref()?;
             let spoken = options.get(&(port.app.clone(), port.index))?;
             let asked = Asked {
@@ -349,7 +418,10 @@ impl Labelled {
                 options: &spoken.options,
                 siblings,
             };
-            Some(Arc::new(marathon_lb::service(asked, self.shape.flavour)))
+            Some(Arc::new(Service {
+                is_absent,
+                ..marathon_lb::service(asked, self.shape.flavour)
+            }))
         });
         let services = services.collect();
         let (mut proxies, mut warnings) = self.arrange(services, wanted.closes_https, incumbents);
@@ -380,6 +452,7 @@ impl Labelled {
             }
         }
         let mut displaced = Vec::new();
+        let mut https_holder = None;
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
             let services = proxies.services();
@@ -389,10 +462,21 @@ impl Labelled {
                     .filter_map(|service| Some((service.owner.clone(), reserved.clash(service)?))),
             );
             displaced.extend(reserved.thefts(output.rendered.chunks(), services));
+            // Whoever had the port before a label opened it keeps it.
+            let before = &incumbents.service_ports;
+            let is_holder = |service: &&Arc<Service>| {
+                let Owner { app, service_port } = &service.owner;
+                let section = reserved.section(service);
+                section.is_some_and(|s| HTTPS.contains(&s)) && before.get(service_port) == Some(app)
+            };
+            let holder = services.iter().find(is_holder);
+            let holder = holder.filter(|_| self.opens_https_by_labels());
+            https_holder = holder.map(|service| service.owner.clone());
         }
         Ok(Built {
             failed,
             displaced,
+            https_holder,
             files: FileSet {
                 cfg: output.rendered.text(),
                 maps: self.maps(&proxies),

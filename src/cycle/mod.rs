@@ -6,16 +6,19 @@
 mod fallback;
 mod held_ports;
 mod labelled;
+mod loss;
 mod permitted;
 mod plan;
 mod readiness;
 mod recipe;
 mod reserved;
+mod served;
 mod servers;
 mod source;
 mod suspects;
 mod typed;
 mod unfit_files;
+mod unknown;
 mod unnamed;
 mod wanted;
 
@@ -197,13 +200,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             memory.guard = GuardMemory::default();
         }
         if is_in_place {
-            memory.incumbents = plan
-                .proxies
-                .owners()
-                .map(|owner| (owner.service_port, owner.app.clone()))
-                .collect();
+            memory.incumbents = plan.port_holders();
             if !plan.keeps_all {
                 memory.places = plan.holders(&memory.places);
+                let native = plan.proxies.native.as_ref();
+                memory.certificates = native
+                    .map(|native| native.certificates_in_order.clone())
+                    .unwrap_or_default();
                 let now = plan.draft.fallback.quarantined();
                 let is_still = |was: &Quarantined| now.iter().any(|still| still.is_about(was));
                 is_cured = !memory.quarantined.iter().all(is_still);
@@ -330,14 +333,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 });
             }
             let left = self.draw_instead(plan.clone(), culprits, installed)?;
-            // Who was only found by trial is not taken out of service. And what ran cannot most of it
-            // have gone bad at once: that is DNS, a certificate for all, or HAProxy itself, and the
-            // installed file is better than what is left.
-            let still = left.serves(&served);
+            // Who was only found by trial is not taken out of service. And where most of several apps
+            // went bad at once, the installed file is better than what is left.
             let is_loss = if is_unnamed {
-                still.len() < served.len()
+                left.serves(&served).len() < served.len()
             } else {
-                guard::loses_most(&served, &still) || still.is_empty() && !served.is_empty()
+                left.is_loss(&served)
             };
             if is_loss && !self.allow_removal {
                 return Ok(Applied {

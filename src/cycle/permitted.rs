@@ -17,10 +17,15 @@ impl Origins {
         Self(origins)
     }
 
+    /// Which apps of Marathon it is.
+    pub(super) fn apps<'a>(&'a self, app: &'a App) -> &'a [AppId] {
+        let own = std::slice::from_ref(&app.id);
+        self.0.get(&app.id).map_or(own, Vec::as_slice)
+    }
+
     /// Whether all of it lies in the folder.
     fn lie_in(&self, app: &App, folder: &str) -> bool {
-        let own = std::slice::from_ref(&app.id);
-        let mut ids = self.0.get(&app.id).map_or(own, Vec::as_slice).iter();
+        let mut ids = self.apps(app).iter();
         let folder = folder.trim_end_matches('/');
         ids.all(|id| {
             let rest = id.as_str().strip_prefix(folder);

@@ -1,25 +1,25 @@
 //! What should be installed: the first half of a turn, which decides and touches nothing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
 
 use super::Stages;
 use super::fallback::{Fallback, apps_of};
+use super::held_ports::{HTTPS, closed, opener_of_https};
 use super::readiness::Waiting;
 use super::recipe::At;
+use super::served::incumbents;
 use super::source::Source;
 use super::wanted::{Built, Cause, Wanted, effect};
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
-use crate::cluster::{App, Endpoint, Host, ServicePort, Warning};
+use crate::cluster::{App, Warning};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::guard::{self, Held};
 use crate::marathon::Answer;
-use crate::proxy::marathon_lb::Service;
-use crate::proxy::{Holders, Incumbents, Owner, Proxies};
+use crate::proxy::{Incumbents, Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::Lookup;
 use crate::state::{GuardMemory, State, Time};
@@ -54,7 +54,7 @@ pub struct Plan {
 pub(super) struct Draft {
     pub(super) wanted: Wanted,
     pub(super) fallback: Fallback,
-    incumbents: Incumbents,
+    pub(super) incumbents: Incumbents,
     warnings: Vec<Warning>,
 }
 
@@ -90,54 +90,6 @@ impl Plan {
     #[must_use]
     pub fn waiting(&self) -> &Waiting {
         &self.draft.wanted.waiting
-    }
-
-    /// The service ports that it serves, as an installed file tells of them: by address alone.
-    fn dialled(&self) -> Vec<ServicePort> {
-        let services = self.proxies.services().iter();
-        let port = |service: &Arc<Service>| ServicePort {
-            app: service.owner.app.clone(),
-            index: service.index,
-            service_port: service.owner.service_port,
-            last_config_change_at: None,
-            endpoints: service
-                .servers
-                .iter()
-                .map(|server| Endpoint {
-                    host: Host::new(&server.address),
-                    port: server.port,
-                    task: "".into(),
-                    draining: server.draining,
-                })
-                .collect(),
-        };
-        services.map(port).collect()
-    }
-
-    /// Who has which host and path, once this is installed. One who is not served for the moment,
-    /// though its app is to have tasks, has what it had `before`.
-    pub(super) fn holders(&self, before: &Holders) -> Holders {
-        let Some(native) = &self.proxies.native else {
-            return Holders::new();
-        };
-        let mut holders = native.holders.clone();
-        let served: BTreeSet<_> = self.proxies.owners().map(|owner| &owner.app).collect();
-        let apps = self.draft.wanted.apps.iter();
-        let absent = apps.filter(|app| app.instances > 0 && !served.contains(&app.id));
-        let absent: BTreeSet<_> = absent.map(|app| &app.id).collect();
-        for (place, app) in before {
-            if absent.contains(app) {
-                holders.insert(place.clone(), app.clone());
-            }
-        }
-        holders
-    }
-
-    /// Those of `served` that it goes on to serve.
-    pub(super) fn serves(&self, served: &[ServicePort]) -> Vec<ServicePort> {
-        let own: BTreeSet<u32> = self.proxies.owners().map(|o| o.service_port).collect();
-        let is_own = |port: &&ServicePort| own.contains(&port.service_port);
-        served.iter().filter(is_own).cloned().collect()
     }
 
     /// Who answers for what HAProxy complains of: known by the line, else by the section that it
@@ -398,6 +350,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let Built {
                 failed,
                 displaced,
+                https_holder,
                 files,
                 rendered,
                 proxies,
@@ -408,6 +361,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 &draft.incumbents,
                 &mut self.renderer,
             )?;
+            if let Some(holder) = https_holder
+                && let Some((app, label)) = opener_of_https(&proxies)
+                && !draft.wanted.closes_https
+            {
+                let Owner {
+                    app: own,
+                    service_port,
+                } = holder;
+                let holder = format!("app `{own}`");
+                let warning = closed(app, label, service_port, &holder, HTTPS[0]);
+                draft.wanted.closes_https = true;
+                draft.warnings.push(warning);
+                continue;
+            }
             if !failed.is_empty() || !displaced.is_empty() {
                 self.fall_back(&mut draft, &mut refused, failed, Cause::Own);
                 self.fall_back(&mut draft, &mut refused, displaced, Cause::Others);
@@ -512,20 +479,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         change(self, &mut draft, &mut refused);
         let plan = self.draw(draft, installed, refused)?;
         Ok(Plan { held, from, ..plan })
-    }
-}
-
-/// Who holds a port is what the installed file says: a run that was killed had no time to remember
-/// it. Ports that the file lacks are held by whom we remember.
-fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
-    let mut service_ports = memory.incumbents.clone();
-    let installed = served
-        .iter()
-        .map(|port| (port.service_port, port.app.clone()));
-    service_ports.extend(installed);
-    Incumbents {
-        service_ports,
-        places: memory.places.clone(),
     }
 }
 

@@ -189,6 +189,7 @@ fn build_bridge<'p>(
     Ok(Built {
         failed: Vec::new(),
         displaced: Vec::new(),
+        https_holder: None,
         files: FileSet {
             cfg: output.rendered.text(),
             maps: BTreeMap::new(),

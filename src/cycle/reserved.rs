@@ -52,10 +52,16 @@ impl<'a> Reserved<'a> {
         reserved
     }
 
+    /// The section that holds the port of a service, by its first line.
+    pub(super) fn section(&self, service: &Service) -> Option<&'a str> {
+        let port = service.owner.service_port;
+        self.holder(service.bind_addr(), &(port..=port))
+    }
+
     /// What is wrong with a service that claims such a port.
     pub(super) fn clash(&self, service: &Service) -> Option<Warning> {
         let port = service.owner.service_port;
-        let section = self.holder(service.bind_addr(), &(port..=port))?;
+        let section = self.section(service)?;
         Some(Warning {
             app: Some(service.owner.app.clone()),
             subject: format!("service port {port}"),

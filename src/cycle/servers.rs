@@ -99,6 +99,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(());
         }
         self.in_service = None;
+        // Nothing stands on it there: why read the files again, and keep all of the plan?
+        if host.balancer.is_asked() {
+            return Ok(());
+        }
         let Report { plan, outcome, .. } = report;
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         // Who is let in by the time alone is so by a whole turn.
@@ -368,18 +372,11 @@ fn resolved<L: Lookup>(
         let Address::Name(name) = &endpoint.host else {
             continue;
         };
-        let address = *resolver
-            .known()
-            .get(name)
-            .ok_or(Doubt("a name of an agent is new"))?;
-        endpoint.host = match names {
-            Names::Keep => return Err(Doubt("names stand in the file")),
-            Names::Numeric => Address::Ip(address),
-            Names::Beside => {
-                let name = name.clone();
-                Address::Resolved { name, address }
-            }
-        };
+        if names == Names::Keep {
+            return Err(Doubt("names stand in the file"));
+        }
+        let host = resolver.host(name, names);
+        endpoint.host = host.ok_or(Doubt("a name of an agent is new"))?;
     }
     Ok(())
 }

@@ -12,7 +12,6 @@ use super::plan::Plan;
 use super::source::Source;
 use crate::apply::{Balancer, Host};
 use crate::cluster::Warning;
-use crate::guard;
 use crate::haproxy::files::{bases, named};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
@@ -50,9 +49,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             }
             plan = self.draw_instead(plan, culprits, installed)?;
         }
-        // As of what HAProxy refuses: a file that most of them name cannot be the fault of each.
+        // As of what HAProxy refuses: a file that several apps name cannot be the fault of each.
         if let Some((wanted, (file, found))) = first
-            && self.is_loss(&wanted, &plan, installed)?
+            && !self.allow_removal
+            && plan.is_loss(&self.served_and_wanted(&wanted, installed)?)
         {
             bail!(
                 "most of what is served names `{file}`, {found}, expected {EXPECTED}: everything \
@@ -60,13 +60,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             );
         }
         Ok(plan)
-    }
-
-    fn is_loss(&self, wanted: &Plan, left: &Plan, installed: Option<&str>) -> Result<bool> {
-        let served = self.served_and_wanted(wanted, installed)?;
-        let still = left.serves(&served);
-        let is_loss = guard::loses_most(&served, &still) || still.is_empty() && !served.is_empty();
-        Ok(is_loss && !self.allow_removal)
     }
 }
 

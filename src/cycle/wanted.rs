@@ -14,6 +14,9 @@ use crate::render::Rendered;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     pub(super) ports: Vec<ServicePort>,
+    /// Those that nobody serves for the moment, though their apps are to have tasks; where labels
+    /// count.
+    pub(super) absent: Vec<ServicePort>,
     /// Where labels count: all apps of the answer, as Marathon has them.
     pub(super) apps: Vec<Arc<App>>,
     pub(super) said: Option<Said>,
@@ -29,6 +32,7 @@ impl Wanted {
     pub(super) fn of_ports(ports: Vec<ServicePort>) -> Self {
         Self {
             ports,
+            absent: Vec::new(),
             apps: Vec::new(),
             said: None,
             keeps_idle: false,
@@ -44,9 +48,17 @@ impl Wanted {
 
     /// marathon-lb's frontends go with the last server.
     pub(super) fn drop_idle(&mut self) {
-        if self.is_labelled() && !self.keeps_idle {
-            self.ports.retain(|port| !port.endpoints.is_empty());
-        }
+        let Some(said) = self.said.as_ref().filter(|_| !self.keeps_idle) else {
+            return;
+        };
+        let ports = std::mem::take(&mut self.ports).into_iter();
+        let (served, idle): (Vec<_>, Vec<_>) = ports.partition(|port| !port.endpoints.is_empty());
+        self.ports = served;
+        let has_instances = |port: &ServicePort| {
+            let spoken = said.options.get(&(port.app.clone(), port.index));
+            spoken.is_some_and(|spoken| spoken.app.instances > 0)
+        };
+        self.absent.extend(idle.into_iter().filter(has_instances));
     }
 }
 
@@ -78,6 +90,8 @@ pub(super) struct Built {
     pub(super) failed: Vec<(Owner, Warning)>,
     /// The same of those whose ports others have: whoever that is may leave them again.
     pub(super) displaced: Vec<(Owner, Warning)>,
+    /// Who has port 443 and keeps it, though labels open it.
+    pub(super) https_holder: Option<Owner>,
     pub(super) files: FileSet,
     pub(super) rendered: Rendered,
     pub(super) proxies: Proxies,

@@ -31,9 +31,14 @@ pub enum Environment {
     /// foreign process.
     Clean,
     /// All of it, because a person wrote the command for it, but for our secrets: HAProxy puts
-    /// variables into its configuration, where app owners may have named them.
+    /// variables into its configuration, where app owners may have named them. What systemd says to
+    /// us alone is left out too.
     Inherited,
 }
+
+/// By these systemd says to a service where to tell of its state: a child that took them for its own
+/// would speak in our name, and a HAProxy under a master does.
+const OF_SYSTEMD: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -84,6 +89,9 @@ impl Child {
             command.env_clear().env("LC_ALL", "C");
         }
         for variable in secret_variables() {
+            command.env_remove(variable);
+        }
+        for variable in OF_SYSTEMD {
             command.env_remove(variable);
         }
         let mut child = command

@@ -5,6 +5,7 @@
 //! nothing here changes a file or signals a process.
 
 pub mod child;
+pub mod certificates;
 mod dialect;
 pub mod files;
 pub mod global;

@@ -14,9 +14,9 @@ mod verbatim;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-pub use table::{LABELS, Label, NATIVE, Reach};
+pub use table::{LABELS, Label, NATIVE, Reach, is_known};
 pub use template::{Definition, Reading, Scope, Template};
-pub use typed::{is_app_id, is_request};
+pub use typed::{is_app_id, request};
 pub use verbatim::doubtful;
 
 use crate::cluster::{AppId, Warning};

@@ -1,5 +1,7 @@
 //! What each label means, for the manual and the documentation.
 
+use super::Template;
+
 /// What a label is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -77,6 +79,24 @@ pub(super) fn own(name: &str) -> Option<&'static str> {
     let mut known = NATIVE.iter();
     let known = known.find(|label| label.name == name && !is_shared(name))?;
     Some(known.name)
+}
+
+/// Whether there is a label of this name: of an app, or of a service port at any position.
+#[must_use]
+pub fn is_known(label: &str) -> bool {
+    let Some(name) = label.strip_prefix("HAPROXY_") else {
+        return false;
+    };
+    let is_of = |reach, name: &str| {
+        let mut known = LABELS.iter().chain(NATIVE);
+        known.any(|label| label.reach == reach && label.name == name)
+    };
+    let is_position = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    is_of(Reach::App, name)
+        || name.split_once('_').is_some_and(|(position, name)| {
+            let is_text = || Template::of_label(name).is_some();
+            is_position(position) && (is_of(Reach::Service, name) || is_text())
+        })
 }
 
 /// All labels that hold values.
@@ -286,7 +306,8 @@ pub static NATIVE: &[Label] = &[
         "host names parted by commas, each a name, `*.` and a name, or an IP address, without a port",
         "www.example.com,*.shop.example.com",
         "Hosts that lead to the service on ports 80 and 443, parted by commas. `*.` before one \
-         stands for all that lie below it. The port of a request does not count.",
+         stands for all that lie below it. The port of a request does not count. At most 1000 \
+         pairs of host and path; 50 with `-i`, HEADER, METHOD or BACKEND_WEIGHT.",
     ),
     service(
         "PATH",
@@ -294,7 +315,8 @@ pub static NATIVE: &[Label] = &[
         "paths parted by blanks that begin with `/` and are made of characters of a URL, perhaps with `-i` before them",
         "/api /v2",
         "Beginnings of paths, parted by blanks: only such requests are led to the service, of all \
-         hosts where there is no VHOST. With `-i` before them case does not count.",
+         hosts where there is no VHOST. With `-i` before them case does not count. Beside a VHOST \
+         `/` is all paths.",
     ),
     service(
         "HEADER",
@@ -325,7 +347,8 @@ pub static NATIVE: &[Label] = &[
         "none",
         "paths of certificates parted by commas, without blanks and quotes",
         "/etc/ssl/site.pem",
-        "Certificate of the service port, and of its hosts on port 443.",
+        "Certificate of the service port, and of its hosts on port 443; several paths are not used \
+         there.",
     ),
     service(
         "REDIRECT_TO_HTTPS",
@@ -428,10 +451,34 @@ pub static NATIVE: &[Label] = &[
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::NATIVE;
+    use super::{NATIVE, is_known};
     use crate::cluster::AppId;
     use crate::config::Values;
     use crate::labels::parse;
+
+    #[test]
+    fn a_misspelt_label_is_not_known() {
+        for label in [
+            "HAPROXY_GROUP",
+            "HAPROXY_DEPLOYMENT_COLOUR",
+            "HAPROXY_0_GROUP",
+            "HAPROXY_12_VHOST",
+            "HAPROXY_0_MERGE",
+            "HAPROXY_0_BACKEND_HTTP_OPTIONS",
+        ] {
+            assert!(is_known(label), "{label}");
+        }
+        for label in [
+            "HAPROXY_0_VHOSTT",
+            "HAPROXY_0_vhost",
+            "HAPROXY_VHOST",
+            "HAPROXY__VHOST",
+            "HAPROXY_a_VHOST",
+            "HAPROXYGROUP",
+        ] {
+            assert!(!is_known(label), "{label}");
+        }
+    }
 
     /// A name that is in no table would be taken for nothing at all.
     #[test]

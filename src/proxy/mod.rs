@@ -42,6 +42,8 @@ pub struct Incumbents {
     pub service_ports: BTreeMap<u32, AppId>,
     /// Of the native set.
     pub places: Holders,
+    /// Those of labels on port 443 of the native set, in their order.
+    pub certificates: Vec<Box<str>>,
 }
 
 /// `--default-backend`: who is served what nobody asked for.
@@ -157,15 +159,22 @@ fn precedence<'a>(
     last_config_change_at: Option<&'a str>,
     incumbent: Option<&AppId>,
 ) -> (bool, bool, Option<&'a str>, &'a AppId) {
-    // An installed file tells the name of the section, from which `/` and `_` cannot be told apart.
-    let is_incumbent = incumbent.is_some_and(|holder| holder.safe_path() == app.safe_path());
     (
-        !is_incumbent,
+        !is_incumbent(app, incumbent),
         last_config_change_at.is_none(),
         last_config_change_at,
         app,
     )
 }
+
+/// An installed file tells the name of the section, from which `/` and `_` cannot be told apart.
+#[must_use]
+pub fn is_incumbent(app: &AppId, incumbent: Option<&AppId>) -> bool {
+    incumbent.is_some_and(|holder| holder.safe_path() == app.safe_path())
+}
+
+/// Behind the name of who has something that nobody gets for the moment.
+const WITHOUT_TASKS: &str = ", which has no tasks at the moment";
 
 /// For the owner of a service port that another has already.
 fn clash(loser: &Owner, winner: &Owner) -> Warning {

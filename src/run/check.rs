@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
 use crate::haproxy::program;
+use crate::logging;
 
 /// Exit 1 where something is left out, held back or refused.
 pub(super) async fn check(config: &Config) -> Result<ExitCode> {
@@ -24,6 +25,9 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
     let local = LocalHaproxy::new(program, version, config, &OsDisk);
     let look = look(config, Some(&local)).await?;
     let plan = &look.plan;
+    for warning in plan.unknown_labels() {
+        logging::warning(&warning);
+    }
     // The state folder is for those who hold the lock.
     let mut at = look.at.clone();
     at.state = None;

@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use tracing::warn;
 
 use crate::apply::{
-    Acquired, Holder, Installation, Kind, LockPlaces, Locked, acquire, reserve_mark,
+    Acquired, FolderLock, Holder, Installation, Kind, LockPlaces, Locked, acquire, acquire_folder,
+    reserve_mark,
 };
 use crate::config::Config;
 use crate::disk::OsDisk;
@@ -71,25 +72,52 @@ async fn take(places: &LockPlaces, kind: Kind) -> Result<Result<Locked, Holder>>
     }
 }
 
-/// The lock, for what a watcher cannot do in our place.
-pub(super) async fn lock_alone(config: &Config, folder: &Folder) -> Result<Locked> {
-    match lock(config, folder).await? {
-        Ok(lock) => Ok(lock),
-        Err(watcher) => bail!(
-            "`{}` is kept in step by a watcher (pid {}), which holds its lock; nothing was done: \
-             stop it first",
-            config.haproxy.config.display(),
-            watcher.pid
-        ),
+/// What an operator's command holds.
+pub(super) enum Held {
+    /// The lock.
+    Alone(Locked),
+    /// A watcher holds that, and the folder of the configuration is ours between two of its turns.
+    BesideWatcher {
+        /// Who it is.
+        watcher: Holder,
+        /// `None` where its turn did not end in time.
+        folder: Option<FolderLock>,
+    },
+}
+
+impl Held {
+    pub(super) fn watcher(&self) -> Option<&Holder> {
+        match self {
+            Self::Alone(_) => None,
+            Self::BesideWatcher { watcher, .. } => Some(watcher),
+        }
+    }
+
+    /// As [`Locked::is_alone`].
+    pub(super) fn is_alone(&self) -> bool {
+        match self {
+            Self::Alone(lock) => lock.is_alone(),
+            Self::BesideWatcher { folder, .. } => folder.is_some(),
+        }
     }
 }
 
-/// Where files are installed, and how, by who holds this lock.
-pub(super) fn installation(config: &Config, state: Option<&Path>, lock: &Locked) -> Installation {
+/// The lock, for what a watcher does not do in our place; beside one, its turns are kept out.
+pub(super) async fn lock_for_operator(config: &Config, folder: &Folder) -> Result<Held> {
+    let watcher = match lock(config, folder).await? {
+        Ok(lock) => return Ok(Held::Alone(lock)),
+        Err(watcher) => watcher,
+    };
+    let folder = acquire_folder(&places(config, folder), LOCK_WAIT).await;
+    Ok(Held::BesideWatcher { watcher, folder })
+}
+
+/// Where files are installed, and how, by who holds a lock, be it alone or not.
+pub(super) fn installation(config: &Config, state: Option<&Path>, is_alone: bool) -> Installation {
     let mut at = Installation::new(&config.haproxy.config, state);
     at.in_place = config.in_place;
     at.archive_versions = config.state.archive_versions;
-    if !lock.is_alone() {
+    if !is_alone {
         at.shares_folder();
     }
     reserve_mark(&OsDisk, &at);

@@ -26,7 +26,7 @@ pub(super) fn call(call: MarathonLbCall) -> ExitCode {
                 if config.dry {
                     dry(&config).await
                 } else if follow {
-                    watch(&config).await
+                    Box::pin(watch(config, &request)).await
                 } else {
                     taken(refresh(&config).await)
                 }

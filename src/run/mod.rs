@@ -65,7 +65,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             configured(&request, |config| block_on(refresh::refresh(&config)))
         }
         Invocation::Watch(request) => {
-            configured(&request, |config| block_on(watch::watch(&config)))
+            configured(&request, |config| block_on(watch::watch(config, &request)))
         }
         Invocation::Diff(request) => configured(&request, |config| block_on(diff::diff(&config))),
         Invocation::Check(request) => {

@@ -8,7 +8,7 @@ use nix::unistd::{Uid, User};
 use tracing::{info, warn};
 
 use super::access;
-use super::lock::lock_alone;
+use super::lock::{Held, lock_for_operator};
 use crate::config::Config;
 use crate::disk::OsDisk;
 use crate::state::{Folder, Paused, State, Time, Writable};
@@ -17,7 +17,7 @@ pub(super) async fn pause(config: &Config) -> Result<ExitCode> {
     let file = config.haproxy.config.display();
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_write(&folder)?;
-    let _lock = lock_alone(config, &folder).await?;
+    let held = lock_for_operator(config, &folder).await?;
     let (mut store, memory) = open(folder)?;
     if let Some(paused) = &memory.paused {
         info!("`{file}` is {paused} already");
@@ -32,6 +32,7 @@ pub(super) async fn pause(config: &Config) -> Result<ExitCode> {
         "`{file}` is {paused}: refresh tells what it would do and applies nothing, tasks that move \
          included, until `resume`"
     );
+    tell_of_watcher(&held);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -39,7 +40,7 @@ pub(super) async fn resume(config: &Config) -> Result<ExitCode> {
     let file = config.haproxy.config.display();
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_write(&folder)?;
-    let _lock = lock_alone(config, &folder).await?;
+    let held = lock_for_operator(config, &folder).await?;
     let (mut store, memory) = open(folder)?;
     let Some(paused) = memory.paused else {
         info!("`{file}` is not paused");
@@ -49,7 +50,24 @@ pub(super) async fn resume(config: &Config) -> Result<ExitCode> {
         .resume(&OsDisk)
         .with_context(|| format!("`{file}` stays {paused}"))?;
     info!("`{file}` was {paused}; the next refresh applies what it finds");
+    tell_of_watcher(&held);
     Ok(ExitCode::SUCCESS)
+}
+
+/// It looks for a pause whenever it begins a turn, and takes one when that comes or goes.
+fn tell_of_watcher(held: &Held) {
+    let Some(watcher) = held.watcher() else {
+        return;
+    };
+    let pid = watcher.pid;
+    if held.is_alone() {
+        info!("the watcher (pid {pid}) heeds that from now on");
+    } else {
+        warn!(
+            "the watcher (pid {pid}) heeds that from its next turn on; the one that is under way did \
+             not end in time, and goes on as it began"
+        );
+    }
 }
 
 /// From now on, by whoever runs this.

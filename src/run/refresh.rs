@@ -64,7 +64,7 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
     let result = match haproxy {
         Ok((program, version)) => {
             let local = LocalHaproxy::new(program, version, config, &OsDisk);
-            let at = installation(config, memory.store.path(), &lock);
+            let at = installation(config, memory.store.path(), lock.is_alone());
             only_turn(config, &local, &at, &mut memory, now).await
         }
         Err(error) => Err(error),

@@ -7,11 +7,11 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tracing::{error, info, warn};
 
 use super::access;
-use super::lock::{installation, lock_alone};
+use super::lock::{installation, lock_for_operator};
 use super::pause::{open, paused};
 use super::turn::version;
 use crate::apply::{Host, LocalHaproxy, Outcome, WayBack, recover};
@@ -29,9 +29,19 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
     let version = version(config, &program).await?;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_write(&folder)?;
-    let lock = lock_alone(config, &folder).await?;
+    let held = lock_for_operator(config, &folder).await?;
+    if let Some(watcher) = held.watcher()
+        && !held.is_alone()
+    {
+        bail!(
+            "a turn of the watcher (pid {}) that keeps `{}` in step did not end in time; nothing was \
+             done: call this again",
+            watcher.pid,
+            config.haproxy.config.display()
+        );
+    }
     let (mut store, mut memory) = open(folder)?;
-    let at = installation(config, store.path(), &lock);
+    let at = installation(config, store.path(), held.is_alone());
     recover(&OsDisk, &at).context("an earlier installation cannot be finished")?;
     let way = WayBack::find(&OsDisk, &at, &memory)?;
 

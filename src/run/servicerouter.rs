@@ -18,7 +18,7 @@ pub(super) fn call(call: ServicerouterCall) -> ExitCode {
         ServicerouterCall::Run { request, listening } => configured(&request, |config| {
             block_on(async {
                 if listening.is_some_and(|url| !url.is_empty()) {
-                    watch(&config).await
+                    Box::pin(watch(config, &request)).await
                 } else {
                     taken(refresh(&config).await)
                 }

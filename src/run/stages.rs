@@ -26,16 +26,9 @@ pub(super) async fn stages(
 ) -> Result<Stages<Marathon, System>> {
     let renderer = renderer(config).await?;
     let recipe = recipe(config);
-    let mut client = Client::new(&config.marathon)?;
-    if matches!(&recipe, Recipe::Labelled(labelled) if labelled.heeds_readiness) {
-        client.ask_for_readiness();
-    }
     Ok(Stages {
         decisions: decisions(config, &recipe, &renderer),
-        source: Marathon::new(
-            client,
-            config.policy.asks_text_first && matches!(recipe, Recipe::Bridge { .. }),
-        ),
+        source: source(config, &recipe)?,
         recipe,
         resolver: names,
         renderer,
@@ -44,6 +37,48 @@ pub(super) async fn stages(
         allow_removal: config.allow_removal,
         in_service: None,
     })
+}
+
+/// Brings stages that were used already to another configuration, or to other templates: what they
+/// learnt of tasks and names stays, and what was kept of the cluster does where it is asked in the
+/// same way. Gives whether the files may become others.
+///
+/// # Errors
+/// As [`stages`]: they stay as they are.
+pub(super) async fn renew(
+    stages: &mut Stages<Marathon, System>,
+    config: &Config,
+    asks_anew: bool,
+) -> Result<bool> {
+    let renderer = renderer(config).await?;
+    let mut recipe = recipe(config);
+    // Before it knows anything, as in the beginning.
+    let decisions = decisions(config, &recipe, &renderer);
+    if asks_anew {
+        let mut source = source(config, &recipe)?;
+        source.keep();
+        stages.source = source;
+    }
+    if let (Recipe::Labelled(new), Recipe::Labelled(old)) = (&mut recipe, &mut stages.recipe) {
+        std::mem::swap(&mut new.health, &mut old.health);
+    }
+    let is_other = stages.decisions != decisions;
+    stages.recipe = recipe;
+    stages.renderer = renderer;
+    // What is in service may be written otherwise from now on.
+    stages.in_service = None;
+    stages.decisions = decisions;
+    stages.takes_out_what_is_refused = !config.validation.skip_cleanup;
+    Ok(is_other)
+}
+
+fn source(config: &Config, recipe: &Recipe) -> Result<Marathon> {
+    let text_first = config.policy.asks_text_first && matches!(recipe, Recipe::Bridge { .. });
+    let mut client = Client::new(&config.marathon)?;
+    if matches!(recipe, Recipe::Labelled(labelled) if labelled.heeds_readiness) {
+        client.ask_for_readiness();
+    }
+    Ok(Marathon::new(client, text_first))
 }
 
 /// The templates of the set, with whatever replaces them.

@@ -55,6 +55,15 @@ impl Memory {
         Self { store, state }
     }
 
+    /// What an operator did beside a watcher, between two of its turns: he may have gone back to other
+    /// files, or wants turns to apply nothing.
+    pub(super) fn heed_operator(&mut self) {
+        if let Some(state) = self.store.reread(&OsDisk) {
+            self.state = state;
+        }
+        self.state.paused = self.store.folder().paused(&OsDisk);
+    }
+
     /// Takes the installed files for proved where nothing can be written down, as on a file system
     /// that the kernel has set to read-only after a fault.
     ///

@@ -84,7 +84,7 @@ impl Folder {
 
     fn read(&self, disk: &dyn Disk) -> (State, Option<String>, OnDisk) {
         let (mut state, warning, on_disk) = self.read_state(disk);
-        state.paused = self.read_pause(disk);
+        state.paused = self.paused(disk);
         (state, warning, on_disk)
     }
 
@@ -117,8 +117,10 @@ impl Folder {
         }
     }
 
-    /// Whatever lies there, somebody wanted that nothing be changed.
-    fn read_pause(&self, disk: &dyn Disk) -> Option<Paused> {
+    /// Who keeps turns from applying anything now. Whatever lies there, somebody wanted that nothing be
+    /// changed.
+    #[must_use]
+    pub fn paused(&self, disk: &dyn Disk) -> Option<Paused> {
         let path = self.pause_path();
         let since = disk.look(&path).ok()??.modified;
         let unclear = |reason: String| Paused {
@@ -254,6 +256,23 @@ impl Writable {
             self.exists = true;
         }
         Ok(())
+    }
+
+    /// What somebody else has saved since we did; `None` where nobody has, and where what we wanted to
+    /// save last is not there.
+    pub fn reread(&mut self, disk: &dyn Disk) -> Option<State> {
+        let OnDisk::Ours(Some(saved)) = self.state else {
+            return None;
+        };
+        let content = disk.read(&self.folder.state_path()).ok()??;
+        if Digest::of(&content) == saved {
+            return None;
+        }
+        let (state, _, on_disk) = self.folder.read(disk);
+        matches!(on_disk, OnDisk::Ours(Some(_))).then(|| {
+            self.state = on_disk;
+            state
+        })
     }
 
     /// Saves the state if it differs from what is saved. Returns a warning when that fails for the

@@ -43,6 +43,8 @@ pub struct State {
     /// Who has which host and path in the native set.
     #[serde(with = "app_ids::values")]
     pub places: BTreeMap<Box<str>, AppId>,
+    /// Certificates that labels bring to port 443 in the native set, in their order there.
+    pub certificates: Vec<Box<str>>,
     /// What the last turn served, as the removal guard counts it: servers by app and service port.
     #[serde(with = "app_ids::keys")]
     pub service_ports: BTreeMap<AppId, BTreeMap<u32, u32>>,

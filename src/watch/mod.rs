@@ -97,6 +97,14 @@ impl Schedule {
         }
     }
 
+    /// From now on turns are taken in another rhythm.
+    pub fn keep_time(&mut self, rhythm: Rhythm, now: Instant) {
+        self.rhythm = rhythm;
+        if self.ended_at.is_some() {
+            self.next_at = self.next_at.min(now + self.interval());
+        }
+    }
+
     /// Anything may have changed.
     pub fn changed(&mut self, now: Instant) {
         self.doubts = true;
@@ -303,6 +311,18 @@ mod tests {
         schedule.began(now + ms(16_000));
         schedule.ended(End::Settled, now + ms(16_000));
         assert_eq!(schedule.due(), now + ms(31_000));
+    }
+
+    #[test]
+    fn another_rhythm_counts_from_the_next_turn_on_that_it_makes_earlier() {
+        for (resync, due) in [(100_000, 91_000), (1_000_000, 270_000)] {
+            let (mut schedule, now) = settled();
+            let resync = ms(resync);
+            schedule.keep_time(Rhythm { resync, ..RHYTHM }, now + ms(1_000));
+            assert_eq!(schedule.due(), now + ms(due));
+            schedule.ended(End::Settled, now);
+            assert_eq!(schedule.due(), now + resync.mul_f64(0.9));
+        }
     }
 
     #[test]

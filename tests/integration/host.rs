@@ -251,6 +251,17 @@ impl Host {
         Done::of(command)
     }
 
+    /// `pause`, `resume` or `rollback`.
+    pub(crate) fn operate(&self, words: &[&str]) -> Done {
+        let mut command = self.test.command();
+        command
+            .env("HMB_RELOAD", "sf")
+            .env("HMB_HAPROXY_CONFIG", self.cfg())
+            .env("HMB_PID_FILE", self.path("run/pid"))
+            .args(words);
+        Done::of(command)
+    }
+
     /// `refresh_system_haproxy`, which takes its options from the environment.
     pub(crate) fn refresh_system_haproxy<S: AsRef<str>>(&self, marathons: &[S]) -> Done {
         fs::create_dir_all(self.path("run")).unwrap();

@@ -6,6 +6,7 @@ use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
 use crate::host::{Host, Web};
+use crate::support::Test;
 
 /// A template that HAProxy takes with a warning for each section.
 fn warned() -> (Web, Host) {
@@ -70,4 +71,35 @@ fn a_password_in_the_reload_command_is_shown_nowhere() {
     let state = host.state().to_string();
     assert!(state.contains("host/reload"), "{state}");
     assert!(!state.contains("hunter2"), "{state}");
+}
+
+/// `check` alone, so that no turn tells of what harms nobody; and it is no complaint.
+#[test]
+fn a_misspelt_label_of_what_is_served_is_told_of_by_check() {
+    let app = |id: &str, labels: serde_json::Value| {
+        serde_json::json!({
+            "id": id,
+            "labels": labels,
+            "ports": [10001],
+            "tasks": [{"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"}],
+        })
+    };
+    let labels = serde_json::json!({
+        "HAPROXY_0_VHOST": "a.example.com",
+        "HAPROXY_0_VHOSTT": "a.example.com",
+        "HAPROXY_0_path": "/",
+        "OTHER": "x",
+    });
+    let apps = serde_json::json!({"apps": [app("/a", labels)]}).to_string();
+    let test = Test::new().file("apps.json", apps);
+    let common = ["--marathon=file:apps.json", "--haproxy-config=haproxy.cfg"];
+    let done = test.call([&["check"][..], &common].concat()).expect(0);
+    for label in ["HAPROXY_0_VHOSTT", "HAPROXY_0_path"] {
+        let told = format!("app `/a`: label `{label}`: found a name that no label has, expected `");
+        done.clone().says(&[&told, "; not used"]);
+    }
+    assert_eq!(done.stderr.matches("no label has").count(), 2, "{done:#?}");
+    let turn = [&["refresh", "--reload=none"][..], &common].concat();
+    let done = test.call(turn).expect(0);
+    assert!(!done.stderr.contains("no label has"), "{done:#?}");
 }

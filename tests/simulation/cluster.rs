@@ -283,7 +283,8 @@ impl Cluster {
             };
             write!(
                 text,
-                r#"{comma}{{"id":"{id}","ports":[{port}],{labels}"tasksHealthy":{ticks},"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
+                r#"{comma}{{"id":"{id}","ports":[{port}],"instances":{},{labels}"tasksHealthy":{ticks},"versionInfo":{{"lastConfigChangeAt":"2020-01-01T00:00:{:05}Z"}},"tasks":["#,
+                app.tasks.len(),
                 app.changed
             )
             .expect("a String takes all text");

@@ -310,6 +310,9 @@ fn check_served(turn: &Turn<'_>, answered: &Sections) -> Result<(), Broken> {
                 continue;
             }
             let Some(holder) = holders.get(&asked.service_port) else {
+                if may_be_kept(asked.service_port, answered) {
+                    continue;
+                }
                 return broken(format!("{title} is asked for and not served"));
             };
             // In a file that a reload failed for, and that a full disk kept, nobody has a port yet.
@@ -329,6 +332,14 @@ fn check_served(turn: &Turn<'_>, answered: &Sections) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Whether another may have had the port who cannot be served for the moment, and keeps it then.
+fn may_be_kept(service_port: u16, asked: &Sections) -> bool {
+    let mut claims = asked
+        .values()
+        .filter(|own| own.service_port == service_port);
+    claims.any(|own| !own.is_due())
+}
+
 /// In the end the files are just what the cluster asks for, and HAProxy runs them.
 pub(crate) fn check_converged(asked: &Sections, haproxy: &Haproxy) -> Result<(), Broken> {
     let installed = haproxy.installed();
@@ -345,6 +356,7 @@ pub(crate) fn check_converged(asked: &Sections, haproxy: &Haproxy) -> Result<(),
     let served: BTreeSet<u16> = sections.values().map(|section| section.port).collect();
     if let Some((title, _)) = asked
         .iter()
+        .filter(|(_, own)| !may_be_kept(own.service_port, asked))
         .find(|(_, asked)| asked.is_due() && !served.contains(&asked.service_port))
     {
         return broken(format!("{title} is asked for, and its port is not served"));

@@ -108,7 +108,20 @@ pub fn parse(output: &str, files: &[&Path]) -> Vec<CheckMessage> {
             text: text.to_owned(),
         });
     }
+    for message in &mut messages {
+        hide_lines(&mut message.text);
+    }
     messages
+}
+
+/// Cuts off what stands in a list of certificates: a label can name any file as one, and HAProxy
+/// quotes its lines.
+fn hide_lines(text: &mut String) {
+    const BEFORE: &str = "'crt-list'";
+    if let Some(at) = text.find(BEFORE) {
+        text.truncate(at + BEFORE.len());
+        text.push_str(" : a line of that file (what HAProxy says of it is not shown)");
+    }
 }
 
 /// Takes severity, date and pid off a line that begins a message.
@@ -158,6 +171,23 @@ fn proxies(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_a_list_of_certificates_are_not_shown() {
+        let said = "'bind *:443' in section 'frontend' : 'crt-list' : unable to stat SSL certificate \
+                    from file 'root:$6$secret' : No such file or directory.";
+        let output = format!(
+            "[ALERT]    (1) : config : parsing [/h.cfg:6] : {said}\n  more of secret\n[ALERT] (1) : other"
+        );
+        let messages = parse(&output, &[Path::new("/h.cfg")]);
+        assert_eq!(messages[0].line, Some(6));
+        assert_eq!(
+            messages[0].text,
+            "parsing [/h.cfg:6] : 'bind *:443' in section 'frontend' : 'crt-list' : a line of that file \
+             (what HAProxy says of it is not shown)"
+        );
+        assert_eq!(messages[1].text, "other");
+    }
 
     type Row<'a> = (&'a str, Severity, Option<usize>, &'a [&'a str]);
 

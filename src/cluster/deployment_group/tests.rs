@@ -1,3 +1,4 @@
+use super::labels::date;
 use super::*;
 use crate::cluster::{CheckTarget, HealthResult, Network, fixtures};
 
@@ -223,6 +224,46 @@ fn a_label_that_cannot_be_read_drains_nobody_and_is_named() {
             "the app, not the group"
         );
     }
+}
+
+/// marathon-lb told of none that it did not need.
+#[test]
+fn of_a_folder_what_is_not_needed_yet_is_told_of_too() {
+    let alone = |labels: &[(&str, &str)], group: Option<&str>| {
+        let mut app = app("/a", 1, labels);
+        app.labels.remove(GROUP);
+        app.labels
+            .extend(group.map(|group| (GROUP.into(), group.into())));
+        app
+    };
+    let needed = "not used: where it is needed, nobody is drained";
+    let no_group = "not used: the app is of no deployment";
+    for (label, text, group, told) in [
+        (STARTED_AT, "yesterday", Some("g"), needed),
+        (STARTED_AT, "yesterday", None, no_group),
+        (TARGET_INSTANCES, "many", Some("g"), needed),
+        (TARGET_INSTANCES, "many", None, no_group),
+        (
+            NEW_INSTANCES,
+            "-5",
+            Some("g"),
+            "the number is not used, only that there is one",
+        ),
+    ] {
+        let (_, warnings) = of_folders(vec![alone(&[(label, text)], group)]);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let start = format!("app `/a`: label `{label}`: found `{text}`, expected ");
+        assert!(warnings[0].starts_with(&start), "{}", warnings[0]);
+        assert!(warnings[0].ends_with(told), "{}", warnings[0]);
+        let (_, warnings) = merged(vec![alone(&[(label, text)], group)]);
+        assert_eq!(warnings, []);
+    }
+    // What a pair is told of is not told twice.
+    let bad = app("/b", 1, &[(STARTED_AT, "yesterday")]);
+    let (_, warnings) = of_folders(vec![app("/a", 1, &[EARLY]), bad]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let good = [LATE, (NEW_INSTANCES, "0"), (TARGET_INSTANCES, "1_0")];
+    assert_eq!(of_folders(vec![app("/a", 1, &good)]).1, [""; 0]);
 }
 
 #[test]

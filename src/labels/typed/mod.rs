@@ -13,7 +13,7 @@ mod number;
 mod path;
 mod word;
 
-pub use path::is_request;
+pub use path::request;
 pub use word::is_app_id;
 
 use super::ServiceOptions;

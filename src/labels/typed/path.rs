@@ -3,6 +3,8 @@
 //! Of the characters of a URL (RFC 3986), `'` and `$` are left out: HAProxy could take them for its
 //! own.
 
+use std::fmt::Write as _;
+
 use super::word::is_made_of;
 use super::{Read, Wrong};
 
@@ -61,10 +63,30 @@ pub(super) fn location(text: &str) -> Read<'_, Box<str>> {
     }
 }
 
-/// Whether a text can be the path of a request that HAProxy makes of its own.
+/// A path and query as HAProxy can ask for them. What would mean something to it in its file is
+/// encoded, which is the same to a server; and a path begins with `/`, as it does where Marathon asks.
+/// `None` for what is in no URL, encoded or not, or is no part of a request.
 #[must_use]
-pub fn is_request(text: &str) -> bool {
-    text.starts_with('/') && is_made_of(&text.replace('%', "/"), b"-._~!&()*+,;=:@/?")
+pub fn request(text: &str) -> Option<String> {
+    let mut request = String::with_capacity(text.len() + 1);
+    if !text.starts_with('/') {
+        request.push('/');
+    }
+    for sign in text.chars() {
+        if sign.is_control() || sign.is_whitespace() || "\"#<>\\^`".contains(sign) {
+            return None;
+        }
+        if sign.is_ascii_alphanumeric() || "-._~!&()*+,;=:@/?%".contains(sign) {
+            request.push(sign);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in sign.encode_utf8(&mut bytes).bytes() {
+                // A text takes whatever is written to it.
+                let _ = write!(request, "%{byte:02X}");
+            }
+        }
+    }
+    Some(request)
 }
 
 /// Made of these characters, and of others as `%20`.

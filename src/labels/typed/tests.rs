@@ -130,9 +130,23 @@ fn paths() {
             ("/x#y", Err("/x#y")),
         ],
     );
-    assert!(is_request("/health?x=1&y=%20"));
-    for text in ["health", "/a b", "/\"$HOME\"", "/a#b", ""] {
-        assert!(!is_request(text), "{text}");
+    for (text, want) in [
+        ("/health?x=1&y=%20", "/health?x=1&y=%20"),
+        ("health", "/health"),
+        ("/it's", "/it%27s"),
+        ("/h|x", "/h%7Cx"),
+        ("/health?q={x}", "/health?q=%7Bx%7D"),
+        ("/a?b=[1]", "/a?b=%5B1%5D"),
+        ("/é/$HOME", "/%C3%A9/%24HOME"),
+    ] {
+        let got = request(text);
+        assert_eq!(got.as_deref(), Some(want));
+        assert_eq!(request(want).as_deref(), Some(want), "it stays as it is");
+    }
+    for text in [
+        "/a b", "/\"x\"", "/a#b", "/a\\", "/a\nb", "/a\u{a0}", "/a\u{85}",
+    ] {
+        assert_eq!(request(text), None, "{text}");
     }
 }
 

@@ -21,11 +21,12 @@ use tracing::{debug, info};
 pub(super) use take::take_in;
 
 use super::backoff::Backoff;
+use super::nodes::nodes;
 use super::pending::Pending;
 use super::{Lost, Pace};
 use crate::config;
 use crate::marathon::fetch::{Fetcher, Form};
-use crate::marathon::{Address, Clock, Failure, Fault, Node, WrongBody};
+use crate::marathon::{Clock, Failure, Fault, Node, WrongBody};
 
 /// What the part of the path begins with that is added to the address.
 const MARK: &str = "hmb-";
@@ -109,16 +110,7 @@ impl Subscriber {
         pace: &Pace,
         check: Duration,
     ) -> Result<Self> {
-        let mut nodes = Vec::new();
-        for url in &config.urls {
-            match url.parse()? {
-                Address::Node(node) => nodes.push(node),
-                Address::File(_) => (),
-            }
-        }
-        if nodes.is_empty() {
-            bail!("no address of a node of Marathon was given that could send events");
-        }
+        let nodes = nodes(config, "send")?;
         let fetcher = Fetcher::new(config, Clock::host())?;
         fetcher.prepare_tls(nodes.iter())?;
         Ok(Self {

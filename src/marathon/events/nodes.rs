@@ -20,6 +20,22 @@ pub(super) struct Cluster {
     read_timeout: Duration,
 }
 
+/// The nodes that were given, for those who `tell` events, or do otherwise with them. Saved answers
+/// that stand in for Marathon are passed over: nothing happens in them.
+pub(super) fn nodes(config: &config::Marathon, tell: &str) -> anyhow::Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    for url in &config.urls {
+        match url.parse()? {
+            Address::Node(node) => nodes.push(node),
+            Address::File(_) => (),
+        }
+    }
+    if nodes.is_empty() {
+        bail!("no address of a node of Marathon was given that could {tell} events");
+    }
+    Ok(nodes)
+}
+
 impl Cluster {
     /// Saved answers that stand in for Marathon are passed over: nothing happens in them.
     pub(super) fn new(
@@ -27,16 +43,7 @@ impl Cluster {
         pace: &Pace,
         clock: Clock,
     ) -> anyhow::Result<Self> {
-        let mut nodes = Vec::new();
-        for url in &config.urls {
-            match url.parse()? {
-                Address::Node(node) => nodes.push(node),
-                Address::File(_) => (),
-            }
-        }
-        if nodes.is_empty() {
-            bail!("no address of a node of Marathon was given that could tell events");
-        }
+        let nodes = nodes(config, "tell")?;
         let read_timeout = pace.silence.max(pace.opening) + Duration::from_secs(5);
         let config = config::Marathon {
             read_timeout,

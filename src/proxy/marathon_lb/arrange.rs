@@ -22,6 +22,7 @@ pub fn arrange(
     } else {
         (services, Vec::new())
     };
+    services.retain(|service| !service.is_absent);
     services.sort_by(|one, other| key(one).cmp(&key(other)));
     if shape.binds_http_https {
         warnings.extend(claims::lost(&services, shape));

@@ -8,11 +8,23 @@ use crate::labels::ServiceOptions;
 /// The check for a position: the first that names it, or that names a fixed port and thus is for
 /// all of them.
 fn check_at(app: &App, index: i64) -> Option<&HealthCheck> {
-    app.health_checks.iter().find(|check| match check.target {
+    Some(&app.health_checks[position_at(app, index)?])
+}
+
+fn position_at(app: &App, index: i64) -> Option<usize> {
+    let mut checks = app.health_checks.iter();
+    checks.position(|check| match check.target {
         CheckTarget::Port(port) => port != 0,
         CheckTarget::Index(own) => i64::try_from(own) == Ok(index),
         CheckTarget::Unsaid => false,
     })
+}
+
+/// Where the check that a service port may have stands among those of its app.
+#[must_use]
+pub fn check_of(app: &App, index: usize, options: &ServiceOptions) -> Option<usize> {
+    let own = position_at(app, i64::try_from(index).unwrap_or(i64::MAX));
+    own.or_else(|| position_at(app, options.healthcheck_port_index?))
 }
 
 /// What HAProxy speaks on a service port, and how it checks the servers.

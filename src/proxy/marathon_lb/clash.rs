@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::cluster::{AppId, Warning};
-use crate::proxy::{clash, precedence};
+use crate::proxy::{WITHOUT_TASKS, clash, is_incumbent, precedence};
 
 /// Who holds a port.
 pub type Incumbents = BTreeMap<u32, AppId>;
 
-/// Takes out the weaker of services that cannot both be in the file.
+/// Takes out the weaker of services that cannot both be in the file. Those that are absent keep
+/// what they had from others, and get nothing new; they are among what is returned.
 pub(in crate::proxy) fn settle(
     services: Vec<Arc<Service>>,
     incumbents: &Incumbents,
@@ -28,11 +29,13 @@ pub(in crate::proxy) fn settle(
     let mut warnings = Vec::new();
     for (port, mut claims) in by_port {
         let incumbent = incumbents.get(&port);
+        claims.retain(|claim| !claim.is_absent || is_incumbent(&claim.owner.app, incumbent));
         claims.sort_by(|one, other| rank(one, incumbent).cmp(&rank(other, incumbent)));
         let mut winners: Vec<Arc<Service>> = Vec::new();
         for claim in claims {
             match winners.iter().find(|winner| collide(winner, &claim)) {
-                Some(winner) => warnings.push(clash(&claim.owner, &winner.owner)),
+                Some(_) if claim.is_absent => (),
+                Some(winner) => warnings.push(lost(&claim, winner)),
                 None => winners.push(claim),
             }
         }
@@ -42,8 +45,22 @@ pub(in crate::proxy) fn settle(
 }
 
 fn rank<'a>(claim: &'a Service, incumbent: Option<&AppId>) -> impl Ord + use<'a> {
+    let app = &claim.owner.app;
     let date = claim.last_config_change_at.as_deref();
-    precedence(&claim.owner.app, date, incumbent)
+    // By names alone two can be one incumbent; who is there goes before who is not.
+    (
+        !is_incumbent(app, incumbent),
+        claim.is_absent,
+        precedence(app, date, incumbent),
+    )
+}
+
+fn lost(loser: &Service, winner: &Service) -> Warning {
+    let mut warning = clash(&loser.owner, &winner.owner);
+    if winner.is_absent {
+        warning.found.push_str(WITHOUT_TASKS);
+    }
+    warning
 }
 
 /// On addresses that differ, one port can be held by several.

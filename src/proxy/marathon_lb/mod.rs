@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
+pub use checks::check_of;
 pub use claims::{TcpHost, tcp_host};
 pub(super) use clash::settle;
 pub use clash::{Incumbents, share_an_address};
@@ -46,6 +47,9 @@ pub struct Service {
     pub options: Arc<ServiceOptions>,
     /// When its app was last changed; decides who was first on a port.
     pub last_config_change_at: Option<Box<str>>,
+    /// Nobody serves it for the moment, though its app is to have tasks: it is in no file, and
+    /// nobody else gets what it had.
+    pub is_absent: bool,
 }
 
 impl Service {

@@ -76,6 +76,7 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
         servers,
         options: Arc::clone(options),
         last_config_change_at: app.last_config_change_at.clone(),
+        is_absent: false,
     }
 }
 

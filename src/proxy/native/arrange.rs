@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::{Rows, Service, Shape, settle as settle_ports};
 use super::super::{DefaultBackend, Holders, Incumbents, Owner};
-use super::claims::{Claim, mark_incumbents, passed_by, settle};
+use super::certificates::certificates;
+use super::claims::{claims_of, mark_incumbents, passed_by, settle};
 use super::maps::maps;
 use super::merge::{Leaders, merge};
-use super::place::wish;
 use super::rules::routing;
 use super::tls::passed_on;
-use super::tuning::{Conditions, conditions, tuning};
-use super::{APP_MAP, Layout, Rule, label};
+use super::tuning::{conditions, tuning};
+use super::{APP_MAP, Layout, label};
 use crate::cluster::{AppId, Warning};
 use crate::labels::ServiceOptions;
 
@@ -23,7 +23,10 @@ pub fn arrange(
     shape: &Shape,
     incumbents: &Incumbents,
 ) -> (Layout, Vec<Warning>) {
-    let (services, mut warnings) = settle_ports(services, &incumbents.service_ports);
+    let absent = services.iter().filter(|service| service.is_absent);
+    let absent: Vec<Arc<Service>> = absent.cloned().collect();
+    let (mut services, mut warnings) = settle_ports(services, &incumbents.service_ports);
+    services.retain(|service| !service.is_absent);
     let (mut services, refused) = judge(services);
     services.sort_by(|one, other| key(one).cmp(&key(other)));
     let mut layout = Layout {
@@ -41,15 +44,32 @@ pub fn arrange(
             effect: "not used in this set".to_owned(),
         });
     }
-    if shape.binds_http_https && !shape.closes_https {
-        layout.certificates = certificates(&services, &shape.ssl_certs, &mut warnings);
+    if shape.binds_http_https {
+        let given = &shape.ssl_certs;
+        let untold = &mut Vec::new();
+        let told = if shape.closes_https {
+            untold
+        } else {
+            &mut warnings
+        };
+        let certificates = certificates((&services, &absent), given, incumbents, told);
+        layout.certificates_in_order = certificates.of_labels;
+        if !shape.closes_https {
+            layout.certificates = certificates.all;
+        }
     }
     drop_idle_labels(&mut services, layout.opens_https(), &mut warnings);
     let leaders = merge(&mut services, &mut warnings);
     layout.refused = refused;
     if shape.binds_http_https {
         let before = &incumbents.places;
-        route(&services, &leaders, before, &mut layout, &mut warnings);
+        route(
+            (&services, &absent),
+            &leaders,
+            before,
+            &mut layout,
+            &mut warnings,
+        );
         if shape.closes_https {
             layout.passed_on.clear();
         }
@@ -96,37 +116,6 @@ fn fault(service: &Service) -> Option<Warning> {
     read.err()
 }
 
-/// Those of `--ssl-certs`, then those that services bring along with their hosts.
-fn certificates(
-    services: &[Arc<Service>],
-    given: &[Box<str>],
-    warnings: &mut Vec<Warning>,
-) -> Vec<Box<str>> {
-    let mut all: Vec<Box<str>> = given.to_vec();
-    let routed = services
-        .iter()
-        .filter(|service| service.is_http() && !service.options.vhosts().is_empty());
-    for service in routed {
-        let Some(certificate) = service.options.ssl_cert.as_ref() else {
-            continue;
-        };
-        // In a line that all share, nothing is left to chance.
-        let is_path = |c: char| !c.is_whitespace() && !r#"'"\#,"#.contains(c);
-        if !certificate.chars().all(is_path) {
-            warnings.push(label(
-                service,
-                "SSL_CERT",
-                &format!("`{certificate}`"),
-                "one path, without blanks and quotes",
-                "not used on port 443",
-            ));
-        } else if !certificate.is_empty() && !all.contains(certificate) {
-            all.push(certificate.clone());
-        }
-    }
-    all
-}
-
 /// Takes out labels that nothing can follow from: nobody is led to a port on which nothing listens,
 /// and what is said of HTTP means nothing elsewhere.
 fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: &mut Vec<Warning>) {
@@ -166,9 +155,9 @@ fn drop_idle_labels(services: &mut [Arc<Service>], opens_https: bool, warnings: 
     }
 }
 
-/// Decides who gets which requests of ports 80 and 443.
+/// Decides who gets which requests of ports 80 and 443. What those that are absent had is nobody's.
 fn route(
-    services: &[Arc<Service>],
+    (services, absent): (&[Arc<Service>], &[Arc<Service>]),
     leaders: &Leaders,
     before: &Holders,
     layout: &mut Layout,
@@ -176,28 +165,15 @@ fn route(
 ) {
     let mut requests = Vec::new();
     let mut handshakes = Vec::new();
-    for claimant in services {
-        // They were read before, or the service were not here.
-        let conditions = conditions(claimant).unwrap_or_default();
-        let mut wish = wish(claimant, conditions, warnings);
-        let service = leaders.get(&claimant.owner).unwrap_or(claimant);
-        if !service.is_http() {
-            // Of a handshake nothing but the host is known.
-            wish.priority = 0;
-            wish.conditions = Conditions::default();
-        }
-        let claim = |place| Claim {
-            claimant: Arc::clone(claimant),
-            priority: wish.priority,
-            rule: Rule {
-                service: Arc::clone(service),
-                place,
-                ignores_case: wish.ignores_case,
-                conditions: wish.conditions.clone(),
-            },
-            is_incumbent: false,
+    let mut untold = Vec::new();
+    for claimant in services.iter().chain(absent) {
+        let warnings = if claimant.is_absent {
+            &mut untold
+        } else {
+            &mut *warnings
         };
-        let claims = wish.places.iter().cloned().map(claim);
+        let service = leaders.get(&claimant.owner).unwrap_or(claimant);
+        let claims = claims_of(claimant, service, warnings);
         if service.is_http() {
             requests.extend(claims);
         } else {
@@ -205,7 +181,7 @@ fn route(
         }
     }
     mark_incumbents(&mut requests, "", before);
-    let requests = settle(requests, "", &mut layout.holders, warnings);
+    let mut requests = settle(requests, "", &mut layout.holders, warnings);
     passed_by(&requests, warnings);
     layout.passed_on = passed_on(
         handshakes,
@@ -214,6 +190,7 @@ fn route(
         (before, &mut layout.holders),
         warnings,
     );
+    requests.retain(|claim| !claim.claimant.is_absent);
     let routing = routing(requests, layout.looks_up);
     layout.first = routing.first;
     layout.below = routing.below;
@@ -279,4 +256,63 @@ fn app_rows(services: &[Arc<Service>]) -> Rows {
     rows.into_iter()
         .map(|(app, backend)| (app.into(), backend))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::marathon_lb::Flavour;
+    use super::super::fixtures::service;
+    use super::*;
+
+    /// Nothing of what grows with their product is made.
+    #[test]
+    fn hosts_times_paths_without_end_make_nothing() {
+        let named = |nth: usize| format!("h{nth}.test");
+        let hosts: Vec<String> = (0..300).map(named).collect();
+        let paths: Vec<String> = (0..300).map(|nth| format!("/p{nth}")).collect();
+        let asking = |name: &str, paths: String| {
+            let mut asking = service(name);
+            asking.options = Arc::new(ServiceOptions {
+                vhost: Some(hosts.join(",").into()),
+                path: Some(paths.into()),
+                ..ServiceOptions::default()
+            });
+            Arc::new(asking)
+        };
+        let services = [
+            asking("/a", paths.join(" ")),
+            asking("/b", format!("-i {}", paths.join(" "))),
+            asking("/c", paths[..3].join(" ")),
+        ];
+        for maps in [true, false] {
+            let shape = Shape {
+                maps,
+                binds_http_https: true,
+                https_by_vhost: false,
+                ssl_certs: Vec::new(),
+                settles_clashes: true,
+                flavour: Flavour::Native,
+                keeps_idle: false,
+                accepts_proxy: false,
+                closes_https: false,
+                default_backend: None,
+            };
+            let own = services.iter().zip(10_000..).map(|(service, port)| {
+                let mut service = Service::clone(service);
+                service.owner.service_port = port;
+                Arc::new(service)
+            });
+            let (layout, warnings) = arrange(own.collect(), &shape, &Incumbents::default());
+            assert_eq!(layout.holders.len(), 900);
+            let rows = layout.maps.get(super::super::PATH_MAP);
+            assert_eq!(rows.map_or(0, Vec::len) + layout.first.len(), 900);
+            let apps: Vec<&str> = warnings
+                .iter()
+                .filter(|warning| warning.found == "90000 pairs of host and path")
+                .filter_map(|warning| warning.app.as_ref())
+                .map(AppId::as_str)
+                .collect();
+            assert_eq!((warnings.len(), apps), (2, vec!["/a", "/b"]));
+        }
+    }
 }

@@ -9,8 +9,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::marathon_lb::Service;
-use super::super::{Holders, precedence};
-use super::place::{Host, Place};
+use super::super::{Holders, WITHOUT_TASKS, precedence};
+use super::place::{Host, Place, wish};
+use super::tuning::{Conditions, conditions};
 use super::{Rule, label};
 use crate::cluster::{AppId, Warning};
 
@@ -56,8 +57,18 @@ impl Claim {
     /// Only one of them can be served: else the requests of one would go to the other.
     fn excludes(&self, other: &Self) -> bool {
         self.rule.service.owner != other.rule.service.owner
+            && !self.stands_in_for(other)
             && self.is_of_the_place_of(other)
             && (self.says_the_same_as(other) || !self.is_of_the_folder_of(other))
+    }
+
+    /// What an absent one has is also the other's: of one app, or of one `MERGE` in its folder.
+    fn stands_in_for(&self, other: &Self) -> bool {
+        let merged = |claim: &Self| claim.claimant.options.own.get("MERGE").cloned();
+        let is_of_app = self.claimant.owner.app == other.claimant.owner.app;
+        let is_merged = merged(self).is_some() && merged(self) == merged(other);
+        (self.claimant.is_absent || other.claimant.is_absent)
+            && (is_of_app || is_merged && self.is_of_the_folder_of(other))
     }
 
     /// Smaller is stronger.
@@ -121,6 +132,9 @@ impl Claim {
     /// Whose it is, in words.
     pub(super) fn named(&self) -> String {
         let owner = &self.rule.service.owner;
+        if self.claimant.is_absent {
+            return format!("app `{}`{WITHOUT_TASKS}", owner.app);
+        }
         format!("app `{}`, service port {}", owner.app, owner.service_port)
     }
 }
@@ -129,6 +143,34 @@ impl Claim {
 fn folder(app: &AppId) -> &str {
     let id = app.as_str();
     id.rfind('/').map_or("", |end| &id[..end])
+}
+
+/// What the labels of `claimant` want to be led to `service`.
+pub(super) fn claims_of(
+    claimant: &Arc<Service>,
+    service: &Arc<Service>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Claim> {
+    // They were read before, or the service were not here.
+    let conditions = conditions(claimant).unwrap_or_default();
+    let mut wish = wish(claimant, conditions, warnings);
+    if !service.is_http() {
+        // Of a handshake nothing but the host is known.
+        wish.priority = 0;
+        wish.conditions = Conditions::default();
+    }
+    let claim = |place: &Place| Claim {
+        claimant: Arc::clone(claimant),
+        priority: wish.priority,
+        rule: Rule {
+            service: Arc::clone(service),
+            place: place.clone(),
+            ignores_case: wish.ignores_case_of(place),
+            conditions: wish.conditions.clone(),
+        },
+        is_incumbent: false,
+    };
+    wish.places.iter().map(claim).collect()
 }
 
 /// Marks those who had in the turn before what they claim. `begin` tells kinds of places apart that
@@ -144,13 +186,15 @@ pub(super) fn mark_incumbents(claims: &mut [Claim], begin: &str, before: &Holder
     }
 }
 
-/// Takes out those who claim what others have, and notes in `holders` who has what.
+/// Takes out those who claim what others have, and notes in `holders` who has what. Those that are
+/// absent keep what they had from others, and get nothing new.
 pub(super) fn settle(
     mut claims: Vec<Claim>,
     begin: &str,
     holders: &mut Holders,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Claim> {
+    claims.retain(|claim| claim.is_incumbent || !claim.claimant.is_absent);
     claims.sort_by(|one, other| one.strength().cmp(&other.strength()));
     let mut settled: Vec<Claim> = Vec::with_capacity(claims.len());
     let mut by_place: BTreeMap<(i64, Host, String), Vec<usize>> = BTreeMap::new();
@@ -165,10 +209,12 @@ pub(super) fn settle(
         let beside = by_place.entry(place).or_default();
         let mut others = beside.iter().map(|at| &settled[*at]);
         if let Some(holder) = others.clone().find(|other| claim.excludes(other)) {
-            warnings.push(claim.lost_to(holder));
+            if !claim.claimant.is_absent {
+                warnings.push(claim.lost_to(holder));
+            }
             continue;
         }
-        if others.any(|other| claim.says_the_same_as(other)) {
+        if others.any(|other| !other.claimant.is_absent && claim.says_the_same_as(other)) {
             // With `MERGE` several lead to one.
             continue;
         }
@@ -183,7 +229,10 @@ pub(super) fn settle(
 /// Warns of weights that lead requests past those who would have them otherwise.
 pub(super) fn passed_by(claims: &[Claim], warnings: &mut Vec<Warning>) {
     let mut by_host: BTreeMap<&Host, Vec<&Claim>> = BTreeMap::new();
-    let weighted: Vec<&Claim> = claims.iter().filter(|claim| claim.priority > 0).collect();
+    let weighted: Vec<&Claim> = claims
+        .iter()
+        .filter(|claim| claim.priority > 0 && !claim.claimant.is_absent)
+        .collect();
     if weighted.is_empty() {
         return;
     }

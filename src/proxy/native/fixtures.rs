@@ -23,6 +23,7 @@ pub(super) fn service(name: &str) -> Service {
         servers: Vec::new(),
         options: Arc::default(),
         last_config_change_at: None,
+        is_absent: false,
     }
 }
 

@@ -5,6 +5,7 @@
 //! What protects a service stands in its backend, so that it holds on every way that leads there.
 
 mod arrange;
+mod certificates;
 mod claims;
 #[cfg(test)]
 mod fixtures;
@@ -47,6 +48,9 @@ pub struct Layout {
     /// Of port 443, in this order: the first is for clients that name no known host. Without any
     /// the port stays closed.
     pub certificates: Vec<Box<str>>,
+    /// Those of them that labels bring, for the next turn; also where the port is closed, or the app
+    /// has no tasks for the moment.
+    pub certificates_in_order: Vec<Box<str>>,
     /// What is tried before the maps, in order.
     pub first: Vec<Rule>,
     /// What is tried behind the lookup of exact hosts, before that of their ends.

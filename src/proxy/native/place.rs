@@ -1,10 +1,12 @@
 //! Which requests a service is meant for: hosts and paths, as its owner wrote them.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::super::marathon_lb::Service;
+use super::label;
 use super::tuning::{Conditions, passes_tls_on};
 use crate::cluster::Warning;
 
@@ -25,7 +27,7 @@ impl Host {
     ///
     /// # Errors
     /// What should stand there.
-    fn read(text: &str) -> Result<Self, String> {
+    fn read(text: &str) -> Result<Self, &'static str> {
         let in_brackets = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
         let address = in_brackets.unwrap_or(text);
         if address.parse::<Ipv6Addr>().is_ok() {
@@ -35,9 +37,7 @@ impl Host {
             && port.parse::<u16>().is_ok()
             && Self::read(host).is_ok()
         {
-            return Err(format!(
-                "`{host}`, without a port: that of a request does not count"
-            ));
+            return Err("a host without a port: that of a request does not count");
         }
         let text = text.strip_suffix('.').unwrap_or(text);
         let (below, name) = match text.strip_prefix('*') {
@@ -50,9 +50,7 @@ impl Host {
             !label.is_empty() && !label.starts_with('-') && label.bytes().all(is_part)
         };
         if !name.split('.').all(is_label) {
-            return Err(
-                "host names of letters, digits, `-`, `_` and dots, or `*.` before one".to_owned(),
-            );
+            return Err("host names of letters, digits, `-`, `_` and dots, or `*.` before one");
         }
         Ok(if below {
             Self::below(format!(".{name}"))
@@ -85,6 +83,22 @@ pub struct Place {
     pub path: Beginning,
 }
 
+impl Place {
+    /// Every path begins with `/`, so that beside a host it says nothing: the place is that of the
+    /// host alone.
+    fn of(host: &Host, path: &Beginning) -> Self {
+        let says_nothing = *host != Host::Any && path.text() == "/";
+        Self {
+            host: host.clone(),
+            path: if says_nothing {
+                Beginning::new("")
+            } else {
+                path.clone()
+            },
+        }
+    }
+}
+
 /// The beginning of a path. Longer ones are smaller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Beginning(Reverse<usize>, Box<str>);
@@ -101,6 +115,18 @@ impl Beginning {
     }
 }
 
+/// More hosts and paths of one service port than these are more than any app has; every turn has to
+/// sort and compare them all.
+const MOST_PLACES: usize = 1_000;
+
+/// Requests of all apps are compared with each of these, one after the other.
+const MOST_RULES: usize = 50;
+
+/// What is named of many that are wrong.
+const NAMED: usize = 3;
+
+const NOBODY_IS_LED: &str = "no request is led there for it on ports 80 and 443";
+
 /// All that the owner of a service port wants of the shared frontends.
 #[derive(Debug)]
 pub(super) struct Wish {
@@ -108,6 +134,22 @@ pub(super) struct Wish {
     pub(super) ignores_case: bool,
     pub(super) priority: i64,
     pub(super) conditions: Conditions,
+}
+
+impl Wish {
+    /// Whether letters of this path are compared without their case.
+    pub(super) fn ignores_case_of(&self, place: &Place) -> bool {
+        let has_letters = |path: &str| path.bytes().any(|byte| byte.is_ascii_alphabetic());
+        self.ignores_case && has_letters(place.path.text())
+    }
+
+    /// How many places are rules, which no map can hold.
+    fn rules(&self) -> usize {
+        let is_rule = |place: &&Place| {
+            self.priority != 0 || self.conditions.number() > 0 || self.ignores_case_of(place)
+        };
+        self.places.iter().filter(is_rule).count()
+    }
 }
 
 /// Reads hosts and paths. What cannot be read leads nowhere: neither to every path, nor from every
@@ -119,14 +161,8 @@ pub(super) fn wish(service: &Service, conditions: Conditions, warnings: &mut Vec
         priority: service.options.priority.unwrap_or(0),
         conditions,
     };
-    let mut refuse = |label: &str, found: &str, expected: &str| {
-        warnings.push(Warning {
-            app: Some(service.owner.app.clone()),
-            subject: format!("label `HAPROXY_{}_{label}`", service.index),
-            found: format!("`{found}`"),
-            expected: expected.to_owned(),
-            effect: "no request is led there for it on ports 80 and 443".to_owned(),
-        });
+    let mut refuse = |name: &str, found: &str, expected: &str| {
+        warnings.push(label(service, name, found, expected, NOBODY_IS_LED));
     };
     let options = &service.options;
     let given = |text: &Option<Box<str>>| text.clone().filter(|text| !text.trim().is_empty());
@@ -138,29 +174,29 @@ pub(super) fn wish(service: &Service, conditions: Conditions, warnings: &mut Vec
                 && !(passes_on && label == "VHOST")
             {
                 let expected = format!("none, for the mode is {}", service.mode);
-                refuse(label, text, &expected);
+                refuse(label, &format!("`{text}`"), &expected);
             }
         }
         if passes_on && vhosts.is_none() {
-            refuse("SNI_PASSTHROUGH", "true", "a VHOST beside it");
+            refuse("SNI_PASSTHROUGH", "`true`", "a VHOST beside it");
         }
         if !passes_on {
             return wish;
         }
+        // Of a handshake nothing but the host is known.
+        wish.priority = 0;
+        wish.conditions = Conditions::default();
     }
-    let mut hosts = Vec::new();
-    match &vhosts {
-        None => hosts.push(Host::Any),
-        Some(vhosts) => {
-            let names = vhosts.split(',').map(str::trim);
-            for name in names.filter(|name| !name.is_empty()) {
-                match Host::read(name) {
-                    Ok(host) => hosts.push(host),
-                    Err(expected) => refuse("VHOST", name, &expected),
-                }
+    let hosts = match &vhosts {
+        None => vec![Host::Any],
+        Some(vhosts) => match hosts(vhosts) {
+            (hosts, None) => hosts,
+            (hosts, Some((found, expected))) => {
+                refuse("VHOST", &found, &expected);
+                hosts
             }
-        }
-    }
+        },
+    };
     let paths = match &path {
         _ if passes_on => vec![Beginning::new("")],
         None => vec![Beginning::new("")],
@@ -170,36 +206,83 @@ pub(super) fn wish(service: &Service, conditions: Conditions, warnings: &mut Vec
                 paths
             }
             Err(expected) => {
-                refuse("PATH", text, expected);
+                refuse("PATH", &format!("`{text}`"), expected);
                 return wish;
             }
         },
     };
-    for host in &hosts {
-        for path in &paths {
-            let place = Place {
-                host: host.clone(),
-                path: path.clone(),
-            };
-            let says_something = place.host != Host::Any || !place.path.text().is_empty();
-            if says_something && !wish.places.contains(&place) {
-                wish.places.push(place);
+    let name = if paths.len() > hosts.len() {
+        "PATH"
+    } else {
+        "VHOST"
+    };
+    let mut refuse_all = |number: usize, what: &str, most: usize| {
+        let found = format!("{number} pairs of host and path{what}");
+        refuse(name, &found, &format!("at most {most}"));
+    };
+    let number = hosts.len() * paths.len();
+    if number > MOST_PLACES {
+        // They are not even put together: there can be millions.
+        refuse_all(number, "", MOST_PLACES);
+        return wish;
+    }
+    let places: BTreeSet<Place> = hosts
+        .iter()
+        .flat_map(|host| paths.iter().map(|path| Place::of(host, path)))
+        .filter(|place| place.host != Host::Any || !place.path.text().is_empty())
+        .collect();
+    wish.places = places.into_iter().collect();
+    let rules = wish.rules();
+    if rules > MOST_RULES {
+        let what = " with `-i`, HEADER, METHOD or BACKEND_WEIGHT";
+        refuse_all(rules, what, MOST_RULES);
+        wish.places.clear();
+    }
+    wish
+}
+
+/// Hosts, each once, and what is found and expected where some of them are none.
+fn hosts(text: &str) -> (Vec<Host>, Option<(String, String)>) {
+    let mut hosts = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut expected: Vec<&str> = Vec::new();
+    let names = text.split(',').map(str::trim);
+    for name in names.filter(|name| !name.is_empty()) {
+        match Host::read(name) {
+            Ok(host) => {
+                hosts.insert(host);
+            }
+            Err(reason) => {
+                wrong.push(name);
+                if !expected.contains(&reason) {
+                    expected.push(reason);
+                }
             }
         }
     }
-    wish
+    let first: Vec<String> = wrong
+        .iter()
+        .take(NAMED)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let mut found = first.join(", ");
+    if wrong.len() > NAMED {
+        found = format!("{found} and {} more", wrong.len() - NAMED);
+    }
+    let told = (!wrong.is_empty()).then(|| (found, expected.join("; ")));
+    (hosts.into_iter().collect(), told)
 }
 
 /// `/api /v2`, with `-i` before them where case does not count.
 fn paths(text: &str) -> Result<(bool, Vec<Beginning>), &'static str> {
     const EXPECTED: &str = "paths that begin with `/`, parted by blanks, or `-i` before them";
     let mut ignores_case = false;
-    let mut paths = Vec::new();
+    let mut paths = BTreeSet::new();
     for word in text.split_whitespace() {
         if word == "-i" && paths.is_empty() {
             ignores_case = true;
         } else if word.starts_with('/') && word.bytes().all(is_of_path) {
-            paths.push(Beginning::new(word));
+            paths.insert(Beginning::new(word));
         } else {
             return Err(EXPECTED);
         }
@@ -207,7 +290,7 @@ fn paths(text: &str) -> Result<(bool, Vec<Beginning>), &'static str> {
     if paths.is_empty() {
         return Err(EXPECTED);
     }
-    Ok((ignores_case, paths))
+    Ok((ignores_case, paths.into_iter().collect()))
 }
 
 /// RFC 3986, `path-absolute`.
@@ -216,74 +299,4 @@ fn is_of_path(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_read() {
-        let exact = |name: &str| Ok(Host::Exact(name.into()));
-        let below = |suffix: &str| Ok(Host::below(suffix.to_owned()));
-        for (text, read) in [
-            ("www.example.com", exact("www.example.com")),
-            ("www.example.com.", exact("www.example.com")),
-            ("under_score", exact("under_score")),
-            ("*.example.com", below(".example.com")),
-            ("*.com", below(".com")),
-            ("10.0.0.1", exact("10.0.0.1")),
-            ("[::1]", exact("[::1]")),
-            ("fe80::1", exact("[fe80::1]")),
-        ] {
-            assert_eq!(Host::read(text), read, "{text}");
-        }
-        for text in [
-            "*",
-            "*.",
-            "*example.com",
-            "a.*.com",
-            "a..b",
-            ".a",
-            "a:80",
-            "[::1]:80",
-            "[::1",
-            "[a]",
-            "[10.0.0.1]",
-            "a b",
-            "a }",
-            "-f",
-            "-f\u{a0}x",
-            "bücher.de",
-            "a/b",
-            "#",
-            "",
-        ] {
-            assert!(Host::read(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn paths_are_read() {
-        let words = |text: &str| {
-            let (ignores_case, paths) = paths(text).ok()?;
-            let paths: Vec<String> = paths.iter().map(|path| path.text().to_owned()).collect();
-            Some((ignores_case, paths.join(" ")))
-        };
-        for (text, read) in [
-            ("/api", Some((false, "/api"))),
-            ("  /a   /b ", Some((false, "/a /b"))),
-            ("-i /a /b", Some((true, "/a /b"))),
-            ("/it's/%20(1)", Some((false, "/it's/%20(1)"))),
-            ("api", None),
-            ("-i", None),
-            ("/a -i", None),
-            ("-f /etc/passwd", None),
-            ("-m reg /", None),
-            ("/a } or { always_true", None),
-            ("/a\\", None),
-            ("/a#", None),
-            ("/\"a\"", None),
-        ] {
-            let read = read.map(|(ignores, paths): (bool, &str)| (ignores, paths.to_owned()));
-            assert_eq!(words(text), read, "{text}");
-        }
-    }
-}
+mod tests;

@@ -45,11 +45,15 @@ pub(super) fn passed_on(
             !claim.is_incumbent && (other.is_incumbent || other.age() < claim.age())
         };
         let stronger = rivals(claim).into_iter().find(is_stronger);
-        warnings.extend(stronger.map(|holder| claim.lost_to(holder)));
+        let told = stronger.filter(|_| !claim.claimant.is_absent);
+        warnings.extend(told.map(|holder| claim.lost_to(holder)));
         stronger.is_none()
     });
     let mut kept = BTreeMap::new();
     for claim in settle(claims, BEGIN, holders, warnings) {
+        if claim.claimant.is_absent {
+            continue;
+        }
         let mut told: Vec<&Claim> = Vec::new();
         for rival in rivals(&claim).into_iter().filter(|_| opens_https) {
             let owner = &rival.claimant.owner;

@@ -3,6 +3,9 @@
 //! Whatever fails is told once, and once when it is over; the files that are in service stay, and
 //! the next turn tries again.
 
+mod around;
+mod configuration;
+mod files;
 mod live;
 mod notify;
 mod proof;
@@ -14,6 +17,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +25,8 @@ use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use self::around::Around;
+use self::configuration::Reader;
 use self::notify::Notify;
 use self::proof::Proof;
 use self::signals::{Signals, Wish};
@@ -30,12 +36,11 @@ use super::stages::stages;
 use super::tell;
 use super::turn::{Memory, Turn, version};
 use crate::admin::Live;
-use crate::apply::validate::Verdict;
 use crate::apply::{Host, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
-use crate::config::{Config, Watch};
-use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Report, Stages};
-use crate::disk::OsDisk;
+use crate::config::{Config, Request, Watch};
+use crate::cycle::{ASKED_AGAIN_AFTER, Marathon, Stages};
+use crate::disk::{Digest, OsDisk};
 use crate::guard;
 use crate::haproxy::{Version, program};
 use crate::marathon::events::{Follower, Pace, Told};
@@ -64,23 +69,25 @@ const LEAVE: Duration = Duration::from_secs(3);
 /// A turn may take this long to its end once somebody wants ours.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
+pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode> {
     // First of all, so that none is missed.
     let mut signals = Signals::listen()?;
     let mut notify = Notify::from_environment();
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let mut around = Around::new(Reader::new(request), config, folder.path());
+    let config = around.config();
     let mut watcher = tokio::select! {
         biased;
         () = signals.end() => return Ok(ExitCode::SUCCESS),
-        watcher = Watcher::new(config, folder) => watcher?,
+        watcher = Watcher::new(Rc::clone(&config), folder) => watcher?,
     };
-    let mut follower = follower(config)?;
+    let mut follower = follower(&config)?;
     if let Some(follower) = &follower {
         watcher.live.hears(follower.heard());
     }
-    let _desk = live::desk(config, &watcher.live);
+    let _desk = live::desk(&config, &watcher.live);
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
-    let mut schedule = Schedule::new(rhythm(config), now() + first_word);
+    let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
     loop {
         tokio::select! {
             biased;
@@ -104,14 +111,23 @@ pub(super) async fn watch(config: &Config) -> Result<ExitCode> {
                     schedule.changed(now());
                 }
             }
+            seen = around.next() => {
+                let look = watcher.look(seen, &mut around, &mut follower, &mut schedule);
+                if !is_done(look, &mut signals).await {
+                    break;
+                }
+                notify.status(&watcher.status());
+            }
             () = sleep_until(schedule.due().into()) => {
                 watcher.ask_for(schedule.began(now()));
+                let began = SystemTime::now();
                 let mut end = End::Failed;
                 let turn = async { end = watcher.turn().await };
-                if !is_done(turn, &mut signals).await {
+                if !is_done(Box::pin(turn), &mut signals).await {
                     break;
                 }
                 schedule.ended(end, now());
+                watcher.look_after_turn(&mut around, began);
                 notify.ready(&watcher.status());
             }
         }
@@ -188,16 +204,18 @@ async fn next(follower: Option<&mut Follower>) -> Told {
 }
 
 /// Everything that outlives a turn.
-struct Watcher<'c> {
-    config: &'c Config,
+struct Watcher {
+    config: Rc<Config>,
     places: LockPlaces,
     lock: Locked,
     memory: Memory,
     stages: Stages<Marathon, System>,
     haproxy: Option<Haproxy>,
+    /// The `haproxy.cfg` whose certificates are known.
+    looked_at: Option<Digest>,
     troubles: Troubles,
     /// Of files in which servers alone were new.
-    proof: Proof<'c>,
+    proof: Proof,
     live: Arc<Live>,
 }
 
@@ -209,13 +227,13 @@ struct Haproxy {
     version: Version,
 }
 
-impl<'c> Watcher<'c> {
-    async fn new(config: &'c Config, folder: Folder) -> Result<Self> {
-        let places = places(config, &folder);
-        let lock = lock_for_life(config, &places).await?;
+impl Watcher {
+    async fn new(config: Rc<Config>, folder: Folder) -> Result<Self> {
+        let places = places(&config, &folder);
+        let lock = lock_for_life(&config, &places).await?;
         let memory = Memory::open(folder);
         let resolver = Resolver::new(System, memory.state.addresses.clone());
-        let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
+        let mut stages = stages(&config, Some((resolver, config.policy.names))).await?;
         stages.source.keep();
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
@@ -229,6 +247,7 @@ impl<'c> Watcher<'c> {
             memory,
             stages,
             haproxy: None,
+            looked_at: None,
             troubles: Troubles::default(),
             proof: Proof::default(),
             live: Arc::new(live),
@@ -270,7 +289,7 @@ impl<'c> Watcher<'c> {
 
     /// A whole turn, and when the next one is due for what is left of it.
     async fn turn(&mut self) -> End {
-        let at = Time::at(SystemTime::now());
+        let (at, began) = (Time::at(SystemTime::now()), Instant::now());
         let result = self.take_turn(at).await;
         self.publish(result.as_ref().ok(), at);
         match result {
@@ -280,8 +299,9 @@ impl<'c> Watcher<'c> {
                 tell::warnings(&turn);
                 self.troubles.failed(None);
                 self.troubles.held(tell::held(&turn).as_ref());
-                self.troubles.outcome(&tell::outcome(&turn, self.config));
-                let end = open(&turn, &self.memory.state, Time::at(SystemTime::now()));
+                self.troubles.outcome(&tell::outcome(&turn, &self.config));
+                // By the clock of its beginning, which may have been set meanwhile.
+                let end = open(&turn, &self.memory.state, at.after(began.elapsed()));
                 self.stand_on(turn.report);
                 self.lock.leave_folder();
                 end
@@ -294,61 +314,14 @@ impl<'c> Watcher<'c> {
         }
     }
 
-    /// The next turn may be for servers alone.
-    fn stand_on(&mut self, report: Report) {
-        let Some(Haproxy { path, version, .. }) = &self.haproxy else {
-            return;
-        };
-        let local = LocalHaproxy::new(path.clone(), *version, self.config, &OsDisk);
-        let at = &installation(self.config, self.memory.store.path(), &self.lock);
-        let host = Host {
-            disk: &OsDisk,
-            balancer: &local,
-            at,
-        };
-        if let Err(error) = self.stages.stand_on(&host, report) {
-            debug!("the next turn is a whole one: {error:#}");
-        }
-        match self.stages.unproved() {
-            None => self.proof.is_not_wanted(),
-            Some(_) => self.proof.is_wanted(now()),
-        }
-    }
-
-    /// Has `haproxy -c` look at files in which servers alone were new; `false` where a whole turn has
-    /// to see to them.
-    fn prove(&mut self, next: proof::Next) -> bool {
-        let Some(Haproxy { path, version, .. }) = &self.haproxy else {
-            return false;
-        };
-        let local = LocalHaproxy::new(path.clone(), *version, self.config, &OsDisk);
-        let at = installation(self.config, self.memory.store.path(), &self.lock);
-        match next {
-            proof::Next::Begin => {
-                if let Some(files) = self.stages.unproved() {
-                    self.proof.begin(local, at, files.clone());
-                }
-                true
-            }
-            proof::Next::Said(files, Ok(Verdict::Accepted { .. })) => {
-                let Self { memory, stages, .. } = self;
-                let time = Time::at(SystemTime::now());
-                if !memory.proved(stages, &local, &at, &files, time) {
-                    self.proof.is_wanted(now());
-                }
-                true
-            }
-            // It finds out who is to blame, and tells.
-            proof::Next::Said(_, Ok(Verdict::Rejected { .. }) | Err(_)) => false,
-        }
-    }
-
     async fn take_turn(&mut self, at: Time) -> Result<Turn> {
         let result = match self.haproxy().await {
             Ok((program, version)) => {
                 self.enter_folder().await;
-                let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
-                let place = installation(self.config, self.memory.store.path(), &self.lock);
+                self.memory.heed_operator();
+                let config = Rc::clone(&self.config);
+                let local = LocalHaproxy::new(program, version, &config, &OsDisk);
+                let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
                 let Self { memory, stages, .. } = self;
                 match memory.servers_alone(stages, &local, &place, at).await {
                     Ok(Some(turn)) => return Ok(turn),
@@ -416,8 +389,10 @@ impl<'c> Watcher<'c> {
     async fn bring_again(&mut self) -> Result<Outcome> {
         let (program, version) = self.haproxy().await?;
         self.enter_folder().await;
-        let local = LocalHaproxy::new(program, version, self.config, &OsDisk);
-        let place = installation(self.config, self.memory.store.path(), &self.lock);
+        self.memory.heed_operator();
+        let config = Rc::clone(&self.config);
+        let local = LocalHaproxy::new(program, version, &config, &OsDisk);
+        let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
         let host = Host {
             disk: &OsDisk,
             balancer: &local,
@@ -444,7 +419,7 @@ impl<'c> Watcher<'c> {
     async fn haproxy(&mut self) -> Result<(PathBuf, Version)> {
         let path = match program::find(&self.config.haproxy.program) {
             Err(_) if self.config.validation.skip => {
-                return super::turn::haproxy(self.config).await;
+                return super::turn::haproxy(&self.config).await;
             }
             found => found?,
         };
@@ -455,7 +430,7 @@ impl<'c> Watcher<'c> {
         let haproxy = match known.filter(|known| known.path == path && known.file == file) {
             Some(known) => known,
             None => Haproxy {
-                version: version(self.config, &path).await?,
+                version: version(&self.config, &path).await?,
                 path,
                 file,
             },

@@ -85,6 +85,13 @@ impl Notify {
         self.status = Some(line);
     }
 
+    /// How things stand, where we are ready.
+    pub(super) fn status(&mut self, status: &str) {
+        if self.is_ready {
+            self.ready(status);
+        }
+    }
+
     /// We end.
     pub(super) fn stopping(&self) {
         self.tell("STOPPING=1");

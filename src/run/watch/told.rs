@@ -18,7 +18,12 @@ pub(super) struct Troubles {
     held: Trouble,
     events: Trouble,
     lock: Trouble,
-    worst: [Option<String>; 3],
+    configuration: Trouble,
+    fixed: Trouble,
+    templates: Trouble,
+    certificates: Trouble,
+    sees_late: Trouble,
+    worst: [Option<String>; 6],
 }
 
 impl Troubles {
@@ -55,6 +60,56 @@ impl Troubles {
     /// What is not locked as it should be.
     pub(super) fn lock(&mut self, warning: Option<&str>) {
         tell(&mut self.lock, warning, |warning| warn!("{warning}"));
+    }
+
+    /// Why new options cannot be put to use.
+    pub(super) fn configuration(&mut self, mistakes: Option<&str>) {
+        let sentence = mistakes.map(|mistakes| {
+            format!(
+                "the options were changed and are not put to use, those of before count: {mistakes}"
+            )
+        });
+        self.worst[3].clone_from(&sentence);
+        tell(&mut self.configuration, sentence.as_deref(), |sentence| {
+            error!("{sentence}");
+        });
+    }
+
+    /// What of new options needs another start.
+    pub(super) fn fixed(&mut self, sentence: Option<&str>) {
+        tell(&mut self.fixed, sentence, |sentence| warn!("{sentence}"));
+    }
+
+    /// Why changed templates, or new options that go with them, cannot be put to use.
+    pub(super) fn templates(&mut self, error: Option<&anyhow::Error>) {
+        let sentence = error.map(|error| {
+            format!("what was changed is not put to use, what counted before does: {error:#}")
+        });
+        self.worst[4].clone_from(&sentence);
+        tell(&mut self.templates, sentence.as_deref(), |sentence| {
+            error!("{sentence}");
+        });
+    }
+
+    /// Why HAProxy was not brought to changed certificates.
+    pub(super) fn certificates(&mut self, sentence: Option<&str>) {
+        self.worst[5] = sentence.map(str::to_owned);
+        tell(&mut self.certificates, sentence, |sentence| {
+            error!("{sentence}");
+        });
+    }
+
+    /// Why changes of files are not seen at once.
+    pub(super) fn sees_late(&mut self, deaf: Option<(&str, Duration)>) {
+        let sentence = deaf.map(|(why, pause)| {
+            format!(
+                "the kernel does not tell of changed files ({why}); they are looked at every {}",
+                shown(pause)
+            )
+        });
+        tell(&mut self.sees_late, sentence.as_deref(), |sentence| {
+            warn!("{sentence}");
+        });
     }
 
     /// No events come. It is one trouble, whatever its reasons are.

@@ -61,6 +61,7 @@ fn full() -> State {
         },
         incumbents: BTreeMap::from([(10_000, AppId::new("/a"))]),
         places: BTreeMap::from([("www.example.com/a".into(), AppId::new("/a"))]),
+        certificates: vec!["/etc/ssl/a.pem".into()],
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
         seen: Some(Seen {
@@ -395,4 +396,26 @@ fn a_pause_that_failed_is_none_and_one_that_is_killed_is_whole_or_none() {
         }
     }
     assert!(failed > 6, "{failed}");
+}
+
+#[test]
+fn what_somebody_else_saved_is_read_again_and_what_could_not_be_saved_is_not_undone() {
+    let disk = MemoryDisk::new();
+    disk.put_folder(Path::new("/var/lib/hmb"));
+    let (mut watcher, mut state, _) = Writable::open(&disk, folder());
+    assert_eq!(watcher.reread(&disk), None, "nobody has saved anything");
+    state.last_good_marathon = Some("http://m:8080".to_owned());
+    assert_eq!(watcher.save(&disk, &state), None);
+    assert_eq!(watcher.reread(&disk), None);
+
+    let (mut operator, mut other, _) = Writable::open(&disk, folder());
+    other.pending = full().pending;
+    assert_eq!(operator.save(&disk, &other), None);
+    assert_eq!(watcher.reread(&disk), Some(other.clone()));
+    assert_eq!(watcher.reread(&disk), None);
+
+    let full_disk = FaultyDisk::new(&disk, Fault::From(1, Errno::ENOSPC));
+    other.pending = None;
+    assert!(watcher.save(&full_disk, &other).is_some());
+    assert_eq!(watcher.reread(&disk), None, "ours is newer");
 }

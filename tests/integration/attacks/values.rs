@@ -335,7 +335,7 @@ fn what_no_label_says_is_typed_too() {
             &[][..],
             check(bad),
             "app `/m/bad`: field `healthChecks[1].path`: found `/x?\\\"${HOME}\\\"`, expected a \
-             path that begins with `/`, made of characters of a URL; app left out",
+             path of a URL, without blanks, ",
             true,
         ),
         (

@@ -10,6 +10,7 @@ mod program;
 mod reader;
 mod rows;
 mod rules;
+mod servers;
 #[path = "../../simulation/random.rs"]
 mod random;
 

@@ -72,7 +72,7 @@ impl Source for Said {
 }
 
 /// Every name has the same address on every day.
-struct Dns;
+pub(super) struct Dns;
 
 impl Lookup for Dns {
     fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
@@ -96,15 +96,10 @@ impl Program {
             .unwrap();
         let dialect = runtime.block_on(Dialect::ask(&haproxy(), Duration::from_secs(10)));
         let dialect = dialect.unwrap();
-        let renderer = |set| {
-            let mut site = Site::new(set, dialect);
-            MAPS.clone_into(&mut site.haproxy_dir);
-            Renderer::new(&site).unwrap()
-        };
         Self {
             renderers: BTreeMap::from([
-                (false, renderer(TemplateSet::MarathonLb)),
-                (true, renderer(TemplateSet::Native)),
+                (false, renderer(false, dialect)),
+                (true, renderer(true, dialect)),
             ]),
             certificate: certificate.to_owned(),
             runtime,
@@ -113,51 +108,8 @@ impl Program {
 
     /// What a turn would install beside what is installed.
     pub(crate) fn plan(&mut self, answer: String, flags: &Flags, installed: Option<&str>) -> Plan {
-        let (flavour, values) = if flags.native {
-            (Flavour::Native, Values::Typed)
-        } else {
-            (Flavour::MarathonLb, Values::Verbatim)
-        };
-        let shape = Shape {
-            maps: flags.maps,
-            binds_http_https: flags.binds,
-            https_by_vhost: flags.grouped,
-            ssl_certs: vec![self.certificate.as_str().into()],
-            settles_clashes: true,
-            flavour,
-            default_backend: None,
-            accepts_proxy: false,
-            closes_https: false,
-            keeps_idle: false,
-        };
-        let labelled = Labelled {
-            selection: Selection {
-                health_check: flags.health_check,
-                knows_deployments: false,
-                auto_ports: Some(10_050..=10_100),
-            },
-            health: HealthMemory::new(1000),
-            heeds_readiness: false,
-            groups: flags.groups.clone(),
-            ungrouped: false,
-            strict: flags.strict,
-            settings_from: SettingsFrom::Labels,
-            template_labels: TemplateLabels::All,
-            values,
-            own_app: None,
-            shape,
-        };
-        let mut stages = Stages {
-            source: Said(answer),
-            recipe: Recipe::Labelled(Box::new(labelled)),
-            resolver: Some((Resolver::new(Dns, BTreeMap::new()), Names::Beside)),
-            renderer: self.renderers.remove(&flags.native).unwrap(),
-            decisions: Digest::of(b"the same in every run"),
-            last_answer: None,
-            takes_out_what_is_refused: true,
-            allow_removal: false,
-            in_service: None,
-        };
+        let renderer = self.renderers.remove(&flags.native).unwrap();
+        let mut stages = stages(Said(answer), flags, &self.certificate, renderer);
         let now = Time::at(SystemTime::UNIX_EPOCH);
         let mut memory = State::default();
         let plan = stages.plan(installed, &mut memory, now);
@@ -165,4 +117,70 @@ impl Program {
         self.renderers.insert(flags.native, stages.renderer);
         plan
     }
+}
+
+/// Those of the program, for these flags.
+pub(super) fn stages<S: Source>(
+    source: S,
+    flags: &Flags,
+    certificate: &str,
+    renderer: Renderer,
+) -> Stages<S, Dns> {
+    let (flavour, values) = if flags.native {
+        (Flavour::Native, Values::Typed)
+    } else {
+        (Flavour::MarathonLb, Values::Verbatim)
+    };
+    let shape = Shape {
+        maps: flags.maps,
+        binds_http_https: flags.binds,
+        https_by_vhost: flags.grouped,
+        ssl_certs: vec![certificate.into()],
+        settles_clashes: true,
+        flavour,
+        default_backend: None,
+        accepts_proxy: false,
+        closes_https: false,
+        keeps_idle: false,
+    };
+    let labelled = Labelled {
+        selection: Selection {
+            health_check: flags.health_check,
+            knows_deployments: false,
+            auto_ports: Some(10_050..=10_100),
+        },
+        health: HealthMemory::new(1000),
+        heeds_readiness: false,
+        groups: flags.groups.clone(),
+        ungrouped: false,
+        strict: flags.strict,
+        settings_from: SettingsFrom::Labels,
+        template_labels: TemplateLabels::All,
+        values,
+        own_app: None,
+        shape,
+    };
+    Stages {
+        source,
+        recipe: Recipe::Labelled(Box::new(labelled)),
+        resolver: Some((Resolver::new(Dns, BTreeMap::new()), Names::Beside)),
+        renderer,
+        decisions: Digest::of(b"the same in every run"),
+        last_answer: None,
+        takes_out_what_is_refused: true,
+        allow_removal: false,
+        in_service: None,
+    }
+}
+
+/// With the texts that the program has for these flags.
+pub(super) fn renderer(native: bool, dialect: Dialect) -> Renderer {
+    let set = if native {
+        TemplateSet::Native
+    } else {
+        TemplateSet::MarathonLb
+    };
+    let mut site = Site::new(set, dialect);
+    MAPS.clone_into(&mut site.haproxy_dir);
+    Renderer::new(&site).unwrap()
 }

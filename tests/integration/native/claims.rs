@@ -104,6 +104,49 @@ fn a_place_is_shared_within_a_folder_only() {
     });
 }
 
+/// The path that all requests begin with is no place of its own: nobody takes a held host by it.
+#[test]
+fn a_path_that_says_nothing_takes_no_host_from_its_holder() {
+    let mut scene = Scene::new();
+    let (www, wide) = ("www.shop.test", "*.shop.test");
+    scene.app("/shop/www", &[("VHOST", www)]);
+    scene.app("/shop/wide", &[("VHOST", wide)]);
+    let root = ("PATH", "/");
+    scene.app(
+        "/evil/root",
+        &[("VHOST", "www.shop.test,*.shop.test"), root],
+    );
+    scene.app("/evil/case", &[("VHOST", www), ("PATH", "-i /")]);
+    scene.app("/evil/get", &[("VHOST", www), root, ("METHOD", "GET")]);
+    scene.app(
+        "/evil/header",
+        &[("VHOST", wide), root, ("HEADER", "Accept")],
+    );
+    scene.app("/rest", &[root]);
+    dated(&mut scene, 2, "2020");
+    both(&scene, |served| {
+        let ask = served.http().header("Accept", "text/html");
+        for path in ["/", "/a/b"] {
+            assert_eq!(ask.get(www, path).by(), "shop/www", "{path}");
+            assert_eq!(ask.get("x.shop.test", path).by(), "shop/wide", "{path}");
+            assert_eq!(ask.get("elsewhere", path).by(), "rest", "{path}");
+        }
+        for (app, label, place, holder) in [
+            ("/evil/root", "VHOST", www, "/shop/www"),
+            ("/evil/root", "VHOST", wide, "/shop/wide"),
+            ("/evil/case", "VHOST", www, "/shop/www"),
+            ("/evil/get", "METHOD", www, "/shop/www"),
+            ("/evil/header", "HEADER", wide, "/shop/wide"),
+        ] {
+            let told = format!(
+                "app `{app}`: label `HAPROXY_0_{label}`: found `{place}` is held by app `{holder}`, "
+            );
+            assert!(served.told.contains(&told), "{told}\n{}", served.told);
+        }
+        assert_eq!(served.told.matches("warn:").count(), 5, "{}", served.told);
+    });
+}
+
 /// Two rules that ask the same of one place: HAProxy takes the first, and the other is told.
 #[test]
 fn of_two_rules_that_ask_the_same_one_is_served() {
@@ -142,7 +185,7 @@ fn a_weight_that_takes_requests_from_a_holder_is_told() {
         for told in [
             format!(
                 "app `/first`: label `HAPROXY_0_BACKEND_WEIGHT`: found that it goes before \
-                 `www.a.test` of app `/a`, service port {a}, and others, expected"
+                 `b.test` of app `/a`, service port {a}, and others, expected"
             ),
             format!(
                 "app `/over`: label `HAPROXY_0_BACKEND_WEIGHT`: found that it goes before \

@@ -116,9 +116,9 @@ fn nobody_is_put_out_for_what_another_app_says() {
     assert_eq!(quarantined(&scene), json!([]));
 }
 
-/// A certificate that another app brings opens port 443.
+/// A certificate that another app brings opens port 443, unless somebody has it.
 #[test]
-fn who_lost_a_port_to_what_another_app_says_has_it_back_with_that() {
+fn who_has_port_443_keeps_it_though_another_app_brings_a_certificate() {
     let mut scene = Scene::new();
     let certificate = scene.certificate("tls.test");
     scene.app("/edge", &[("MODE", "http")]);
@@ -128,13 +128,29 @@ fn who_lost_a_port_to_what_another_app_says_has_it_back_with_that() {
     let port = Ask::http(at(scene.https));
     assert_eq!(port.get("any.test", "/").by(), "edge");
     scene.app("/tls", &[("VHOST", "tls.test"), ("SSL_CERT", &certificate)]);
+    let told = format!(
+        "app `/tls`: label `HAPROXY_0_SSL_CERT`: found port {}, which it opens, is held by app `/edge`",
+        scene.https
+    );
+    let http = Ask::http(at(scene.http));
+    refresh(&scene).expect(0).says(&[&told]);
+    for _ in 0..2 {
+        assert_eq!(port.get("any.test", "/").by(), "edge");
+        assert_eq!(http.get("tls.test", "/").by(), "tls");
+        refresh(&scene).expect(0);
+    }
+    assert_eq!(quarantined(&scene), json!([]));
+    // Once the port is free it opens, and who comes back finds it taken.
+    let edge = scene.apps.remove(0);
+    let done = refresh(&scene).expect(0).says(&["over: ", &told]);
+    let https = Ask::https(at(scene.https));
+    assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
+    scene.apps.insert(0, edge);
     let told = format!("app `/edge`: service port {}: found port", scene.https);
     for _ in 0..2 {
         let done = refresh(&scene).expect(0);
-        let https = Ask::https(at(scene.https));
         assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
     }
-    refresh(&scene).expect(0);
     assert_eq!(quarantined(&scene)[0]["is_open"], true);
     scene.apps.pop();
     let done = refresh(&scene).expect(0).says(&["over: ", &told]);
@@ -183,13 +199,23 @@ fn who_has_a_host_keeps_it_through_a_deployment() {
         assert_eq!(http.get(host, "/x").by(), "holder");
         assert_eq!(https.get(host, "/x").by(), "holder");
     }
-    // Without tasks for a moment it loses them for that moment alone.
+    // Without tasks for a moment nobody gets them.
     let tasks = scene.apps[1]["tasks"].take();
     scene.apps[1]["tasks"] = json!([]);
     scene.apps[1]["instances"] = 1.into();
-    refresh(&scene).expect(0);
-    assert_eq!(http.get("www.test", "/x").by(), "other/squatter");
-    refresh(&scene).expect(0);
+    refresh(&scene).expect(0).says(&[
+        "app `/other/squatter`: label `HAPROXY_0_PATH`: found `www.test/x` is held by app \
+         `/holder`, which has no tasks at the moment",
+        "app `/other/tls`: label `HAPROXY_0_VHOST`: found `www.test` is held by app `/holder`, \
+         which has no tasks at the moment",
+    ]);
+    for _ in 0..2 {
+        for host in ["www.test", "a.in.test"] {
+            http.get(host, "/x").expect(503);
+            https.get(host, "/x").expect(503);
+        }
+        refresh(&scene).expect(0);
+    }
     scene.apps[1]["tasks"] = tasks.clone();
     refresh(&scene).expect(0);
     assert_eq!(http.get("www.test", "/x").by(), "holder");
@@ -201,6 +227,162 @@ fn who_has_a_host_keeps_it_through_a_deployment() {
     scene.apps[1]["instances"] = 1.into();
     refresh(&scene).expect(0);
     assert_eq!(http.get("www.test", "/x").by(), "other/squatter");
+}
+
+/// Gives and takes the tasks of an app that is to have one.
+struct Tasks {
+    nth: usize,
+    tasks: Value,
+}
+
+impl Tasks {
+    fn gone(scene: &mut Scene, nth: usize) -> Self {
+        scene.apps[nth]["instances"] = 1.into();
+        let tasks = std::mem::replace(&mut scene.apps[nth]["tasks"], json!([]));
+        Self { nth, tasks }
+    }
+
+    fn are_back(self, scene: &mut Scene) {
+        scene.apps[self.nth]["instances"] = 1.into();
+        scene.apps[self.nth]["tasks"] = self.tasks;
+    }
+}
+
+#[test]
+fn a_moment_without_tasks_hands_a_service_port_to_nobody() {
+    let mut scene = Scene::new();
+    let port = scene.app("/shop/web", &[("MODE", "http")]);
+    scene.app("/other/a", &[("VHOST", "a.test")]);
+    scene.app("/other/b", &[("VHOST", "b.test")]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let ask = Ask::http(at(port));
+    assert_eq!(ask.get("any.test", "/").by(), "shop/web");
+    scene.app("/evil/x", &[("MODE", "http"), ("PORT", &port.to_string())]);
+    let told =
+        format!("app `/evil/x`: service port {port}: found port {port} is held by app `/shop/web`");
+    refresh(&scene).expect(0).says(&[&told]);
+    let tasks = Tasks::gone(&mut scene, 0);
+    let told = format!("{told}, which has no tasks at the moment");
+    refresh(&scene).expect(0).says(&[&told]);
+    for _ in 0..2 {
+        ask.try_get("any.test", "/").unwrap_err();
+        refresh(&scene).expect(0);
+    }
+    tasks.are_back(&mut scene);
+    for _ in 0..2 {
+        refresh(&scene).expect(0);
+        assert_eq!(ask.get("any.test", "/").by(), "shop/web");
+    }
+    // Suspended, it gives it up.
+    let tasks = Tasks::gone(&mut scene, 0);
+    refresh(&scene).expect(0);
+    ask.try_get("any.test", "/").unwrap_err();
+    scene.apps[0]["instances"] = 0.into();
+    refresh(&scene).expect(0);
+    assert_eq!(ask.get("any.test", "/").by(), "evil/x");
+    tasks.are_back(&mut scene);
+    let told =
+        format!("app `/shop/web`: service port {port}: found port {port} is held by app `/evil/x`");
+    refresh(&scene).expect(0).says(&[&told]);
+}
+
+#[test]
+fn a_moment_without_tasks_hands_tls_of_a_host_to_nobody() {
+    let mut scene = Scene::new().with_https();
+    let certificate = |scene: &Scene, name: &str| {
+        let path = scene.certificate(name);
+        let der = fs::read(scene.test.path().join(format!("{name}.der"))).unwrap();
+        (path, der)
+    };
+    let (own, shown) = certificate(&scene, "own.test");
+    let (other, _) = certificate(&scene, "other.test");
+    let inner = scene.app("/inner", &[("MODE", "http"), ("SSL_CERT", &own)]);
+    let inner_of_evil = scene.app("/inner-of-evil", &[("MODE", "http"), ("SSL_CERT", &other)]);
+    let labels = [
+        ("MODE", "tcp"),
+        ("VHOST", "tls.test"),
+        ("SNI_PASSTHROUGH", "true"),
+    ];
+    scene.app_at("/shop/tls", inner, &labels);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let https = Ask::https(at(scene.https));
+    let presented = || https.get("tls.test", "/").certificate;
+    assert_eq!(presented().as_ref(), Some(&shown));
+    scene.app_at("/evil/tls", inner_of_evil, &labels);
+    let told =
+        "app `/evil/tls`: label `HAPROXY_0_VHOST`: found `tls.test` is held by app `/shop/tls`";
+    refresh(&scene).expect(0).says(&[told]);
+    let tasks = Tasks::gone(&mut scene, 2);
+    let absent = format!("{told}, which has no tasks at the moment");
+    refresh(&scene).expect(0).says(&[&absent]);
+    for _ in 0..2 {
+        https.get("tls.test", "/").expect(503);
+        refresh(&scene).expect(0);
+    }
+    tasks.are_back(&mut scene);
+    refresh(&scene).expect(0);
+    assert_eq!(presented().as_ref(), Some(&shown));
+    scene.apps.remove(2);
+    refresh(&scene).expect(0);
+    assert_eq!(https.get("tls.test", "/").by(), "inner-of-evil");
+}
+
+/// Of two certificates for one name HAProxy shows the first.
+#[test]
+fn a_certificate_is_shown_though_another_app_brings_one_for_the_same_name() {
+    let mut scene = Scene::new();
+    let made = |scene: &Scene, name: &str| {
+        crate::serve::certificate(&scene.test, name, "www.test");
+        let path = |ending: &str| scene.test.path().join(format!("{name}.{ending}"));
+        let der = fs::read(path("der")).unwrap();
+        (path("pem").display().to_string(), der)
+    };
+    let (own, shown) = made(&scene, "z-own");
+    let (other, shown_later) = made(&scene, "a-other");
+    scene.app("/shop/web", &[("VHOST", "www.test"), ("SSL_CERT", &own)]);
+    scene.app("/other/b", &[("VHOST", "b.test")]);
+    scene.app("/other/c", &[("VHOST", "c.test")]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let https = Ask::https(at(scene.https));
+    let presented = |name: &str| https.clone().sni("www.test").get(name, "/").certificate;
+    assert_eq!(presented("www.test").as_ref(), Some(&shown));
+    // It stands first by its path, by the id of its app and by its age, and has a host of its own.
+    let labels = [("VHOST", "evil.test"), ("SSL_CERT", &*other)];
+    scene.app("/evil/x", &labels);
+    let dates = |scene: &mut Scene, dates: [&str; 4]| {
+        for (app, year) in scene.apps.iter_mut().zip(dates) {
+            let date = format!("{year}-01-01T00:00:00.000Z");
+            app["versionInfo"] = json!({"lastConfigChangeAt": date});
+        }
+    };
+    dates(&mut scene, ["2030", "2012", "2012", "2010"]);
+    for _ in 0..2 {
+        refresh(&scene).expect(0);
+        assert_eq!(presented("www.test").as_ref(), Some(&shown));
+        assert_eq!(https.get("evil.test", "/").by(), "evil/x");
+    }
+    // A moment without tasks changes nothing in that.
+    let tasks = Tasks::gone(&mut scene, 0);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("evil.test").as_ref(), Some(&shown_later));
+    tasks.are_back(&mut scene);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("www.test").as_ref(), Some(&shown));
+    // Who has none of its hosts brings nothing.
+    scene.apps[3]["labels"]["HAPROXY_0_VHOST"] = "www.test".into();
+    refresh(&scene).expect(0);
+    let cfg = fs::read_to_string(scene.cfg()).unwrap();
+    let port = format!(":{} ", scene.https);
+    let mut binds = cfg.lines().filter(|line| line.contains(&port));
+    let bind = binds.next().unwrap();
+    assert!(bind.contains(&own) && !bind.contains(&other), "{bind}");
+    scene.apps[0]["instances"] = 0.into();
+    scene.apps[0]["tasks"] = json!([]);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("www.test").as_ref(), Some(&shown_later));
 }
 
 /// A reload that tries the port fails, and every turn would.

@@ -294,8 +294,9 @@ fn a_haproxy_that_ends_while_turns_are_paused_is_told_of_and_started_when_they_g
     assert_eq!(host.status().0, 0);
 }
 
+/// A watcher holds the lock for life, and that of the folder for the time of a turn.
 #[test]
-fn what_a_watcher_holds_is_neither_paused_nor_rolled_back() {
+fn beside_a_watcher_operators_work_between_its_turns() {
     let host = Host::serving(&[("/a", 10001, 1)]);
     host.call(&["refresh"]).expect(0);
     let cfg = host.path("etc/haproxy.cfg");
@@ -309,9 +310,11 @@ fn what_a_watcher_holds_is_neither_paused_nor_rolled_back() {
         .block_on(acquire(&places, Kind::Watcher, SOON))
         .unwrap();
     assert!(matches!(lock, Acquired::Locked(_)));
-    for word in ["pause", "resume", "rollback"] {
-        let refused = host.call(&[word]).expect(1);
-        assert_says(&refused.stderr, &["is kept in step by a watcher"]);
+    let end = host.call(&["rollback"]).expect(1);
+    assert_says(&end.stderr, &["no good files are kept besides"]);
+    for word in ["pause", "resume"] {
+        let heard = host.call(&[word]).expect(0);
+        assert_says(&heard.stderr, &["the watcher", "heeds that from now on"]);
     }
     host.call(&["status"]).expect(0);
     host.call(&["diff"]).expect(0);

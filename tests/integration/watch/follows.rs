@@ -38,7 +38,7 @@ fn tasks_and_apps_that_come_and_go_are_followed_by_their_events() {
     watcher.says("installed `");
     assert_eq!(host.installed().matches("  server web-").count(), 1);
 
-    let port = web.port.wrapping_add(1).max(1024);
+    let port = free_ports(1).unwrap()[0];
     web.marathon
         .deploy(App::new("/other").service_port(port).task(Task::local(1)));
     watcher.says("installed `");

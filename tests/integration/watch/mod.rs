@@ -1,12 +1,19 @@
 //! `watch`, with the built-in Marathon and the real HAProxy.
 
+mod answers;
 mod asked;
 mod callbacks;
+mod edits;
 mod follows;
+mod haproxy;
+mod hosts;
+mod load;
 mod marathon_lb;
+mod operators;
 mod ready;
 mod servers;
 mod signals;
+mod streams;
 mod survives;
 mod systemd;
 

@@ -1,0 +1,24 @@
+//! Whether what is taken out for its owners' faults is more than a fault of theirs.
+
+use std::collections::BTreeSet;
+
+use super::plan::Plan;
+use crate::cluster::ServicePort;
+use crate::guard;
+
+impl Plan {
+    /// Whether nothing of what is `served` is left, or most of it went and several apps are refused:
+    /// that is DNS, a certificate for all, or HAProxy itself. What one app says can be wrong however
+    /// much of it there is, and nobody else has to wait for its owner.
+    pub(super) fn is_loss(&self, served: &[ServicePort]) -> bool {
+        let still = self.serves(served);
+        if still.is_empty() {
+            return !served.is_empty();
+        }
+        let own: BTreeSet<u32> = served.iter().map(|port| port.service_port).collect();
+        let refused = self.refused.iter();
+        let went = refused.filter(|owner| own.contains(&owner.service_port));
+        let apps: BTreeSet<_> = went.map(|owner| &owner.app).collect();
+        apps.len() > 1 && guard::loses_most(served, &still)
+    }
+}

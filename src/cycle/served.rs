@@ -1,0 +1,93 @@
+//! What a plan serves, and who holds which port, host and path before it and after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Plan;
+use crate::cluster::{AppId, Endpoint, Host, ServicePort};
+use crate::proxy::marathon_lb::Service;
+use crate::proxy::{Holders, Incumbents, is_incumbent};
+use crate::state::State;
+
+/// Who holds a port is what the installed file says: a run that was killed had no time to remember
+/// it. Ports that the file lacks are held by whom we remember.
+pub(super) fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
+    let mut service_ports = memory.incumbents.clone();
+    let installed = served
+        .iter()
+        .map(|port| (port.service_port, port.app.clone()));
+    service_ports.extend(installed);
+    Incumbents {
+        service_ports,
+        places: memory.places.clone(),
+        certificates: memory.certificates.clone(),
+    }
+}
+
+impl Plan {
+    /// The service ports that it serves, as an installed file tells of them: by address alone.
+    pub(super) fn dialled(&self) -> Vec<ServicePort> {
+        let services = self.proxies.services().iter();
+        let port = |service: &Arc<Service>| ServicePort {
+            app: service.owner.app.clone(),
+            index: service.index,
+            service_port: service.owner.service_port,
+            last_config_change_at: None,
+            endpoints: service
+                .servers
+                .iter()
+                .map(|server| Endpoint {
+                    host: Host::new(&server.address),
+                    port: server.port,
+                    task: "".into(),
+                    draining: server.draining,
+                })
+                .collect(),
+        };
+        services.map(port).collect()
+    }
+
+    /// Who has which service port, once this is installed; also where nobody serves it for the moment.
+    pub(super) fn port_holders(&self) -> BTreeMap<u32, AppId> {
+        let own = self.proxies.owners();
+        let mut holders: BTreeMap<u32, AppId> = own
+            .map(|owner| (owner.service_port, owner.app.clone()))
+            .collect();
+        let before = &self.draft.incumbents.service_ports;
+        for port in &self.draft.wanted.absent {
+            if is_incumbent(&port.app, before.get(&port.service_port)) {
+                let holder = holders.entry(port.service_port);
+                holder.or_insert_with(|| port.app.clone());
+            }
+        }
+        holders
+    }
+
+    /// Who has which host and path, once this is installed. One who is not served for the moment,
+    /// though its app is to have tasks, has what it had `before`.
+    pub(super) fn holders(&self, before: &Holders) -> Holders {
+        let Some(native) = &self.proxies.native else {
+            return Holders::new();
+        };
+        let mut holders = native.holders.clone();
+        let mut served: BTreeSet<_> = self.proxies.owners().map(|owner| &owner.app).collect();
+        // What these hold is known already.
+        served.extend(self.draft.wanted.absent.iter().map(|port| &port.app));
+        let apps = self.draft.wanted.apps.iter();
+        let absent = apps.filter(|app| app.instances > 0 && !served.contains(&app.id));
+        let absent: BTreeSet<_> = absent.map(|app| &app.id).collect();
+        for (place, app) in before {
+            if absent.contains(app) {
+                holders.insert(place.clone(), app.clone());
+            }
+        }
+        holders
+    }
+
+    /// Those of `served` that it goes on to serve.
+    pub(super) fn serves(&self, served: &[ServicePort]) -> Vec<ServicePort> {
+        let own: BTreeSet<u32> = self.proxies.owners().map(|o| o.service_port).collect();
+        let is_own = |port: &&ServicePort| own.contains(&port.service_port);
+        served.iter().filter(is_own).cloned().collect()
+    }
+}

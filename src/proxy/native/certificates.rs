@@ -1,0 +1,138 @@
+//! Which certificates port 443 has, and in which order: of two for one name HAProxy shows the first.
+//!
+//! Those of `--ssl-certs` stand first. Of those that labels bring, the ones that were there in the
+//! turn before keep their order, so that nobody's is shown any more once another app brings one for
+//! the same name; new ones stand behind them, that of the app that was changed longest ago first.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::marathon_lb::Service;
+use super::super::{Holders, Incumbents, precedence};
+use super::claims::{claims_of, mark_incumbents, settle};
+use super::label;
+use super::place::Host;
+use crate::cluster::Warning;
+
+/// Of port 443.
+#[derive(Default)]
+pub(super) struct Certificates {
+    /// All, in their order.
+    pub(super) all: Vec<Box<str>>,
+    /// Those of labels, also of services that are absent.
+    pub(super) of_labels: Vec<Box<str>>,
+}
+
+/// A label names it.
+struct Brought<'s> {
+    service: &'s Arc<Service>,
+    path: &'s str,
+    /// Its place in the turn before.
+    rank: Option<usize>,
+}
+
+impl Brought<'_> {
+    /// Smaller is first.
+    fn order(&self) -> impl Ord + '_ {
+        let Service {
+            owner,
+            last_config_change_at,
+            ..
+        } = &**self.service;
+        let age = precedence(&owner.app, last_config_change_at.as_deref(), None);
+        (self.rank.unwrap_or(usize::MAX), age, owner.service_port)
+    }
+}
+
+/// Those that are `given`, then those of services that have a host.
+pub(super) fn certificates(
+    (services, absent): (&[Arc<Service>], &[Arc<Service>]),
+    given: &[Box<str>],
+    incumbents: &Incumbents,
+    warnings: &mut Vec<Warning>,
+) -> Certificates {
+    let all = || services.iter().chain(absent);
+    let mut brought: Vec<Brought<'_>> = Vec::new();
+    for service in all().filter(|s| s.is_http() && !s.options.vhosts().is_empty()) {
+        let path = service.options.ssl_cert.as_deref().unwrap_or_default();
+        // In a line that all share, nothing is left to chance.
+        let is_path = |c: char| !c.is_whitespace() && !r#"'"\#,"#.contains(c);
+        if path.chars().all(is_path) {
+            let mut before = incumbents.certificates.iter();
+            let rank = before.position(|known| **known == *path);
+            if !path.is_empty() && (rank.is_some() || !service.is_absent) {
+                brought.push(Brought {
+                    service,
+                    path,
+                    rank,
+                });
+            }
+        } else if !service.is_absent {
+            warnings.push(label(
+                service,
+                "SSL_CERT",
+                &format!("`{path}`"),
+                "one path, without blanks and quotes",
+                "not used on port 443",
+            ));
+        }
+    }
+    let mut certificates = Certificates {
+        all: given.to_vec(),
+        ..Certificates::default()
+    };
+    if brought.is_empty() {
+        return certificates;
+    }
+    retain_hosts(&mut brought, all(), &incumbents.places);
+    brought.sort_by(|one, other| one.order().cmp(&other.order()));
+    for Brought { service, path, .. } in brought {
+        let add = |list: &mut Vec<Box<str>>| {
+            if !list.iter().any(|known| **known == *path) {
+                list.push(path.into());
+            }
+        };
+        add(&mut certificates.of_labels);
+        if !service.is_absent {
+            add(&mut certificates.all);
+        }
+    }
+    certificates
+}
+
+/// Without those of services that lost all their hosts to apps of other folders. Who of a folder
+/// answers for a host does not matter.
+fn retain_hosts<'s>(
+    brought: &mut Vec<Brought<'_>>,
+    all: impl Iterator<Item = &'s Arc<Service>>,
+    before: &Holders,
+) {
+    // All of this is told when requests are routed.
+    let untold = &mut Vec::new();
+    let mut hosts = |service: &Arc<Service>| -> BTreeSet<Host> {
+        let claims = claims_of(service, service, untold).into_iter();
+        claims.map(|claim| claim.rule.place.host).collect()
+    };
+    let own: Vec<BTreeSet<Host>> = brought.iter().map(|b| hosts(b.service)).collect();
+    let concerned: BTreeSet<&Host> = own.iter().flatten().collect();
+    let all = all.filter(|service| service.is_http());
+    let mut claims: Vec<_> = all
+        .flat_map(|service| claims_of(service, service, untold))
+        .filter(|claim| concerned.contains(&claim.rule.place.host))
+        .collect();
+    mark_incumbents(&mut claims, "", before);
+    let settled = settle(claims, "", &mut Holders::new(), untold);
+    let held: BTreeSet<(&Host, &str)> = settled
+        .iter()
+        .map(|claim| {
+            let folder = claim.claimant.owner.app.folder();
+            (&claim.rule.place.host, folder)
+        })
+        .collect();
+    let mut own = own.iter();
+    brought.retain(|brought| {
+        let folder = brought.service.owner.app.folder();
+        let mut hosts = own.next().into_iter().flatten();
+        hosts.any(|host| held.contains(&(host, folder)))
+    });
+}

@@ -1,0 +1,103 @@
+//! The certificates that the running HAProxy has read, beside what lies there now.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::footprint::{Contents, Footprint, Item};
+use crate::haproxy::certificates::{Certificate, certificates, listed, with_companions};
+
+/// Those that the installed file names.
+#[derive(Default)]
+pub(in super::super) struct Certificates {
+    named: BTreeSet<Certificate>,
+    files: Footprint,
+    now: Contents,
+    /// As HAProxy read them.
+    read: Contents,
+    /// What HAProxy does not take, so that it is not asked again.
+    refused: Option<Contents>,
+}
+
+impl Certificates {
+    /// Those that `cfg` names, from now on; gives whether they are others than before. HAProxy read new
+    /// ones just now, but not before `since`: what was changed after that may have come too late.
+    pub(super) fn become_of(&mut self, cfg: &str, since: SystemTime) -> bool {
+        let named = certificates(cfg);
+        if named == self.named {
+            return false;
+        }
+        self.named = named;
+        let before = std::mem::take(&mut self.files);
+        self.look();
+        let read = self.now.clone().unchanged_since(since);
+        self.read = read.but_of(&before, &self.read);
+        true
+    }
+
+    pub(super) fn look(&mut self) {
+        self.files = Footprint::of(&items(&self.named));
+        self.now = Contents::of(&self.files, &self.now);
+    }
+
+    /// Those that HAProxy has read and that hold something else now, unless it was asked of just
+    /// that and refused.
+    pub(in super::super) fn changed(&self) -> Vec<PathBuf> {
+        if self
+            .refused
+            .as_ref()
+            .is_some_and(|refused| self.now.changed(refused).is_empty())
+        {
+            return Vec::new();
+        }
+        let changed = self.now.changed(&self.read);
+        changed.into_iter().map(Path::to_owned).collect()
+    }
+
+    /// HAProxy has read what lies there.
+    pub(in super::super) fn were_read(&mut self) {
+        self.read = self.now.clone();
+        self.refused = None;
+    }
+
+    /// HAProxy does not take what lies there.
+    pub(in super::super) fn were_refused(&mut self) {
+        self.refused = Some(self.now.clone());
+    }
+
+    /// Whether what lies there is what HAProxy has read.
+    pub(in super::super) fn are_read(&self) -> bool {
+        self.now.changed(&self.read).is_empty()
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.files()
+    }
+}
+
+fn items(named: &BTreeSet<Certificate>) -> Vec<Item> {
+    let mut items = BTreeSet::new();
+    let mut own = |path: &Path| {
+        if path.is_dir() {
+            items.insert(Item::Folder {
+                path: path.to_owned(),
+                begin: "",
+                end: "",
+            });
+        } else {
+            items.extend(with_companions(path).map(Item::File));
+        }
+    };
+    for certificate in named {
+        match certificate {
+            Certificate::Own(path) | Certificate::Others(path) => own(path),
+            Certificate::List { path, base } => {
+                own(path);
+                let text = fs::read_to_string(path).unwrap_or_default();
+                listed(&text, base).for_each(|path| own(&path));
+            }
+        }
+    }
+    items.into_iter().collect()
+}

@@ -1,0 +1,158 @@
+//! The files that a watcher depends on beside Marathon's answers, and which of them have changed.
+//!
+//! That something happened is told by the kernel, or supposed at times; what it was is found by
+//! looking, so that nothing hangs on events.
+
+mod certificates;
+mod footprint;
+mod hints;
+mod places;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use self::certificates::Certificates;
+use self::footprint::{Footprint, Item};
+use self::hints::Hints;
+use crate::config::{Config, TemplateSet};
+use crate::haproxy::program;
+
+/// All of them.
+pub(super) struct Files {
+    hints: Hints,
+    configuration: Group,
+    templates: Group,
+    pause: Group,
+    pub(super) certificates: Certificates,
+}
+
+/// Which have changed since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub(super) configuration: bool,
+    pub(super) templates: bool,
+    pub(super) pause: bool,
+}
+
+/// Files that mean the same.
+#[derive(Default)]
+struct Group {
+    items: Vec<Item>,
+    seen: Footprint,
+}
+
+impl Group {
+    fn of(items: Vec<Item>) -> Self {
+        Self {
+            seen: Footprint::of(&items),
+            items,
+        }
+    }
+
+    fn has_changed(&mut self) -> bool {
+        let now = Footprint::of(&self.items);
+        let has_changed = now != self.seen;
+        self.seen = now;
+        has_changed
+    }
+
+    /// Other files from now on: of those that stay, the last look counts.
+    fn become_of(&mut self, items: Vec<Item>) {
+        if self.items != items {
+            let seen = Footprint::of(&items).but_as_in(&self.seen);
+            *self = Self { items, seen };
+        }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.items.iter().map(Item::path).chain(self.seen.files())
+    }
+}
+
+impl Files {
+    /// As they are now; nothing is read of them.
+    pub(super) fn new(configuration: BTreeSet<PathBuf>, config: &Config, pause: PathBuf) -> Self {
+        let mut files = Self {
+            hints: Hints::new(),
+            configuration: Group::of(files(configuration)),
+            templates: Group::of(templates(config)),
+            pause: Group::of(vec![Item::File(pause)]),
+            certificates: Certificates::default(),
+        };
+        files.follow();
+        files
+    }
+
+    /// Until it is time to look.
+    pub(super) async fn next(&mut self) {
+        self.hints.next().await;
+    }
+
+    /// Looks.
+    pub(super) fn look(&mut self) -> Changed {
+        let changed = Changed {
+            configuration: self.configuration.has_changed(),
+            templates: self.templates.has_changed(),
+            pause: self.pause.has_changed(),
+        };
+        self.certificates.look();
+        self.follow();
+        self.hints.looked();
+        changed
+    }
+
+    /// From now on the configuration is made of these, and wants these templates.
+    pub(super) fn become_of(&mut self, configuration: BTreeSet<PathBuf>, config: &Config) {
+        self.configuration.become_of(files(configuration));
+        self.templates.become_of(templates(config));
+        self.follow();
+    }
+
+    /// From now on these certificates are named in the installed file, `cfg`, which HAProxy read after
+    /// `since`.
+    pub(super) fn use_certificates(&mut self, cfg: &str, since: SystemTime) {
+        if self.certificates.become_of(cfg, since) {
+            self.follow();
+        }
+    }
+
+    /// Why changes are seen late, and how late.
+    pub(super) fn deaf(&self) -> Option<(&str, Duration)> {
+        self.hints.deaf()
+    }
+
+    fn follow(&mut self) {
+        let groups = [&self.configuration, &self.templates, &self.pause];
+        let paths = groups.into_iter().flat_map(Group::paths);
+        self.hints.follow(paths.chain(self.certificates.paths()));
+    }
+}
+
+fn files(paths: BTreeSet<PathBuf>) -> Vec<Item> {
+    paths.into_iter().map(Item::File).collect()
+}
+
+/// What `site` reads.
+fn templates(config: &Config) -> Vec<Item> {
+    let mut items = Vec::new();
+    let mut folder = |path: PathBuf, begin, end| items.push(Item::Folder { path, begin, end });
+    if let Some(dir) = &config.templates.dir {
+        folder(dir.clone(), "", ".tera");
+        folder(dir.join("fragments"), "", ".tera");
+    }
+    if let Some(dir) = &config.templates.extra {
+        folder(dir.clone(), "", ".cfg");
+    }
+    if let Some(dir) = &config.templates.files {
+        folder(dir.clone(), "HAPROXY_", "");
+    }
+    // Its version decides how things are written.
+    if config.templates.set != TemplateSet::Bridge
+        && config.haproxy.version.is_none()
+        && let Ok(program) = program::find(&config.haproxy.program)
+    {
+        items.push(Item::File(program));
+    }
+    items
+}

@@ -1,0 +1,237 @@
+//! Files that the watcher depends on are heeded when they change, and mistakes in them cost nothing.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use haproxy_marathon_bridge::demo::free_ports;
+use nix::sys::signal::Signal;
+use rcgen::ExtendedKeyUsagePurpose;
+
+use super::{Watcher, fetches};
+use crate::access::secret;
+use crate::host::{Host, Web};
+use crate::tls::Authority;
+
+/// Nothing but an edit leads to a turn.
+const NEVER: &[&str] = &["--resync", "1h"];
+
+const LISTEN: &str = "templates/listen.cfg.tera";
+
+fn count(lines: &[String], part: &str) -> usize {
+    lines.iter().filter(|line| line.contains(part)).count()
+}
+
+/// As editors save.
+fn swap_in(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+#[test]
+fn a_template_counts_as_soon_as_it_is_saved_and_a_broken_one_is_told_once() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    let good = fs::read_to_string(host.path(LISTEN)).unwrap();
+    swap_in(&host.path(LISTEN), &format!("{good}  # first\n"));
+    watcher.says("installed `");
+    assert!(host.installed().contains("# first"));
+
+    fs::write(host.path(LISTEN), format!("{good}{{% if %}}")).unwrap();
+    watcher.says("what was changed is not put to use");
+    watcher.says("listen.cfg.tera");
+    let before = host.installed();
+    fs::write(host.path(LISTEN), format!("{good}{{% if %}} ")).unwrap();
+    // What tasks do is followed all the same.
+    web.scale_up();
+    watcher.says("installed `");
+    assert_ne!(host.installed(), before);
+    assert!(host.installed().contains("# first"));
+    assert!(web.connect().ask().starts_with("web-"));
+
+    swap_in(&host.path(LISTEN), &format!("{good}  # second\n"));
+    let said = watcher.says("installed `");
+    assert_eq!(count(&said, "over: what was changed"), 1, "{said:#?}");
+    assert!(host.installed().contains("# second"));
+}
+
+/// As Kubernetes does it.
+#[test]
+fn a_folder_may_be_swapped_by_a_link() {
+    let host = Host::new();
+    let web = Web::start();
+    let (first, second) = (host.path("v1"), host.path("v2"));
+    fs::rename(host.path("templates"), &first).unwrap();
+    fs::create_dir(&second).unwrap();
+    for name in ["header.cfg.tera", "listen.cfg.tera"] {
+        fs::copy(first.join(name), second.join(name)).unwrap();
+    }
+    let listen = fs::read_to_string(first.join("listen.cfg.tera")).unwrap();
+    let listen = format!("{listen}  # of the second\n");
+    fs::write(second.join("listen.cfg.tera"), listen).unwrap();
+    symlink("v1", host.path("templates")).unwrap();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+
+    symlink("v2", host.path("new")).unwrap();
+    fs::rename(host.path("new"), host.path("templates")).unwrap();
+    watcher.says("installed `");
+    assert!(host.installed().contains("# of the second"));
+}
+
+#[test]
+fn a_folder_may_be_gone_for_a_while() {
+    let host = Host::new();
+    let web = Web::start();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    let (templates, away) = (host.path("templates"), host.path("away"));
+    fs::rename(&templates, &away).unwrap();
+    watcher.says("--template-dir");
+    let listen = away.join("listen.cfg.tera");
+    let text = fs::read_to_string(&listen).unwrap();
+    fs::write(&listen, format!("{text}  # back\n")).unwrap();
+    fs::rename(&away, &templates).unwrap();
+    let said = watcher.says("installed `");
+    assert_eq!(count(&said, "over: "), 1, "{said:#?}");
+    assert!(host.installed().contains("# back"));
+}
+
+#[test]
+fn options_are_read_again_and_mistakes_in_them_change_nothing() {
+    let host = Host::new();
+    let (web, other) = (Web::start(), Web::start());
+    let file = host.path("config.toml");
+    let toml = |marathon: &[String; 1], more: &str| format!("marathon = {marathon:?}\n{more}");
+    fs::write(&file, toml(&web.url(), "")).unwrap();
+    let words = [NEVER, &["--config", file.to_str().unwrap()]].concat();
+    let watcher = Watcher::start(host.watch_command::<&str>(&[], &words));
+    watcher.says("installed `");
+    let before = host.installed();
+
+    fs::write(&file, toml(&other.url(), "reload-timeout = \"soon\"\n")).unwrap();
+    let said = watcher.says("the options were changed and are not put to use");
+    assert!(said[said.len() - 1].contains("config.toml:2"), "{said:#?}");
+    fs::remove_file(&file).unwrap();
+    watcher.says("it was there, and is gone");
+    assert_eq!(host.installed(), before);
+    watcher.send(Signal::SIGHUP);
+    let asked = fetches(&web);
+    crate::host::wait_until("a turn", || asked < fetches(&web));
+    assert_eq!(fetches(&other), 0);
+
+    let state = host.path("elsewhere");
+    let more = format!("state-dir = {state:?}\n");
+    swap_in(&file, &toml(&other.url(), &more));
+    let said = watcher.says("installed `");
+    assert_eq!(count(&said, "over: the options"), 1, "{said:#?}");
+    assert!(host.installed().contains(&other.port.to_string()));
+    other.marathon.remove_app("/web").unwrap();
+    watcher.says("installed `");
+    assert!(!state.exists());
+}
+
+#[test]
+fn what_cannot_change_in_a_run_is_named_and_kept() {
+    let host = Host::new();
+    let web = Web::start();
+    let file = host.path("config.toml");
+    fs::write(&file, "pid-file = \"/nonexistent\"\n").unwrap();
+    let words = [NEVER, &["--config", file.to_str().unwrap()]].concat();
+    let watcher = Watcher::serving(&host, &web, &words);
+    fs::write(
+        &file,
+        "lock-file = \"/nonexistent\"\nlog-level = \"debug\"\n",
+    )
+    .unwrap();
+    let said = watcher.says("cannot change before the next start");
+    let last = &said[said.len() - 1];
+    assert!(last.contains("`lock-file` (now `/nonexistent`") && last.contains("logged"));
+    fs::write(&file, "").unwrap();
+    watcher.says("over: the new options count, but");
+}
+
+#[test]
+fn another_password_ends_a_refusal() {
+    let host = Host::new();
+    let mut web = Web::start();
+    web.marathon
+        .require_authorization(Some("Basic am9lOm5ldw=="));
+    let file = secret(host.root(), "password", "joe:old\n");
+    let words = [NEVER, &["--auth-credentials-file", &file]].concat();
+    let watcher = Watcher::of(&host, &web, &words);
+    watcher.says("401");
+    fs::write(&file, "joe\n").unwrap();
+    watcher.says("found no colon");
+    fs::write(&file, "joe:new\n").unwrap();
+    watcher.says("installed `");
+    web.scale_up();
+    watcher.says("installed `");
+}
+
+#[test]
+fn a_certificate_that_haproxy_has_read_is_read_again_when_it_changes() {
+    let host = Host::new();
+    let web = Web::start();
+    let authority = Authority::new();
+    let issue = || {
+        let new = authority.issue("web", ExtendedKeyUsagePurpose::ServerAuth);
+        new.certificate + &new.key
+    };
+    let port = free_ports(1).unwrap()[0];
+    let certificate = host.write("certs/web.pem", &issue());
+    let header = fs::read_to_string(host.path("templates/header.cfg.tera")).unwrap();
+    let section = format!(
+        "\nlisten tls\n  bind 127.0.0.1:{port} ssl crt {}\n  mode tcp\n",
+        certificate.display()
+    );
+    host.write("templates/header.cfg.tera", &(header + &section));
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    let (pid, installed) = (host.pid(), host.installed());
+
+    // Nobody has read these.
+    host.write("certs/other.pem", &issue());
+    swap_in(&certificate, &issue());
+    let said = watcher.says("HAProxy was reloaded, since its certificates were changed");
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].contains("web.pem"), "{said:#?}");
+    let new = host.pid();
+    assert_ne!(new, pid);
+    assert_eq!(host.installed(), installed);
+
+    fs::write(&certificate, "no certificate").unwrap();
+    let said = watcher.says("HAProxy goes on with those that it has read");
+    assert!(said[said.len() - 1].contains("web.pem"), "{said:#?}");
+    assert_eq!(web.connect().ask(), "web-0");
+    assert_eq!(host.pid(), new);
+    swap_in(&certificate, &issue());
+    let said = watcher.says("over: certificates were changed");
+    assert_eq!(count(&said, "HAProxy was reloaded"), 1, "{said:#?}");
+    assert_ne!(host.pid(), new);
+}
+
+#[test]
+fn where_the_kernel_tells_nothing_files_are_looked_at_and_that_is_said_once() {
+    let host = Host::new();
+    let web = Web::start();
+    let watch = host.watch_command(&web.url(), NEVER);
+    // The tracer is no parent, so that signals reach the watcher.
+    let mut command = Command::new("strace");
+    command.args(["-D", "-qq", "-o", "/dev/null", "-e", "trace=inotify_init1"]);
+    command.args(["-e", "inject=inotify_init1:error=EMFILE"]);
+    command.arg(watch.get_program()).args(watch.get_args());
+    command.env_clear();
+    for (name, value) in watch.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    command.current_dir(host.root());
+    let watcher = Watcher::start(command);
+    let mut said = watcher.says("installed `");
+    let good = fs::read_to_string(host.path(LISTEN)).unwrap();
+    fs::write(host.path(LISTEN), format!("{good}  # first\n")).unwrap();
+    said.extend(watcher.says("installed `"));
+    assert!(host.installed().contains("# first"));
+    let deaf = "the kernel does not tell of changed files";
+    assert_eq!(count(&said, deaf), 1, "{said:#?}");
+}

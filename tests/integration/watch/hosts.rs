@@ -1,0 +1,146 @@
+//! Whatever is wrong with the host: what is in service stays, it is said once, and what was missed is
+//! made up for without a signal.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::Watcher;
+use super::load::Load;
+use crate::host::{Host, SOON, Web};
+use crate::support::haproxy;
+
+fn count(lines: &[String], part: &str) -> usize {
+    lines.iter().filter(|line| line.contains(part)).count()
+}
+
+/// `program` in front of it, which leaves signals and the environment as they are.
+fn under(mut program: Command, watch: &Command) -> Command {
+    program.arg(watch.get_program()).args(watch.get_args());
+    program.env_clear();
+    for (name, value) in watch.get_envs() {
+        program.env(name, value.unwrap());
+    }
+    program.current_dir(watch.get_current_dir().unwrap());
+    program
+}
+
+#[test]
+fn a_haproxy_that_is_gone_is_awaited() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let link = host.path("haproxy");
+    symlink(haproxy(), &link).unwrap();
+    let watcher = Watcher::serving(&host, &web, &["--haproxy", link.to_str().unwrap()]);
+    let load = Load::on(web.target());
+    fs::remove_file(&link).unwrap();
+    web.scale_up();
+    let mut said = watcher.says("error: ");
+    assert!(said[said.len() - 1].contains("haproxy"), "{said:#?}");
+    symlink(haproxy(), &link).unwrap();
+    said.extend(watcher.says_within("installed `", SOON * 2));
+    assert_eq!(
+        (count(&said, "error: "), count(&said, "over: ")),
+        (1, 1),
+        "{said:#?}"
+    );
+    load.assert_lossless();
+}
+
+#[test]
+fn a_haproxy_that_refuses_all_is_told_of_once() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let refuses = host.path("refuses");
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *\" -c \"*) if [ -e {} ]; then\n\
+         echo '[ALERT]    (1) : config : out of luck' >&2; exit 1; fi;; esac\n\
+         exec {} \"$@\"\n",
+        refuses.display(),
+        haproxy().display()
+    );
+    let program = host.write("haproxy", &script);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let watcher = Watcher::serving(&host, &web, &["--haproxy", program.to_str().unwrap()]);
+    let load = Load::on(web.target());
+    let before = host.installed();
+    fs::write(&refuses, "").unwrap();
+    web.scale_up();
+    let mut said = watcher.says("stays as it is");
+    assert_eq!(host.installed(), before);
+    fs::remove_file(&refuses).unwrap();
+    web.scale_up();
+    said.extend(watcher.says("installed `"));
+    said.extend(watcher.says("over: `haproxy -c` refuses the new file"));
+    assert_eq!(count(&said, "out of luck"), 2, "{said:#?}");
+    load.assert_lossless();
+}
+
+#[test]
+fn a_full_disk_is_told_of_once_and_made_up_for() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let mut strace = Command::new("strace");
+    // The tracer is no parent, so that the end of the test reaches the watcher.
+    strace.args(["-D", "-qq", "-o", "/dev/null", "-e", "trace=fsync"]);
+    strace.args(["-e", "inject=fsync:error=ENOSPC:when=2..3", "-P"]);
+    let folder = host.state_folder();
+    let id = folder.to_str().unwrap().rsplit_once('-').unwrap().1;
+    let staged = format!("etc/.haproxy.cfg.hmb-{}-0", &id[..8]);
+    strace.arg(host.path(&staged));
+    let watch = host.watch_command(&web.url(), &["--resync", "1h"]);
+    let watcher = Watcher::start(under(strace, &watch));
+    watcher.says("installed `");
+    let load = Load::on(web.target());
+    let before = host.installed();
+    web.scale_up();
+    let mut said = watcher.says("No space left on device");
+    assert_eq!(host.installed(), before);
+    said.extend(watcher.says("installed `"));
+    assert_eq!(count(&said, "error: "), 1, "{said:#?}");
+    assert_eq!(count(&said, "over: "), 1, "{said:#?}");
+    load.assert_lossless();
+}
+
+/// Neither does a wait become endless, nor are events missed.
+#[test]
+fn the_clock_may_jump_either_way() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let clock = host.write("clock", "+0\n");
+    let set = |text: &str| {
+        let new = host.write("clock.new", text);
+        fs::rename(new, &clock).unwrap();
+    };
+    let mut watch = host.watch_command(&web.url(), &["--resync", "1h"]);
+    watch
+        .env("LD_PRELOAD", faketime())
+        .env("FAKETIME_TIMESTAMP_FILE", &clock)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let blocker = host.block_starts();
+    let watcher = Watcher::start(watch);
+    watcher.says("the reload failed");
+    set("-10h\n");
+    drop(blocker);
+    watcher.says_within("HAProxy was yet to be brought to it", SOON * 2);
+    set("+1d\n");
+    web.scale_up();
+    watcher.says("installed `");
+    let at = host.state()["applied"]["at"].as_str().unwrap().to_owned();
+    set("-1d\n");
+    web.scale_up();
+    watcher.says("installed `");
+    let then = host.state()["applied"]["at"].as_str().unwrap().to_owned();
+    assert!(then < at, "the clock was not set back: {at}, then {then}");
+    assert!(web.connect().ask().starts_with("web-"));
+}
+
+fn faketime() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").unwrap().flatten();
+    let mut places = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    let found = places.find(|place| place.exists());
+    found.unwrap_or_else(|| panic!("faketime is not installed: run tests/needs"))
+}
