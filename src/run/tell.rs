@@ -155,6 +155,12 @@ pub(super) fn outcome<'t>(turn: &'t Turn, config: &Config) -> Word<'t> {
         Outcome::Applied {
             how,
             installed: true,
+            reloaded: true,
+            ..
+        } => Word::News(format!("installed `{file}`, reload: {change}; {how}")),
+        Outcome::Applied {
+            how,
+            installed: true,
             ..
         } => Word::News(format!("installed `{file}` ({change}); {how}")),
         Outcome::Applied {
