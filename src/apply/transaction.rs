@@ -14,7 +14,8 @@ use tracing::{debug, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
-    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, text, was_started_by_us,
+    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, is_run, text,
+    was_started_by_us,
 };
 use super::reload::Reloaded;
 use super::standing::{Standing, lay_down};
@@ -256,7 +257,8 @@ impl<B: Balancer> Host<'_, B> {
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
             }
         }
-        let way = match before.as_ref().filter(|_| !same && !finished) {
+        let is_told = memory.told.is_some();
+        let way = match before.as_ref().filter(|_| (!same || is_told) && !finished) {
             Some(before) => self.way_at_runtime(before, &wish, memory),
             None => None,
         };
@@ -464,7 +466,7 @@ impl<B: Balancer> Host<'_, B> {
         memory.pending = Some(pending);
         let before = before.filter(|before| *before != wish.files);
         // Where the disk was full, the files that are kept are older than those that are proved.
-        let proved = before.filter(|before| is_applied(before, memory));
+        let proved = before.filter(|before| is_run(before, memory));
         let kept = match proved {
             Some(_) => None,
             // What is wrong with them was told when the turn began.

@@ -80,6 +80,7 @@ impl<'a> Wish<'a> {
     /// Without a note it is the process `pid` that is taken for proved to run it.
     pub(super) fn known(&self, memory: &mut State, pid: Option<u32>, ran: Option<Ran>) {
         memory.pending = None;
+        memory.told = None;
         memory.applied = Some(Applied {
             cfg_hash: self.marks.cfg,
             map_hashes: self.marks.maps.clone(),
@@ -97,6 +98,7 @@ impl<'a> Wish<'a> {
     pub(super) fn told(&self, memory: &mut State, how: String, pid: u32) {
         let started_by_us = memory.applied.as_ref().is_some_and(|a| a.started_by_us);
         memory.pending = None;
+        memory.told = None;
         memory.applied = Some(Applied {
             cfg_hash: self.marks.cfg,
             map_hashes: self.marks.maps.clone(),
@@ -114,6 +116,7 @@ impl<'a> Wish<'a> {
         let (how, pid) = described(reloaded);
         let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
         memory.pending = None;
+        memory.told = None;
         let is_down = matches!(reloaded, Reloaded::NotRunning);
         let before = memory.applied.as_ref();
         let has_run =

@@ -17,6 +17,7 @@ use super::recipe::At;
 use super::source::{Changes, Source};
 use super::wanted::Wanted;
 use super::{Plan, Recipe, Report, Stages};
+use crate::apply::runtime::Frame;
 use crate::apply::{Balancer, FileSet, Host, Outcome};
 use crate::cluster::{App, Host as Address, ServicePort, Warning, needs_auto_ports};
 use crate::config::Names;
@@ -40,10 +41,12 @@ pub struct InService {
     stamp: Stamp,
     /// Whether `haproxy -c` has accepted all of it.
     is_proved: bool,
+    /// Of `haproxy.cfg`, where HAProxy is told of sections.
+    frame: Option<Frame>,
 }
 
 impl InService {
-    fn of(plan: Plan, stamp: Stamp) -> Self {
+    fn of(plan: Plan, stamp: Stamp, frame: Option<Frame>) -> Self {
         let Plan {
             files,
             rendered,
@@ -57,6 +60,7 @@ impl InService {
             files,
             stamp,
             is_proved: true,
+            frame,
         }
     }
 
@@ -89,6 +93,16 @@ struct Resupply {
     after: Arc<Service>,
 }
 
+/// What became of the services concerned.
+#[derive(Default)]
+struct Resupplied {
+    change: Vec<ServerChange>,
+    /// Their sections as they were.
+    before: String,
+    /// And as they are.
+    after: String,
+}
+
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// From now on, what a plan came to is in service, and serves to answer changes of servers alone.
     ///
@@ -99,8 +113,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(());
         }
         self.in_service = None;
+        let is_told = host.balancer.is_told_of_servers();
         // Nothing stands on it there: why read the files again, and keep all of the plan?
-        if host.balancer.is_asked() {
+        if host.balancer.is_asked() && !is_told {
             return Ok(());
         }
         let Report { plan, outcome, .. } = report;
@@ -112,13 +127,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             && self.recipe.is_labelled()
             && let Some(stamp) = host.stamp_of(&plan.files)?
         {
-            self.in_service = Some(InService::of(plan, stamp));
+            let frame = if is_told {
+                Frame::of(&plan.files.cfg)
+            } else {
+                None
+            };
+            if frame.is_some() == is_told {
+                self.in_service = Some(InService::of(plan, stamp, frame));
+            }
         }
         Ok(())
     }
 
     /// What stands in the place of a turn where nothing but servers changed: the file is installed
-    /// with them, and is yet to be proved. `None` where a whole turn has to be taken.
+    /// with them, a HAProxy that can be told of them is, and the file is yet to be proved. `None` where
+    /// a whole turn has to be taken.
     ///
     /// # Errors
     /// When the disk fails; the file is then the one that it was.
@@ -128,8 +151,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory: &mut State,
         now: Time,
     ) -> Result<Option<Report>> {
+        let listener = host.listener(memory);
         // Who has to have HAProxy read the file checks it first.
-        if host.balancer.is_asked() {
+        if host.balancer.is_asked() && listener.is_none() {
             return Ok(None);
         }
         let is_open = memory.paused.is_some()
@@ -146,8 +170,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let Some(mut in_service) = self.in_service.take() else {
             return Ok(None);
         };
-        let change = match self.resupply(&mut in_service, &changes, memory, now) {
-            Ok(change) => change,
+        let Resupplied {
+            change,
+            before,
+            after,
+        } = match self.resupply(&mut in_service, &changes, memory, now) {
+            Ok(resupplied) => resupplied,
             Err(Doubt(why)) => {
                 debug!("a whole turn is taken: {why}");
                 return Ok(None);
@@ -157,18 +185,30 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory.last_good_marathon = Some(from.clone());
         if change.is_empty() {
             self.in_service = Some(in_service);
-            return Ok(Some(Report::of_servers(from, change)));
+            let how = String::new();
+            return Ok(Some(Report::of_servers(from, change, how)));
         }
         let Some(stamp) = host.put_servers(&in_service.files.cfg, in_service.stamp)? else {
             debug!("a whole turn is taken: somebody else wrote to the installed file");
             return Ok(None);
         };
+        // The answer that was recognised is not that of these servers.
+        memory.seen = None;
+        let mut how = "HAProxy was not told, as configured".to_owned();
+        if let Some((pid, frame)) = listener.zip(in_service.frame.as_ref()) {
+            let sections = (before.as_str(), after.as_str());
+            let cfg = &in_service.files.cfg;
+            let told = host.tell_sections(pid, frame, sections, cfg, memory).await;
+            let Some(told) = told else {
+                // It checks the file, and has HAProxy read it.
+                return Ok(None);
+            };
+            how = told;
+        }
         in_service.stamp = stamp;
         in_service.is_proved = false;
         self.in_service = Some(in_service);
-        // The answer that was recognised is not that of these servers.
-        memory.seen = None;
-        Ok(Some(Report::of_servers(from, change)))
+        Ok(Some(Report::of_servers(from, change, how)))
     }
 
     /// What was installed and is yet to be proved, if anything.
@@ -202,10 +242,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         changes: &Changes,
         memory: &State,
         now: Time,
-    ) -> Result<Vec<ServerChange>, Doubt> {
-        let mut all = Vec::new();
+    ) -> Result<Resupplied, Doubt> {
+        let mut all = Resupplied::default();
         for Resupply { before, after } in self.resupplied(in_service, changes, memory, now)? {
-            all.extend(self.replace(in_service, &before, &after)?);
+            self.replace(in_service, &before, &after, &mut all)?;
         }
         Ok(all)
     }
@@ -278,7 +318,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         in_service: &mut InService,
         before: &Arc<Service>,
         after: &Arc<Service>,
-    ) -> Result<Vec<ServerChange>, Doubt> {
+        all: &mut Resupplied,
+    ) -> Result<(), Doubt> {
         let texts = self.renderer.with_servers(before, after);
         let texts = texts.ok_or(Doubt("somebody's own words stand beside the servers"))?;
         let change = match diff::compare(Some(&texts.before), &texts.after) {
@@ -298,7 +339,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         files.cfg.replace_range(place, &texts.after);
         *servers = *servers + after.servers.len() - before.servers.len();
         services.insert(after.owner.clone(), Arc::clone(after));
-        Ok(change)
+        all.change.extend(change);
+        all.before.push_str(&texts.before);
+        all.after.push_str(&texts.after);
+        Ok(())
     }
 }
 
@@ -394,7 +438,7 @@ fn is_same_but_servers(before: &Service, after: &Service) -> Result<bool, Doubt>
 }
 
 impl Report {
-    fn of_servers(from: String, change: Vec<ServerChange>) -> Self {
+    fn of_servers(from: String, change: Vec<ServerChange>, how: String) -> Self {
         let mut report = Self::as_before(from);
         report.is_light = true;
         if change.is_empty() {
@@ -402,7 +446,7 @@ impl Report {
         }
         report.plan.change = Change::Servers(change);
         report.outcome = Outcome::Applied {
-            how: "HAProxy was not told, as configured".to_owned(),
+            how,
             installed: true,
             reloaded: false,
             again: false,

@@ -148,7 +148,7 @@ impl Memory {
         is_still
     }
 
-    fn save(&mut self) {
+    pub(super) fn save(&mut self) {
         if let Some(warning) = self.store.save(&OsDisk, &self.state) {
             warn!("{warning}");
         }

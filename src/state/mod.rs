@@ -31,6 +31,9 @@ pub struct State {
     pub applied: Option<Applied>,
     /// A reload that failed and has to be tried again.
     pub pending: Option<Pending>,
+    /// Of the installed `haproxy.cfg`, where HAProxy was told at runtime of what differs from the one
+    /// that was applied, and `haproxy -c` is yet to look at all of it.
+    pub told: Option<Digest>,
     /// What came of the last turn.
     pub last_turn: Option<LastTurn>,
     /// Address of the Marathon that answered last, without user and password.

@@ -4,11 +4,13 @@
 //! has to do it. The file is written first, so that whoever starts HAProxy meanwhile has the same.
 
 mod converge;
+mod frame;
 mod step;
 mod tell;
 mod wanted;
 
 pub use converge::{Compared, Refusal, converge};
+pub use frame::Frame;
 pub use step::{Addition, Reply, Step, Target, Will};
 pub use tell::{Fallback, Limits, Serving, Text, Told, mark_of, tell};
 pub use wanted::{Backend, Said, Server, backends};

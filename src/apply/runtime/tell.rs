@@ -61,8 +61,11 @@ pub struct Serving<'a> {
 /// What it is to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
-    /// The installed `haproxy.cfg`.
+    /// The installed `haproxy.cfg`; with a [`Frame`](super::Frame), the sections that are looked at will
+    /// do.
     pub cfg: &'a str,
+    /// The hash of the structure of the whole, where `cfg` is only a part of it.
+    pub structure: Option<&'a str>,
     /// The one that it was brought to last, where that is known.
     pub before: Option<&'a str>,
     /// The sections that are looked at; `None` for all.
@@ -229,7 +232,10 @@ pub async fn tell(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fallback
 }
 
 async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fallback> {
-    let structure = mark_of(text.cfg).ok_or(Fallback::Unmarked)?;
+    let structure = match text.structure {
+        Some(structure) => structure.to_owned(),
+        None => mark_of(text.cfg).ok_or(Fallback::Unmarked)?,
+    };
     let wanted = backends(text.cfg);
     let before = text.before.map(backends).unwrap_or_default();
     let session = Session::open(serving.socket, serving.limits.command).await?;

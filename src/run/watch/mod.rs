@@ -133,6 +133,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
         }
     }
     notify.stopping();
+    watcher.leave_word().await;
     if let Some(follower) = follower {
         follower.leave(LEAVE).await;
     }
@@ -408,6 +409,16 @@ impl Watcher {
         let result = host.bring_again(state, at, &mut remember).await;
         remember(state);
         result
+    }
+
+    /// What HAProxy was told of, and nobody has checked yet, is remembered: else the next run would
+    /// reload.
+    async fn leave_word(&mut self) {
+        if self.memory.state.told.is_some() {
+            self.enter_folder().await;
+            self.memory.save();
+            self.lock.leave_folder();
+        }
     }
 
     async fn enter_folder(&mut self) {

@@ -29,6 +29,7 @@ fn full() -> State {
             down: Some(Down::HasEnded),
             haproxy_pid: Some(1),
         }),
+        told: Some(Digest::of(b"told")),
         pending: Some(Pending {
             refused: true,
             cfg_hash: digest,

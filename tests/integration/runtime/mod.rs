@@ -1,6 +1,8 @@
 //! A real HAProxy that is told of its servers while clients send requests, and is never reloaded.
 
 mod churn;
+mod cluster;
+mod light;
 mod refuses;
 mod tells;
 mod turns;
@@ -160,6 +162,7 @@ impl Scene {
         };
         let text = Text {
             cfg: text,
+            structure: None,
             before: self.before.as_deref(),
             sections,
         };

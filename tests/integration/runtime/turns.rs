@@ -1,98 +1,14 @@
 //! `refresh` and `watch`, which tell HAProxy of tasks that come and go.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
-use haproxy_marathon_bridge::demo::client::{Client, Requests};
-use haproxy_marathon_bridge::demo::free_ports;
-use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
-use haproxy_marathon_bridge::haproxy::servers::states;
-use haproxy_marathon_bridge::haproxy::socket::ask;
+use haproxy_marathon_bridge::demo::marathon::App;
 
-use super::{LONG, instance};
-use crate::host::{Host, SOON, block_on, wait_until};
+use super::LONG;
+use super::cluster::{Scene, TOLD, Watcher, without_retries};
+use crate::host::{block_on, wait_until};
 use crate::support::{Done, haproxy};
-
-/// A cluster, and the host that serves it at `web.test`.
-struct Scene {
-    host: Host,
-    marathon: Marathon,
-    http: u16,
-    backends: Vec<Backend>,
-}
-
-impl Scene {
-    /// Of one task.
-    fn new(labels: &[(&str, &str)]) -> Self {
-        let free = free_ports(2).unwrap();
-        let app = App::new("/web")
-            .service_port(free[1])
-            .label("HAPROXY_0_VHOST", "web.test")
-            .label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
-        let labelled = |app: App, (name, value): &(&str, &str)| app.label(name, value);
-        let app = labels.iter().fold(app, labelled);
-        let first = instance("t0");
-        let marathon = Marathon::start(Era::V1_8).unwrap();
-        marathon.deploy(app.task(Task::local(first.port())));
-        Self {
-            host: Host::native(free[0]),
-            marathon,
-            http: free[0],
-            backends: vec![first],
-        }
-    }
-
-    /// One more task; its name.
-    fn scale_up(&mut self) -> (String, String) {
-        let name = format!("t{}", self.backends.len());
-        let backend = Instance::http(&name).start().unwrap();
-        let task = Task::local(backend.port());
-        self.backends.push(backend);
-        let id = self.marathon.scale_up("/web", [task]).unwrap().remove(0);
-        (name, id)
-    }
-
-    fn refresh(&self, more: &[&str]) -> Done {
-        self.host.refresh(&[self.marathon.url()], more)
-    }
-
-    fn client(&self) -> Client {
-        let target = ([127, 0, 0, 1], self.http).into();
-        let requests = Requests::http(target).host("web.test").workers(4);
-        let requests = requests.keep_alive().timeout(LONG);
-        requests.pause(Duration::from_millis(2)).start().unwrap()
-    }
-
-    fn is_answered_by(&self, names: &[&str]) {
-        let client = self.client();
-        block_on(client.answered_by_each(names, LONG)).unwrap();
-        let report = block_on(client.stop());
-        assert_eq!(report.failed(), 0, "{report}");
-        let others = report
-            .instances
-            .keys()
-            .filter(|name| !names.contains(&name.as_str()));
-        assert_eq!(others.count(), 0, "{report:?}");
-    }
-
-    fn servers(&self) -> usize {
-        let socket = self.host.path("run/admin.sock");
-        let reply = block_on(ask(&socket, "show servers state", LONG)).unwrap();
-        let states = states(&reply).unwrap();
-        states
-            .iter()
-            .filter(|state| state.backend.starts_with("web_"))
-            .count()
-    }
-}
-
-const TOLD: &str = "1 server changed at runtime";
 
 #[test]
 fn a_refresh_tells_haproxy_of_tasks_that_came_or_went() {
@@ -232,76 +148,23 @@ fn a_turn_that_was_broken_off_is_made_good_by_a_reload() {
     scene.is_answered_by(&["t0", "t1"]);
 }
 
-/// A watcher that ends with its test.
-struct Ending(Child);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What a watcher says.
-fn lines(child: &mut Child) -> Receiver<String> {
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in log.lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-#[track_caller]
-fn says(lines: &Receiver<String>, part: &str) {
-    let mut all = Vec::new();
-    loop {
-        match lines.recv_timeout(SOON) {
-            Ok(line) if line.contains(part) => return,
-            Ok(line) => all.push(line),
-            Err(error) => panic!("`{part}`: {error}; it said {all:#?}"),
-        }
-    }
-}
-
-/// `retries 0`, so that HAProxy does not make up for us.
-fn without_retries(template: &Path) {
-    let text = fs::read_to_string(template).unwrap();
-    assert!(text.contains("  retries 3\n") && text.contains("  retry-on "));
-    let kept = text.lines().filter(|line| !line.contains("retry-on"));
-    let text: Vec<&str> = kept.collect();
-    let text = text.join("\n").replace("  retries 3", "  retries 0");
-    fs::write(template, text).unwrap();
-}
-
 #[test]
 fn a_watcher_follows_tasks_without_a_reload_and_loses_no_request() {
     let mut scene = Scene::new(&[]);
     without_retries(&scene.host.path("templates/fragments/head.cfg.tera"));
-    let mut command = scene
-        .host
-        .watch_command(&[scene.marathon.url()], &["--debounce", "5ms:50ms"]);
-    let mut child = Ending(command.stderr(Stdio::piped()).spawn().unwrap());
-    let said = lines(&mut child.0);
-    says(&said, "installed `");
+    let watcher = Watcher::start(&scene, &[]);
     let pid = scene.host.pid();
-    block_on(scene.marathon.wait_event_streams(1, SOON)).unwrap();
     let client = scene.client();
     let mut ids = Vec::new();
     for _ in 0..10 {
         let (name, id) = scene.scale_up();
-        says(&said, TOLD);
+        watcher.says(TOLD);
         block_on(client.answered_by_each(&[&name], LONG)).unwrap();
         ids.push(id);
         if ids.len() > 2 {
             // Its process goes on: what counts here is that nobody is sent to one that is gone.
             scene.marathon.fail_task(&ids.remove(0)).unwrap();
-            says(&said, TOLD);
+            watcher.says(TOLD);
         }
     }
     assert_eq!(scene.host.haproxies(), [pid]);

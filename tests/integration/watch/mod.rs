@@ -11,7 +11,7 @@ mod load;
 mod marathon_lb;
 mod operators;
 mod ready;
-mod servers;
+pub(crate) mod servers;
 mod signals;
 mod streams;
 mod survives;
