@@ -5,6 +5,7 @@
 //! HAProxy accepts and that serves.
 
 mod at_runtime;
+mod audit;
 mod balancer;
 mod files;
 mod journal;

@@ -98,13 +98,13 @@ pub struct Host<'a, B> {
 
 /// What came before a reload.
 #[derive(Clone, Copy)]
-struct Done {
+pub(super) struct Done {
     /// The files were installed only now.
-    installed: bool,
+    pub(super) installed: bool,
     /// As in [`Outcome::Applied`].
-    again: bool,
+    pub(super) again: bool,
     /// As in [`Pending`].
-    was_refused: bool,
+    pub(super) was_refused: bool,
 }
 
 impl<B: Balancer> Host<'_, B> {
@@ -239,8 +239,10 @@ impl<B: Balancer> Host<'_, B> {
         {
             // Nothing is kept here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
-            if let Some(outcome) = self.remain(&wish, memory, now) {
-                return Ok(outcome);
+            match self.remain(&wish, memory, now) {
+                Some(Outcome::Unchanged) => return self.audit(memory, now).await,
+                Some(outcome) => return Ok(outcome),
+                None => (),
             }
         }
         if let Some(waiting) = wish.waits(memory) {
@@ -330,7 +332,7 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// Has HAProxy read what is installed now; `before` is what was.
-    async fn reload(
+    pub(super) async fn reload(
         &self,
         wish: &Wish<'_>,
         before: Option<&FileSet>,

@@ -147,6 +147,10 @@ impl Report {
             good_answer: None,
         }
     }
+
+    fn with(self, outcome: Outcome) -> Self {
+        Self { outcome, ..self }
+    }
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -167,7 +171,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let mut answer = self.source.fetch().await?;
         memory.last_good_marathon = Some(answer.from.clone());
         if let Cluster::AsBefore = answer.cluster {
-            return Ok(Report::as_before(answer.from));
+            let outcome = host.audit(memory, now).await?;
+            return Ok(Report::as_before(answer.from).with(outcome));
         }
         let (essence, body) = (answer.essence, std::mem::take(&mut answer.body));
         let asked = self.asked(answer, memory, now).await?;
@@ -177,7 +182,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 answer: essence,
                 ..seen
             });
-            return Ok(Report::as_before(asked.from));
+            let outcome = host.audit(memory, now).await?;
+            return Ok(Report::as_before(asked.from).with(outcome));
         }
         let installed = host.installed_cfg()?;
         let behind = host.cfg_behind(installed.as_deref(), memory);

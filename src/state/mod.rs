@@ -34,6 +34,9 @@ pub struct State {
     /// Of the installed `haproxy.cfg`, where HAProxy was told at runtime of what differs from the one
     /// that was applied, and `haproxy -c` is yet to look at all of it.
     pub told: Option<Digest>,
+    /// What a comparison with the running HAProxy found that cannot be told, and that a reload was to
+    /// mend: a second one would not.
+    pub unmended: Option<String>,
     /// What came of the last turn.
     pub last_turn: Option<LastTurn>,
     /// Address of the Marathon that answered last, without user and password.

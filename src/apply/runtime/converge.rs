@@ -203,17 +203,19 @@ impl Compared<'_> {
         {
             return Err(self.refuse(server, "it is checked in another way"));
         }
-        let target = self.target(&server.name)?;
+        // A name that cannot be told is no harm where there is nothing to be told.
+        let target = || self.target(&server.name);
         if state.weight != said.weight {
-            work.coming.push(Step::Weight(target.clone(), said.weight));
+            work.coming.push(Step::Weight(target()?, said.weight));
         }
         let lacks_check = said.is_checked && !state.check.is_enabled;
         if lacks_check {
-            work.coming.push(Step::EnableHealth(target.clone()));
+            work.coming.push(Step::EnableHealth(target()?));
         }
         let moves = moves(said, state);
         let rests = state.admin.is_in_maintenance();
         if moves {
+            let target = target()?;
             let then = if said.is_disabled {
                 Vec::new()
             } else {
@@ -226,12 +228,12 @@ impl Compared<'_> {
             });
         } else if said.is_disabled {
             if !rests {
-                work.resting.push(Step::State(target, Will::Maint));
+                work.resting.push(Step::State(target()?, Will::Maint));
             }
         } else if rests {
-            work.coming.extend(raise(&target, said, may_wait));
+            work.coming.extend(raise(&target()?, said, may_wait));
         } else if state.admin.is_drained() {
-            work.coming.push(Step::State(target, Will::Ready));
+            work.coming.push(Step::State(target()?, Will::Ready));
         } else if state.op == Op::Stopped
             && said.is_checked
             && !state.check.has_failed
@@ -239,7 +241,7 @@ impl Compared<'_> {
             && !may_wait
         {
             // It waits for its checks, and those that served meanwhile are gone.
-            work.coming.push(Step::HealthUp(target));
+            work.coming.push(Step::HealthUp(target()?));
         }
         Ok(())
     }

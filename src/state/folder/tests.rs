@@ -30,6 +30,7 @@ fn full() -> State {
             haproxy_pid: Some(1),
         }),
         told: Some(Digest::of(b"told")),
+        unmended: Some("`web/t1`: its id is 7".to_owned()),
         pending: Some(Pending {
             refused: true,
             cfg_hash: digest,

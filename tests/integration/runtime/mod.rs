@@ -1,5 +1,6 @@
 //! A real HAProxy that is told of its servers while clients send requests, and is never reloaded.
 
+mod audits;
 mod churn;
 mod cluster;
 mod light;
