@@ -5,6 +5,7 @@ mod churn;
 mod cluster;
 mod light;
 mod refuses;
+mod soak;
 mod tells;
 mod turns;
 
