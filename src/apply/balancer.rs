@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
@@ -67,6 +69,11 @@ pub trait Balancer {
         false
     }
 
+    /// The least time between two reloads.
+    fn reloads_apart(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Tells the process `pid`, which serves, of the servers of a file that is installed.
     fn tell(
         &self,
@@ -113,6 +120,8 @@ pub struct LocalHaproxy<'a> {
     pub skips_check: bool,
     /// For the file that gives it a stats socket.
     pub disk: &'a dyn Disk,
+    /// The least time between two reloads.
+    pub apart: Duration,
 }
 
 impl<'a> LocalHaproxy<'a> {
@@ -126,6 +135,7 @@ impl<'a> LocalHaproxy<'a> {
             reload: &config.reload,
             skips_check: config.validation.skip,
             disk,
+            apart: Duration::ZERO,
         }
     }
 
@@ -249,6 +259,14 @@ impl Balancer for LocalHaproxy<'_> {
 
     fn is_told_of_servers(&self) -> bool {
         self.reload.runtime_api && self.is_asked()
+    }
+
+    fn reloads_apart(&self) -> Duration {
+        // Another part on each host.
+        static CHANCE: OnceLock<f64> = OnceLock::new();
+        let chance =
+            CHANCE.get_or_init(|| RandomState::new().hash_one(()) as f64 / u64::MAX as f64);
+        self.apart.mul_f64(1.0 + chance / 2.0)
     }
 
     async fn tell(&self, pid: u32, text: Text<'_>, at: &Installation) -> Result<Told, Fallback> {
@@ -421,6 +439,7 @@ mod tests {
             max_retries,
             interval: Duration::from_secs(interval),
             runtime_api: false,
+            apart: Duration::ZERO,
         })
     }
 

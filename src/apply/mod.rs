@@ -13,6 +13,7 @@ mod last_good;
 mod lock;
 mod maps;
 mod mark;
+mod meanwhile;
 mod plan;
 mod proved;
 mod put_back;

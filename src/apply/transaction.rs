@@ -66,6 +66,12 @@ pub enum Outcome {
         /// Not before.
         next_try_at: Time,
     },
+    /// HAProxy would have to read the files anew, and did so only just before. It was told of servers,
+    /// as far as these could be parted from the rest.
+    Postponed {
+        /// Not before.
+        until: Time,
+    },
     /// A reload failed earlier, and it is too soon to try the same files again.
     Waiting {
         /// What went wrong then.
@@ -226,7 +232,10 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Result<Outcome> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
-        let wish = Wish::new(wanted, now);
+        let wish = Wish {
+            is_told: self.balancer.is_told_of_servers(),
+            ..Wish::new(wanted, now)
+        };
         let obsolete = wish.obsolete_maps(memory);
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
@@ -246,6 +255,8 @@ impl<B: Balancer> Host<'_, B> {
             }
         }
         if let Some(waiting) = wish.waits(memory) {
+            self.meanwhile(&wish, before.as_ref(), memory, remember)
+                .await?;
             return Ok(waiting);
         }
         let was_refused = memory.pending.as_ref().is_none_or(|p| p.refused);
@@ -264,6 +275,13 @@ impl<B: Balancer> Host<'_, B> {
             Some(before) => self.way_at_runtime(before, &wish, memory),
             None => None,
         };
+        if way.is_none()
+            && let Some(until) = self.waits_for_the_next(&wish, before.as_ref(), memory)
+        {
+            self.meanwhile(&wish, before.as_ref(), memory, remember)
+                .await?;
+            return Ok(Outcome::Postponed { until });
+        }
         if !same {
             // What somebody else wrote here ran until now: `rollback` must find it.
             if let Some(before) = before.as_ref().filter(|_| memory.applied.is_none())

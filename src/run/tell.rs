@@ -172,6 +172,9 @@ pub(super) fn outcome<'t>(turn: &'t Turn, config: &Config) -> Word<'t> {
         Outcome::Applied { how, .. } => Word::News(format!(
             "`{file}` was as it should be, but HAProxy was yet to be brought to it; {how}"
         )),
+        Outcome::Postponed { until } => Word::Nothing(format!(
+            "`{file}`: the last reload was just before, and the next follows at {until}: {change}"
+        )),
         Outcome::NotRunning { installed: false } => {
             let sentence = format!(
                 "HAProxy does not run, and the way in which it is reloaded starts none; `{file}` \

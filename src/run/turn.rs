@@ -262,6 +262,12 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 .map(|message| Blamed::of(&report.plan, message).to_string());
             (TurnOutcome::Rejected, first)
         }
+        Outcome::Postponed { until } => (
+            TurnOutcome::Unchanged,
+            Some(format!(
+                "the last reload was just before, and the next follows at {until}"
+            )),
+        ),
         Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. } => {
             (TurnOutcome::ReloadFailed, Some(error.clone()))
         }

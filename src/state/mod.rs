@@ -34,6 +34,8 @@ pub struct State {
     /// Of the installed `haproxy.cfg`, where HAProxy was told at runtime of what differs from the one
     /// that was applied, and `haproxy -c` is yet to look at all of it.
     pub told: Option<Digest>,
+    /// When HAProxy last read files anew.
+    pub reloaded_at: Option<Time>,
     /// What a comparison with the running HAProxy found that cannot be told, and that a reload was to
     /// mend: a second one would not.
     pub unmended: Option<String>,
@@ -126,6 +128,9 @@ pub struct Pending {
     pub last_error: String,
     /// Not before.
     pub next_try_at: Time,
+    /// Of the structure of that file.
+    #[serde(default)]
+    pub structure_hash: Option<String>,
     /// Each attempt was refused, or came to nothing before HAProxy was told: the process that ran
     /// before has no reason to run anything else.
     #[serde(default)]

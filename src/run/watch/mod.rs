@@ -321,7 +321,10 @@ impl Watcher {
                 self.enter_folder().await;
                 self.memory.heed_operator();
                 let config = Rc::clone(&self.config);
-                let local = LocalHaproxy::new(program, version, &config, &OsDisk);
+                let local = LocalHaproxy {
+                    apart: config.reload.apart,
+                    ..LocalHaproxy::new(program, version, &config, &OsDisk)
+                };
                 let place = installation(&config, self.memory.store.path(), self.lock.is_alone());
                 let Self { memory, stages, .. } = self;
                 match memory.servers_alone(stages, &local, &place, at).await {
@@ -382,7 +385,7 @@ impl Watcher {
             Ok(Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. }) => {
                 warn!("the reload that was asked for failed: {error}");
             }
-            Ok(Outcome::Unchanged | Outcome::Paused) => (),
+            Ok(Outcome::Unchanged | Outcome::Paused | Outcome::Postponed { .. }) => (),
             Err(error) => warn!("the reload that was asked for came to nothing: {error:#}"),
         }
     }
@@ -472,6 +475,7 @@ fn open(turn: &Turn, state: &State, now: Time) -> End {
         Outcome::ReloadFailed { next_try_at, .. } | Outcome::Waiting { next_try_at, .. } => {
             Some(next_try_at.since(now))
         }
+        Outcome::Postponed { until } => Some(until.since(now)),
         Outcome::Rejected { .. } => Some(REFUSED_AGAIN_AFTER),
         Outcome::Unchanged
         | Outcome::Paused

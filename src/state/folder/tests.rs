@@ -30,6 +30,7 @@ fn full() -> State {
             haproxy_pid: Some(1),
         }),
         told: Some(Digest::of(b"told")),
+        reloaded_at: Some(time),
         unmended: Some("`web/t1`: its id is 7".to_owned()),
         pending: Some(Pending {
             refused: true,
@@ -37,6 +38,7 @@ fn full() -> State {
             attempts: 1,
             last_error: "no answer".to_owned(),
             next_try_at: time,
+            structure_hash: Some("0123".to_owned()),
         }),
         last_turn: Some(LastTurn {
             at: time,

@@ -59,11 +59,18 @@ impl Scene {
         }
     }
 
-    /// One more task; its name.
-    pub(super) fn scale_up(&mut self) -> (String, String) {
+    /// Somebody to answer for one more task.
+    pub(super) fn come(&self) -> (Backend, Task) {
         let name = format!("t{}", self.backends.len());
         let backend = Instance::http(&name).start().unwrap();
         let task = Task::local(backend.port());
+        (backend, task)
+    }
+
+    /// One more task; its name and id.
+    pub(super) fn scale_up(&mut self) -> (String, String) {
+        let (backend, task) = self.come();
+        let name = backend.name().to_owned();
         self.backends.push(backend);
         let id = self.marathon.scale_up("/web", [task]).unwrap().remove(0);
         (name, id)

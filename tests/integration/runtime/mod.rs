@@ -8,6 +8,7 @@ mod refuses;
 mod soak;
 mod tells;
 mod turns;
+mod waits;
 
 use std::collections::BTreeSet;
 use std::fs;

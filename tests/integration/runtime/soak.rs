@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use haproxy_marathon_bridge::demo::backend::{Backend, HEALTH_PATH, Instance};
 use haproxy_marathon_bridge::demo::client::{Client, Report, Requests};
+use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task, TaskState};
 use haproxy_marathon_bridge::haproxy::socket::show_info;
 use serde_json::json;
@@ -111,6 +112,68 @@ fn churn_and_reloads_lose_no_request() {
     }
 }
 
+/// Four servers each, which HAProxy checks.
+fn deploy_others(scene: &Scene, apps: usize) {
+    for (n, port) in free_ports(apps).unwrap().into_iter().enumerate() {
+        let app = App::new(&format!("/other-{n}"))
+            .service_port(port)
+            .label("HAPROXY_0_VHOST", &format!("other-{n}.test"))
+            .label("HAPROXY_0_BIND_ADDR", "127.0.0.1")
+            .http_check(HEALTH_PATH);
+        let task = |task: usize| {
+            let host = format!("127.0.{}.{}", 1 + n / 250, 1 + n % 250);
+            Task::new(&host).port(u16::try_from(31_000 + task).unwrap())
+        };
+        let app = (0..4).fold(app, |app, number| app.task(task(number)));
+        scene.marathon.deploy(app);
+    }
+}
+
+#[test]
+fn an_event_among_many_apps_costs_less_than_a_reload() {
+    let is_long = std::env::var_os("HMB_SOAK_SECONDS").is_some();
+    let (apps, changes) = if is_long { (3_000, 60) } else { (100, 6) };
+    let mut scene = Scene::new(&[]);
+    deploy_others(&scene, apps);
+    let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "0s"]);
+    let all = scene.host.installed().matches("\n  server ").count();
+    assert_eq!(all, 4 * apps + 1);
+    let mut took = Vec::new();
+    let mut last = None;
+    for _ in 0..changes {
+        let began = match last.take() {
+            None => {
+                let (backend, task) = scene.come();
+                let began = Instant::now();
+                last = Some(scene.marathon.scale_up("/web", [task]).unwrap().remove(0));
+                scene.backends.push(backend);
+                began
+            }
+            Some(id) => {
+                let began = Instant::now();
+                scene.marathon.fail_task(&id).unwrap();
+                began
+            }
+        };
+        watcher.says(TOLD);
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    let began = Instant::now();
+    let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
+    scene.marathon.change_app("/web", least).unwrap();
+    watcher.says("took over");
+    let reload = began.elapsed();
+    let (half, most) = (quantile(&took, 0.5), quantile(&took, 0.95));
+    println!(
+        "{apps} apps with 4 servers each: event to HAProxy p50 {} / p95 {}, with a reload {}",
+        shown(half),
+        shown(most),
+        shown(reload),
+    );
+    assert!(half < reload, "{half:?}, {reload:?}");
+}
+
 /// A task and what answers for it.
 struct Member {
     id: String,
@@ -143,7 +206,7 @@ impl Course {
                 .field("healthChecks", json!([check]))
         });
         without_retries(&scene.host.path("templates/fragments/head.cfg.tera"));
-        let mut flags = vec!["--resync", "1h"];
+        let mut flags = vec!["--resync", "1h", "--reloads-apart", "0s"];
         let master = scene.host.path("run/master.sock").display().to_string();
         if variant.has_master {
             scene.refresh(&["--reload", "none"]).expect(0);
@@ -292,16 +355,18 @@ struct Row {
 impl Row {
     const HEAD: &str = "variant                 seconds  changes  reloads  requests   per s  lost  \
                         event to HAProxy p50 / p95";
+}
 
-    fn quantile(&self, part: f64) -> String {
-        let last = self.took.len().saturating_sub(1) as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let took = self.took.get((last * part).round() as usize);
-        format!(
-            "{:.1} ms",
-            took.copied().unwrap_or_default().as_secs_f64() * 1000.0
-        )
-    }
+/// Of times in their order.
+fn quantile(took: &[Duration], part: f64) -> Duration {
+    let last = took.len().saturating_sub(1) as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let at = (last * part).round() as usize;
+    took.get(at).copied().unwrap_or_default()
+}
+
+fn shown(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
 }
 
 impl std::fmt::Display for Row {
@@ -317,8 +382,8 @@ impl std::fmt::Display for Row {
             self.report.answered,
             self.report.answered as f64 / seconds,
             self.report.failed(),
-            self.quantile(0.5),
-            self.quantile(0.95),
+            shown(quantile(&self.took, 0.5)),
+            shown(quantile(&self.took, 0.95)),
         )?;
         for (failure, times) in &self.report.failures {
             write!(f, "; {failure}: {times}")?;

@@ -1,6 +1,6 @@
 //! How the running HAProxy is brought to new files.
 
-use super::super::command::APPLYING;
+use super::super::command::{APPLYING, Command};
 use super::super::{Definition, Fallback, Form, Heading, One, RELOAD, RELOAD_COMMAND, Takes};
 use super::{one_of, put, value};
 use crate::config::{ReloadCommand, ReloadMethod};
@@ -51,6 +51,21 @@ pub(super) static RELOADING: &[Definition] = &[
                   off: it is reloaded for every change.",
         heading: Heading::Reload,
         commands: APPLYING,
+    },
+    Definition {
+        name: "reloads-apart",
+        short: None,
+        takes: Takes::One(
+            value("TIME", Form::Text),
+            One(|c, text| put(&mut c.reload.apart, value::age(text))),
+        ),
+        fallback: Fallback::Value("2s"),
+        summary: "The least time between two reloads, while HAProxy is told of servers",
+        details: "Up to a half more, so that not all hosts reload at once. What comes meanwhile is \
+                  brought by the next one; servers do not wait for it. With 0s, and without \
+                  --runtime-api auto, none waits.",
+        heading: Heading::Reload,
+        commands: &[Command::Watch],
     },
     Definition {
         name: RELOAD_COMMAND,
