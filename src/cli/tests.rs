@@ -211,6 +211,15 @@ fn every_native_command_is_told_apart() {
     assert!(matches!(read(&["rollback"]), Ok(Invocation::Rollback(r)) if !r.needs_marathon));
     assert!(matches!(read(&["pause"]), Ok(Invocation::Pause(r)) if !r.needs_marathon));
     assert!(matches!(read(&["resume"]), Ok(Invocation::Resume(r)) if !r.needs_marathon));
+    assert!(
+        matches!(read(&["drain", "agent-1", "web.2"]), Ok(Invocation::Drain { request, what })
+            if !request.needs_marathon && what == ["agent-1", "web.2"])
+    );
+    assert!(matches!(
+        read(&["undrain", "agent-1"]),
+        Ok(Invocation::Undrain { .. })
+    ));
+    assert!(read(&["drain"]).is_err());
     for (words, expected) in [(&["demo"][..], false), (&["demo", "--stay"], true)] {
         let Ok(Invocation::Demo { request, stay }) = read(words) else {
             panic!("{words:?} is no demo");
@@ -245,6 +254,8 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
     | Invocation::Rollback(request)
     | Invocation::Pause(request)
     | Invocation::Resume(request)
+    | Invocation::Drain { request, .. }
+    | Invocation::Undrain { request, .. }
     | Invocation::Demo { request, .. }) = read(words).unwrap()
     else {
         panic!("{words:?} takes no options");

@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod drained;
 mod fallback;
 mod held_ports;
 mod labelled;
@@ -232,6 +233,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             answer: essence,
             asked: digest,
             decisions: self.decisions,
+            drained: drained::digest(&memory.drained),
             cfg_hash: match &memory.applied {
                 Some(applied) => applied.cfg_hash,
                 None => Digest::of(plan.files.cfg.as_bytes()),
@@ -375,6 +377,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         };
         let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         let open = applied != Some(seen.cfg_hash)
+            || seen.drained != drained::digest(&memory.drained)
             || memory.paused.is_some()
             || (self.recipe.is_labelled() && !is_known(memory))
             || memory.guard != GuardMemory::default();

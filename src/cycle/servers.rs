@@ -28,7 +28,7 @@ use crate::proxy::marathon_lb::{self, Asked, Service};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{GuardMemory, ReadinessMemory, State, Time};
+use crate::state::{Drained, GuardMemory, ReadinessMemory, State, Time};
 
 /// What is in service since the last turn that ended well.
 pub struct InService {
@@ -278,8 +278,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     "tasks of the app may have to wait until they are ready",
                 ));
             }
-            let before = labelled.services_of(before, &mut fallback, resolver, now)?;
-            let after = labelled.services_of(after, &mut fallback, resolver, now)?;
+            let drained = &memory.drained;
+            let before = labelled.services_of(before, &mut fallback, resolver, (now, drained))?;
+            let after = labelled.services_of(after, &mut fallback, resolver, (now, drained))?;
             if before.warnings != after.warnings || before.services.len() != after.services.len() {
                 return Err(Doubt("there is something to be told of the app"));
             }
@@ -370,13 +371,14 @@ impl Labelled {
         app: &Arc<App>,
         fallback: &mut Fallback,
         resolver: Option<&(Resolver<L>, Names)>,
-        now: Time,
+        (now, drained): (Time, &[Drained]),
     ) -> Result<OfOne, Doubt> {
         let mut warnings = Vec::new();
         // Nothing was said of the readiness of its tasks, and what was of others is to stay.
         let at = &mut At {
             now,
             readiness: &mut ReadinessMemory::default(),
+            drained,
         };
         let mut wanted = self.select(std::slice::from_ref(app), at, fallback, &mut warnings);
         if !fallback.is_empty() {

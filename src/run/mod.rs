@@ -9,6 +9,7 @@ mod bridge;
 mod check;
 mod demo;
 mod diff;
+mod drain;
 mod generate;
 mod lock;
 mod logged;
@@ -80,6 +81,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Invocation::Resume(request) => {
             configured(&request, |config| block_on(pause::resume(&config)))
+        }
+        Invocation::Drain { request, what } => {
+            configured(&request, |config| block_on(drain::drain(&config, &what)))
+        }
+        Invocation::Undrain { request, what } => {
+            configured(&request, |config| block_on(drain::undrain(&config, &what)))
         }
         Invocation::Demo { request, stay } => adjusted(
             &request,

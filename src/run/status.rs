@@ -15,9 +15,9 @@ use crate::admin::{self, Facts};
 use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
-use crate::haproxy::program;
+use crate::haproxy::{program, structure_hash};
 use crate::state::{
-    Applied, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
+    Applied, Drained, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
 };
 
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
@@ -67,7 +67,8 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     let (state, unread) = folder.load(&OsDisk);
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = Good::of(&at);
-    let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
+    let is_watched = !matches!(watcher, Watcher::None);
+    let installed = Installed::beside(&at.cfg, state.applied.as_ref(), is_watched)?;
     let process = state
         .applied
         .as_ref()
@@ -94,6 +95,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         installed,
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
+        drained: &state.drained,
         quarantined: &state.quarantined,
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
@@ -173,6 +175,8 @@ struct Status<'a> {
     installed: Installed,
     pending: Option<&'a Pending>,
     paused: Option<&'a Paused>,
+    /// What gets no new requests, as operators want it.
+    drained: &'a [Drained],
     /// Service ports that are out, or served as they were before.
     quarantined: &'a [Quarantined],
     /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.
@@ -213,6 +217,8 @@ impl Good {
 enum Installed {
     Missing,
     AsApplied,
+    /// But for servers, of which HAProxy was told; the watcher has the whole checked soon.
+    ToBeProved,
     /// By hand, or by a run that was killed.
     Changed,
     /// Nothing was applied yet.
@@ -220,7 +226,7 @@ enum Installed {
 }
 
 impl Installed {
-    fn beside(cfg: &Path, applied: Option<&Applied>) -> Result<Self> {
+    fn beside(cfg: &Path, applied: Option<&Applied>, is_watched: bool) -> Result<Self> {
         let Some(content) = OsDisk.read(cfg)? else {
             return Ok(Self::Missing);
         };
@@ -228,11 +234,18 @@ impl Installed {
             return Ok(Self::Unknown);
         };
         let mut is_same = applied.cfg_hash == Digest::of(&content);
+        let is_to_be_proved = !is_same && is_watched && {
+            let structure = std::str::from_utf8(&content).map(structure_hash).ok();
+            structure.is_some() && structure == applied.structure_hash
+        };
+        is_same |= is_to_be_proved;
         for (name, hash) in &applied.map_hashes {
             let map = OsDisk.read(&cfg.with_file_name(name))?;
             is_same &= map.is_some_and(|map| Digest::of(&map) == *hash);
         }
-        Ok(if is_same {
+        Ok(if is_same && is_to_be_proved {
+            Self::ToBeProved
+        } else if is_same {
             Self::AsApplied
         } else {
             Self::Changed
@@ -287,7 +300,7 @@ fn is_well(state: &State, process: Option<Process>, installed: Installed) -> boo
     // A turn that could not save what it did left other files than those that are remembered; while
     // it is paused, somebody may well write his own.
     let is_known = match installed {
-        Installed::AsApplied | Installed::Unknown => true,
+        Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => true,
         Installed::Missing | Installed::Changed => state.paused.is_some(),
     };
     let applied = state.applied.as_ref();
@@ -330,6 +343,9 @@ impl Status<'_> {
         if let Some(paused) = self.paused {
             out.put("paused", &paused.to_string().replacen("paused ", "", 1));
         }
+        for drained in self.drained {
+            out.put("drained", &drained.to_string());
+        }
         if let Some(last) = self.last_turn {
             out.last_turn(last, now);
         } else if let Some(unread) = self.unread {
@@ -366,7 +382,7 @@ impl Status<'_> {
             Installed::Changed => {
                 out.put("installed", "other files than those that HAProxy runs");
             }
-            Installed::AsApplied | Installed::Unknown => (),
+            Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => (),
         }
         if !self.good_sets.is_empty() {
             let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();

@@ -62,6 +62,11 @@ impl Memory {
             self.state = state;
         }
         self.state.paused = self.store.folder().paused(&OsDisk);
+        let (drained, warning) = self.store.folder().drained(&OsDisk);
+        // Of one that cannot be read, what it was before counts.
+        if warning.is_none() {
+            self.state.drained = drained;
+        }
     }
 
     /// Takes the installed files for proved where nothing can be written down, as on a file system

@@ -66,6 +66,10 @@ pub struct State {
     /// [`Writable::pause`].
     #[serde(skip)]
     pub paused: Option<Paused>,
+    /// Servers that an operator wants to get no new requests. They have a file of their own, see
+    /// [`Writable::drain`].
+    #[serde(skip)]
+    pub drained: Vec<Drained>,
     /// Service ports whose owners say something that cannot be served, by app and position.
     pub quarantined: Vec<Quarantined>,
     /// Tasks whose readiness Marathon has spoken of, while that may be asked again.
@@ -234,6 +238,9 @@ pub struct Seen {
     pub decisions: Digest,
     /// Of the `haproxy.cfg` that was made of it; a rollback leads to another one.
     pub cfg_hash: Digest,
+    /// Of what was drained then.
+    #[serde(default)]
+    pub drained: Option<Digest>,
 }
 
 /// Marathon's last good answer, beside the state.
@@ -328,6 +335,36 @@ pub struct Paused {
     /// Why, in his words.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// What an operator wants to get no new requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// A host or a task as Marathon names it, or a server as `host:port`.
+    pub what: String,
+    /// Since when.
+    pub since: Time,
+    /// By whom, as far as it is known.
+    pub by: String,
+    /// Why, in his words.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            since,
+            by,
+            reason,
+        } = self;
+        write!(f, "`{what}` since {since} by {by}")?;
+        match reason {
+            Some(reason) => write!(f, " ({reason})"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Paused {

@@ -16,6 +16,7 @@ fn servers_are_told_at_once_and_the_file_is_proved_after() {
     let (name, id) = scene.scale_up();
     watcher.says(TOLD);
     assert_eq!(checks(&scene.host), checked, "nothing runs on the way");
+    scene.host.status().expect(0);
     block_on(client.answered_by_each(&[&name], LONG)).unwrap();
     wait_until("the proof", || proved(&scene.host) != before);
     assert_eq!(checks(&scene.host), checked + 1);

@@ -3,6 +3,7 @@
 mod audits;
 mod churn;
 mod cluster;
+mod drains;
 mod light;
 mod refuses;
 mod soak;

@@ -77,7 +77,10 @@ impl Files {
             hints: Hints::new(),
             configuration: Group::of(files(configuration)),
             templates: Group::of(templates(config)),
-            pause: Group::of(vec![Item::File(pause)]),
+            pause: Group::of(vec![
+                Item::File(pause.with_file_name("drained.json")),
+                Item::File(pause),
+            ]),
             certificates: Certificates::default(),
         };
         files.follow();
