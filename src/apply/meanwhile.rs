@@ -19,7 +19,7 @@ impl<B: Balancer> Host<'_, B> {
         memory: &State,
     ) -> Option<Time> {
         let apart = self.balancer.reloads_apart();
-        if apart.is_zero() || self.listener(memory).is_none() {
+        if apart.is_zero() || !wish.is_told || self.listener(memory).is_none() {
             return None;
         }
         let before = before.filter(|before| is_run(before, memory))?;
@@ -38,7 +38,7 @@ impl<B: Balancer> Host<'_, B> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<()> {
         let runs = before.filter(|before| is_run(before, memory));
-        let Some(before) = runs.filter(|_| self.balancer.is_told_of_servers()) else {
+        let Some(before) = runs.filter(|_| wish.is_told) else {
             return Ok(());
         };
         let cfg = diff::with_servers_of(&before.cfg, &wish.files.cfg);

@@ -25,6 +25,7 @@ use super::{
     Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, mark, recover,
 };
 use crate::disk::{Digest, Disk};
+use crate::haproxy::global::Global;
 use crate::haproxy::listen;
 use crate::state::{Pending, State, Time};
 
@@ -232,10 +233,9 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Result<Outcome> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
-        let wish = Wish {
-            is_told: self.balancer.is_told_of_servers(),
-            ..Wish::new(wanted, now)
-        };
+        let mut wish = Wish::new(wanted, now);
+        wish.is_told = self.balancer.is_told_of_servers()
+            && Global::read(&wanted.cfg).description.as_ref() == Some(&wish.marks.structure);
         let obsolete = wish.obsolete_maps(memory);
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;

@@ -280,7 +280,11 @@ fn every_option_is_taken_by_its_commands_and_no_others() {
         };
         let word = format!("--{}={value}", option.name);
         for command in crate::config::option::Command::ALL {
-            let words = [command.name(), &word];
+            use crate::config::option::Command::{Drain, Undrain};
+            let mut words = vec![command.name(), &word];
+            if matches!(command, Drain | Undrain) {
+                words.push("agent-1");
+            }
             if option.commands.contains(&command) {
                 assert_eq!(given(&words, option.name), [value], "{words:?}");
             } else {
@@ -467,6 +471,8 @@ fn the_help_reads_well() {
       rollback     Go back to the good files before those that are installed, and pause
       pause        Let refresh apply nothing and only tell what it would do
       resume       Let refresh apply again what it finds
+      drain        Let a host, a task or a server get no new requests
+      undrain      Let what was drained get requests again
       demo         Show it at work on this host, with a Marathon and backends of its own
       completions  Print completions for a shell
       man          Print the man page

@@ -68,7 +68,10 @@ fn full() -> State {
         certificates: vec!["/etc/ssl/a.pem".into()],
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
+        // It has a file of its own.
+        drained: Vec::new(),
         seen: Some(Seen {
+            drained: Some(digest),
             answer: digest,
             asked: Some(digest),
             decisions: digest,

@@ -165,6 +165,16 @@ impl Watcher {
         }
     }
 
+    /// Processor time that it has used, without those that it ran.
+    pub(super) fn used(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        // proc(5): utime is field 14 and stime 15, counted from the pid; the first here is 3.
+        let ticks = |at: usize| -> u32 { fields[at - 3].parse().unwrap() };
+        Duration::from_millis(10) * (ticks(14) + ticks(15))
+    }
+
     pub(super) fn send(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }

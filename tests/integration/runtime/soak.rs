@@ -138,14 +138,15 @@ fn an_event_among_many_apps_costs_less_than_a_reload() {
     let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "0s"]);
     let all = scene.host.installed().matches("\n  server ").count();
     assert_eq!(all, 4 * apps + 1);
+    let used = watcher.used();
     let mut took = Vec::new();
-    let mut last = None;
+    let mut guest = None;
     for _ in 0..changes {
-        let began = match last.take() {
+        let began = match guest.take() {
             None => {
                 let (backend, task) = scene.come();
                 let began = Instant::now();
-                last = Some(scene.marathon.scale_up("/web", [task]).unwrap().remove(0));
+                guest = Some(scene.marathon.scale_up("/web", [task]).unwrap().remove(0));
                 scene.backends.push(backend);
                 began
             }
@@ -159,6 +160,7 @@ fn an_event_among_many_apps_costs_less_than_a_reload() {
         took.push(began.elapsed());
     }
     took.sort_unstable();
+    let used = watcher.used().saturating_sub(used) / changes;
     let began = Instant::now();
     let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
     scene.marathon.change_app("/web", least).unwrap();
@@ -166,11 +168,22 @@ fn an_event_among_many_apps_costs_less_than_a_reload() {
     let reload = began.elapsed();
     let (half, most) = (quantile(&took, 0.5), quantile(&took, 0.95));
     println!(
-        "{apps} apps with 4 servers each: event to HAProxy p50 {} / p95 {}, with a reload {}",
+        "{apps} apps with 4 servers each: event to HAProxy p50 {} / p95 {}, {} of processor time; \
+         with a reload {}",
         shown(half),
         shown(most),
+        shown(used),
         shown(reload),
     );
+    if is_long {
+        let used = watcher.used();
+        std::thread::sleep(Duration::from_secs(60));
+        let used = watcher.used().saturating_sub(used);
+        println!(
+            "and where nothing changes, in 60 s: {} of processor time",
+            shown(used)
+        );
+    }
     assert!(half < reload, "{half:?}, {reload:?}");
 }
 
