@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-all build lint bench clean needs
+.PHONY: help demo test test-all soak build lint bench clean needs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,11 @@ test-all: test ## also what takes longer: every fault and cluster with HAProxy, 
 	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated refused watch
 	$(CARGO) bench --locked --bench turn -- --assert
 	$(CARGO) bench --locked --bench watch -- --assert
+
+SECONDS ?= 60
+
+soak: needs ## count lost requests while tasks come and go, for SECONDS=60
+	HMB_SOAK_SECONDS=$(SECONDS) $(CARGO) test --locked --test integration -- runtime::soak --nocapture
 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked

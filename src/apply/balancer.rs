@@ -1,9 +1,11 @@
 //! HAProxy as the transaction sees it: something that judges files and can be brought to them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
+use std::future::{Future, ready};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
@@ -11,6 +13,7 @@ use tracing::{debug, warn};
 use super::reload::{
     Choice, Context, Method, Probe, ReloadError, Reloaded, choose, reload, runtime_file,
 };
+use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
@@ -65,6 +68,27 @@ pub trait Balancer {
     /// elsewhere.
     fn is_in_sight(&self) -> bool;
 
+    /// Whether it can be told of servers without a reload, as far as an operator wants it.
+    fn is_told_of_servers(&self) -> bool {
+        false
+    }
+
+    /// The least time between two reloads.
+    fn reloads_apart(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Tells the process `pid`, which serves, of the servers of a file that is installed.
+    fn tell(
+        &self,
+        pid: u32,
+        text: Text<'_>,
+        at: &Installation,
+    ) -> impl Future<Output = Result<Told, Fallback>> {
+        let _ = (pid, text, at);
+        ready(Err(Fallback::NoSocket))
+    }
+
     /// Whether the process `pid`, which ran `files`, still serves them, and no younger one does.
     fn still_serves(&self, pid: u32, files: &FileSet, at: &Installation) -> bool;
 
@@ -101,6 +125,8 @@ pub struct LocalHaproxy<'a> {
     pub skips_check: bool,
     /// For the file that gives it a stats socket.
     pub disk: &'a dyn Disk,
+    /// The least time between two reloads.
+    pub apart: Duration,
 }
 
 impl<'a> LocalHaproxy<'a> {
@@ -114,6 +140,7 @@ impl<'a> LocalHaproxy<'a> {
             reload: &config.reload,
             skips_check: config.validation.skip,
             disk,
+            apart: Duration::ZERO,
         }
     }
 
@@ -237,6 +264,44 @@ impl Balancer for LocalHaproxy<'_> {
 
     fn is_asked(&self) -> bool {
         self.reload.method != ReloadMethod::None
+    }
+
+    fn is_told_of_servers(&self) -> bool {
+        self.reload.runtime_api && self.is_asked()
+    }
+
+    fn reloads_apart(&self) -> Duration {
+        // Another part on each host.
+        static CHANCE: OnceLock<f64> = OnceLock::new();
+        let chance =
+            CHANCE.get_or_init(|| RandomState::new().hash_one(()) as f64 / u64::MAX as f64);
+        self.apart.mul_f64(1.0 + chance / 2.0)
+    }
+
+    async fn tell(&self, pid: u32, text: Text<'_>, at: &Installation) -> Result<Told, Fallback> {
+        // Somebody else may be about to bring another process to the files.
+        let ours = self.context(at).our_processes();
+        let since = ours
+            .iter()
+            .find(|own| own.pid == pid)
+            .map(|own| own.started);
+        let younger = ours.iter().find(|own| Some(own.started) > since);
+        if let Some(younger) = younger.filter(|_| since.is_some()) {
+            return Err(Fallback::OtherProcess {
+                found: younger.pid,
+                expected: pid,
+            });
+        }
+        let own = Global::read(text.cfg).stats_sockets.into_iter().next();
+        let own = own.map(|socket| socket.path);
+        let socket = self.haproxy.stats_socket.clone().or(own);
+        let serving = Serving {
+            socket: &socket.ok_or(Fallback::NoSocket)?,
+            pid,
+            master: self.haproxy.master_socket.as_deref(),
+            limits: Limits::default(),
+        };
+        tell(serving, text).await
     }
 
     fn is_in_sight(&self) -> bool {
@@ -387,6 +452,7 @@ mod tests {
             max_retries,
             interval: Duration::from_secs(interval),
             runtime_api: false,
+            apart: Duration::ZERO,
         })
     }
 

@@ -4,6 +4,8 @@
 //! between, and after a kill or a full disk at any of them, the files that lie there are a set that
 //! HAProxy accepts and that serves.
 
+mod at_runtime;
+mod audit;
 mod balancer;
 mod files;
 mod journal;
@@ -11,11 +13,13 @@ mod last_good;
 mod lock;
 mod maps;
 mod mark;
+mod meanwhile;
 mod plan;
 mod proved;
 mod put_back;
 mod recover;
 pub mod reload;
+pub mod runtime;
 mod servers;
 mod standby;
 mod standing;

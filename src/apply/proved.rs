@@ -118,6 +118,17 @@ pub(super) fn is_applied(files: &FileSet, memory: &State) -> bool {
     })
 }
 
+/// Whether it was proved to, or told of what differs from files that it was proved to run.
+pub(super) fn is_run(files: &FileSet, memory: &State) -> bool {
+    let is_told = memory.told.is_some()
+        && memory.told == Some(Digest::of(files.cfg.as_bytes()))
+        && memory
+            .applied
+            .as_ref()
+            .is_some_and(|applied| applied.map_hashes == map_hashes(files));
+    is_told || is_applied(files, memory)
+}
+
 pub(super) fn map_hashes(files: &FileSet) -> BTreeMap<String, Digest> {
     let hash = |text: &String| Digest::of(text.as_bytes());
     let maps = files.maps.iter();

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::last_good::Marks;
 use super::proved::installed;
-use super::{Balancer, FileSet, Host, files};
+use super::{Balancer, FileSet, Host, files, mark};
 use crate::disk::Stamp;
 use crate::state::{State, Time};
 
@@ -60,14 +60,18 @@ impl<B: Balancer> Host<'_, B> {
         self.stamp()
     }
 
-    /// `haproxy -c` has accepted the installed `files`, of which HAProxy needs not be told: from now
-    /// on they are those that are good.
+    /// `haproxy -c` has accepted the installed `files`, of which HAProxy needs not be told, or was told
+    /// already: from now on they are those that are good.
     pub fn proved_servers(&self, files: &FileSet, memory: &mut State, now: Time) {
         let marks = Marks::of(files);
+        memory.told = None;
         if let Some(applied) = &mut memory.applied {
             applied.cfg_hash = marks.cfg;
             applied.map_hashes.clone_from(&marks.maps);
             applied.at = now;
+        }
+        if let Some(ran) = mark::Ran::of(memory) {
+            mark::set(self.disk, self.at, &marks, ran);
         }
         self.keep(files, &marks, now);
     }

@@ -14,7 +14,8 @@ use tracing::{debug, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
-    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, text, was_started_by_us,
+    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, is_run, text,
+    was_started_by_us,
 };
 use super::reload::Reloaded;
 use super::standing::{Standing, lay_down};
@@ -25,6 +26,7 @@ use super::{
     recover,
 };
 use crate::disk::{Digest, Disk, folder_of};
+use crate::haproxy::global::Global;
 use crate::haproxy::listen;
 use crate::logging::lasting;
 use crate::state::{Pending, State, Time};
@@ -42,6 +44,8 @@ pub enum Outcome {
         how: String,
         /// The files were installed only now; else a reload was due.
         installed: bool,
+        /// HAProxy read them anew; else it was told of what differs, or of nothing.
+        reloaded: bool,
         /// HAProxy was proved to run them before; a reload to others, which failed or was broken
         /// off, could have taken it away.
         again: bool,
@@ -64,6 +68,12 @@ pub enum Outcome {
         attempts: u32,
         /// Not before.
         next_try_at: Time,
+    },
+    /// HAProxy would have to read the files anew, and did so only just before. It was told of servers,
+    /// as far as these could be parted from the rest.
+    Postponed {
+        /// Not before.
+        until: Time,
     },
     /// A reload failed earlier, and it is too soon to try the same files again.
     Waiting {
@@ -97,13 +107,13 @@ pub struct Host<'a, B> {
 
 /// What came before a reload.
 #[derive(Clone, Copy)]
-struct Done {
+pub(super) struct Done {
     /// The files were installed only now.
-    installed: bool,
+    pub(super) installed: bool,
     /// As in [`Outcome::Applied`].
-    again: bool,
+    pub(super) again: bool,
     /// As in [`Pending`].
-    was_refused: bool,
+    pub(super) was_refused: bool,
 }
 
 impl<B: Balancer> Host<'_, B> {
@@ -225,7 +235,9 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Result<Outcome> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
-        let wish = Wish::new(wanted, now);
+        let mut wish = Wish::new(wanted, now);
+        wish.is_told = self.balancer.is_told_of_servers()
+            && Global::read(&wanted.cfg).description.as_ref() == Some(&wish.marks.structure);
         let obsolete = wish.obsolete_maps(memory);
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
@@ -239,11 +251,15 @@ impl<B: Balancer> Host<'_, B> {
         {
             // Nothing is kept here unless the disk was full when they were proved.
             self.keep(wanted, &wish.marks, now);
-            if let Some(outcome) = self.remain(&wish, memory, now) {
-                return Ok(outcome);
+            match self.remain(&wish, memory, now) {
+                Some(Outcome::Unchanged) => return self.audit(memory, now).await,
+                Some(outcome) => return Ok(outcome),
+                None => (),
             }
         }
         if let Some(waiting) = wish.waits(memory) {
+            self.meanwhile(&wish, before.as_ref(), memory, remember)
+                .await?;
             return Ok(waiting);
         }
         let was_refused = memory.pending.as_ref().is_none_or(|p| p.refused);
@@ -256,6 +272,18 @@ impl<B: Balancer> Host<'_, B> {
                 Verdict::Accepted { warnings } => *complaints = Some(warnings),
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
             }
+        }
+        let is_told = memory.told.is_some();
+        let way = match before.as_ref().filter(|_| (!same || is_told) && !finished) {
+            Some(before) => self.way_at_runtime(before, &wish, memory),
+            None => None,
+        };
+        if way.is_none()
+            && let Some(until) = self.waits_for_the_next(&wish, before.as_ref(), memory)
+        {
+            self.meanwhile(&wish, before.as_ref(), memory, remember)
+                .await?;
+            return Ok(Outcome::Postponed { until });
         }
         if !same {
             // What somebody else wrote here ran until now: `rollback` must find it.
@@ -279,6 +307,11 @@ impl<B: Balancer> Host<'_, B> {
             for warning in installed.warnings {
                 warn!("{warning}");
             }
+        }
+        if let Some((before, way)) = before.as_ref().zip(way)
+            && let Some(applied) = self.at_runtime(&wish, before, way, memory).await?
+        {
+            return Ok(applied);
         }
         let done = Done {
             installed: !same,
@@ -339,7 +372,7 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// Has HAProxy read what is installed now; `before` is what was.
-    async fn reload(
+    pub(super) async fn reload(
         &self,
         wish: &Wish<'_>,
         before: Option<&FileSet>,
@@ -370,6 +403,7 @@ impl<B: Balancer> Host<'_, B> {
                 Ok(Outcome::Applied {
                     how,
                     installed: done.installed,
+                    reloaded: reloaded != Reloaded::NotAsked,
                     again: done.again,
                 })
             }
@@ -400,7 +434,7 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// What HAProxy was asked to show for a proof can be ours while the file that it read is not.
-    fn is_still_installed(&self, wanted: &FileSet) -> Result<()> {
+    pub(super) fn is_still_installed(&self, wanted: &FileSet) -> Result<()> {
         let maps = wanted.maps.keys().map(String::as_str);
         if installed(self.disk, self.at, maps)?.as_ref() != Some(wanted) {
             bail!(
@@ -481,7 +515,7 @@ impl<B: Balancer> Host<'_, B> {
         memory.pending = Some(pending);
         let before = before.filter(|before| *before != wish.files);
         // Where the disk was full, the files that are kept are older than those that are proved.
-        let proved = before.filter(|before| is_applied(before, memory));
+        let proved = before.filter(|before| is_run(before, memory));
         let kept = match proved {
             Some(_) => None,
             // What is wrong with them was told when the turn began.

@@ -94,6 +94,7 @@ impl<B: Balancer> Host<'_, B> {
                         None => failed.cfg_hash,
                     },
                     next_try_at: now,
+                    structure_hash: None,
                     ..failed
                 });
                 memory.pending = pending.or(due);

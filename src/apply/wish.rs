@@ -20,6 +20,9 @@ pub(super) struct Wish<'a> {
     pub(super) files: &'a FileSet,
     pub(super) marks: Marks,
     pub(super) now: Time,
+    /// HAProxy is told of servers while a reload has to wait, so that these alone are no reason to try
+    /// again.
+    pub(super) is_told: bool,
 }
 
 impl<'a> Wish<'a> {
@@ -28,6 +31,7 @@ impl<'a> Wish<'a> {
             files,
             marks: Marks::of(files),
             now,
+            is_told: false,
         }
     }
 
@@ -43,20 +47,20 @@ impl<'a> Wish<'a> {
             .collect()
     }
 
+    /// Whether it is this file that was tried.
+    fn is_of(&self, pending: &Pending) -> bool {
+        let structure = pending.structure_hash.as_ref().filter(|_| self.is_told);
+        pending.cfg_hash == self.marks.cfg || structure == Some(&self.marks.structure)
+    }
+
     pub(super) fn attempts(&self, memory: &State) -> u32 {
-        let same = memory
-            .pending
-            .as_ref()
-            .filter(|pending| pending.cfg_hash == self.marks.cfg);
+        let same = memory.pending.as_ref().filter(|p| self.is_of(p));
         same.map_or(0, |pending| pending.attempts)
     }
 
     /// A pause that lies further ahead than any we make means that the clock was set back.
     pub(super) fn waits(&self, memory: &State) -> Option<Outcome> {
-        let pending = memory
-            .pending
-            .as_ref()
-            .filter(|p| p.cfg_hash == self.marks.cfg)?;
+        let pending = memory.pending.as_ref().filter(|p| self.is_of(p))?;
         let too_soon =
             self.now < pending.next_try_at && pending.next_try_at <= self.now.after(LONGEST_PAUSE);
         too_soon.then(|| Outcome::Waiting {
@@ -66,12 +70,21 @@ impl<'a> Wish<'a> {
         })
     }
 
+    /// Until when a reload has to wait, so that they do not follow each other too closely.
+    pub(super) fn is_too_soon(&self, memory: &State, apart: Duration) -> Option<Time> {
+        let last = memory.reloaded_at?;
+        let until = last.after(apart);
+        // One in the future means that the clock was set back.
+        (last <= self.now && self.now < until).then_some(until)
+    }
+
     pub(super) fn pending(&self, memory: &State, error: &str, pause: Duration) -> Pending {
         Pending {
             cfg_hash: self.marks.cfg,
             attempts: self.attempts(memory),
             last_error: error.to_owned(),
             next_try_at: self.now.after(pause),
+            structure_hash: Some(self.marks.structure.clone()),
             refused: false,
         }
     }
@@ -80,6 +93,7 @@ impl<'a> Wish<'a> {
     /// Without a note it is the process `pid` that is taken for proved to run it.
     pub(super) fn known(&self, memory: &mut State, pid: Option<u32>, ran: Option<Ran>) {
         memory.pending = None;
+        memory.told = None;
         memory.applied = Some(Applied {
             cfg_hash: self.marks.cfg,
             map_hashes: self.marks.maps.clone(),
@@ -93,10 +107,32 @@ impl<'a> Wish<'a> {
         });
     }
 
+    /// The process that ran the files before was told of what differs.
+    pub(super) fn told(&self, memory: &mut State, how: String, pid: u32) {
+        let started_by_us = memory.applied.as_ref().is_some_and(|a| a.started_by_us);
+        memory.pending = None;
+        memory.told = None;
+        memory.applied = Some(Applied {
+            cfg_hash: self.marks.cfg,
+            map_hashes: self.marks.maps.clone(),
+            structure_hash: Some(self.marks.structure.clone()),
+            at: self.now,
+            how,
+            unproved: false,
+            started_by_us,
+            down: None,
+            haproxy_pid: Some(pid),
+        });
+    }
+
     pub(super) fn proved(&self, memory: &mut State, reloaded: &Reloaded) {
         let (how, pid) = described(reloaded);
         let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
+        if !unproved {
+            memory.reloaded_at = Some(self.now);
+        }
         memory.pending = None;
+        memory.told = None;
         let is_down = matches!(reloaded, Reloaded::NotRunning);
         let before = memory.applied.as_ref();
         let has_run =

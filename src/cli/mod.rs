@@ -63,6 +63,16 @@ pub enum Invocation {
     Pause(Request),
     /// `resume`.
     Resume(Request),
+    /// `drain WHAT…`.
+    #[expect(missing_docs, reason = "as in `Undrain`")]
+    Drain { request: Request, what: Vec<String> },
+    /// `undrain WHAT…`.
+    Undrain {
+        /// Without a Marathon.
+        request: Request,
+        /// Hosts, tasks and servers; at least one.
+        what: Vec<String>,
+    },
     /// `demo`.
     Demo {
         /// Without a Marathon: the demo brings its own.

@@ -77,6 +77,18 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "",
     },
     Entry {
+        name: "drain",
+        takes: "WHAT...",
+        about: "Let a host, a task or a server get no new requests",
+        details: "WHAT is a host or a task as Marathon names it, or a server as HOST:PORT. Its servers stay in the file and rest there (`disabled`): requests under way are answered, new ones go to others. That is remembered until `undrain`, also for tasks that come later, and shown by `status`. A watcher heeds it at once, else the next refresh does. In the bridge's templates servers cannot rest.",
+    },
+    Entry {
+        name: "undrain",
+        takes: "WHAT...",
+        about: "Let what was drained get requests again",
+        details: "WHAT is what was given to `drain`.",
+    },
+    Entry {
         name: "demo",
         takes: "",
         about: "Show it at work on this host, with a Marathon and backends of its own",
@@ -165,6 +177,14 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
         "rollback" => Invocation::Rollback(request(option::Command::Rollback, matches)),
         "pause" => Invocation::Pause(request(option::Command::Pause, matches)),
         "resume" => Invocation::Resume(request(option::Command::Resume, matches)),
+        "drain" => Invocation::Drain {
+            request: request(option::Command::Drain, matches),
+            what: whats(matches),
+        },
+        "undrain" => Invocation::Undrain {
+            request: request(option::Command::Undrain, matches),
+            what: whats(matches),
+        },
         "demo" => Invocation::Demo {
             request: request(option::Command::Demo, matches),
             stay: matches.get_flag("stay"),
@@ -177,6 +197,11 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
         "man" => Invocation::Man,
         other => unreachable!("`{other}` is not among the commands"),
     })
+}
+
+fn whats(matches: &ArgMatches) -> Vec<String> {
+    let all = matches.get_many::<String>("what").into_iter().flatten();
+    all.cloned().collect()
 }
 
 /// What `matches` gave of the options that `command` takes.
@@ -237,6 +262,8 @@ pub(super) fn command() -> Command {
         .subcommand(with_options(of("rollback"), option::Command::Rollback))
         .subcommand(with_options(of("pause"), option::Command::Pause))
         .subcommand(with_options(of("resume"), option::Command::Resume))
+        .subcommand(with_options(of("drain"), option::Command::Drain).arg(what()))
+        .subcommand(with_options(of("undrain"), option::Command::Undrain).arg(what()))
         .subcommand(
             with_options(of("demo"), option::Command::Demo).arg(
                 Arg::new("stay")
@@ -254,6 +281,14 @@ pub(super) fn command() -> Command {
         )
         .subcommand(of("man"))
         .subcommand_help_heading("Commands")
+}
+
+fn what() -> Arg {
+    Arg::new("what")
+        .value_name("WHAT")
+        .help("A host or a task as Marathon names it, or a server as HOST:PORT")
+        .required(true)
+        .num_args(1..)
 }
 
 fn options(command: option::Command) -> impl Iterator<Item = &'static Definition> {

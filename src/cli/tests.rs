@@ -215,6 +215,15 @@ fn every_native_command_is_told_apart() {
     assert!(matches!(read(&["rollback"]), Ok(Invocation::Rollback(r)) if !r.needs_marathon));
     assert!(matches!(read(&["pause"]), Ok(Invocation::Pause(r)) if !r.needs_marathon));
     assert!(matches!(read(&["resume"]), Ok(Invocation::Resume(r)) if !r.needs_marathon));
+    assert!(
+        matches!(read(&["drain", "agent-1", "web.2"]), Ok(Invocation::Drain { request, what })
+            if !request.needs_marathon && what == ["agent-1", "web.2"])
+    );
+    assert!(matches!(
+        read(&["undrain", "agent-1"]),
+        Ok(Invocation::Undrain { .. })
+    ));
+    assert!(read(&["drain"]).is_err());
     for (words, expected) in [(&["demo"][..], false), (&["demo", "--stay"], true)] {
         let Ok(Invocation::Demo { request, stay }) = read(words) else {
             panic!("{words:?} is no demo");
@@ -251,6 +260,8 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
     | Invocation::Pause(request)
     | Invocation::Resume(request)
     | Invocation::Explain { request, .. }
+    | Invocation::Drain { request, .. }
+    | Invocation::Undrain { request, .. }
     | Invocation::Demo { request, .. }) = read(words).unwrap()
     else {
         panic!("{words:?} takes no options");
@@ -275,9 +286,12 @@ fn every_option_is_taken_by_its_commands_and_no_others() {
         };
         let word = format!("--{}={value}", option.name);
         for command in crate::config::option::Command::ALL {
+            use crate::config::option::Command::{Drain, Explain, Undrain};
             let mut words = vec![command.name(), &word];
-            if command == crate::config::option::Command::Explain {
-                words.push("/app");
+            match command {
+                Explain => words.push("/app"),
+                Drain | Undrain => words.push("agent-1"),
+                _ => (),
             }
             if option.commands.contains(&command) {
                 assert_eq!(given(&words, option.name), [value], "{words:?}");
@@ -466,6 +480,8 @@ fn the_help_reads_well() {
       rollback     Go back to the good files before those that are installed, and pause
       pause        Let refresh apply nothing and only tell what it would do
       resume       Let refresh apply again what it finds
+      drain        Let a host, a task or a server get no new requests
+      undrain      Let what was drained get requests again
       demo         Show it at work on this host, with a Marathon and backends of its own
       completions  Print completions for a shell
       man          Print the man page

@@ -243,6 +243,7 @@ fn defaults(policy: &'static Policy) -> Config {
             max_retries: None,
             interval: Duration::ZERO,
             runtime_api: policy.runtime_api,
+            apart: Duration::ZERO,
         },
         watch: never(),
         state: State {

@@ -265,6 +265,9 @@ pub struct Reload {
     pub interval: Duration,
     /// Whether a running HAProxy is told of servers without a reload where that will do.
     pub runtime_api: bool,
+    /// `--reloads-apart`: the least time between two reloads of a watcher that tells HAProxy of servers
+    /// meanwhile.
+    pub apart: Duration,
 }
 
 /// When `watch` takes a turn, and where it answers.

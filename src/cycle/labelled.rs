@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use super::drained::drain;
 use super::fallback::{Asking, Fallback};
 use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
@@ -82,7 +83,9 @@ impl Labelled {
         warnings.extend(faults);
         let apps: Vec<Arc<App>> = apps.into_iter().filter(|app| !self.is_own(app)).collect();
         let now = at.now.timestamp();
-        let (ports, faults) = zipped_service_ports(&apps, &self.selection, &mut self.health, now);
+        let (mut ports, faults) =
+            zipped_service_ports(&apps, &self.selection, &mut self.health, now);
+        drain(&mut ports, at.drained);
         warnings.extend(faults);
         let mut wanted = Wanted {
             ports: Vec::with_capacity(ports.len()),

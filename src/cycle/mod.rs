@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod drained;
 mod edited;
 mod explained;
 mod fallback;
@@ -158,6 +159,10 @@ impl Report {
             good_answer: None,
         }
     }
+
+    fn with(self, outcome: Outcome) -> Self {
+        Self { outcome, ..self }
+    }
 }
 
 impl<N: Nodes, L> Stages<Marathon<N>, L> {
@@ -195,7 +200,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory.last_good_marathon = Some(answer.from.clone());
         if let Cluster::AsBefore = answer.cluster {
             memory.as_of = Some(now);
-            return Ok(Report::as_before(answer.from));
+            let outcome = host.audit(memory, now).await?;
+            return Ok(Report::as_before(answer.from).with(outcome));
         }
         let (essence, body) = (answer.essence, std::mem::take(&mut answer.body));
         let asked = self.asked(answer, memory, now).await?;
@@ -206,7 +212,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 ..seen
             });
             memory.as_of = Some(now);
-            return Ok(Report::as_before(asked.from));
+            let outcome = host.audit(memory, now).await?;
+            return Ok(Report::as_before(asked.from).with(outcome));
         }
         let installed = host.installed_cfg()?;
         let behind = host.cfg_behind(installed.as_deref(), memory);
@@ -256,6 +263,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             answer: essence,
             asked: digest,
             decisions: self.decisions,
+            drained: drained::digest(&memory.drained),
             cfg_hash: match &memory.applied {
                 Some(applied) => applied.cfg_hash,
                 None => Digest::of(plan.files.cfg.as_bytes()),
@@ -402,6 +410,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         };
         let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         let open = applied != Some(seen.cfg_hash)
+            || seen.drained != drained::digest(&memory.drained)
             || memory.paused.is_some()
             || (self.recipe.is_labelled() && !is_known(memory))
             || memory.guard != GuardMemory::default();

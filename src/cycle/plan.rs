@@ -180,6 +180,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let at = &mut At {
             now,
             readiness: &mut memory.readiness,
+            drained: &memory.drained,
         };
         let mut wanted = recipe.select(answer.cluster, at, &mut fallback, &mut warnings)?;
         self.resolve(&mut wanted, &mut warnings).await;
@@ -285,6 +286,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let at = &mut At {
             now,
             readiness: &mut memory.readiness,
+            drained: &memory.drained,
         };
         let mut wanted = recipe.select_apps(&apps, at, &mut fallback, &mut warnings);
         self.resolve(&mut wanted, &mut warnings).await;
@@ -315,6 +317,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let at = &mut At {
             now,
             readiness: &mut memory.readiness.clone(),
+            drained: &memory.drained,
         };
         let mut wanted = recipe.select_apps(&apps, at, &mut fallback, &mut warnings);
         self.resolve(&mut wanted, &mut warnings).await;

@@ -14,12 +14,14 @@ use crate::cluster::{App, AppId, ServicePort, ServingTasks, Snapshot, Warning, s
 use crate::marathon::Cluster;
 use crate::proxy::{Incumbents, Owner, bridge};
 use crate::render::Renderer;
-use crate::state::{ReadinessMemory, Time};
+use crate::state::{Drained, ReadinessMemory, Time};
 
 /// When a cluster is looked at, and what is remembered of what it said before.
 pub(super) struct At<'m> {
     pub(super) now: Time,
     pub(super) readiness: &'m mut ReadinessMemory,
+    /// What gets no new requests.
+    pub(super) drained: &'m [Drained],
 }
 
 /// Which rules lead from apps to sections.

@@ -17,6 +17,7 @@ use super::recipe::At;
 use super::source::{Changes, Source};
 use super::wanted::Wanted;
 use super::{Plan, Recipe, Report, Stages};
+use crate::apply::runtime::Frame;
 use crate::apply::{Balancer, FileSet, Host, Outcome};
 use crate::cluster::{App, Host as Address, ServicePort, Warning, needs_auto_ports};
 use crate::config::Names;
@@ -27,7 +28,7 @@ use crate::proxy::marathon_lb::{self, Asked, Server, Service};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{GuardMemory, ReadinessMemory, State, Time};
+use crate::state::{Drained, GuardMemory, ReadinessMemory, State, Time};
 
 /// What is in service since the last turn that ended well.
 pub struct InService {
@@ -41,10 +42,12 @@ pub struct InService {
     stamp: Stamp,
     /// Whether `haproxy -c` has accepted all of it.
     is_proved: bool,
+    /// Of `haproxy.cfg`, where HAProxy is told of sections.
+    frame: Option<Frame>,
 }
 
 impl InService {
-    fn of(plan: Plan, stamp: Stamp) -> Self {
+    fn of(plan: Plan, stamp: Stamp, frame: Option<Frame>) -> Self {
         let Plan {
             files,
             rendered,
@@ -59,6 +62,7 @@ impl InService {
             files,
             stamp,
             is_proved: true,
+            frame,
         }
     }
 
@@ -134,6 +138,16 @@ struct Resupply {
     after: Arc<Service>,
 }
 
+/// What became of the services concerned.
+#[derive(Default)]
+struct Resupplied {
+    change: Vec<ServerChange>,
+    /// Their sections as they were.
+    before: String,
+    /// And as they are.
+    after: String,
+}
+
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// From now on, what a plan came to is in service, and serves to answer changes of servers alone.
     ///
@@ -144,8 +158,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(());
         }
         self.in_service = None;
+        let is_told = host.balancer.is_told_of_servers();
         // Nothing stands on it there: why read the files again, and keep all of the plan?
-        if host.balancer.is_asked() {
+        if host.balancer.is_asked() && !is_told {
             return Ok(());
         }
         let Report { plan, outcome, .. } = report;
@@ -157,13 +172,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             && self.recipe.is_labelled()
             && let Some(stamp) = host.stamp_of(&plan.files)?
         {
-            self.in_service = Some(InService::of(plan, stamp));
+            let frame = if is_told {
+                Frame::of(&plan.files.cfg)
+            } else {
+                None
+            };
+            if frame.is_some() == is_told {
+                self.in_service = Some(InService::of(plan, stamp, frame));
+            }
         }
         Ok(())
     }
 
     /// What stands in the place of a turn where nothing but servers changed: the file is installed
-    /// with them, and is yet to be proved. `None` where a whole turn has to be taken.
+    /// with them, a HAProxy that can be told of them is, and the file is yet to be proved. `None` where
+    /// a whole turn has to be taken.
     ///
     /// # Errors
     /// When the disk fails; the file is then the one that it was.
@@ -173,8 +196,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory: &mut State,
         now: Time,
     ) -> Result<Option<Report>> {
+        let listener = host.listener(memory);
         // Who has to have HAProxy read the file checks it first.
-        if host.balancer.is_asked() {
+        if host.balancer.is_asked() && listener.is_none() {
             return Ok(None);
         }
         let is_open = memory.paused.is_some()
@@ -191,8 +215,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let Some(mut in_service) = self.in_service.take() else {
             return Ok(None);
         };
-        let change = match self.resupply(&mut in_service, &changes, memory, now) {
-            Ok(change) => change,
+        let Resupplied {
+            change,
+            before,
+            after,
+        } = match self.resupply(&mut in_service, &changes, memory, now) {
+            Ok(resupplied) => resupplied,
             Err(Doubt(why)) => {
                 debug!("a whole turn is taken: {why}");
                 if in_service.losses.are_most() {
@@ -207,19 +235,31 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if change.is_empty() && host.is_still(in_service.stamp)? {
             self.in_service = Some(in_service);
             memory.as_of = Some(now);
-            return Ok(Some(Report::of_servers(from, change)));
+            let how = String::new();
+            return Ok(Some(Report::of_servers(from, change, how)));
         }
         let Some(stamp) = host.put_servers(&in_service.files.cfg, in_service.stamp)? else {
             debug!("a whole turn is taken: somebody else wrote to the installed file");
             return Ok(None);
         };
+        // The answer that was recognised is not that of these servers.
+        memory.seen = None;
+        let mut how = "HAProxy was not told, as configured".to_owned();
+        if let Some((pid, frame)) = listener.zip(in_service.frame.as_ref()) {
+            let sections = (before.as_str(), after.as_str());
+            let cfg = &in_service.files.cfg;
+            let told = host.tell_sections(pid, frame, sections, cfg, memory).await;
+            let Some(told) = told else {
+                // It checks the file, and has HAProxy read it.
+                return Ok(None);
+            };
+            how = told;
+        }
         in_service.stamp = stamp;
         in_service.is_proved = false;
         self.in_service = Some(in_service);
         memory.as_of = Some(now);
-        // The answer that was recognised is not that of these servers.
-        memory.seen = None;
-        Ok(Some(Report::of_servers(from, change)))
+        Ok(Some(Report::of_servers(from, change, how)))
     }
 
     /// What was installed and is yet to be proved, if anything.
@@ -253,7 +293,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         changes: &Changes,
         memory: &State,
         now: Time,
-    ) -> Result<Vec<ServerChange>, Doubt> {
+    ) -> Result<Resupplied, Doubt> {
         let resupplied = self.resupplied(in_service, changes, memory, now)?;
         in_service.losses.count(&resupplied);
         if in_service.losses.are_most() {
@@ -261,9 +301,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 "most servers would be gone since the last whole turn",
             ));
         }
-        let mut all = Vec::new();
+        let mut all = Resupplied::default();
         for Resupply { before, after } in resupplied {
-            all.extend(self.replace(in_service, &before, &after)?);
+            self.replace(in_service, &before, &after, &mut all)?;
         }
         Ok(all)
     }
@@ -295,8 +335,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     "tasks of the app may have to wait until they are ready",
                 ));
             }
-            let before = labelled.services_of(before, &mut fallback, resolver, now)?;
-            let after = labelled.services_of(after, &mut fallback, resolver, now)?;
+            let drained = &memory.drained;
+            let before = labelled.services_of(before, &mut fallback, resolver, (now, drained))?;
+            let after = labelled.services_of(after, &mut fallback, resolver, (now, drained))?;
             if before.warnings != after.warnings || before.services.len() != after.services.len() {
                 return Err(Doubt("there is something to be told of the app"));
             }
@@ -331,7 +372,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         in_service: &mut InService,
         before: &Arc<Service>,
         after: &Arc<Service>,
-    ) -> Result<Vec<ServerChange>, Doubt> {
+        all: &mut Resupplied,
+    ) -> Result<(), Doubt> {
         let texts = self.renderer.with_servers(before, after);
         let texts = texts.ok_or(Doubt("somebody's own words stand beside the servers"))?;
         let change = match diff::compare(Some(&texts.before), &texts.after) {
@@ -351,7 +393,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         files.cfg.replace_range(place, &texts.after);
         *servers = *servers + after.servers.len() - before.servers.len();
         services.insert(after.owner.clone(), Arc::clone(after));
-        Ok(change)
+        all.change.extend(change);
+        all.before.push_str(&texts.before);
+        all.after.push_str(&texts.after);
+        Ok(())
     }
 }
 
@@ -379,13 +424,14 @@ impl Labelled {
         app: &Arc<App>,
         fallback: &mut Fallback,
         resolver: Option<&(Resolver<L>, Names)>,
-        now: Time,
+        (now, drained): (Time, &[Drained]),
     ) -> Result<OfOne, Doubt> {
         let mut warnings = Vec::new();
         // Nothing was said of the readiness of its tasks, and what was of others is to stay.
         let at = &mut At {
             now,
             readiness: &mut ReadinessMemory::default(),
+            drained,
         };
         let mut wanted = self.select(std::slice::from_ref(app), at, fallback, &mut warnings);
         if !fallback.is_empty() {
@@ -447,7 +493,7 @@ fn is_same_but_servers(before: &Service, after: &Service) -> Result<bool, Doubt>
 }
 
 impl Report {
-    fn of_servers(from: String, change: Vec<ServerChange>) -> Self {
+    fn of_servers(from: String, change: Vec<ServerChange>, how: String) -> Self {
         let mut report = Self::as_before(from);
         report.is_light = true;
         if change.is_empty() {
@@ -455,8 +501,9 @@ impl Report {
         }
         report.plan.change = Change::Servers(change);
         report.outcome = Outcome::Applied {
-            how: "HAProxy was not told, as configured".to_owned(),
+            how,
             installed: true,
+            reloaded: false,
             again: false,
         };
         report

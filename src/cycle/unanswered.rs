@@ -161,9 +161,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 );
                 as_of(memory)
             }
-            Outcome::Unchanged | Outcome::Paused | Outcome::NotRunning { installed: false } => {
-                as_of(memory)
-            }
+            Outcome::Unchanged
+            | Outcome::Paused
+            | Outcome::Postponed { .. }
+            | Outcome::NotRunning { installed: false } => as_of(memory),
             Outcome::Rejected { messages } => {
                 let messages: Vec<String> = messages.iter().map(CheckMessage::lasting).collect();
                 let messages = messages.join("; ");

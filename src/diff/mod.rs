@@ -4,12 +4,14 @@
 //! installed file, also for one that somebody else wrote, which a one-shot run has to expect.
 //! A text diff exists for people only.
 
+mod graft;
 mod outline;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+pub use graft::with_servers_of;
 pub use outline::{Outline, Section};
 pub use text::{Paint, unified};
 
@@ -56,9 +58,14 @@ fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
     let after: BTreeMap<_, _> = new.sections().iter().map(|s| (s.title, s)).collect();
     let mut reasons = Vec::new();
     let mut servers = Vec::new();
+    let mut is_marked_anew = false;
     for section in new.sections() {
         match before.get(section.title) {
             None => reasons.push(format!("{} is new", section.title)),
+            // The hash of the structure, which follows from all else.
+            Some(was) if section.title == "global" && is_same_but_mark(was, section) => {
+                is_marked_anew |= was.lines != section.lines;
+            }
             Some(was) if was.lines != section.lines => {
                 reasons.push(format!("{} changed", section.title));
             }
@@ -73,6 +80,9 @@ fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
             reasons.push(format!("{} is gone", section.title));
         }
     }
+    if is_marked_anew && reasons.is_empty() {
+        reasons.push("global changed".to_owned());
+    }
     // HAProxy gives weight to the order of some sections: `defaults` reach those behind them.
     if reasons.is_empty() && !old.titles().eq(new.titles()) {
         reasons.push("order of sections changed".to_owned());
@@ -85,6 +95,15 @@ fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
             Change::Structure(reasons)
         }
     }
+}
+
+fn is_same_but_mark(old: &Section<'_>, new: &Section<'_>) -> bool {
+    let is_mark = |line: &&&str| line.split_ascii_whitespace().next() == Some("description");
+    let but_mark = |section: &Section<'_>| -> Vec<String> {
+        let lines = section.lines.iter().filter(|line| !is_mark(line));
+        lines.map(|line| (*line).to_owned()).collect()
+    };
+    but_mark(old) == but_mark(new)
 }
 
 fn server_change(old: &Section<'_>, new: &Section<'_>) -> ServerChange {
@@ -185,6 +204,26 @@ listen b-2
             assert_eq!(compare(Some(OLD), &new).to_string(), text);
         }
         assert_eq!(compare(None, OLD).to_string(), "no file was installed");
+    }
+
+    #[test]
+    fn the_hash_of_the_structure_is_a_reason_only_where_there_is_no_other() {
+        let old = OLD.replace("maxconn 10", "maxconn 10\n  description abc");
+        let with = |from: &str, to: &str| old.replace(from, to).replace("abc", "def");
+        let cases = [
+            (with("bind :2", "bind :3"), "listen b-2 changed"),
+            (with("maxconn 10", "maxconn 11"), "global changed"),
+            (with("abc", "def"), "global changed"),
+            (
+                with("h:1", "h:3"),
+                "global changed; listen a-1: 1 of 2 servers changed",
+            ),
+        ];
+        for (new, text) in cases {
+            let change = compare(Some(&old), &new);
+            assert_eq!(change.to_string(), text);
+            assert!(matches!(change, Change::Structure(_)));
+        }
     }
 
     #[test]

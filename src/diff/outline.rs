@@ -38,6 +38,10 @@ const SECTION_WORDS: &[&str] = &[
     "userlist",
 ];
 
+pub(super) fn opens_section(word: &str) -> bool {
+    SECTION_WORDS.contains(&word)
+}
+
 impl<'a> Outline<'a> {
     /// Reads any text; what stands before the first section is left aside, as HAProxy would
     /// reject it.
@@ -49,7 +53,7 @@ impl<'a> Outline<'a> {
                 continue;
             }
             let word = line.split_ascii_whitespace().next().unwrap_or_default();
-            if SECTION_WORDS.contains(&word) {
+            if opens_section(word) {
                 sections.push(Section {
                     title: line,
                     lines: Vec::new(),

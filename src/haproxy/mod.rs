@@ -14,6 +14,8 @@ pub mod listen;
 pub mod master;
 pub mod process;
 pub mod program;
+pub mod servers;
+pub mod session;
 pub mod socket;
 pub mod structure;
 pub mod version;
@@ -24,6 +26,7 @@ pub use line::Line;
 #[cfg(test)]
 pub(crate) use line::words;
 pub use process::{Proc, Process, Role};
+pub use session::Session;
 pub use socket::{AskError, Info};
 pub use structure::structure_hash;
 pub use version::Version;

@@ -16,7 +16,7 @@ use super::Version;
 use crate::logging::shown;
 
 /// Bytes of one reply: `show servers state` of 100,000 servers has a tenth of it.
-const MAX_REPLY: u64 = 128 << 20;
+pub(super) const MAX_REPLY: u64 = 128 << 20;
 
 /// Whose socket it is: they end a conversation in different ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod bridge;
 mod check;
 mod demo;
 mod diff;
+mod drain;
 mod explain;
 mod generate;
 mod lock;
@@ -84,6 +85,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Invocation::Resume(request) => {
             configured(&request, |config| block_on(pause::resume(&config)))
+        }
+        Invocation::Drain { request, what } => {
+            configured(&request, |config| block_on(drain::drain(&config, &what)))
+        }
+        Invocation::Undrain { request, what } => {
+            configured(&request, |config| block_on(drain::undrain(&config, &what)))
         }
         Invocation::Demo { request, stay } => adjusted(
             &request,

@@ -55,7 +55,7 @@ pub(super) async fn resume(config: &Config) -> Result<ExitCode> {
 }
 
 /// It looks for a pause whenever it begins a turn, and takes one when that comes or goes.
-fn tell_of_watcher(held: &Held) {
+pub(super) fn tell_of_watcher(held: &Held) {
     let Some(watcher) = held.watcher() else {
         return;
     };
@@ -92,7 +92,7 @@ pub(super) fn open(folder: Folder) -> Result<(Writable, State)> {
 }
 
 /// Who is at the keyboard, as far as it is known; sudo hides him behind root otherwise.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .filter_map(|variable| std::env::var(variable).ok())

@@ -142,6 +142,7 @@ fn tell(
         // It differs from what is installed, and is brought there whether turns are paused or not.
         Outcome::Unchanged
         | Outcome::Paused
+        | Outcome::Postponed { .. }
         | Outcome::Applied { .. }
         | Outcome::NotRunning { .. } => (),
     }

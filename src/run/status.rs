@@ -15,9 +15,10 @@ use crate::admin::{self, Facts};
 use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
-use crate::haproxy::program;
+use crate::haproxy::{program, structure_hash};
 use crate::state::{
-    Applied, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome, Unsaved,
+    Applied, Drained, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
+    Unsaved,
 };
 
 /// A turn of a watcher hardly takes longer, also where Marathon answers late and HAProxy is slow.
@@ -74,7 +75,8 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     }
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = Good::of(&at);
-    let installed = Installed::beside(&at.cfg, state.applied.as_ref())?;
+    let is_watched = !matches!(watcher, Watcher::None);
+    let installed = Installed::beside(&at.cfg, state.applied.as_ref(), is_watched)?;
     let process = state
         .applied
         .as_ref()
@@ -104,6 +106,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         installed,
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
+        drained: &state.drained,
         quarantined: &state.quarantined,
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
@@ -225,6 +228,8 @@ struct Status<'a> {
     installed: Installed,
     pending: Option<&'a Pending>,
     paused: Option<&'a Paused>,
+    /// What gets no new requests, as operators want it.
+    drained: &'a [Drained],
     /// Service ports that are out, or served as they were before.
     quarantined: &'a [Quarantined],
     /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.
@@ -265,6 +270,8 @@ impl Good {
 enum Installed {
     Missing,
     AsApplied,
+    /// But for servers, of which HAProxy was told; the watcher has the whole checked soon.
+    ToBeProved,
     /// By hand, or by a run that was killed.
     Changed,
     /// Nothing was applied yet.
@@ -272,7 +279,7 @@ enum Installed {
 }
 
 impl Installed {
-    fn beside(cfg: &Path, applied: Option<&Applied>) -> Result<Self> {
+    fn beside(cfg: &Path, applied: Option<&Applied>, is_watched: bool) -> Result<Self> {
         let Some(content) = OsDisk.read(cfg)? else {
             return Ok(Self::Missing);
         };
@@ -280,11 +287,18 @@ impl Installed {
             return Ok(Self::Unknown);
         };
         let mut is_same = applied.cfg_hash == Digest::of(&content);
+        let is_to_be_proved = !is_same && is_watched && {
+            let structure = std::str::from_utf8(&content).map(structure_hash).ok();
+            structure.is_some() && structure == applied.structure_hash
+        };
+        is_same |= is_to_be_proved;
         for (name, hash) in &applied.map_hashes {
             let map = OsDisk.read(&cfg.with_file_name(name))?;
             is_same &= map.is_some_and(|map| Digest::of(&map) == *hash);
         }
-        Ok(if is_same {
+        Ok(if is_same && is_to_be_proved {
+            Self::ToBeProved
+        } else if is_same {
             Self::AsApplied
         } else {
             Self::Changed
@@ -339,7 +353,7 @@ fn is_well(state: &State, process: Option<Process>, installed: Installed) -> boo
     // A turn that could not save what it did left other files than those that are remembered; while
     // it is paused, somebody may well write his own.
     let is_known = match installed {
-        Installed::AsApplied | Installed::Unknown => true,
+        Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => true,
         Installed::Missing | Installed::Changed => state.paused.is_some(),
     };
     let applied = state.applied.as_ref();
@@ -381,6 +395,9 @@ impl Status<'_> {
         out.text = format!("{}: {verdict}\n", self.config.display());
         if let Some(paused) = self.paused {
             out.put("paused", &paused.to_string().replacen("paused ", "", 1));
+        }
+        for drained in self.drained {
+            out.put("drained", &drained.to_string());
         }
         if let Some(last) = self.last_turn {
             out.last_turn(last, now);
@@ -424,7 +441,7 @@ impl Status<'_> {
             Installed::Changed => {
                 out.put("installed", "other files than those that HAProxy runs");
             }
-            Installed::AsApplied | Installed::Unknown => (),
+            Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => (),
         }
         if !self.good_sets.is_empty() {
             let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();

@@ -155,6 +155,12 @@ pub(super) fn outcome<'t>(turn: &'t Turn, config: &Config) -> Word<'t> {
         Outcome::Applied {
             how,
             installed: true,
+            reloaded: true,
+            ..
+        } => Word::News(format!("installed `{file}`, reload: {change}; {how}")),
+        Outcome::Applied {
+            how,
+            installed: true,
             ..
         } => Word::News(format!("installed `{file}` ({change}); {how}")),
         Outcome::Applied {
@@ -165,6 +171,9 @@ pub(super) fn outcome<'t>(turn: &'t Turn, config: &Config) -> Word<'t> {
         )),
         Outcome::Applied { how, .. } => Word::News(format!(
             "`{file}` was as it should be, but HAProxy was yet to be brought to it; {how}"
+        )),
+        Outcome::Postponed { until } => Word::Nothing(format!(
+            "`{file}`: the last reload was just before, and the next follows at {until}: {change}"
         )),
         Outcome::NotRunning { installed: false } => {
             let sentence = format!(

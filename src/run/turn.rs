@@ -75,6 +75,11 @@ impl Memory {
             self.state = state;
         }
         self.state.paused = self.store.folder().paused(&OsDisk);
+        let (drained, warning) = self.store.folder().drained(&OsDisk);
+        // Of one that cannot be read, what it was before counts.
+        if warning.is_none() {
+            self.state.drained = drained;
+        }
     }
 
     /// Takes the installed files for proved where nothing can be written down, as on a file system
@@ -105,7 +110,8 @@ impl Memory {
         };
         let Self { store, state } = self;
         let mut remember = |state: &State| save(store, state);
-        let result = stages.turn(&host, state, now, &mut remember).await;
+        // It is large, and part of everything that waits for it.
+        let result = Box::pin(stages.turn(&host, state, now, &mut remember)).await;
         if let Some((resolver, _)) = &stages.resolver {
             state.addresses.clone_from(resolver.known());
         }
@@ -165,6 +171,10 @@ impl Memory {
             detail: last.detail.clone(),
             why: why.to_owned(),
         })
+    }
+
+    pub(super) fn save(&mut self) {
+        save(&mut self.store, &self.state);
     }
 
     /// Remembers what came of a turn.
@@ -286,6 +296,12 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 .map(|message| Blamed::of(&report.plan, message).to_string());
             (TurnOutcome::Rejected, first)
         }
+        Outcome::Postponed { until } => (
+            TurnOutcome::Unchanged,
+            Some(format!(
+                "the last reload was just before, and the next follows at {until}"
+            )),
+        ),
         Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. } => {
             (TurnOutcome::ReloadFailed, Some(error.clone()))
         }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeptAnswer, Paused, State, Time, Unsaved, unsaved};
+use super::{Drained, KeptAnswer, Paused, State, Time, Unsaved, unsaved};
 use crate::disk::{self, Digest, Disk, DiskError, folder_of};
 
 /// The format that is written; older ones are read.
@@ -91,7 +91,9 @@ impl Folder {
     fn read(&self, disk: &dyn Disk) -> (State, Option<String>, OnDisk) {
         let (mut state, warning, on_disk) = self.read_state(disk);
         state.paused = self.paused(disk);
-        (state, warning, on_disk)
+        let (drained, unread) = self.drained(disk);
+        state.drained = drained;
+        (state, warning.or(unread), on_disk)
     }
 
     fn read_state(&self, disk: &dyn Disk) -> (State, Option<String>, OnDisk) {
@@ -120,6 +122,31 @@ impl Folder {
         match serde_json::from_slice(&content) {
             Ok(state) => (state, None, OnDisk::Ours(Some(Digest::of(&content)))),
             Err(error) => unread(corrupt(&path, &error), OnDisk::Corrupt),
+        }
+    }
+
+    /// Beside the state for the same reason.
+    fn drained_path(&self) -> PathBuf {
+        self.path.join("drained.json")
+    }
+
+    /// What is to get no new requests, and why that cannot be told.
+    #[must_use]
+    pub fn drained(&self, disk: &dyn Disk) -> (Vec<Drained>, Option<String>) {
+        let path = self.drained_path();
+        let content = match disk.read(&path) {
+            Ok(Some(content)) => content,
+            Ok(None) => return (Vec::new(), None),
+            Err(error) => return (Vec::new(), Some(format!("{error}; nothing is drained"))),
+        };
+        match serde_json::from_slice(&content) {
+            Ok(drained) => (drained, None),
+            Err(error) => {
+                let shown = path.display();
+                let warning =
+                    format!("`{shown}` is not what was written: {error}; nothing is drained");
+                (Vec::new(), Some(warning))
+            }
         }
     }
 
@@ -377,6 +404,20 @@ impl Writable {
             let _ = disk.remove(&path);
         }
         replaced
+    }
+
+    /// From now on these get no new requests, and no others.
+    ///
+    /// # Errors
+    /// When it cannot be written: what was drained before is.
+    pub fn drain(&mut self, disk: &dyn Disk, drained: &[Drained]) -> Result<(), DiskError> {
+        let path = self.folder.drained_path();
+        if drained.is_empty() {
+            disk.remove(&path)?;
+            return disk.sync_folder(self.folder.path());
+        }
+        self.make(disk)?;
+        disk::replace(disk, &path, &lines_of(&drained), FILE_MODE)
     }
 
     /// Ends a pause.

@@ -33,6 +33,14 @@ pub struct State {
     pub applied: Option<Applied>,
     /// A reload that failed and has to be tried again.
     pub pending: Option<Pending>,
+    /// Of the installed `haproxy.cfg`, where HAProxy was told at runtime of what differs from the one
+    /// that was applied, and `haproxy -c` is yet to look at all of it.
+    pub told: Option<Digest>,
+    /// When HAProxy last read files anew.
+    pub reloaded_at: Option<Time>,
+    /// What a comparison with the running HAProxy found that cannot be told, and that a reload was to
+    /// mend: a second one would not.
+    pub unmended: Option<String>,
     /// What came of the last turn.
     pub last_turn: Option<LastTurn>,
     /// Address of the Marathon that answered last, without user and password.
@@ -62,6 +70,10 @@ pub struct State {
     /// [`Writable::pause`].
     #[serde(skip)]
     pub paused: Option<Paused>,
+    /// Servers that an operator wants to get no new requests. They have a file of their own, see
+    /// [`Writable::drain`].
+    #[serde(skip)]
+    pub drained: Vec<Drained>,
     /// Service ports whose owners say something that cannot be served, by app and position.
     pub quarantined: Vec<Quarantined>,
     /// Tasks whose readiness Marathon has spoken of, while that may be asked again.
@@ -124,6 +136,9 @@ pub struct Pending {
     pub last_error: String,
     /// Not before.
     pub next_try_at: Time,
+    /// Of the structure of that file.
+    #[serde(default)]
+    pub structure_hash: Option<String>,
     /// Each attempt was refused, or came to nothing before HAProxy was told: the process that ran
     /// before has no reason to run anything else.
     #[serde(default)]
@@ -227,6 +242,9 @@ pub struct Seen {
     pub decisions: Digest,
     /// Of the `haproxy.cfg` that was made of it; a rollback leads to another one.
     pub cfg_hash: Digest,
+    /// Of what was drained then.
+    #[serde(default)]
+    pub drained: Option<Digest>,
 }
 
 /// Marathon's last good answer, beside the state.
@@ -321,6 +339,36 @@ pub struct Paused {
     /// Why, in his words.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// What an operator wants to get no new requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// A host or a task as Marathon names it, or a server as `host:port`.
+    pub what: String,
+    /// Since when.
+    pub since: Time,
+    /// By whom, as far as it is known.
+    pub by: String,
+    /// Why, in his words.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            since,
+            by,
+            reason,
+        } = self;
+        write!(f, "`{what}` since {since} by {by}")?;
+        match reason {
+            Some(reason) => write!(f, " ({reason})"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Paused {

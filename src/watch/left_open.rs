@@ -26,6 +26,7 @@ pub fn left_open(report: &Report, state: &State, now: Time, refusals: u32) -> En
         Outcome::ReloadFailed { next_try_at, .. } | Outcome::Waiting { next_try_at, .. } => {
             Some(next_try_at.since(now))
         }
+        Outcome::Postponed { until } => Some(until.since(now)),
         Outcome::Rejected { .. } => {
             let doubled = REFUSED_FIRST_AGAIN_AFTER * (1 << refusals.saturating_sub(1).min(16));
             Some(doubled.min(REFUSED_AGAIN_AFTER))

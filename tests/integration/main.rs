@@ -34,6 +34,7 @@ mod refused;
 mod reload;
 mod removals;
 mod running;
+mod runtime;
 mod script_failures;
 mod serve;
 mod support;

@@ -150,6 +150,7 @@ impl Watch {
                 Outcome::Rejected { .. }
                 | Outcome::Paused
                 | Outcome::ReloadFailed { .. }
+                | Outcome::Postponed { .. }
                 | Outcome::Waiting { .. },
             )
             | Ended::Failed(_) => {

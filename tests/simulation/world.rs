@@ -51,6 +51,7 @@ impl Ended {
             Self::Done(Outcome::Rejected { .. }) => "rejected",
             Self::Done(Outcome::ReloadFailed { .. }) => "reload failed",
             Self::Done(Outcome::Waiting { .. }) => "waiting",
+            Self::Done(Outcome::Postponed { .. }) => "postponed",
             Self::Done(Outcome::Paused) => "paused",
         }
     }

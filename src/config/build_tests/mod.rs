@@ -134,7 +134,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "max-reload-retries" => ("3", "-1"),
         "archive-versions" => ("9", "0"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"
-        | "reload-interval" | "resync" | "poll" | "max-backoff" => ("7s", "7"),
+        | "reload-interval" | "reloads-apart" | "resync" | "poll" | "max-backoff" => ("7s", "7"),
         "callback-url" => ("http://here:8000", "here:8000"),
         "callback-listen" => ("127.0.0.1:8000", "localhost:8000"),
         "debounce" => ("1s:3s", "3s:1s"),
@@ -147,6 +147,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "haproxy-version" => ("2.10", "two"),
         "template-set" => ("marathon-lb", "bridges"),
         "reload" => ("none", "fast"),
+        "runtime-api" => ("off", "on"),
         "log" => ("syslog", "paper"),
         "reason" => ("a bad deployment", " "),
         "log-level" => ("debug", "loud"),

@@ -103,6 +103,7 @@ fn every_default_of_the_table_counts() {
             ),
             interval: 10s,
             runtime_api: true,
+            apart: 2s,
         },
         watch: Watch {
             debounce: (

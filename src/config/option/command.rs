@@ -23,13 +23,17 @@ pub enum Command {
     Pause,
     /// Turns apply again.
     Resume,
+    /// Servers get no new requests.
+    Drain,
+    /// They get them again.
+    Undrain,
     /// The built-in Marathon with a HAProxy before it.
     Demo,
 }
 
 impl Command {
     /// In the order of the help.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Generate,
         Self::Refresh,
         Self::Watch,
@@ -40,6 +44,8 @@ impl Command {
         Self::Rollback,
         Self::Pause,
         Self::Resume,
+        Self::Drain,
+        Self::Undrain,
         Self::Demo,
     ];
 
@@ -57,6 +63,8 @@ impl Command {
             Self::Rollback => "rollback",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
             Self::Demo => "demo",
         }
     }
@@ -137,6 +145,8 @@ pub(super) const WRITING_STATE: &[Command] = &[
     Command::Rollback,
     Command::Pause,
     Command::Resume,
+    Command::Drain,
+    Command::Undrain,
 ];
 /// Those that are about a file that is kept in step.
 pub(super) const OF_A_FILE: &[Command] = &[
@@ -150,6 +160,8 @@ pub(super) const OF_A_FILE: &[Command] = &[
     Command::Rollback,
     Command::Pause,
     Command::Resume,
+    Command::Drain,
+    Command::Undrain,
 ];
 /// Those that know where a watcher answers.
 pub(super) const ANSWERED: &[Command] = &[

@@ -389,7 +389,12 @@ impl Watcher {
                 error!("HAProxy has ended, and cannot be started: {error}");
                 true
             }
-            Ok(Some(Outcome::Waiting { .. } | Outcome::Rejected { .. }) | None) => true,
+            Ok(
+                Some(
+                    Outcome::Waiting { .. } | Outcome::Postponed { .. } | Outcome::Rejected { .. },
+                )
+                | None,
+            ) => true,
             Err(error) => {
                 error!("HAProxy has ended, and cannot be started: {error:#}");
                 true

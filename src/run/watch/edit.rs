@@ -245,6 +245,7 @@ fn fault(turn: &Turn) -> Option<String> {
             "HAProxy cannot be brought to what comes of it: {error}"
         )),
         Outcome::Rejected { .. }
+        | Outcome::Postponed { .. }
         | Outcome::Unchanged
         | Outcome::Paused
         | Outcome::Applied { .. }

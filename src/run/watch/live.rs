@@ -6,7 +6,7 @@ use super::super::status;
 use super::super::turn::Turn;
 use crate::admin::{Desk, Ended, Held, Live, Places, Served, pages};
 use crate::apply::Outcome;
-use crate::config::{Config, ReloadMethod};
+use crate::config::Config;
 use crate::cycle::InService;
 use crate::guard;
 use crate::haproxy::program;
@@ -26,28 +26,22 @@ pub(super) fn desk(config: &Config, live: &Arc<Live>) -> Option<Desk> {
 }
 
 /// What a turn that began `at` came to; `None` where it came to nothing.
-pub(super) fn ended(
-    turn: Option<&Turn>,
-    state: &State,
-    config: &Config,
-    at: Time,
-    served: Option<Served>,
-) -> Ended {
+pub(super) fn ended(turn: Option<&Turn>, state: &State, at: Time, served: Option<Served>) -> Ended {
     let outcome = turn.map(|turn| &turn.report.outcome);
     let last = state.last_turn.as_ref();
     Ended {
         at,
         outcome: last.map_or(TurnOutcome::Failed, |last| last.outcome),
-        reloaded: outcome.is_some_and(|outcome| is_reload(outcome, config)),
+        reloaded: outcome.is_some_and(is_reload),
         held: turn.map(|turn| held(turn.report.plan.held.as_ref())),
         quarantined: state.quarantined.len(),
         served,
     }
 }
 
-/// HAProxy was told something.
-pub(super) fn is_reload(outcome: &Outcome, config: &Config) -> bool {
-    config.reload.method != ReloadMethod::None && matches!(outcome, Outcome::Applied { .. })
+/// HAProxy read files anew.
+pub(super) fn is_reload(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Applied { reloaded: true, .. })
 }
 
 fn held(held: Option<&guard::Held>) -> Held {

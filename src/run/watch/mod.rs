@@ -39,7 +39,7 @@ use super::stages::stages;
 use super::tell;
 use super::turn::{Memory, Turn, save, version};
 use crate::admin::Live;
-use crate::apply::{Kind, LockPlaces, Locked, Outcome, reserve_mark};
+use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome, reserve_mark};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
@@ -133,6 +133,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
         }
     }
     notify.stopping();
+    watcher.leave_word().await;
     if let Some(follower) = follower {
         follower.leave(LEAVE).await;
     }
@@ -340,7 +341,11 @@ impl Watcher {
             Ok(haproxy) => {
                 self.enter_folder().await;
                 let ground = self.ground(haproxy);
-                let (local, place) = (ground.haproxy(), &ground.at);
+                let local = LocalHaproxy {
+                    apart: self.config.reload.apart,
+                    ..ground.haproxy()
+                };
+                let place = &ground.at;
                 let Self { memory, stages, .. } = self;
                 match memory.servers_alone(stages, &local, place, at).await {
                     Ok(Some(turn)) => return Ok(turn),
@@ -371,18 +376,14 @@ impl Watcher {
         }
         self.live.unsaved(self.memory.unsaved());
         let state = &self.memory.state;
-        self.live
-            .ended(&live::ended(turn, state, &self.config, at, served));
+        self.live.ended(&live::ended(turn, state, at, served));
     }
 
     /// Brings HAProxy to the installed files once more.
     async fn reload(&mut self) {
         let result = self.bring_again().await;
         self.lock.leave_folder();
-        if result
-            .as_ref()
-            .is_ok_and(|outcome| live::is_reload(outcome, &self.config))
-        {
+        if result.as_ref().is_ok_and(live::is_reload) {
             self.live.reloaded();
         }
         match result {
@@ -405,7 +406,7 @@ impl Watcher {
             Ok(Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. }) => {
                 warn!("the reload that was asked for failed: {error}");
             }
-            Ok(Outcome::Unchanged | Outcome::Paused) => (),
+            Ok(Outcome::Unchanged | Outcome::Paused | Outcome::Postponed { .. }) => (),
             Err(error) => warn!("the reload that was asked for came to nothing: {error:#}"),
         }
     }
@@ -422,6 +423,16 @@ impl Watcher {
         let result = host.bring_again(state, at, &mut remember).await;
         remember(state);
         result
+    }
+
+    /// What HAProxy was told of, and nobody has checked yet, is remembered: else the next run would
+    /// reload.
+    async fn leave_word(&mut self) {
+        if self.memory.state.told.is_some() {
+            self.enter_folder().await;
+            self.memory.save();
+            self.lock.leave_folder();
+        }
     }
 
     /// Keeps others out of the folder of the configuration, until [`Locked::leave_folder`], and learns

@@ -29,12 +29,16 @@ fn full() -> State {
             down: Some(Down::HasEnded),
             haproxy_pid: Some(1),
         }),
+        told: Some(Digest::of(b"told")),
+        reloaded_at: Some(time),
+        unmended: Some("`web/t1`: its id is 7".to_owned()),
         pending: Some(Pending {
             refused: true,
             cfg_hash: digest,
             attempts: 1,
             last_error: "no answer".to_owned(),
             next_try_at: time,
+            structure_hash: Some("0123".to_owned()),
         }),
         last_turn: Some(LastTurn {
             at: time,
@@ -65,7 +69,10 @@ fn full() -> State {
         certificates: vec!["/etc/ssl/a.pem".into()],
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
+        // It has a file of its own.
+        drained: Vec::new(),
         seen: Some(Seen {
+            drained: Some(digest),
             answer: digest,
             asked: Some(digest),
             decisions: digest,

@@ -33,7 +33,7 @@ mod marathon_lb;
 mod names;
 mod operators;
 mod ready;
-mod servers;
+pub(crate) mod servers;
 mod signals;
 mod streams;
 mod survives;

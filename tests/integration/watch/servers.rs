@@ -10,7 +10,7 @@ use crate::host::{Host, SOON, Web, block_on, wait_until};
 const FLAGS: &[&str] = &["--resync", "1h", "--reload", "none", "--log-level", "debug"];
 
 /// Counts the calls of `haproxy -c`.
-fn counting(host: &Host) -> String {
+pub(crate) fn counting(host: &Host) -> String {
     let real = haproxy_marathon_bridge::haproxy::program::find("haproxy".as_ref()).unwrap();
     let text = format!(
         "#!/bin/sh\ncase \"$*\" in *-c*) echo check >>{};; esac\nexec {} \"$@\"\n",
@@ -27,12 +27,12 @@ fn make_executable(path: &std::path::Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn checks(host: &Host) -> usize {
+pub(crate) fn checks(host: &Host) -> usize {
     let text = std::fs::read_to_string(host.path("checks")).unwrap_or_default();
     text.lines().count()
 }
 
-fn proved(host: &Host) -> Value {
+pub(crate) fn proved(host: &Host) -> Value {
     host.state()["applied"]["cfg_hash"].clone()
 }
 

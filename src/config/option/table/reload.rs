@@ -1,6 +1,6 @@
 //! How the running HAProxy is brought to new files.
 
-use super::super::command::APPLYING;
+use super::super::command::{APPLYING, Command};
 use super::super::{Definition, Fallback, Form, Heading, One, RELOAD, RELOAD_COMMAND, Takes};
 use super::{one_of, put, value};
 use crate::config::{ReloadCommand, ReloadMethod};
@@ -13,6 +13,8 @@ const RELOAD_METHODS: [(&str, ReloadMethod); 6] = [
     ("command", ReloadMethod::Command),
     ("none", ReloadMethod::None),
 ];
+
+const RUNTIME_API: [(&str, bool); 2] = [("auto", true), ("off", false)];
 
 /// Whether `text` names a method of reloading.
 pub(in crate::config) fn is_reload_method(text: &str) -> bool {
@@ -34,6 +36,36 @@ pub(super) static RELOADING: &[Definition] = &[
                   haproxy`. command: --reload-command. none: files are installed, nothing is told.",
         heading: Heading::Reload,
         commands: APPLYING,
+    },
+    Definition {
+        name: "runtime-api",
+        short: None,
+        takes: Takes::One(
+            value("WHEN", one_of(&const { value::words(&RUNTIME_API) })),
+            One(|c, text| put(&mut c.reload.runtime_api, value::choice(text, &RUNTIME_API))),
+        ),
+        fallback: Fallback::Nothing,
+        summary: "Whether HAProxy is told of tasks that come and go without a reload",
+        details: "auto, which is the default: on its stats socket, where nothing but servers changed, \
+                  HAProxy is 2.6 or later and can do it; else it is reloaded, and the log says why. \
+                  off: it is reloaded for every change.",
+        heading: Heading::Reload,
+        commands: APPLYING,
+    },
+    Definition {
+        name: "reloads-apart",
+        short: None,
+        takes: Takes::One(
+            value("TIME", Form::Text),
+            One(|c, text| put(&mut c.reload.apart, value::age(text))),
+        ),
+        fallback: Fallback::Value("2s"),
+        summary: "The least time between two reloads, while HAProxy is told of servers",
+        details: "Up to a half more, so that not all hosts reload at once. What comes meanwhile is \
+                  brought by the next one; servers do not wait for it. With 0s, and without \
+                  --runtime-api auto, none waits.",
+        heading: Heading::Reload,
+        commands: &[Command::Watch],
     },
     Definition {
         name: RELOAD_COMMAND,

@@ -100,6 +100,6 @@ pub(super) static STATE: &[Definition] = &[
         summary: "Why, in a few words for those who ask for the status",
         details: "",
         heading: Heading::State,
-        commands: &[Command::Rollback, Command::Pause],
+        commands: &[Command::Rollback, Command::Pause, Command::Drain],
     },
 ];

@@ -83,7 +83,10 @@ impl Files {
             configuration: Group::of(files(configuration)),
             templates: Group::of(templates(config)),
             program: Group::of(programs(config)),
-            pause: Group::of(vec![Item::File(pause)]),
+            pause: Group::of(vec![
+                Item::File(pause.with_file_name("drained.json")),
+                Item::File(pause),
+            ]),
             certificates: Certificates::default(),
         };
         files.follow();

@@ -1,0 +1,163 @@
+//! A file in which nothing but servers is new, for a HAProxy that need not read it: the file is put
+//! in place as any other, and the process is told of what differs.
+//!
+//! Whatever goes wrong with that is made good by a reload, since the file is the whole truth.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use tracing::{debug, info};
+
+use super::proved::is_run;
+use super::runtime::{self, Frame, Text, Told, mark_of};
+use super::standing::Standing;
+use super::wish::Wish;
+use super::{Balancer, FileSet, Host, Outcome, mark};
+use crate::diff::{self, Change};
+use crate::disk::Digest;
+use crate::state::State;
+
+/// Who is told, and of what.
+pub(super) struct Way {
+    pid: u32,
+    /// All where it is not known what was told before.
+    sections: Option<BTreeSet<String>>,
+}
+
+impl<B: Balancer> Host<'_, B> {
+    /// How HAProxy, which runs `before`, can be brought to what is wanted without a reload. It is
+    /// decided before the files change.
+    pub(super) fn way_at_runtime(
+        &self,
+        before: &FileSet,
+        wish: &Wish<'_>,
+        memory: &mut State,
+    ) -> Option<Way> {
+        let wanted = wish.files;
+        if !self.balancer.is_told_of_servers()
+            || memory.pending.is_some()
+            || before.maps != wanted.maps
+            || !is_run(before, memory)
+        {
+            return None;
+        }
+        let changes = match diff::compare(Some(&before.cfg), &wanted.cfg) {
+            Change::Servers(changes) => changes,
+            // It was told of them, and they are only now proved.
+            Change::Nothing => Vec::new(),
+            Change::Structure(_) => return None,
+        };
+        let Some(structure) = mark_of(&wanted.cfg) else {
+            debug!("a reload is needed: the file does not carry the hash of its structure");
+            return None;
+        };
+        let sections = match self.observe(memory, wish.now) {
+            Standing::AsBefore => {
+                let titles = changes.iter().map(|change| change.section.as_str());
+                let names = titles.filter_map(|title| title.split_ascii_whitespace().nth(1));
+                Some(names.map(str::to_owned).collect())
+            }
+            Standing::Other { .. } | Standing::CameUp { .. } => None,
+            Standing::HasEnded | Standing::ToStart => return None,
+        };
+        let applied = memory.applied.as_ref().filter(|applied| {
+            !applied.unproved
+                && applied.down.is_none()
+                && applied.structure_hash.as_ref() == Some(&structure)
+        });
+        let pid = applied?.haproxy_pid?;
+        Some(Way { pid, sections })
+    }
+
+    /// Tells HAProxy of the servers in the installed files; `None` where it has to read them anew.
+    pub(super) async fn at_runtime(
+        &self,
+        wish: &Wish<'_>,
+        before: &FileSet,
+        way: Way,
+        memory: &mut State,
+    ) -> Result<Option<Outcome>> {
+        let text = Text {
+            cfg: &wish.files.cfg,
+            structure: None,
+            before: Some(&before.cfg),
+            sections: way.sections.as_ref(),
+        };
+        let Some(told) = self.told(way.pid, text).await else {
+            return Ok(None);
+        };
+        self.is_still_installed(wish.files)?;
+        let how = told.to_string();
+        wish.told(memory, how.clone(), way.pid);
+        if let Some(ran) = mark::Ran::of(memory) {
+            mark::set(self.disk, self.at, &wish.marks, ran);
+        }
+        self.keep(wish.files, &wish.marks, wish.now);
+        if before == wish.files && told.is_nothing() {
+            return Ok(Some(Outcome::Unchanged));
+        }
+        Ok(Some(Outcome::Applied {
+            how,
+            installed: before != wish.files,
+            reloaded: false,
+            again: false,
+        }))
+    }
+
+    async fn told(&self, pid: u32, text: Text<'_>) -> Option<Told> {
+        let told = match self.balancer.tell(pid, text, self.at).await {
+            Ok(told) => told,
+            Err(why) => {
+                info!("a reload is needed, since servers cannot be changed at runtime: {why}");
+                return None;
+            }
+        };
+        if !told.tombstones.is_empty() {
+            let names: Vec<String> = told.tombstones.iter().map(ToString::to_string).collect();
+            debug!(
+                "taken away once their connections end: {}",
+                names.join(", ")
+            );
+        }
+        Some(told)
+    }
+
+    /// The process that runs what is installed, where it can be told of servers.
+    #[must_use]
+    pub fn listener(&self, memory: &State) -> Option<u32> {
+        let applied = memory.applied.as_ref()?;
+        let is_open = applied.unproved || applied.down.is_some() || memory.pending.is_some();
+        if is_open || !self.balancer.is_told_of_servers() {
+            return None;
+        }
+        let pid = applied.haproxy_pid?;
+        (self.standing(memory) == Standing::AsBefore).then_some(pid)
+    }
+
+    /// Tells the process `pid` of `sections`, which are installed already, in the place of those of
+    /// `before`; `cfg` is the whole. `None` where HAProxy has to read the file anew.
+    pub async fn tell_sections(
+        &self,
+        pid: u32,
+        frame: &Frame,
+        (before, sections): (&str, &str),
+        cfg: &str,
+        memory: &mut State,
+    ) -> Option<String> {
+        let (before, sections) = (frame.around(before), frame.around(sections));
+        let names = runtime::backends(&sections).into_keys().collect();
+        let text = Text {
+            cfg: &sections,
+            structure: Some(&frame.structure),
+            before: Some(&before),
+            sections: Some(&names),
+        };
+        let told = self.told(pid, text).await?;
+        let how = told.to_string();
+        memory.told = Some(Digest::of(cfg.as_bytes()));
+        if let Some(applied) = &mut memory.applied {
+            applied.how.clone_from(&how);
+        }
+        Some(how)
+    }
+}

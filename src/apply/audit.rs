@@ -1,0 +1,86 @@
+//! Whether HAProxy still has the servers that the file says: others can speak to its stats socket too.
+//!
+//! What differs is told once and put right; what cannot be told is put right by a reload, once.
+
+use anyhow::Result;
+use tracing::{debug, warn};
+
+use super::proved::{installed, is_run};
+use super::runtime::{Fallback, Target, Text, Told};
+use super::transaction::Done;
+use super::wish::Wish;
+use super::{Balancer, Host, Outcome};
+use crate::state::{State, Time};
+
+/// So many servers are named.
+const MOST_NAMED: usize = 5;
+
+impl<B: Balancer> Host<'_, B> {
+    /// Compares the HAProxy that runs the installed files with these, where nothing else is to be done.
+    ///
+    /// # Errors
+    /// When an installed file cannot be read.
+    pub async fn audit(&self, memory: &mut State, now: Time) -> Result<Outcome> {
+        let Some(pid) = self.listener(memory) else {
+            return Ok(Outcome::Unchanged);
+        };
+        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+        let files = installed(self.disk, self.at, maps.map(String::as_str))?;
+        let Some(files) = files.filter(|files| is_run(files, memory)) else {
+            return Ok(Outcome::Unchanged);
+        };
+        let text = Text {
+            cfg: &files.cfg,
+            structure: None,
+            before: Some(&files.cfg),
+            sections: None,
+        };
+        let why = match self.balancer.tell(pid, text, self.at).await {
+            Ok(told) => {
+                memory.unmended = None;
+                if !told.is_nothing() {
+                    warn!(
+                        "somebody else changed servers of the running HAProxy; they are as \
+                         `{}` has them again: {}",
+                        self.at.cfg.display(),
+                        named(&told)
+                    );
+                }
+                return Ok(Outcome::Unchanged);
+            }
+            Err(why) => why,
+        };
+        let is_theirs = matches!(
+            why,
+            Fallback::Refused(_) | Fallback::Surprise { .. } | Fallback::NotReached { .. }
+        );
+        let why = why.to_string();
+        if !is_theirs || memory.unmended.as_ref() == Some(&why) {
+            debug!("the servers of the running HAProxy are not known: {why}");
+            return Ok(Outcome::Unchanged);
+        }
+        warn!(
+            "somebody else changed servers of the running HAProxy, and a reload has to bring them \
+             back, since {why}"
+        );
+        memory.unmended = Some(why);
+        let done = Done {
+            installed: false,
+            again: false,
+            was_refused: true,
+        };
+        self.reload(&Wish::new(&files, now), Some(&files), done, memory)
+            .await
+    }
+}
+
+fn named(told: &Told) -> String {
+    let all = [&told.added, &told.removed].into_iter().flatten();
+    let all: Vec<&Target> = all.chain(&told.changed).collect();
+    let names = all.iter().take(MOST_NAMED);
+    let mut names: Vec<String> = names.map(|target| format!("`{target}`")).collect();
+    if MOST_NAMED < all.len() {
+        names.push(format!("and {} more", all.len() - MOST_NAMED));
+    }
+    names.join(", ")
+}

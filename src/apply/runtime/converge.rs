@@ -1,0 +1,319 @@
+//! From what the file says and what the process has to what is to be done.
+//!
+//! In come both, section by section; out go steps in their order, or why HAProxy has to read the file
+//! anew. What the process has is looked at each time, and not what it was told before: so whatever
+//! others did, or a kill kept from being done, is made up for too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::step::{Addition, Step, Target, Will};
+use super::wanted::{Backend, Said, Server};
+use crate::haproxy::Version;
+use crate::haproxy::servers::{Op, ServerState};
+
+/// More of them are told by a reload in less time.
+const MOST_CHANGES: usize = 1000;
+
+/// One section.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared<'a> {
+    /// As the file has it.
+    pub wanted: &'a Backend,
+    /// As the file had it that the process was last brought to, where that is known.
+    pub before: Option<&'a Backend>,
+    /// What the process has.
+    pub present: &'a [ServerState],
+}
+
+/// Why HAProxy has to read the file anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// A section, and the server where it is one.
+    pub subject: String,
+    /// What is in the way.
+    pub why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.why)
+    }
+}
+
+/// What is to be done, in the order in which it costs nobody a request: who comes does so before
+/// anybody goes.
+#[derive(Debug, Default)]
+struct Work {
+    coming: Vec<Step>,
+    /// They stay, and get no requests.
+    resting: Vec<Step>,
+    leaving: Vec<Target>,
+    moving: Vec<Move>,
+    /// They left before, and their connections had not ended.
+    tombstones: Vec<Target>,
+}
+
+#[derive(Debug)]
+struct Move {
+    target: Target,
+    to: (IpAddr, u16),
+    then: Vec<Step>,
+}
+
+/// What brings the process to what the file says.
+///
+/// # Errors
+/// When something cannot be told, or not be told of.
+pub fn converge(all: &[Compared<'_>], version: Version) -> Result<Vec<Step>, Refusal> {
+    let mut work = Work::default();
+    for section in all {
+        section.compare(version, &mut work)?;
+    }
+    let changes = work.leaving.len() + work.moving.len() + work.coming.len();
+    if changes > MOST_CHANGES {
+        return Err(Refusal {
+            subject: format!("{} sections", all.len()),
+            why: format!("{changes} commands take longer than to read the file anew"),
+        });
+    }
+    Ok(work.in_order())
+}
+
+impl Work {
+    fn in_order(self) -> Vec<Step> {
+        let mut steps = self.coming;
+        steps.extend(self.resting);
+        let moving = self.moving.iter().map(|moving| &moving.target);
+        let going: Vec<Target> = self.leaving.iter().chain(moving).cloned().collect();
+        for will in [Will::Drain, Will::Maint] {
+            let told = going.iter().map(|target| Step::State(target.clone(), will));
+            steps.extend(told);
+            if !going.is_empty() {
+                steps.push(Step::AwaitIdle(going.clone()));
+            }
+        }
+        for Move { target, to, then } in self.moving {
+            steps.push(Step::Address(target.clone(), to.0, to.1));
+            steps.push(Step::AwaitAddress(target, to.0, to.1));
+            steps.extend(then);
+        }
+        let gone = self.leaving.into_iter().chain(self.tombstones);
+        steps.extend(gone.map(Step::Delete));
+        steps
+    }
+}
+
+impl Compared<'_> {
+    fn compare(self, version: Version, work: &mut Work) -> Result<(), Refusal> {
+        let mut present = BTreeMap::new();
+        for state in self.present {
+            present.insert(state.name.as_str(), state);
+        }
+        let may_wait = self.may_wait(&present);
+        let mut names = BTreeSet::new();
+        for server in &self.wanted.servers {
+            if !names.insert(server.name.as_str()) {
+                return Err(self.refuse(server, "the file has two servers of this name"));
+            }
+            match present.get(server.name.as_str()) {
+                Some(state) => self.keep(server, state, may_wait, work)?,
+                None => self.add(server, may_wait, version, work)?,
+            }
+        }
+        for state in self.present {
+            if !names.contains(state.name.as_str()) {
+                self.remove(state, work)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether who comes may wait until checks have succeeded: others must be there to serve
+    /// meanwhile. Else it serves at once, as after a reload.
+    fn may_wait(self, present: &BTreeMap<&str, &ServerState>) -> bool {
+        let mut wanted = 0;
+        let mut serving = 0;
+        for server in &self.wanted.servers {
+            if server.said.as_ref().is_ok_and(|said| said.is_disabled) {
+                continue;
+            }
+            wanted += 1;
+            let state = present.get(server.name.as_str());
+            serving += usize::from(state.is_some_and(|state| {
+                let moves = server.said.as_ref().is_ok_and(|said| moves(said, state));
+                state.op == Op::Running
+                    && !state.admin.is_in_maintenance()
+                    && !state.admin.is_drained()
+                    && !moves
+            }));
+        }
+        serving > 0 && 2 * serving >= wanted
+    }
+
+    fn add(
+        self,
+        server: &Server,
+        may_wait: bool,
+        version: Version,
+        work: &mut Work,
+    ) -> Result<(), Refusal> {
+        self.is_open(version)?;
+        let target = self.target(&server.name)?;
+        if self.wanted.has_defaults {
+            return Err(self.refuse(server, "`default-server` does not reach one that is added"));
+        }
+        let said = self.said(server)?;
+        let addition = Addition::new(said, version).map_err(|why| self.refuse(server, &why))?;
+        work.coming.push(Step::Add(target.clone(), addition));
+        if said.is_checked {
+            work.coming.push(Step::EnableHealth(target.clone()));
+        }
+        if !said.is_disabled {
+            work.coming.extend(raise(&target, said, may_wait));
+        }
+        Ok(())
+    }
+
+    fn keep(
+        self,
+        server: &Server,
+        state: &ServerState,
+        may_wait: bool,
+        work: &mut Work,
+    ) -> Result<(), Refusal> {
+        let before = self.before.and_then(|before| {
+            let mut servers = before.servers.iter();
+            servers.find(|before| before.name == server.name)
+        });
+        if before.is_some_and(|before| before.fixed != server.fixed) {
+            return Err(self.refuse(server, "more of its line changed than can be told"));
+        }
+        let Ok(said) = &server.said else {
+            // As it was, as far as can be seen.
+            return Ok(());
+        };
+        if said.id.is_some_and(|id| id != state.id) {
+            return Err(self.refuse(server, &format!("its id is {}", state.id)));
+        }
+        let is_checked = state.check.is_configured;
+        if !self.wanted.has_defaults
+            && (is_checked != said.is_checked || is_checked && state.check.port != said.check_port)
+        {
+            return Err(self.refuse(server, "it is checked in another way"));
+        }
+        // A name that cannot be told is no harm where there is nothing to be told.
+        let target = || self.target(&server.name);
+        if state.weight != said.weight {
+            work.coming.push(Step::Weight(target()?, said.weight));
+        }
+        let lacks_check = said.is_checked && !state.check.is_enabled;
+        if lacks_check {
+            work.coming.push(Step::EnableHealth(target()?));
+        }
+        let moves = moves(said, state);
+        let rests = state.admin.is_in_maintenance();
+        if moves {
+            let target = target()?;
+            let then = if said.is_disabled {
+                Vec::new()
+            } else {
+                raise(&target, said, may_wait)
+            };
+            work.moving.push(Move {
+                target,
+                to: (said.address, said.port),
+                then,
+            });
+        } else if said.is_disabled {
+            if !rests {
+                work.resting.push(Step::State(target()?, Will::Maint));
+            }
+        } else if rests {
+            work.coming.extend(raise(&target()?, said, may_wait));
+        } else if state.admin.is_drained() {
+            work.coming.push(Step::State(target()?, Will::Ready));
+        } else if state.op == Op::Stopped
+            && said.is_checked
+            && !state.check.has_failed
+            && !state.admin.is_bound()
+            && !may_wait
+        {
+            // It waits for its checks, and those that served meanwhile are gone.
+            work.coming.push(Step::HealthUp(target()?));
+        }
+        Ok(())
+    }
+
+    fn remove(self, state: &ServerState, work: &mut Work) -> Result<(), Refusal> {
+        let target = self.target(&state.name)?;
+        if state.admin.is_in_maintenance() {
+            work.tombstones.push(target);
+            return Ok(());
+        }
+        if let Some(why) = &self.wanted.barrier {
+            return Err(self.blocked(why));
+        }
+        work.leaving.push(target);
+        Ok(())
+    }
+
+    /// Whether servers can come and go.
+    fn is_open(self, version: Version) -> Result<(), Refusal> {
+        if let Some(why) = &self.wanted.barrier {
+            return Err(self.blocked(why));
+        }
+        if self.wanted.has_dynamic_cookie && version < Version::new(3, 0) {
+            return Err(self.blocked("a server that is added would have no dynamic cookie"));
+        }
+        Ok(())
+    }
+
+    fn said(self, server: &Server) -> Result<&Said, Refusal> {
+        let said = server.said.as_ref();
+        said.map_err(|word| self.refuse(server, &format!("{word} cannot be told")))
+    }
+
+    fn target(self, name: &str) -> Result<Target, Refusal> {
+        Target::new(&self.wanted.name, name).ok_or_else(|| Refusal {
+            subject: format!("`{}/{name}`", self.wanted.name),
+            why: "the name is no plain word".to_owned(),
+        })
+    }
+
+    fn blocked(self, why: &str) -> Refusal {
+        Refusal {
+            subject: format!("`{}`", self.wanted.name),
+            why: why.to_owned(),
+        }
+    }
+
+    fn refuse(self, server: &Server, why: &str) -> Refusal {
+        Refusal {
+            subject: format!("`{}/{}`", self.wanted.name, server.name),
+            why: why.to_owned(),
+        }
+    }
+}
+
+fn moves(said: &Said, state: &ServerState) -> bool {
+    state.address != Some(said.address) || state.port != said.port
+}
+
+/// From maintenance to service.
+fn raise(target: &Target, said: &Said, may_wait: bool) -> Vec<Step> {
+    let ready = Step::State(target.clone(), Will::Ready);
+    if !said.is_checked || !may_wait {
+        return vec![ready];
+    }
+    // Who leaves maintenance is up, whatever it was before: so it does that drained.
+    vec![
+        Step::State(target.clone(), Will::Drain),
+        Step::HealthDown(target.clone()),
+        ready,
+    ]
+}
+
+#[cfg(test)]
+mod tests;

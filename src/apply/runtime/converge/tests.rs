@@ -1,0 +1,425 @@
+use super::super::wanted::backends;
+use super::*;
+use crate::haproxy::servers::{Admin, Check};
+
+const V2_6: Version = Version::new(2, 6);
+
+/// A section with these lines.
+fn backend(lines: &[&str]) -> Backend {
+    let text = format!("backend b\n{}\n", lines.join("\n"));
+    backends(&text).remove("b").unwrap()
+}
+
+/// A server that serves at `10.0.0.N:80` with the id N.
+fn up(name: &str, n: u8) -> ServerState {
+    ServerState {
+        backend: "b".to_owned(),
+        name: name.to_owned(),
+        id: n.into(),
+        address: Some(IpAddr::from([10, 0, 0, n])),
+        port: 80,
+        admin: Admin(0),
+        op: Op::Running,
+        weight: 1,
+        check: Check::default(),
+    }
+}
+
+fn checked(mut state: ServerState) -> ServerState {
+    state.check.is_configured = true;
+    state.check.is_enabled = true;
+    state
+}
+
+fn with_admin(mut state: ServerState, admin: u32) -> ServerState {
+    state.admin = Admin(admin);
+    if admin & (1 | 8) != 0 {
+        state.op = Op::Stopped;
+    }
+    state
+}
+
+/// Steps as lines.
+fn steps(wanted: &Backend, present: &[ServerState]) -> Result<Vec<String>, String> {
+    between(wanted, None, present, V2_6)
+}
+
+fn between(
+    wanted: &Backend,
+    before: Option<&Backend>,
+    present: &[ServerState],
+    version: Version,
+) -> Result<Vec<String>, String> {
+    let compared = Compared {
+        wanted,
+        before,
+        present,
+    };
+    let steps = converge(&[compared], version).map_err(|refusal| refusal.to_string())?;
+    let line = |step: &Step| match step {
+        Step::AwaitIdle(targets) => {
+            let names: Vec<&str> = targets.iter().map(Target::name).collect();
+            format!("idle {}", names.join(" "))
+        }
+        Step::AwaitAddress(target, address, port) => format!("see {target} {address}:{port}"),
+        step => step.command().unwrap(),
+    };
+    Ok(steps.iter().map(line).collect())
+}
+
+const A: &str = "server a 10.0.0.1:80 id 1";
+const B: &str = "server b 10.0.0.2:80 id 2";
+const A_CHECKED: &str = "server a 10.0.0.1:80 id 1 check";
+const B_CHECKED: &str = "server b 10.0.0.2:80 id 2 check";
+
+#[test]
+fn what_is_as_the_file_says_needs_nothing() {
+    let wanted = backend(&[A, B]);
+    assert_eq!(steps(&wanted, &[up("a", 1), up("b", 2)]), Ok(vec![]));
+    // Declared `disabled` once, and ready since.
+    let once = with_admin(up("b", 2), 4);
+    assert_eq!(steps(&wanted, &[up("a", 1), once]), Ok(vec![]));
+    // Down by its checks: HAProxy's own matter.
+    let mut down = checked(up("b", 2));
+    (down.op, down.check.has_failed) = (Op::Stopped, true);
+    let wanted = backend(&[A_CHECKED, B_CHECKED]);
+    assert_eq!(steps(&wanted, &[checked(up("a", 1)), down]), Ok(vec![]));
+}
+
+#[test]
+fn who_comes_is_added_and_made_ready() {
+    let got = steps(&backend(&[A, B]), &[up("a", 1)]);
+    let want = [
+        "add server b/b 10.0.0.2:80 id 2 pool-purge-delay 5s pool-max-conn 100",
+        "set server b/b state ready",
+    ];
+    assert_eq!(got.unwrap(), want);
+}
+
+#[test]
+fn who_comes_and_is_checked_gets_nothing_before_a_check_succeeds() {
+    let got = steps(&backend(&[A_CHECKED, B_CHECKED]), &[checked(up("a", 1))]);
+    let want = [
+        "add server b/b 10.0.0.2:80 id 2 check pool-purge-delay 5s pool-max-conn 100",
+        "enable health b/b",
+        "set server b/b state drain",
+        "set server b/b health down",
+        "set server b/b state ready",
+    ];
+    assert_eq!(got.unwrap(), want);
+}
+
+/// A reload would have it serve at once, too.
+#[test]
+fn nobody_waits_for_checks_where_too_few_would_serve_meanwhile() {
+    let wanted = backend(&[A_CHECKED, B_CHECKED]);
+    for present in [vec![], vec![checked(up("x", 9))]] {
+        let got = steps(&wanted, &present).unwrap();
+        assert!(
+            !got.iter().any(|step| step.contains("health down")),
+            "{got:?}"
+        );
+        assert!(
+            got.contains(&"set server b/b state ready".to_owned()),
+            "{got:?}"
+        );
+    }
+    // One that was let wait, when the last of the others goes.
+    let mut waits = checked(up("b", 2));
+    waits.op = Op::Stopped;
+    let wanted = backend(&[B_CHECKED]);
+    let got = steps(&wanted, &[checked(up("a", 1)), waits.clone()]).unwrap();
+    assert_eq!(got[0], "set server b/b health up");
+    assert_eq!(got[1], "set server b/a state drain");
+    // But not one whose check failed.
+    waits.check.has_failed = true;
+    let got = steps(&wanted, &[checked(up("a", 1)), waits]).unwrap();
+    assert_eq!(got[0], "set server b/a state drain");
+}
+
+#[test]
+fn who_goes_is_drained_before_it_is_taken_away_and_after_others_came() {
+    let got = steps(&backend(&[B]), &[up("a", 1), up("x", 9)]);
+    let want = [
+        "add server b/b 10.0.0.2:80 id 2 pool-purge-delay 5s pool-max-conn 100",
+        "set server b/b state ready",
+        "set server b/a state drain",
+        "set server b/x state drain",
+        "idle a x",
+        "set server b/a state maint",
+        "set server b/x state maint",
+        "idle a x",
+        "del server b/a",
+        "del server b/x",
+    ];
+    assert_eq!(got.unwrap(), want);
+}
+
+#[test]
+fn what_is_left_in_maintenance_is_only_taken_away() {
+    let got = steps(&backend(&[A]), &[up("a", 1), with_admin(up("x", 9), 1)]);
+    assert_eq!(got.unwrap(), ["del server b/x"]);
+    // Also where none can be added.
+    let fixed = backend(&["balance source", A]);
+    let got = steps(&fixed, &[up("a", 1), with_admin(up("x", 9), 1)]);
+    assert_eq!(got.unwrap(), ["del server b/x"]);
+}
+
+#[test]
+fn what_others_did_is_undone() {
+    let wanted = backend(&[A, B]);
+    let mut heavy = up("b", 2);
+    heavy.weight = 7;
+    for (state, want) in [
+        (heavy, vec!["set server b/b weight 1"]),
+        (
+            with_admin(up("b", 2), 1),
+            vec!["set server b/b state ready"],
+        ),
+        (
+            with_admin(up("b", 2), 5),
+            vec!["set server b/b state ready"],
+        ),
+        (
+            with_admin(up("b", 2), 8),
+            vec!["set server b/b state ready"],
+        ),
+    ] {
+        assert_eq!(steps(&wanted, &[up("a", 1), state]).unwrap(), want);
+    }
+    let checked_only = backend(&[A_CHECKED, B_CHECKED]);
+    let mut unchecked = checked(up("b", 2));
+    unchecked.check.is_enabled = false;
+    assert_eq!(
+        steps(&checked_only, &[checked(up("a", 1)), unchecked]).unwrap(),
+        ["enable health b/b"]
+    );
+    let rests = with_admin(checked(up("b", 2)), 1);
+    assert_eq!(
+        steps(&checked_only, &[checked(up("a", 1)), rests]).unwrap(),
+        [
+            "set server b/b state drain",
+            "set server b/b health down",
+            "set server b/b state ready"
+        ]
+    );
+}
+
+#[test]
+fn weight_and_disabled_are_told() {
+    let present = [up("a", 1), up("b", 2)];
+    let heavy = backend(&[A, "server b 10.0.0.2:80 id 2 weight 9"]);
+    let got = steps(&heavy, &present);
+    assert_eq!(got.unwrap(), ["set server b/b weight 9"]);
+    let disabled = backend(&[A, "server b 10.0.0.2:80 id 2 disabled"]);
+    let got = steps(&disabled, &present);
+    assert_eq!(got.unwrap(), ["set server b/b state maint"]);
+    let got = steps(&disabled, &[up("a", 1), with_admin(up("b", 2), 1)]);
+    assert_eq!(got, Ok(vec![]));
+    // It comes, and is about to go.
+    let got = steps(&disabled, &[up("a", 1)]).unwrap();
+    assert_eq!(got.len(), 1, "{got:?}");
+}
+
+#[test]
+fn an_address_changes_only_in_maintenance_and_is_seen_before_anybody_gets_there() {
+    let wanted = backend(&[A, "server b 10.0.0.7:81 id 2"]);
+    let want = [
+        "set server b/b state drain",
+        "idle b",
+        "set server b/b state maint",
+        "idle b",
+        "set server b/b addr 10.0.0.7 port 81",
+        "see b/b 10.0.0.7:81",
+        "set server b/b state ready",
+    ];
+    assert_eq!(steps(&wanted, &[up("a", 1), up("b", 2)]).unwrap(), want);
+}
+
+#[test]
+fn what_cannot_be_told_is_a_reason_to_reload() {
+    let (a, b) = (up("a", 1), up("b", 2));
+    let refused = |lines: &[&str], present: &[ServerState], why: &str| {
+        let refusal = steps(&backend(lines), present).unwrap_err();
+        assert!(refusal.contains(why), "{refusal}");
+    };
+    let only_a = std::slice::from_ref(&a);
+    let both = [a.clone(), b.clone()];
+    refused(&["balance source", A, B], only_a, "balance source");
+    refused(&["balance static-rr", A], &both, "balance static-rr");
+    refused(&["default-server inter 1s", A, B], only_a, "default-server");
+    refused(&["cookie C insert dynamic", A, B], only_a, "dynamic cookie");
+    refused(&[A, "server b 10.0.0.2:80"], only_a, "no `id`");
+    refused(&[A, "server b h:80 id 2"], only_a, "`h:80` cannot be told");
+    refused(&[A, "server b 10.0.0.2:80 id 2 ssl"], only_a, "`ssl`");
+    refused(&[A, "server b 10.0.0.2:80 id 2 cookie c"], only_a, "cookie");
+    refused(&[A, "server b 10.0.0.2:80 id 5"], &both, "its id is 2");
+    refused(&[A, B_CHECKED], &both, "checked in another way");
+    let elsewhere = "server b 10.0.0.2:80 id 2 check port 99";
+    refused(
+        &[A, elsewhere],
+        &[a.clone(), checked(b.clone())],
+        "checked in another way",
+    );
+    refused(&[A, A], only_a, "two servers");
+    let odd = ServerState {
+        name: "x;y".to_owned(),
+        ..b.clone()
+    };
+    refused(&[A], &[a.clone(), odd], "no plain word");
+}
+
+#[test]
+fn words_that_no_command_changes_are_a_reason_to_reload_only_when_they_changed() {
+    let present = [up("a", 1), up("b", 2)];
+    let before = backend(&[A, "server b 10.0.0.2:80 id 2 maxconn 3 ssl"]);
+    assert_eq!(between(&before, Some(&before), &present, V2_6), Ok(vec![]));
+    for line in [
+        "server b 10.0.0.2:80 id 2 maxconn 4 ssl",
+        "server b 10.0.0.2:80 id 2 maxconn 3",
+        "server b 10.0.0.2:80 id 2 maxconn 3 ssl weight 4",
+    ] {
+        let refusal = between(&backend(&[A, line]), Some(&before), &present, V2_6);
+        assert!(refusal.is_err(), "{line}");
+    }
+    let heavy = backend(&[A, "server b 10.0.0.2:80 id 2 weight 4"]);
+    let got = between(&heavy, Some(&backend(&[A, B])), &present, V2_6);
+    assert_eq!(got.unwrap(), ["set server b/b weight 4"]);
+}
+
+#[test]
+fn a_literal_cookie_is_told_from_3_0_on() {
+    let wanted = backend(&[A, "server b 10.0.0.2:80 id 2 cookie c"]);
+    let got = between(&wanted, None, &[up("a", 1)], Version::new(3, 0)).unwrap();
+    assert!(got[0].contains(" cookie c "), "{got:?}");
+    // Whoever has one can go in all versions.
+    let got = steps(&backend(&[A]), &[up("a", 1), up("b", 2)]).unwrap();
+    assert_eq!(got.last().unwrap(), "del server b/b");
+}
+
+#[test]
+fn too_much_to_tell_is_a_reason_to_reload() {
+    let lines: Vec<String> = (0..600)
+        .map(|n| {
+            format!(
+                "server s{n} 10.1.{}.{}:80 id {}",
+                n / 250,
+                n % 250 + 1,
+                n + 1
+            )
+        })
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert!(steps(&backend(&lines), &[up("a", 1)]).is_err());
+    assert!(steps(&backend(&lines[..100]), &[up("a", 1)]).is_ok());
+}
+
+/// A process as the commands leave it.
+fn obey(present: &mut Vec<ServerState>, step: &Step, wanted: &Backend) {
+    let find = |present: &mut Vec<ServerState>, target: &Target| {
+        present.iter().position(|state| state.name == target.name())
+    };
+    match step {
+        Step::Add(target, _) => {
+            let server = wanted.servers.iter().find(|s| s.name == target.name());
+            let said = server.unwrap().said.clone().unwrap();
+            assert!(find(present, target).is_none(), "{target} is there");
+            present.push(ServerState {
+                backend: "b".to_owned(),
+                name: target.name().to_owned(),
+                id: said.id.unwrap(),
+                address: Some(said.address),
+                port: said.port,
+                admin: Admin(1),
+                op: Op::Stopped,
+                weight: said.weight,
+                check: Check {
+                    is_configured: said.is_checked,
+                    port: said.check_port,
+                    ..Check::default()
+                },
+            });
+        }
+        Step::AwaitIdle(_) | Step::AwaitAddress(..) => (),
+        Step::Delete(target) => {
+            let place = find(present, target).unwrap();
+            assert!(present[place].admin.is_in_maintenance(), "{target}");
+            present.remove(place);
+        }
+        Step::EnableHealth(target)
+        | Step::State(target, _)
+        | Step::HealthDown(target)
+        | Step::HealthUp(target)
+        | Step::Weight(target, _)
+        | Step::Address(target, ..) => {
+            let place = find(present, target).unwrap();
+            let state = &mut present[place];
+            match step {
+                Step::EnableHealth(_) => state.check.is_enabled = true,
+                Step::HealthDown(_) => state.op = Op::Stopped,
+                Step::HealthUp(_) => state.op = Op::Running,
+                Step::Weight(_, weight) => state.weight = *weight,
+                Step::Address(_, address, port) => {
+                    assert!(state.admin.is_in_maintenance(), "{target}");
+                    (state.address, state.port) = (Some(*address), *port);
+                }
+                Step::State(_, will) => {
+                    if state.admin.is_in_maintenance() && *will != Will::Maint {
+                        state.op = Op::Running;
+                    }
+                    state.admin = Admin(match will {
+                        Will::Ready => 0,
+                        Will::Drain => 8,
+                        Will::Maint => 1,
+                    });
+                }
+                _ => (),
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is there: once the steps are obeyed, nothing is left to be done.
+    #[test]
+    fn the_steps_lead_to_what_the_file_says(
+        wanted in proptest::collection::btree_map(1u8..9, (0u16..3, proptest::bool::ANY, proptest::bool::ANY), 0..8),
+        there in proptest::collection::btree_map(1u8..9, (0u16..3, 0u32..16, 0u8..4, proptest::bool::ANY), 0..8),
+    ) {
+        let line = |(n, (weight, is_checked, is_disabled)): (&u8, &(u16, bool, bool))| {
+            let check = if *is_checked { " check" } else { "" };
+            let disabled = if *is_disabled { " disabled" } else { "" };
+            format!("server s{n} 10.0.0.{n}:80 id {n} weight {weight}{check}{disabled}")
+        };
+        let lines: Vec<String> = wanted.iter().map(line).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let file = backend(&lines);
+        let mut present: Vec<ServerState> = there.iter().map(|(n, (weight, admin, at, runs))| {
+            let mut state = up(&format!("s{n}"), *n);
+            (state.weight, state.admin) = (*weight, Admin(*admin & !2));
+            state.op = if *runs { Op::Running } else { Op::Stopped };
+            if *at == 0 {
+                state.address = Some(IpAddr::from([10, 9, 9, *n]));
+            }
+            // Whether one is checked cannot be told.
+            if wanted.get(n).is_some_and(|(_, is_checked, _)| *is_checked) {
+                state = checked(state);
+            }
+            state
+        }).collect();
+        let compare = |present: &[ServerState]| {
+            let compared = Compared { wanted: &file, before: None, present };
+            converge(&[compared], V2_6).unwrap()
+        };
+        let first = compare(&present);
+        for step in &first {
+            obey(&mut present, step, &file);
+        }
+        let again = compare(&present);
+        proptest::prop_assert!(
+            again.iter().all(|step| matches!(step, Step::HealthUp(_))),
+            "{first:?}\nthen {again:?}"
+        );
+        proptest::prop_assert_eq!(present.len(), wanted.len());
+    }
+}

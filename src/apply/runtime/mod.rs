@@ -1,0 +1,16 @@
+//! Brings a running HAProxy to servers that came, went or changed, without a reload.
+//!
+//! In come the file that is installed and the stats socket; out goes what was told, or why a reload
+//! has to do it. The file is written first, so that whoever starts HAProxy meanwhile has the same.
+
+mod converge;
+mod frame;
+mod step;
+mod tell;
+mod wanted;
+
+pub use converge::{Compared, Refusal, converge};
+pub use frame::Frame;
+pub use step::{Addition, Reply, Step, Target, Will};
+pub use tell::{Fallback, Limits, Serving, Text, Told, mark_of, tell};
+pub use wanted::{Backend, Said, Server, backends};

@@ -1,0 +1,427 @@
+//! What the file says of the servers of its sections.
+//!
+//! In comes the text that is installed; out go servers, as far as the stats socket can be told of
+//! them, and what keeps a section from that. The text counts and not what it was made of: a process
+//! that starts reads it, and owners may have their own templates for the lines of servers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::haproxy::{Line, opens_section};
+
+/// A `backend` or `listen` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Its name.
+    pub name: String,
+    /// In the order of the file.
+    pub servers: Vec<Server>,
+    /// Why none can come or go, whatever the version.
+    pub barrier: Option<String>,
+    /// Cookies are made of addresses, which servers that are added had none of before 3.0.
+    pub has_dynamic_cookie: bool,
+    /// `default-server` says more of the servers than their lines do.
+    pub has_defaults: bool,
+}
+
+/// A `server` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Unique within the section.
+    pub name: String,
+    /// What the line says, where all of it is understood; else the word that is not.
+    pub said: Result<Said, String>,
+    /// The words that no command can change afterwards.
+    pub fixed: Vec<String>,
+}
+
+/// A line of which every word is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Where it serves.
+    pub address: IpAddr,
+    /// 1 to 65535.
+    pub port: u16,
+    /// `id`.
+    pub id: Option<u32>,
+    /// `weight`, 1 where nothing is said.
+    pub weight: u16,
+    /// It gets no requests: a deployment is about to end it.
+    pub is_disabled: bool,
+    /// `check`.
+    pub is_checked: bool,
+    /// `port`.
+    pub check_port: Option<u16>,
+    /// `cookie`.
+    pub cookie: Option<String>,
+    /// `send-proxy` in one of its forms.
+    pub sends_proxy: bool,
+    /// Everything but `id`, `weight`, `disabled` and `cookie`, in words that `add server` takes too.
+    pub keywords: Vec<String>,
+}
+
+/// What stands behind a keyword.
+#[derive(Clone, Copy)]
+enum Takes {
+    Nothing,
+    Number,
+    Time,
+}
+
+/// The keywords of `server` that mean the same behind `add server`, since 2.6.
+const KEYWORDS: [(&str, Takes); 14] = [
+    ("backup", Takes::Nothing),
+    ("check", Takes::Nothing),
+    ("downinter", Takes::Time),
+    ("error-limit", Takes::Number),
+    ("fall", Takes::Number),
+    ("fastinter", Takes::Time),
+    ("inter", Takes::Time),
+    ("maxconn", Takes::Number),
+    ("maxqueue", Takes::Number),
+    ("minconn", Takes::Number),
+    ("rise", Takes::Number),
+    ("send-proxy", Takes::Nothing),
+    ("send-proxy-v2", Takes::Nothing),
+    ("slowstart", Takes::Time),
+];
+
+/// Reads the sections of `text` that have servers.
+#[must_use]
+pub fn backends(text: &str) -> BTreeMap<String, Backend> {
+    let mut all = BTreeMap::new();
+    let mut defaults = Section::default();
+    let mut section = Section::default();
+    let mut kind = String::new();
+    for line in text.lines() {
+        let line = Line::of(line);
+        let Some((word, rest)) = line.words.split_first() else {
+            continue;
+        };
+        if opens_section(word) {
+            finish(&kind, &mut section, &mut defaults, &mut all);
+            kind.clone_from(word);
+            if word != "defaults" {
+                section = defaults.clone();
+            }
+            section.name = rest.first().cloned().unwrap_or_default();
+            // Of which defaults it is: that only matters where several are named.
+            if word != "defaults" && rest.len() > 1 {
+                section.barrier = Some("the section has defaults of its own".to_owned());
+            }
+            continue;
+        }
+        section.read(word, rest, &line);
+    }
+    finish(&kind, &mut section, &mut defaults, &mut all);
+    all
+}
+
+fn finish(
+    kind: &str,
+    section: &mut Section,
+    defaults: &mut Section,
+    all: &mut BTreeMap<String, Backend>,
+) {
+    let ended = std::mem::take(section);
+    match kind {
+        "defaults" => *defaults = ended,
+        "backend" | "listen" => {
+            let backend = ended.into_backend();
+            all.insert(backend.name.clone(), backend);
+        }
+        _ => (),
+    }
+}
+
+/// A section while it is read.
+#[derive(Clone, Default)]
+struct Section {
+    name: String,
+    servers: Vec<Server>,
+    balance: Option<String>,
+    is_consistent: bool,
+    barrier: Option<String>,
+    has_dynamic_cookie: bool,
+    has_defaults: bool,
+}
+
+impl Section {
+    fn read(&mut self, word: &str, rest: &[String], line: &Line) {
+        let is = |place: usize, text: &str| rest.get(place).is_some_and(|word| word == text);
+        match word {
+            "server" => self.servers.extend(server(rest, line)),
+            "balance" => self.balance = rest.first().cloned(),
+            "hash-type" => self.is_consistent = is(0, "consistent"),
+            "default-server" => self.has_defaults = true,
+            "cookie" => self.has_dynamic_cookie = rest.iter().any(|word| word == "dynamic"),
+            "server-template" => self.barrier = Some("it has a `server-template`".to_owned()),
+            "option" if is(0, "external-check") => {
+                self.barrier = Some("its checks are those of a program".to_owned());
+            }
+            _ => (),
+        }
+    }
+
+    fn into_backend(self) -> Backend {
+        let balance = self.balance.as_deref().unwrap_or("roundrobin");
+        let name = balance.split('(').next().unwrap_or_default();
+        let is_dynamic = matches!(name, "roundrobin" | "leastconn" | "first" | "random");
+        let is_static = name == "static-rr" || !is_dynamic && !self.is_consistent;
+        let barrier = self.barrier.or_else(|| {
+            is_static.then(|| format!("`balance {balance}` knows its servers from the start on"))
+        });
+        Backend {
+            name: self.name,
+            servers: self.servers,
+            barrier,
+            has_dynamic_cookie: self.has_dynamic_cookie,
+            has_defaults: self.has_defaults,
+        }
+    }
+}
+
+fn server(words: &[String], line: &Line) -> Option<Server> {
+    let (name, rest) = words.split_first()?;
+    let fixed = || {
+        let mut fixed = Vec::new();
+        let mut words = rest.iter().skip(1);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "disabled" => (),
+                "weight" => drop(words.next()),
+                _ => fixed.push(word.clone()),
+            }
+        }
+        fixed
+    };
+    let said = if line.asks_environment.is_some() {
+        Err("a value of the environment".to_owned())
+    } else {
+        said(rest)
+    };
+    Some(Server {
+        name: name.clone(),
+        // Of a line that is not understood all counts, the address too.
+        fixed: if said.is_ok() { fixed() } else { rest.to_vec() },
+        said,
+    })
+}
+
+fn said(words: &[String]) -> Result<Said, String> {
+    let (place, rest) = words.split_first().ok_or("no address")?;
+    let (address, port) = address(place).ok_or_else(|| format!("`{place}`"))?;
+    let mut said = Said {
+        address,
+        port,
+        id: None,
+        weight: 1,
+        is_disabled: false,
+        is_checked: false,
+        check_port: None,
+        cookie: None,
+        sends_proxy: false,
+        keywords: Vec::new(),
+    };
+    let mut words = rest.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        let mut value = || {
+            let value = words.next().unwrap_or_default();
+            (value, format!("`{word} {value}`"))
+        };
+        match word {
+            "id" => {
+                let (text, shown) = value();
+                said.id = Some(text.parse().ok().filter(|id| *id > 0).ok_or(shown)?);
+            }
+            "weight" => {
+                let (text, shown) = value();
+                said.weight = text.parse().ok().filter(|w| *w <= 256).ok_or(shown)?;
+            }
+            "port" => {
+                let (text, shown) = value();
+                let port = text.parse().ok().filter(|port| *port > 0).ok_or(shown)?;
+                said.check_port = Some(port);
+                said.keywords.extend([word.to_owned(), port.to_string()]);
+            }
+            "cookie" => {
+                let (text, shown) = value();
+                said.cookie = Some(is_plain(text).then(|| text.to_owned()).ok_or(shown)?);
+            }
+            "disabled" => said.is_disabled = true,
+            _ => {
+                let known = KEYWORDS.iter().find(|(keyword, _)| *keyword == word);
+                let (keyword, takes) = known.ok_or_else(|| format!("`{word}`"))?;
+                said.is_checked |= *keyword == "check";
+                said.sends_proxy |= keyword.starts_with("send-proxy");
+                let is_value: fn(&str) -> bool = match takes {
+                    Takes::Nothing => {
+                        if !said.keywords.iter().any(|known| known == keyword) {
+                            said.keywords.push((*keyword).to_owned());
+                        }
+                        continue;
+                    }
+                    Takes::Number => is_number,
+                    Takes::Time => is_time,
+                };
+                let (text, shown) = value();
+                if !is_value(text) {
+                    return Err(shown);
+                }
+                said.keywords
+                    .extend([(*keyword).to_owned(), text.to_owned()]);
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// A number and a port; a name is HAProxy's to resolve, which it does not for a server that is added.
+fn address(text: &str) -> Option<(IpAddr, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    Some((bare.unwrap_or(host).parse().ok()?, port))
+}
+
+fn is_number(text: &str) -> bool {
+    (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_time(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = &text[..text.len() - unit.len()];
+    is_number(digits) && matches!(unit, "" | "us" | "ms" | "s" | "m" | "h" | "d")
+}
+
+/// Letters, digits and `-_.`: nothing that the stats socket reads in a way of its own.
+pub(super) fn is_plain(text: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_of_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(lines: &str) -> Backend {
+        let text = format!("backend b\n{lines}");
+        backends(&text).remove("b").unwrap()
+    }
+
+    fn line(line: &str) -> Result<Said, String> {
+        let mut backend = one(&format!("  server s {line}\n"));
+        backend.servers.remove(0).said
+    }
+
+    #[test]
+    fn what_our_own_sets_write_is_understood() {
+        let said = line(
+            "10.0.0.1:31000 id 28035 check cookie 13d473d85a check inter 10s fall 4 port 31001 \
+             maxconn 7 send-proxy-v2 weight 3 disabled",
+        );
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            said,
+            Ok(Said {
+                address: "10.0.0.1".parse().unwrap(),
+                port: 31000,
+                id: Some(28035),
+                weight: 3,
+                is_disabled: true,
+                is_checked: true,
+                check_port: Some(31001),
+                cookie: Some("13d473d85a".to_owned()),
+                sends_proxy: true,
+                keywords: words("check inter 10s fall 4 port 31001 maxconn 7 send-proxy-v2"),
+            })
+        );
+        for (text, address) in [("[fd00::1]:80", "fd00::1"), ("fd00::1:80", "fd00::1")] {
+            let said = line(text).unwrap();
+            assert_eq!((said.address.to_string(), said.port), (address.into(), 80));
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_not_understood_is_told() {
+        for (text, strange) in [
+            ("agent:80", "`agent:80`"),
+            ("10.0.0.1", "`10.0.0.1`"),
+            ("10.0.0.1:0", "`10.0.0.1:0`"),
+            ("10.0.0.1:80 ssl verify none", "`ssl`"),
+            ("10.0.0.1:80 weight 257", "`weight 257`"),
+            ("10.0.0.1:80 id x", "`id x`"),
+            ("10.0.0.1:80 id", "`id `"),
+            ("10.0.0.1:80 inter 5;x", "`inter 5;x`"),
+            ("10.0.0.1:80 cookie a;b", "`cookie a;b`"),
+            ("10.0.0.1:80 cookie \"a b\"", "`cookie a b`"),
+            ("10.0.0.1:80 maxconn -1", "`maxconn -1`"),
+            ("10.0.0.1:80 track b/s", "`track`"),
+            ("\"${HOST}\":80", "a value of the environment"),
+        ] {
+            assert_eq!(line(text), Err(strange.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_told_later_is_no_part_of_what_is_fixed() {
+        let fixed = |text: &str| {
+            one(&format!("  server s {text}\n")).servers[0]
+                .fixed
+                .clone()
+        };
+        let same = fixed("10.0.0.1:80 id 3 check inter 2s");
+        for other in [
+            "10.0.0.2:81 id 3 check inter 2s",
+            "10.0.0.1:80 id 3 weight 9 check inter 2s disabled",
+        ] {
+            assert_eq!(fixed(other), same, "{other}");
+        }
+        for other in ["10.0.0.1:80 id 3 check inter 3s", "10.0.0.1:80 id 3 check"] {
+            assert_ne!(fixed(other), same, "{other}");
+        }
+        assert_ne!(fixed("a:80 ssl"), fixed("b:80 ssl"));
+    }
+
+    #[test]
+    fn algorithms_that_know_their_servers_from_the_start_are_a_barrier() {
+        for (lines, is_barrier) in [
+            ("", false),
+            ("  balance roundrobin\n", false),
+            ("  balance leastconn\n", false),
+            ("  balance random(3)\n", false),
+            ("  balance first\n", false),
+            ("  balance static-rr\n", true),
+            ("  balance source\n", true),
+            ("  balance uri\n", true),
+            ("  balance hdr(x) use_domain_only\n", true),
+            ("  balance source\n  hash-type consistent\n", false),
+            (
+                "  hash-type map-based\n  balance url_param id check_post\n",
+                true,
+            ),
+            ("  balance static-rr\n  hash-type consistent\n", true),
+            ("  server-template w 1-3 10.0.0.1:80\n", true),
+            ("  option external-check\n", true),
+        ] {
+            assert_eq!(one(lines).barrier.is_some(), is_barrier, "{lines}");
+        }
+    }
+
+    #[test]
+    fn defaults_reach_the_sections_behind_them() {
+        let text = "defaults\n balance source\n default-server inter 1s\n\
+            backend a\n server x 10.0.0.1:1\n\
+            listen b\n balance roundrobin\n cookie C insert dynamic\n\
+            defaults other\nbackend c\nbackend d from other\nfrontend f\n default_backend c\n";
+        let all = backends(text);
+        assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert!(all["a"].barrier.is_some() && all["a"].has_defaults);
+        assert_eq!(all["a"].servers.len(), 1);
+        assert!(all["b"].barrier.is_none() && all["b"].has_dynamic_cookie);
+        assert!(all["c"].barrier.is_none() && !all["c"].has_defaults);
+        assert!(all["d"].barrier.is_some(), "defaults by name");
+    }
+}

@@ -1,0 +1,85 @@
+//! `drain` and `undrain`: which servers get no new requests though Marathon names them.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail};
+use tracing::info;
+
+use super::access;
+use super::lock::lock_for_operator;
+use super::pause::{open, operator, tell_of_watcher};
+use crate::config::Config;
+use crate::disk::OsDisk;
+use crate::state::{Drained, Folder, Time};
+
+pub(super) async fn drain(config: &Config, what: &[String]) -> Result<ExitCode> {
+    let by = operator();
+    change(config, |drained| {
+        for what in what {
+            let what = what.trim();
+            if what.is_empty() || what.contains(char::is_control) {
+                bail!(
+                    "`{}` names nothing, expected a host, a task or HOST:PORT; nothing was changed",
+                    what.escape_debug()
+                );
+            }
+            if let Some(known) = drained.iter().find(|entry| entry.what == what) {
+                info!("{known} is drained already");
+                continue;
+            }
+            let entry = Drained {
+                what: what.to_owned(),
+                since: Time::at(SystemTime::now()),
+                by: by.clone(),
+                reason: config.reason.clone(),
+            };
+            info!("drained from now on, until `undrain`: {entry}");
+            drained.push(entry);
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub(super) async fn undrain(config: &Config, what: &[String]) -> Result<ExitCode> {
+    change(config, |drained| {
+        for what in what {
+            let Some(at) = drained.iter().position(|entry| entry.what == what.trim()) else {
+                let all: Vec<String> = drained.iter().map(|d| format!("`{}`", d.what)).collect();
+                let all = if all.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    all.join(", ")
+                };
+                bail!("`{what}` is not drained, but {all} is; nothing was changed");
+            };
+            info!("no longer drained: {}", drained.remove(at));
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn change(
+    config: &Config,
+    change: impl FnOnce(&mut Vec<Drained>) -> Result<()>,
+) -> Result<ExitCode> {
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    access::may_write(&folder)?;
+    let held = lock_for_operator(config, &folder).await?;
+    let (mut store, mut memory) = open(folder)?;
+    let before = memory.drained.clone();
+    change(&mut memory.drained)?;
+    if memory.drained == before {
+        return Ok(ExitCode::SUCCESS);
+    }
+    store
+        .drain(&OsDisk, &memory.drained)
+        .context("nothing was changed: have the state folder take a file, then call this again")?;
+    if held.watcher().is_none() {
+        info!("the next refresh heeds that");
+    }
+    tell_of_watcher(&held);
+    Ok(ExitCode::SUCCESS)
+}

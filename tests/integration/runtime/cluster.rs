@@ -1,0 +1,197 @@
+//! A cluster and the host that serves it, for `refresh` and `watch`.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
+use haproxy_marathon_bridge::demo::client::{Client, Requests};
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
+use haproxy_marathon_bridge::haproxy::servers::states;
+use haproxy_marathon_bridge::haproxy::socket::ask;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{LONG, instance};
+use crate::host::{Host, SOON, block_on};
+use crate::support::Done;
+
+pub(super) const TOLD: &str = "1 server changed at runtime";
+
+/// A cluster, and the host that serves it at `web.test`.
+pub(super) struct Scene {
+    pub(super) host: Host,
+    pub(super) marathon: Marathon,
+    pub(super) http: u16,
+    pub(super) backends: Vec<Backend>,
+}
+
+impl Scene {
+    /// Of one task.
+    pub(super) fn new(labels: &[(&str, &str)]) -> Self {
+        Self::of(|app| {
+            let labelled = |app: App, (name, value): &(&str, &str)| app.label(name, value);
+            labels.iter().fold(app, labelled)
+        })
+    }
+
+    /// The same, with more said of the app.
+    pub(super) fn of(more: impl FnOnce(App) -> App) -> Self {
+        let free = free_ports(2).unwrap();
+        let app = App::new("/web")
+            .service_port(free[1])
+            .label("HAPROXY_0_VHOST", "web.test")
+            .label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+        let app = more(app);
+        let first = instance("t0");
+        let marathon = Marathon::start(Era::V1_8).unwrap();
+        marathon.deploy(app.task(Task::local(first.port())));
+        Self {
+            host: Host::native(free[0]),
+            marathon,
+            http: free[0],
+            backends: vec![first],
+        }
+    }
+
+    /// Somebody to answer for one more task.
+    pub(super) fn come(&self) -> (Backend, Task) {
+        let name = format!("t{}", self.backends.len());
+        let backend = Instance::http(&name).start().unwrap();
+        let task = Task::local(backend.port());
+        (backend, task)
+    }
+
+    /// One more task; its name and id.
+    pub(super) fn scale_up(&mut self) -> (String, String) {
+        let (backend, task) = self.come();
+        let name = backend.name().to_owned();
+        self.backends.push(backend);
+        let id = self.marathon.scale_up("/web", [task]).unwrap().remove(0);
+        (name, id)
+    }
+
+    pub(super) fn refresh(&self, more: &[&str]) -> Done {
+        self.host.refresh(&[self.marathon.url()], more)
+    }
+
+    pub(super) fn client(&self) -> Client {
+        let target = ([127, 0, 0, 1], self.http).into();
+        let requests = Requests::http(target).host("web.test").workers(4);
+        let requests = requests.keep_alive().timeout(LONG);
+        requests.pause(Duration::from_millis(2)).start().unwrap()
+    }
+
+    pub(super) fn is_answered_by(&self, names: &[&str]) {
+        let client = self.client();
+        block_on(client.answered_by_each(names, LONG)).unwrap();
+        let report = block_on(client.stop());
+        assert_eq!(report.failed(), 0, "{report}");
+        let others = report
+            .instances
+            .keys()
+            .filter(|name| !names.contains(&name.as_str()));
+        assert_eq!(others.count(), 0, "{report:?}");
+    }
+
+    pub(super) fn servers(&self) -> usize {
+        let socket = self.host.path("run/admin.sock");
+        let reply = block_on(ask(&socket, "show servers state", LONG)).unwrap();
+        let states = states(&reply).unwrap();
+        states
+            .iter()
+            .filter(|state| state.backend.starts_with("web_"))
+            .count()
+    }
+}
+
+/// A watcher that ends with its test.
+pub(super) struct Watcher {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Watcher {
+    /// Once it has taken its first turn and hears events.
+    #[track_caller]
+    pub(super) fn start(scene: &Scene, more: &[&str]) -> Self {
+        let streams = scene.marathon.event_streams();
+        let flags = [&["--debounce", "5ms:50ms", "--log-level", "debug"], more].concat();
+        let mut command = scene.host.watch_command(&[scene.marathon.url()], &flags);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let watcher = Self { child, lines };
+        watcher.says("haproxy.cfg` is as it should be|was yet to be brought|installed `");
+        block_on(scene.marathon.wait_event_streams(streams + 1, SOON)).unwrap();
+        watcher
+    }
+
+    /// What it says up to a line with one of these `parts`, which `|` divides.
+    #[track_caller]
+    pub(super) fn says(&self, parts: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            match self.lines.recv_timeout(SOON) {
+                Ok(line) => {
+                    let is_last = parts.split('|').any(|part| line.contains(part));
+                    all.push(line);
+                    if is_last {
+                        return all;
+                    }
+                }
+                Err(error) => panic!("`{parts}`: {error}; it said {all:#?}"),
+            }
+        }
+    }
+
+    /// Processor time that it has used, without those that it ran.
+    pub(super) fn used(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        // proc(5): utime is field 14 and stime 15, counted from the pid; the first here is 3.
+        let ticks = |at: usize| -> u32 { fields[at - 3].parse().unwrap() };
+        Duration::from_millis(10) * (ticks(14) + ticks(15))
+    }
+
+    pub(super) fn send(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(super) fn end(mut self) {
+        self.send(Signal::SIGTERM);
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+/// `retries 0`, so that HAProxy does not make up for us.
+pub(super) fn without_retries(template: &Path) {
+    let text = fs::read_to_string(template).unwrap();
+    assert!(text.contains("  retries 3\n") && text.contains("  retry-on "));
+    let kept = text.lines().filter(|line| !line.contains("retry-on"));
+    let text: Vec<&str> = kept.collect();
+    let text = text.join("\n").replace("  retries 3", "  retries 0");
+    fs::write(template, text).unwrap();
+}

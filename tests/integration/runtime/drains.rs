@@ -1,0 +1,67 @@
+//! What an operator drains gets no new requests, whatever Marathon says.
+
+use super::cluster::{Scene, TOLD, Watcher};
+
+#[test]
+fn a_task_is_drained_until_it_is_undrained_also_over_a_restart() {
+    let mut scene = Scene::new(&[]);
+    let (_, id) = scene.scale_up();
+    scene.refresh(&[]).expect(0);
+    let pid = scene.host.pid();
+    scene.is_answered_by(&["t0", "t1"]);
+
+    let done = scene
+        .host
+        .operate(&["drain", &id, "--reason", "it is slow"]);
+    done.expect(0)
+        .says(&["drained from now on", &id, "it is slow"]);
+    let done = scene.host.operate(&["drain", &id]).expect(0);
+    done.says(&["is drained already"]);
+    scene
+        .refresh(&[])
+        .expect(0)
+        .says(&["1 of 2 servers changed", TOLD]);
+    scene.is_answered_by(&["t0"]);
+    assert!(scene.host.installed().contains(" disabled"));
+    let status = scene.host.status().expect(0);
+    status.prints(&["drained", &id, "(it is slow)"]);
+    let quiet = scene.host.untouched(|| scene.refresh(&[]).expect(0));
+    assert_eq!(quiet.stderr, "");
+    assert_eq!(scene.host.haproxies(), [pid]);
+
+    scene.host.kill();
+    scene.refresh(&[]).expect(0).says(&["HAProxy was started"]);
+    scene.is_answered_by(&["t0"]);
+
+    let done = scene.host.operate(&["undrain", "other"]).expect(1);
+    done.says(&["`other` is not drained, but", &id]);
+    scene.host.operate(&["undrain", &id]).expect(0);
+    scene.refresh(&[]).expect(0).says(&[TOLD]);
+    scene.is_answered_by(&["t0", "t1"]);
+    assert!(!scene.host.installed().contains(" disabled"));
+}
+
+#[test]
+fn a_watcher_drains_at_once_and_who_comes_to_a_drained_host_rests() {
+    let mut scene = Scene::new(&[]);
+    scene.scale_up();
+    let watcher = Watcher::start(&scene, &["--resync", "1h"]);
+    let pid = scene.host.pid();
+    let server = scene.backends[0].address().to_string();
+    scene.host.operate(&["drain", &server]).expect(0);
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t1"]);
+    // Those that come are not concerned.
+    scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t1", "t2"]);
+    scene.host.operate(&["drain", "127.0.0.1"]).expect(0);
+    watcher.says("2 servers changed at runtime");
+    scene.scale_up();
+    watcher.says(TOLD);
+    assert_eq!(scene.host.installed().matches(" disabled").count(), 4);
+    scene.host.operate(&["undrain", "127.0.0.1"]).expect(0);
+    watcher.says("3 servers changed at runtime");
+    scene.is_answered_by(&["t1", "t2", "t3"]);
+    assert_eq!(scene.host.haproxies(), [pid]);
+}
