@@ -242,7 +242,6 @@ impl<N: Nodes> Source for Marathon<N> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{Ready, ready};
 
     use super::*;
     use crate::cluster::{Network, fixtures};
@@ -278,22 +277,22 @@ mod tests {
     }
 
     impl Nodes for OneApp {
-        fn apps(&mut self) -> Ready<Result<Answer, FetchError>> {
+        async fn apps(&mut self) -> Result<Answer, FetchError> {
             self.whole += 1;
-            ready(Ok(self.answer()))
+            Ok(self.answer())
         }
 
-        fn tasks_as_text(&mut self) -> Ready<Result<Answer, FetchError>> {
-            self.apps()
+        async fn tasks_as_text(&mut self) -> Result<Answer, FetchError> {
+            self.apps().await
         }
 
-        fn app(&mut self, id: &AppId) -> Ready<Result<AppAnswer, FetchError>> {
+        async fn app(&mut self, id: &AppId) -> Result<AppAnswer, FetchError> {
             self.single += 1;
-            ready(Ok(AppAnswer {
+            Ok(AppAnswer {
                 app: Some(app(id.as_str())),
                 warnings: Vec::new(),
                 from: "fake".to_owned(),
-            }))
+            })
         }
 
         fn recognise(&mut self, known: Option<Digest>) {

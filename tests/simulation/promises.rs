@@ -123,7 +123,10 @@ impl Watch {
         match turn.ended {
             Ended::Done(Outcome::Unchanged) => {
                 // HAProxy is asked from time to time whether it still refuses what it refused.
-                let told = if turn.facts.served_as_before || turn.facts.left_out {
+                // And where nobody tells it of files, a good one may be yet to be proved.
+                let told = if !haproxy.is_told {
+                    0
+                } else if turn.facts.served_as_before || turn.facts.left_out {
                     haproxy.reloads.get()
                 } else {
                     told
