@@ -15,7 +15,7 @@ use super::wish::Wish;
 use super::{Balancer, FileSet, Host, Outcome, mark};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
-use crate::state::State;
+use crate::state::{Applied, State};
 
 /// Who is told, and of what.
 pub(super) struct Way {
@@ -65,7 +65,7 @@ impl<B: Balancer> Host<'_, B> {
                 && applied.down.is_none()
                 && applied.structure_hash.as_ref() == Some(&structure)
         });
-        let pid = applied?.haproxy_pid?;
+        let pid = self.pid_of(applied?)?;
         Some(Way { pid, sections })
     }
 
@@ -122,6 +122,14 @@ impl<B: Balancer> Host<'_, B> {
         Some(told)
     }
 
+    /// Where it was not known, as behind a command that started it, it is looked for; whoever answers
+    /// has to prove to be it.
+    fn pid_of(&self, applied: &Applied) -> Option<u32> {
+        applied
+            .haproxy_pid
+            .or_else(|| self.balancer.running(self.at))
+    }
+
     /// The process that runs what is installed, where it can be told of servers.
     #[must_use]
     pub fn listener(&self, memory: &State) -> Option<u32> {
@@ -130,7 +138,7 @@ impl<B: Balancer> Host<'_, B> {
         if is_open || !self.balancer.is_told_of_servers() {
             return None;
         }
-        let pid = applied.haproxy_pid?;
+        let pid = self.pid_of(applied)?;
         (self.standing(memory) == Standing::AsBefore).then_some(pid)
     }
 

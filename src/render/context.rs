@@ -26,6 +26,8 @@ pub(super) struct DialectContext {
     http_error: bool,
     /// Whether the program can answer `/metrics`.
     prometheus_exporter: bool,
+    /// Whether HAProxy is told of servers though this set has it reloaded: it has to tell what it runs.
+    runtime_api: bool,
     /// Makes a regular expression ignore case, where the program's kind of them can.
     ignore_case: &'static str,
     #[serde(skip)]
@@ -47,6 +49,7 @@ impl DialectContext {
             strict_limits: version.has_strict_limits(),
             http_error: version.has_http_error(),
             prometheus_exporter,
+            runtime_api: site.runtime_api,
             ignore_case: if pcre { "(?i)" } else { "" },
             default_options: site.default_options.clone(),
             sidecar_socket: site.sidecar_socket.clone(),

@@ -15,12 +15,13 @@ use super::chunk::{Chunk, Rendered};
 use super::context::{CONTEXT_VERSION, DialectContext};
 use super::engine::Engine;
 use super::format::Value;
-use super::fragments::{Fault, Fragments, file_name};
+use super::fragments::{Fault, Fragments, STRUCTURE, file_name};
 use super::shape::Shape;
 use super::values::{OfRule, Plain};
 use super::{Failed, Output, Resupplied, Site};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
+use crate::haproxy::structure_hash;
 use crate::labels::Template;
 use crate::proxy::marathon_lb::{Https, Layout, Route, Rule, Service, Vhost};
 
@@ -41,6 +42,7 @@ pub(super) fn mark(part: &str) -> String {
 }
 
 /// The set, and what it last made.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct MarathonLb {
     engine: Engine,
     fragments: Fragments,
@@ -49,6 +51,8 @@ pub(super) struct MarathonLb {
     /// Whether what stands in a line of a server is ours alone.
     writes_servers: bool,
     confines_texts: bool,
+    /// HAProxy is to tell what it runs.
+    tells_structure: bool,
     templates: TemplateSet,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
@@ -84,6 +88,7 @@ impl MarathonLb {
             judges: site.judges,
             writes_servers: writes_servers(site),
             confines_texts: site.confines_texts,
+            tells_structure: site.runtime_api,
             templates: site.set,
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
@@ -124,8 +129,13 @@ impl MarathonLb {
         let mut own = self.own_sections(&layout.services)?;
         let mut warnings = Vec::new();
         let shared = self.shared(layout, &mut own.failed, &mut warnings)?;
+        let mut rendered = self.whole(shared, &own)?;
+        if self.tells_structure {
+            // The line that is filled does not count for the hash.
+            rendered.fill(STRUCTURE, &structure_hash(&rendered.text()));
+        }
         Ok(Output {
-            rendered: self.whole(shared, &own)?,
+            rendered,
             failed: own.failed,
             warnings,
         })

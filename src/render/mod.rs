@@ -55,6 +55,8 @@ pub struct Site {
     pub default_options: Vec<String>,
     /// Where a watcher answers for the pages of the default HEAD: beside HAProxy's own socket.
     pub sidecar_socket: String,
+    /// Whether marathon-lb's HEAD lets HAProxy be told of servers; the native one always does.
+    pub runtime_api: bool,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
     /// Whether a service is left out whose owner's words leave their place.
@@ -87,6 +89,7 @@ impl Site {
                 .map(str::to_owned)
                 .into(),
             sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
+            runtime_api: false,
             haproxy_dir: "/etc/haproxy".to_owned(),
             judges: true,
             confines_texts: false,
@@ -241,6 +244,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         replacements,
         default_options,
         sidecar_socket,
+        runtime_api,
         haproxy_dir,
         judges,
         extra,
@@ -254,6 +258,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             replacements,
             default_options,
             sidecar_socket,
+            runtime_api,
             haproxy_dir,
             judges,
             extra,

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tracing::warn;
 
 use super::longhelp::long_help;
 use super::look::look;
@@ -19,9 +18,6 @@ pub(super) fn call(call: MarathonLbCall) -> ExitCode {
             finish(long_help(TemplateSet::MarathonLb, &help).and_then(|text| print(&text)))
         }
         MarathonLbCall::Run { request, follow } => configured(&request, |config| {
-            if config.reload.runtime_api {
-                warn!("--runtime-api comes with a later version; changes are brought by a reload");
-            }
             block_on(async {
                 if config.dry {
                     dry(&config).await

@@ -36,6 +36,8 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
             None => Vec::new(),
         },
         haproxy_dir: haproxy_dir(&config.haproxy.config),
+        // Where it is no matter of course, somebody asked for it.
+        runtime_api: config.reload.runtime_api && !config.policy.runtime_api,
         judges: !config.validation.skip,
         confines_texts: !config.validation.skip && config.policy.values == Values::Typed,
         ..Site::new(set, dialect)

@@ -5,6 +5,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
+use haproxy_marathon_bridge::haproxy::structure_hash;
+
 use crate::support::{Done, Test};
 
 /// Two apps of a saved answer.
@@ -245,12 +247,30 @@ fn the_log_is_in_pythons_form_on_standard_error_and_in_syslog() {
     assert_eq!(test.call(words).expect(1).stderr.lines().count(), 1);
 }
 
+/// `add server` takes an administrator, and HAProxy has to tell what it runs.
 #[test]
-fn the_runtime_api_is_a_promise_and_no_mistake() {
-    let test = with_apps();
-    test.call([&DRY[..], &["--runtime-api"]].concat())
-        .expect(0)
-        .says(&["--runtime-api comes with a later version"]);
+fn the_runtime_api_changes_two_lines_of_the_head() {
+    let test = Test::new().file("apps.json", APPS);
+    let plain = test.call(DRY).expect(0);
+    let told = test.call([&DRY[..], &["--runtime-api"]].concat()).expect(0);
+    let lines = |done: &Done| -> Vec<String> {
+        let lines = done
+            .stdout
+            .lines()
+            .map(|line| line.replace(" level admin", ""));
+        lines
+            .filter(|line| !line.starts_with("  description "))
+            .collect()
+    };
+    assert_eq!(lines(&told), lines(&plain));
+    assert!(told.stdout.contains(" expose-fd listeners level admin\n"));
+    let mark = told
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("  description "));
+    // A line feed more is printed.
+    let printed = told.stdout.strip_suffix('\n').unwrap();
+    assert_eq!(mark.unwrap(), structure_hash(printed));
 }
 
 #[test]

@@ -46,6 +46,27 @@ fn an_event_leads_to_its_reload_command_and_its_own_form_of_log() {
 }
 
 #[test]
+fn with_the_runtime_api_tasks_come_and_go_without_its_reload_command() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let mut web = web();
+    let watcher = serving(&host, &web, &["--runtime-api"]);
+    let pid = host.pid();
+    let task = web.scale_up();
+    watcher.says("1 server changed at runtime");
+    assert_eq!(web.connect().ask().len(), "web-0".len());
+    web.marathon.fail_task(&task).unwrap();
+    watcher.says("1 server changed at runtime");
+    assert_eq!(web.connect().ask(), "web-0");
+    assert_eq!(host.reloads(), 1);
+    assert_eq!(host.haproxies(), [pid]);
+    // What is more than that has it run.
+    let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
+    web.marathon.change_app("/web", least).unwrap();
+    watcher.says("reload: ");
+    assert_eq!(host.reloads(), 2);
+}
+
+#[test]
 fn hup_asks_for_everything_and_usr1_reloads_without_a_question() {
     let host = Host::labelled(free_ports(1).unwrap()[0]);
     let mut web = web();
