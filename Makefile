@@ -10,11 +10,11 @@ help: ## list the commands
 demo: needs ## show the main job on a private HAProxy with real backends (no root needed)
 	$(CARGO) run --locked -- demo
 
-test: needs ## run all tests (installs HAProxy, openssl, strace and faketime if they are missing)
+test: needs ## run all tests (installs HAProxy and whatever else they need, if it is missing)
 	$(CARGO) test --locked
 
 test-all: test ## also what takes longer: every fault and cluster with HAProxy, the promises of `make bench`
-	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated refused watch
+	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated install refused watch
 	$(CARGO) bench --locked --bench turn -- --assert
 	$(CARGO) bench --locked --bench watch -- --assert
 

@@ -50,12 +50,19 @@ pub enum Invocation {
     Check(Request),
     /// `status`.
     Status(Request),
+    /// `doctor`.
+    Doctor(Request),
     /// `rollback`.
     Rollback(Request),
     /// `pause`.
     Pause(Request),
     /// `resume`.
     Resume(Request),
+    /// `install`: the hosts it is given ([`Request::marathons`]) replace the list; none leaves it as it
+    /// is.
+    Install(Request),
+    /// `uninstall`.
+    Uninstall(Request),
     /// `demo`.
     Demo {
         /// Without a Marathon: the demo brings its own.

@@ -53,6 +53,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "It reads what is remembered, and asks neither Marathon nor HAProxy. Something was not all good where the last turn failed, something is held back, or a reload is still to come.",
     },
     Entry {
+        name: "doctor",
+        takes: "",
+        about: "Look for what keeps HAProxy from being kept in step, and tell what mends it",
+        details: "It looks at this program, HAProxy with its file, process and sockets, what may be written, every Marathon, who takes turns, and what came of the last one, and changes nothing. Exit 1 where something is wrong.",
+    },
+    Entry {
         name: "rollback",
         takes: "",
         about: "Go back to the good files before those that are installed, and pause",
@@ -69,6 +75,18 @@ pub(super) const COMMANDS: &[Entry] = &[
         takes: "",
         about: "Let refresh apply again what it finds",
         details: "",
+    },
+    Entry {
+        name: "install",
+        takes: "[HOST:PORT...]",
+        about: "Put this program on the host, with HAProxy and what has turns taken",
+        details: "HAProxy comes by the system's package manager where it is missing. The program is copied to /usr/local/bin, the Marathons that are given replace the list in /etc/haproxy-marathon-bridge/marathons, and a file of options is written where there is none. The present haproxy.cfg is kept once, HAProxy is started, a first turn is taken, and more by cron, a timer or a service. What is already so is left as it is: called again, it does what is left to do. Variables HMB_ of other options do not count, since nobody will have them later.",
+    },
+    Entry {
+        name: "uninstall",
+        takes: "",
+        about: "Take back what install did; HAProxy and its file stay",
+        details: "A file of options that somebody changed, the list of Marathons and what is remembered are kept unless --purge is given; the haproxy.cfg from before the installation always is.",
     },
     Entry {
         name: "demo",
@@ -95,6 +113,9 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "",
     },
 ];
+
+/// The id of what is given without a name.
+const HOST: &str = "HOST:PORT";
 
 pub(super) fn is_command(word: &str) -> bool {
     COMMANDS.iter().any(|command| command.name == word)
@@ -149,9 +170,15 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
         "diff" => Invocation::Diff(request(option::Command::Diff, matches)),
         "check" => Invocation::Check(request(option::Command::Check, matches)),
         "status" => Invocation::Status(request(option::Command::Status, matches)),
+        "doctor" => Invocation::Doctor(request(option::Command::Doctor, matches)),
         "rollback" => Invocation::Rollback(request(option::Command::Rollback, matches)),
         "pause" => Invocation::Pause(request(option::Command::Pause, matches)),
         "resume" => Invocation::Resume(request(option::Command::Resume, matches)),
+        "install" => Invocation::Install(with_hosts(
+            request(option::Command::Install, matches),
+            matches,
+        )),
+        "uninstall" => Invocation::Uninstall(request(option::Command::Uninstall, matches)),
         "demo" => Invocation::Demo {
             request: request(option::Command::Demo, matches),
             stay: matches.get_flag("stay"),
@@ -185,6 +212,16 @@ fn request(command: option::Command, matches: &ArgMatches) -> Request {
     }
 }
 
+/// With the bare words behind the command as Marathons.
+fn with_hosts(mut request: Request, matches: &ArgMatches) -> Request {
+    let marathon = option::named(option::MARATHON).expect("the table has it");
+    let hosts = matches.get_many::<String>(HOST).into_iter().flatten();
+    for host in hosts {
+        request.flags.add(marathon, host.clone(), Origin::Host);
+    }
+    request
+}
+
 /// The whole command line, as clap knows it.
 pub(super) fn command() -> Command {
     let of = |name: &str| {
@@ -213,9 +250,19 @@ pub(super) fn command() -> Command {
         .subcommand(with_options(of("diff"), option::Command::Diff))
         .subcommand(with_options(of("check"), option::Command::Check))
         .subcommand(with_options(of("status"), option::Command::Status))
+        .subcommand(with_options(of("doctor"), option::Command::Doctor))
         .subcommand(with_options(of("rollback"), option::Command::Rollback))
         .subcommand(with_options(of("pause"), option::Command::Pause))
         .subcommand(with_options(of("resume"), option::Command::Resume))
+        .subcommand(
+            with_options(of("install"), option::Command::Install).arg(
+                Arg::new(HOST)
+                    .help("Marathons for the list; without any it stays as it is")
+                    .num_args(0..)
+                    .value_hint(ValueHint::Hostname),
+            ),
+        )
+        .subcommand(with_options(of("uninstall"), option::Command::Uninstall))
         .subcommand(
             with_options(of("demo"), option::Command::Demo).arg(
                 Arg::new("stay")

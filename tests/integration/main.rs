@@ -22,6 +22,7 @@ mod generated;
 mod health_paths;
 mod held_ports;
 mod host;
+mod install;
 mod labels_document;
 mod native;
 mod one_app;

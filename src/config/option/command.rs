@@ -15,28 +15,37 @@ pub enum Command {
     Check,
     /// What came of the last turn.
     Status,
+    /// What keeps HAProxy from being kept in step.
+    Doctor,
     /// Back to the good files before those that are installed.
     Rollback,
     /// Nothing is applied from now on.
     Pause,
     /// Turns apply again.
     Resume,
+    /// This program put on a host.
+    Install,
+    /// That taken back.
+    Uninstall,
     /// The built-in Marathon with a HAProxy before it.
     Demo,
 }
 
 impl Command {
     /// In the order of the help.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Generate,
         Self::Refresh,
         Self::Watch,
         Self::Diff,
         Self::Check,
         Self::Status,
+        Self::Doctor,
         Self::Rollback,
         Self::Pause,
         Self::Resume,
+        Self::Install,
+        Self::Uninstall,
         Self::Demo,
     ];
 
@@ -50,9 +59,12 @@ impl Command {
             Self::Diff => "diff",
             Self::Check => "check",
             Self::Status => "status",
+            Self::Doctor => "doctor",
             Self::Rollback => "rollback",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
             Self::Demo => "demo",
         }
     }
@@ -62,7 +74,7 @@ impl Command {
     pub const fn asks_marathon(self) -> bool {
         matches!(
             self,
-            Self::Generate | Self::Refresh | Self::Watch | Self::Diff | Self::Check
+            Self::Generate | Self::Refresh | Self::Watch | Self::Diff | Self::Check | Self::Doctor
         )
     }
 }
@@ -74,6 +86,7 @@ pub(super) const ASKING: &[Command] = &[
     Command::Watch,
     Command::Diff,
     Command::Check,
+    Command::Doctor,
 ];
 /// Those that render.
 pub(super) const RENDERING: &[Command] = &[
@@ -94,6 +107,7 @@ pub(super) const USING_HAPROXY: &[Command] = &[
     Command::Status,
     Command::Rollback,
     Command::Demo,
+    Command::Doctor,
 ];
 /// Those that write in its dialect.
 pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
@@ -114,12 +128,22 @@ pub(super) const WEIGHING: &[Command] = &[
 ];
 /// Those that change this host.
 pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Watch, Command::Rollback];
+/// Those that know how it is reached.
+pub(super) const REACHING_HAPROXY: &[Command] = &[
+    Command::Refresh,
+    Command::Watch,
+    Command::Rollback,
+    Command::Doctor,
+];
+/// Those that judge how things stand.
+pub(super) const JUDGING: &[Command] = &[Command::Status, Command::Doctor];
 /// Those that look for its processes.
 pub(super) const SEEKING_HAPROXY: &[Command] = &[
     Command::Refresh,
     Command::Watch,
     Command::Rollback,
     Command::Status,
+    Command::Doctor,
 ];
 /// Those that change what is remembered.
 pub(super) const WRITING_STATE: &[Command] = &[
@@ -140,6 +164,7 @@ pub(super) const OF_A_FILE: &[Command] = &[
     Command::Rollback,
     Command::Pause,
     Command::Resume,
+    Command::Doctor,
 ];
 /// Those that know where a watcher answers.
 pub(super) const ANSWERED: &[Command] = &[
@@ -149,6 +174,7 @@ pub(super) const ANSWERED: &[Command] = &[
     Command::Diff,
     Command::Check,
     Command::Status,
+    Command::Doctor,
 ];
 /// All of them.
 pub(super) const ALL: &[Command] = &Command::ALL;

@@ -1,6 +1,6 @@
 //! How the running HAProxy is brought to new files.
 
-use super::super::command::APPLYING;
+use super::super::command::{APPLYING, REACHING_HAPROXY};
 use super::super::{Definition, Fallback, Form, Heading, One, RELOAD, RELOAD_COMMAND, Takes};
 use super::{one_of, put, value};
 use crate::config::{ReloadCommand, ReloadMethod};
@@ -33,7 +33,7 @@ pub(super) static RELOADING: &[Definition] = &[
                   old one. master: the master process is told. systemd: `systemctl reload \
                   haproxy`. command: --reload-command. none: files are installed, nothing is told.",
         heading: Heading::Reload,
-        commands: APPLYING,
+        commands: REACHING_HAPROXY,
     },
     Definition {
         name: RELOAD_COMMAND,
@@ -51,7 +51,7 @@ pub(super) static RELOADING: &[Definition] = &[
         summary: "Run this by `sh -c` to reload; implies --reload command",
         details: "",
         heading: Heading::Reload,
-        commands: APPLYING,
+        commands: REACHING_HAPROXY,
     },
     Definition {
         name: "reload-timeout",

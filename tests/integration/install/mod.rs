@@ -1,0 +1,8 @@
+//! `install` and `uninstall`: in trees that become systems, and in a root of their own, which is a copy
+//! of this system's.
+
+mod cron;
+mod doctor;
+mod private_root;
+mod tree;
+mod units;
