@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::host::{Found, Host, Look};
-use super::service::{Commands, Init, program};
+use super::service::{Commands, Init, program, unit};
 use super::texts;
 use crate::config::redact_value;
 use crate::haproxy::child::Environment;
@@ -65,11 +65,11 @@ pub enum Action {
         /// Its permissions.
         mode: u32,
     },
-    /// There is a file of options.
+    /// There is a file of options; one that somebody changed stays.
     Options {
         /// Where.
         path: PathBuf,
-        /// What stands in it if there is none.
+        /// What stands in it where nobody has a say.
         text: String,
     },
     /// The `haproxy.cfg` of before us is kept.
@@ -83,6 +83,11 @@ pub enum Action {
     Allowed {
         /// The file with `ENABLED=`.
         path: PathBuf,
+    },
+    /// HAProxy's sockets have a folder, also after the next start of the host.
+    RuntimeFolder {
+        /// Whether it is made now.
+        now: bool,
     },
     /// systemd knows the units as they are now.
     UnitsRead,
@@ -196,9 +201,12 @@ impl Action {
                 .ok()
                 .flatten()
                 .is_some_and(|found| found.content == *content.0 && found.mode == *mode),
-            Self::Options { path, .. } => look.is_there(path),
+            // What nobody changed is brought up to date.
+            Self::Options { path, text: wanted } => text(look, path)
+                .is_some_and(|there| there == *wanted || !texts::is_as_installed(&there)),
             Self::BackUp { to, .. } => look.is_there(to),
             Self::Allowed { path } => !text(look, path).is_some_and(|text| is_disabled(&text)),
+            Self::RuntimeFolder { .. } => has_runtime_folder(look),
             Self::UnitsRead => !before.units,
             Self::Started { init, name, .. } => init.runs(look, name),
             Self::Restarted { name } => {
@@ -269,6 +277,14 @@ impl Action {
                 let text = allowed(&String::from_utf8_lossy(&content));
                 quiet(host.write(path, text.as_bytes(), mode))
             }
+            Self::RuntimeFolder { .. } => {
+                let path = Path::new(super::RUNTIME_FOLDER);
+                host.write(path, texts::RUNTIME_FOLDER.as_bytes(), 0o644)?;
+                for words in self.commands() {
+                    host.run(&words, Environment::Clean)?;
+                }
+                Ok(String::new())
+            }
             Self::UnitsRead
             | Self::Started { .. }
             | Self::Restarted { .. }
@@ -312,6 +328,9 @@ impl Action {
                 let update = update.then(|| vec![manager.program(), "update"]);
                 let install = manager.install(package);
                 update.into_iter().chain([install]).collect()
+            }
+            Self::RuntimeFolder { now: true } => {
+                vec![vec!["systemd-tmpfiles", "--create", super::RUNTIME_FOLDER]]
             }
             Self::UnitsRead => vec![vec!["systemctl", "daemon-reload"]],
             Self::Started { commands, .. } => commands.clone(),
@@ -376,6 +395,10 @@ impl fmt::Display for Action {
                 let path = path.display();
                 write!(f, "write ENABLED=1 in the place of ENABLED=0 into `{path}`")
             }
+            Self::RuntimeFolder { .. } => {
+                let file = super::RUNTIME_FOLDER;
+                write!(f, "have the folder of HAProxy's sockets made: `{file}`")
+            }
             Self::UnitsRead => write!(f, "have systemd read its units: `{}`", self.typed()),
             Self::Started { name, .. } => {
                 let typed = self.typed();
@@ -409,6 +432,26 @@ impl fmt::Display for Action {
 fn text(look: &dyn Look, path: &Path) -> Option<String> {
     let found = look.file(path).ok()??;
     Some(String::from_utf8_lossy(&found.content).into_owned())
+}
+
+/// HAProxy's package says so on some systems only.
+fn has_runtime_folder(look: &dyn Look) -> bool {
+    const FOLDERS: [&str; 3] = ["/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/lib/tmpfiles.d"];
+    let names_it = |line: &str| {
+        let path = line.split_ascii_whitespace().nth(1).unwrap_or_default();
+        matches!(
+            path.trim_end_matches('/'),
+            "/run/haproxy" | "/var/run/haproxy"
+        )
+    };
+    let files = FOLDERS.iter().flat_map(|folder| {
+        let names = look.list(Path::new(folder)).into_iter();
+        names.map(|name| Path::new(folder).join(name))
+    });
+    let mut files = files.filter_map(|file| text(look, &file));
+    let of_unit = unit(look, "haproxy.service").and_then(|unit| text(look, &unit));
+    files.any(|text| text.lines().any(names_it))
+        || of_unit.is_some_and(|text| text.contains("\nRuntimeDirectory=haproxy"))
 }
 
 fn is_disabled(text: &str) -> bool {

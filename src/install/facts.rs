@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::host::Look;
 use super::service::{Init, program, unit};
+use super::texts::is_as_installed;
 use super::{PROGRAM, SERVICE, list};
 use crate::haproxy::package::{OsRelease, PackageManager};
 
@@ -36,8 +37,8 @@ pub struct Facts {
     pub cron: bool,
     /// Whether the list names a Marathon.
     pub has_list: bool,
-    /// Whether there is a file of options.
-    pub has_options: bool,
+    /// Whether somebody wrote the file of options, or changed it.
+    pub has_own_options: bool,
     /// Where a package put this program; its units came with it.
     pub packaged: Option<PathBuf>,
 }
@@ -77,9 +78,15 @@ impl Facts {
                 .is_some_and(|groups| groups.lines().any(|line| line.starts_with("haproxy:"))),
             cron: CRON_DAEMONS.iter().any(|name| reads_cron_d(look, name)),
             has_list: text(&list().display().to_string()).is_some_and(|text| has_name(&text)),
-            has_options: look.is_there(super::options()),
+            has_own_options: text(&super::options().display().to_string())
+                .is_some_and(|text| !is_as_installed(&text)),
             packaged: (is_packaged && unit(look, SERVICE).is_some()).then(|| started_as.to_owned()),
         }
+    }
+
+    /// Whether there is a group `haproxy`, or HAProxy's package is yet to bring it.
+    pub(super) fn may_have_group(&self) -> bool {
+        self.haproxy_group || !self.haproxy
     }
 
     /// Where the program lies that cron or systemd runs.

@@ -34,6 +34,8 @@ pub const PROGRAM: &str = "/usr/local/bin/haproxy-marathon-bridge";
 pub const CRON_FILE: &str = "/etc/cron.d/haproxy-marathon-bridge";
 /// Where administrators put units.
 pub const UNITS: &str = "/etc/systemd/system";
+/// Where it is said that HAProxy's sockets have a folder, on systems whose package does not.
+pub const RUNTIME_FOLDER: &str = "/etc/tmpfiles.d/haproxy-marathon-bridge.conf";
 /// Runs `watch`.
 pub const SERVICE: &str = "haproxy-marathon-bridge.service";
 /// Runs `refresh` once.

@@ -210,7 +210,7 @@ impl Plan {
             wish.reload,
             ReloadMethod::Systemd | ReloadMethod::Master | ReloadMethod::Command
         );
-        if facts.has_options && reload.is_some() && !is_told {
+        if facts.has_own_options && reload.is_some() && !is_told {
             self.notes.push(format!(
                 "`{}` is kept as it is; with `reload = \"systemd\"` in it a unit of ours never \
                  starts HAProxy itself",
@@ -249,7 +249,7 @@ impl Plan {
             _ => &[SERVICE],
         };
         for name in units {
-            let text = texts::unit(name, program, wish, facts.haproxy_group || !facts.haproxy);
+            let text = texts::unit(name, program, wish, facts.may_have_group());
             let path = Path::new(UNITS).join(name);
             self.file(What::Unit, path, text.as_str().into(), 0o644);
         }
@@ -264,6 +264,11 @@ impl Plan {
         self.actions.push(Action::Allowed {
             path: DEFAULTS.into(),
         });
+        if facts.init == Init::Systemd && facts.may_have_group() {
+            self.actions.push(Action::RuntimeFolder {
+                now: !facts.is_tree,
+            });
+        }
         if !facts.is_tree {
             if facts.init == Init::Nobody {
                 self.notes.push(

@@ -6,7 +6,9 @@ use super::action::Action;
 use super::facts::Facts;
 use super::plan::{Plan, backup};
 use super::service::Init;
-use super::{CRON_FILE, FOLDER, ONCE, PROGRAM, SERVICE, TIMER, UNITS, list, options};
+use super::{
+    CRON_FILE, FOLDER, ONCE, PROGRAM, RUNTIME_FOLDER, SERVICE, TIMER, UNITS, list, options,
+};
 use crate::config::Schedule;
 
 /// What the operator wants.
@@ -35,7 +37,8 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
     });
     let config = removal.config.display();
     plan.notes.push(format!(
-        "HAProxy and `{config}` stay as they are; what stood there before us is kept as `{}`",
+        "HAProxy and `{config}` stay as they are, and so does `{RUNTIME_FOLDER}`, where it says that \
+         HAProxy's sockets have a folder; what stood there before us is kept as `{}`",
         backup(&removal.config).display()
     ));
     if removal.purge {

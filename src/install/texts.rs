@@ -28,6 +28,12 @@ const UNITS: [(&str, &str); 3] = [
     ),
 ];
 
+/// As Debian's package has it.
+pub(super) const RUNTIME_FOLDER: &str = "\
+# Written by `haproxy-marathon-bridge install`: the folder of HAProxy's sockets.
+d /run/haproxy 2775 haproxy haproxy -
+";
+
 /// Stands before the digest of all that is above it in the file of options.
 const MARK: &str = "# As installed: ";
 

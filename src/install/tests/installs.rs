@@ -25,6 +25,7 @@ fn a_fresh_host_with_systemd_gets_haproxy_and_a_service() {
     write the unit `/etc/systemd/system/haproxy-marathon-bridge.service`
     have systemd read its units: `systemctl daemon-reload`
     write ENABLED=1 in the place of ENABLED=0 into `/etc/default/haproxy`
+    have the folder of HAProxy's sockets made: `/etc/tmpfiles.d/haproxy-marathon-bridge.conf`
     start `haproxy`, now and with the host: `systemctl enable --now haproxy`
     bring HAProxy in step once: `/usr/local/bin/haproxy-marathon-bridge refresh`
     restart `haproxy-marathon-bridge.service` as it is now: `systemctl try-restart haproxy-marathon-bridge.service`
@@ -99,6 +100,7 @@ fn each_distribution_brings_haproxy_and_cron_its_own_way() {
             mind.ran,
             [
                 haproxy,
+                "systemd-tmpfiles --create /etc/tmpfiles.d/haproxy-marathon-bridge.conf",
                 "systemctl enable --now haproxy",
                 "/usr/local/bin/haproxy-marathon-bridge refresh",
                 enabled.as_str()
@@ -249,6 +251,31 @@ fn one_schedule_takes_the_place_of_another() {
 }
 
 #[test]
+fn options_that_nobody_changed_follow_and_others_stay() {
+    const OPTIONS: &str = "/etc/haproxy-marathon-bridge/config.toml";
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&by(Schedule::Cron));
+    let by_cron = mind.text(OPTIONS).unwrap();
+    mind.install(&by(Schedule::Service));
+    assert!(
+        mind.text(OPTIONS)
+            .unwrap()
+            .contains("\nreload = \"systemd\"\n")
+    );
+    let own = by_cron.replace("#poll", "poll");
+    mind.put(OPTIONS, &own);
+    let plan = install(&mind.facts(), &by(Schedule::Service)).unwrap();
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note.contains("is kept as it is")),
+        "{plan:#?}"
+    );
+    mind.follow(&plan);
+    assert_eq!(mind.text(OPTIONS).unwrap(), own);
+}
+
+#[test]
 fn a_watcher_that_runs_is_restarted_for_another_program_alone() {
     let mut mind = Mind::systemd(DEBIAN);
     mind.install(&wish());
@@ -316,6 +343,35 @@ fn units_name_no_group_that_there_is_not() {
     ] {
         assert!(unit.contains(line), "{unit}");
     }
+}
+
+/// Elsewhere than on Debian nothing makes it, and HAProxy could not listen there.
+#[test]
+fn haproxys_sockets_have_a_folder() {
+    const FILE: &str = "/etc/tmpfiles.d/haproxy-marathon-bridge.conf";
+    let made = |mut mind: Mind| {
+        mind.install(&wish());
+        mind.text(FILE).is_some()
+    };
+    let host = || Mind::systemd(DEBIAN);
+    assert!(made(host()));
+    assert!(made(host().with(
+        "/usr/lib/tmpfiles.d/x.conf",
+        "d /run/haproxy-of-another 0755\n"
+    )));
+    assert!(!made(host().with(
+        "/usr/lib/tmpfiles.d/haproxy.conf",
+        "d /run/haproxy 2775 haproxy haproxy -\n"
+    )));
+    assert!(!made(
+        host()
+            .with("/usr/sbin/haproxy", "")
+            .with("/etc/group", "haproxy:x:9:\n")
+            .with(
+                "/usr/lib/systemd/system/haproxy.service",
+                "[Service]\nRuntimeDirectory=haproxy\n"
+            )
+    ));
 }
 
 #[test]

@@ -130,6 +130,7 @@ fn uninstall_leaves_the_tree_as_it_was_but_for_what_people_wrote() {
     // HAProxy goes on as it was started, with the host too.
     let kept = [
         "marathons",
+        "haproxy-marathon-bridge.conf",
         "haproxy.cfg.before-haproxy-marathon-bridge",
         "haproxy.service",
     ];
