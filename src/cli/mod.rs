@@ -50,6 +50,13 @@ pub enum Invocation {
     Check(Request),
     /// `status`.
     Status(Request),
+    /// `compare`.
+    Compare {
+        /// With a Marathon.
+        request: Request,
+        /// A file, or the address of one.
+        other: String,
+    },
     /// `doctor`.
     Doctor(Request),
     /// `rollback`.

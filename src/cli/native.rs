@@ -47,6 +47,12 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "It asks Marathon as refresh does, has `haproxy -c` judge the files, and says which app and service port each fault belongs to. Nothing is written.",
     },
     Entry {
+        name: "compare",
+        takes: "URL-or-FILE",
+        about: "Show what differs from a predecessor's file; exit 0 nothing, 1 something, 2 trouble",
+        details: "It asks Marathon as generate does, and compares section by section with a file, or with what a URL gives: http://LB:9090 stands for the page of marathon-lb that shows its file. Order and remarks within a section do not count as differences of what it says. Nothing is written.",
+    },
+    Entry {
         name: "status",
         takes: "",
         about: "Tell what came of the last turn; exit 1 where it was not all good",
@@ -116,6 +122,7 @@ pub(super) const COMMANDS: &[Entry] = &[
 
 /// The id of what is given without a name.
 const HOST: &str = "HOST:PORT";
+const OTHER: &str = "URL-or-FILE";
 
 pub(super) fn is_command(word: &str) -> bool {
     COMMANDS.iter().any(|command| command.name == word)
@@ -170,6 +177,13 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
         "diff" => Invocation::Diff(request(option::Command::Diff, matches)),
         "check" => Invocation::Check(request(option::Command::Check, matches)),
         "status" => Invocation::Status(request(option::Command::Status, matches)),
+        "compare" => Invocation::Compare {
+            request: request(option::Command::Compare, matches),
+            other: matches
+                .get_one::<String>(OTHER)
+                .expect("clap asks for it")
+                .clone(),
+        },
         "doctor" => Invocation::Doctor(request(option::Command::Doctor, matches)),
         "rollback" => Invocation::Rollback(request(option::Command::Rollback, matches)),
         "pause" => Invocation::Pause(request(option::Command::Pause, matches)),
@@ -249,6 +263,14 @@ pub(super) fn command() -> Command {
         .subcommand(with_options(of("watch"), option::Command::Watch))
         .subcommand(with_options(of("diff"), option::Command::Diff))
         .subcommand(with_options(of("check"), option::Command::Check))
+        .subcommand(
+            with_options(of("compare"), option::Command::Compare).arg(
+                Arg::new(OTHER)
+                    .help("The file of the predecessor, or where it shows it")
+                    .required(true)
+                    .value_hint(ValueHint::AnyPath),
+            ),
+        )
         .subcommand(with_options(of("status"), option::Command::Status))
         .subcommand(with_options(of("doctor"), option::Command::Doctor))
         .subcommand(with_options(of("rollback"), option::Command::Rollback))

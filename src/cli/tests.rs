@@ -208,6 +208,10 @@ fn every_native_command_is_told_apart() {
     assert!(matches!(read(&["diff"]), Ok(Invocation::Diff(r)) if r.needs_marathon));
     assert!(matches!(read(&["check"]), Ok(Invocation::Check(r)) if r.needs_marathon));
     assert!(matches!(read(&["status"]), Ok(Invocation::Status(r)) if !r.needs_marathon));
+    let compared = read(&["compare", "x.cfg"]);
+    assert!(
+        matches!(compared, Ok(Invocation::Compare { request, other }) if request.needs_marathon && other == "x.cfg")
+    );
     assert!(matches!(read(&["doctor"]), Ok(Invocation::Doctor(r)) if r.needs_marathon));
     assert!(matches!(read(&["rollback"]), Ok(Invocation::Rollback(r)) if !r.needs_marathon));
     assert!(matches!(read(&["pause"]), Ok(Invocation::Pause(r)) if !r.needs_marathon));
@@ -253,6 +257,7 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
     | Invocation::Diff(request)
     | Invocation::Check(request)
     | Invocation::Status(request)
+    | Invocation::Compare { request, .. }
     | Invocation::Doctor(request)
     | Invocation::Rollback(request)
     | Invocation::Pause(request)
@@ -284,6 +289,11 @@ fn every_option_is_taken_by_its_commands_and_no_others() {
         let word = format!("--{}={value}", option.name);
         for command in crate::config::option::Command::ALL {
             let words = [command.name(), &word];
+            // It takes a word besides.
+            let words = match command {
+                crate::config::option::Command::Compare => [&words[..], &["x.cfg"]].concat(),
+                _ => words.to_vec(),
+            };
             if option.commands.contains(&command) {
                 assert_eq!(given(&words, option.name), [value], "{words:?}");
             } else {
@@ -466,6 +476,7 @@ fn the_help_reads_well() {
       watch        Keep HAProxy in step: a turn as of refresh whenever Marathon tells of a change
       diff         Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble
       check        Have HAProxy judge what refresh would install; exit 1 where something is left out
+      compare      Show what differs from a predecessor's file; exit 0 nothing, 1 something, 2 trouble
       status       Tell what came of the last turn; exit 1 where it was not all good
       doctor       Look for what keeps HAProxy from being kept in step, and tell what mends it
       rollback     Go back to the good files before those that are installed, and pause

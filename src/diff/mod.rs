@@ -4,12 +4,14 @@
 //! installed file, also for one that somebody else wrote, which a one-shot run has to expect.
 //! A text diff exists for people only.
 
+mod beside;
 mod outline;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+pub use beside::{Beside, Kin, beside};
 pub use outline::{Outline, Section};
 pub use text::{Paint, unified};
 

@@ -7,6 +7,7 @@ mod access;
 mod blame;
 mod bridge;
 mod check;
+mod compare;
 mod demo;
 mod diff;
 mod doctor;
@@ -83,6 +84,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Resume(request) => {
             configured(&request, |config| block_on(pause::resume(&config)))
         }
+        Invocation::Compare { request, other } => configured(&request, |config| {
+            block_on(compare::compare(&config, &other))
+        }),
         Invocation::Doctor(request) => doctor::doctor(&request),
         Invocation::Install(request) => install::install(&request, install::Extent::Native),
         Invocation::Uninstall(request) => install::uninstall(&request),

@@ -12,6 +12,7 @@ mod bad_input;
 mod bridge;
 mod cases;
 mod certificates;
+mod compare;
 mod config;
 mod corpus;
 mod demo;

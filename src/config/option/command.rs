@@ -13,6 +13,8 @@ pub enum Command {
     Diff,
     /// Whether a turn would have anything to complain of.
     Check,
+    /// What a turn would write beside what a predecessor wrote.
+    Compare,
     /// What came of the last turn.
     Status,
     /// What keeps HAProxy from being kept in step.
@@ -33,12 +35,13 @@ pub enum Command {
 
 impl Command {
     /// In the order of the help.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Generate,
         Self::Refresh,
         Self::Watch,
         Self::Diff,
         Self::Check,
+        Self::Compare,
         Self::Status,
         Self::Doctor,
         Self::Rollback,
@@ -58,6 +61,7 @@ impl Command {
             Self::Watch => "watch",
             Self::Diff => "diff",
             Self::Check => "check",
+            Self::Compare => "compare",
             Self::Status => "status",
             Self::Doctor => "doctor",
             Self::Rollback => "rollback",
@@ -74,7 +78,13 @@ impl Command {
     pub const fn asks_marathon(self) -> bool {
         matches!(
             self,
-            Self::Generate | Self::Refresh | Self::Watch | Self::Diff | Self::Check | Self::Doctor
+            Self::Generate
+                | Self::Refresh
+                | Self::Watch
+                | Self::Diff
+                | Self::Check
+                | Self::Compare
+                | Self::Doctor
         )
     }
 }
@@ -87,6 +97,7 @@ pub(super) const ASKING: &[Command] = &[
     Command::Diff,
     Command::Check,
     Command::Doctor,
+    Command::Compare,
 ];
 /// Those that render.
 pub(super) const RENDERING: &[Command] = &[
@@ -96,6 +107,7 @@ pub(super) const RENDERING: &[Command] = &[
     Command::Diff,
     Command::Check,
     Command::Demo,
+    Command::Compare,
 ];
 /// Those that have HAProxy at hand.
 pub(super) const USING_HAPROXY: &[Command] = &[
@@ -108,6 +120,7 @@ pub(super) const USING_HAPROXY: &[Command] = &[
     Command::Rollback,
     Command::Demo,
     Command::Doctor,
+    Command::Compare,
 ];
 /// Those that write in its dialect.
 pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
@@ -118,6 +131,7 @@ pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
     Command::Check,
     Command::Rollback,
     Command::Demo,
+    Command::Compare,
 ];
 /// Those that weigh an answer against what is installed.
 pub(super) const WEIGHING: &[Command] = &[
@@ -165,6 +179,7 @@ pub(super) const OF_A_FILE: &[Command] = &[
     Command::Pause,
     Command::Resume,
     Command::Doctor,
+    Command::Compare,
 ];
 /// Those that know where a watcher answers.
 pub(super) const ANSWERED: &[Command] = &[
@@ -175,6 +190,7 @@ pub(super) const ANSWERED: &[Command] = &[
     Command::Check,
     Command::Status,
     Command::Doctor,
+    Command::Compare,
 ];
 /// All of them.
 pub(super) const ALL: &[Command] = &Command::ALL;
