@@ -28,6 +28,7 @@ mod labels_document;
 mod native;
 mod one_app;
 mod operate;
+mod options_document;
 mod predecessors;
 mod quarantine;
 mod refresh;
