@@ -1,8 +1,10 @@
 # The commands of this project. `make` alone lists them.
 
 CARGO ?= cargo
+# Installs cargo-deb where it is missing.
+CARGO_DEB = command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb; cargo-deb
 
-.PHONY: help demo test test-all build lint bench clean needs
+.PHONY: help demo test test-all build packages test-packages lint bench clean needs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,9 +19,21 @@ test-all: test ## also what takes longer: every fault and cluster with HAProxy, 
 	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated install refused watch
 	$(CARGO) bench --locked --bench turn -- --assert
 	$(CARGO) bench --locked --bench watch -- --assert
+	$(MAKE) test-packages
 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked
+
+packages: ## build the Debian package, small and fast, into target/debian
+	$(CARGO) build --profile dist --locked
+	packaging/stage target/dist/haproxy-marathon-bridge target/package
+	$(CARGO_DEB) --no-build --profile dist --locked
+
+test-packages: needs ## install, use, upgrade and purge a package of the program as it is built for tests
+	$(CARGO) test --locked --test integration --no-run
+	packaging/stage target/debug/haproxy-marathon-bridge target/package
+	$(CARGO_DEB) --no-build --no-strip --profile dev --locked --output target/package/test.deb
+	HMB_DEB=target/package/test.deb $(CARGO) test --locked --test integration -- install::package
 
 lint: ## check formatting and lints as CI does
 	$(CARGO) fmt --check

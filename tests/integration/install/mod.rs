@@ -3,6 +3,7 @@
 
 mod cron;
 mod doctor;
+mod package;
 mod private_root;
 mod tree;
 mod units;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -25,6 +26,7 @@ mkdir -p root/opt
 : > root/opt/bridge
 mount --bind "$PROGRAM" root/opt/bridge
 printf '%s' "$SCRIPT" > root/opt/script
+if [ -n "${FILE-}" ]; then cp "$FILE" root/opt/file; fi
 rm -rf root/etc/haproxy-marathon-bridge root/var/lib/haproxy-marathon-bridge \
     root/etc/systemd/system/haproxy-marathon-bridge* root/etc/cron.d/haproxy-marathon-bridge
 mount -t tmpfs none root/srv
@@ -70,6 +72,11 @@ fn unshare() -> Command {
 
 /// Runs `script` in a root of its own; `None` where there can be none.
 pub(super) fn run(script: &str) -> Option<Told> {
+    run_with(script, None)
+}
+
+/// The same with a file at /opt/file.
+pub(super) fn run_with(script: &str, file: Option<&Path>) -> Option<Told> {
     haproxy();
     let place = TempDir::new().unwrap();
     let mut probe = unshare();
@@ -91,6 +98,9 @@ pub(super) fn run(script: &str) -> Option<Told> {
         .env("PLACE", place.path())
         .env("PROGRAM", program)
         .env("SCRIPT", script);
+    if let Some(file) = file {
+        command.env("FILE", file);
+    }
     let done = Done::of(command);
     assert!(done.status.success(), "{}\n{}", done.stdout, done.stderr);
     let parts = format!("\n{}", done.stdout);
