@@ -1,8 +1,9 @@
 # The commands of this project. `make` alone lists them.
 
 CARGO ?= cargo
-# Installs cargo-deb where it is missing.
+# Install the two where they are missing.
 CARGO_DEB = command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb; cargo-deb
+CARGO_RPM = command -v cargo-generate-rpm >/dev/null || $(CARGO) install --locked cargo-generate-rpm; cargo-generate-rpm
 
 .PHONY: help demo test test-all build packages test-packages lint bench clean needs
 
@@ -24,16 +25,21 @@ test-all: test ## also what takes longer: every fault and cluster with HAProxy, 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked
 
-packages: ## build the Debian package, small and fast, into target/debian
+packages: ## build the packages, small and fast, into target/debian and target/generate-rpm
 	$(CARGO) build --profile dist --locked
 	packaging/stage target/dist/haproxy-marathon-bridge target/package
 	$(CARGO_DEB) --no-build --profile dist --locked
+	$(CARGO_RPM) --profile dist
 
-test-packages: needs ## install, use, upgrade and purge a package of the program as it is built for tests
+test-packages: ## install, use, upgrade and purge a package of the program as it is built for tests
+	tests/needs rpm
 	$(CARGO) test --locked --test integration --no-run
 	packaging/stage target/debug/haproxy-marathon-bridge target/package
 	$(CARGO_DEB) --no-build --no-strip --profile dev --locked --output target/package/test.deb
 	HMB_DEB=target/package/test.deb $(CARGO) test --locked --test integration -- install::package
+	$(CARGO_RPM) --profile dev --payload-compress gzip --output target/package/test.rpm
+	rpm --checksig --nosignature target/package/test.rpm
+	rpm --query --package --list target/package/test.rpm | grep -x /usr/bin/haproxy-marathon-bridge
 
 lint: ## check formatting and lints as CI does
 	$(CARGO) fmt --check
