@@ -1,8 +1,11 @@
 # The commands of this project. `make` alone lists them.
 
 CARGO ?= cargo
+# Install the two where they are missing.
+CARGO_DEB = command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb; cargo-deb
+CARGO_RPM = command -v cargo-generate-rpm >/dev/null || $(CARGO) install --locked cargo-generate-rpm; cargo-generate-rpm
 
-.PHONY: help demo test test-all soak build lint bench clean needs
+.PHONY: help demo test test-all soak build packages test-packages lint bench clean needs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,13 +13,14 @@ help: ## list the commands
 demo: needs ## show the main job on a private HAProxy with real backends (no root needed)
 	$(CARGO) run --locked -- demo
 
-test: needs ## run all tests (installs HAProxy, openssl, strace and faketime if they are missing)
+test: needs ## run all tests (installs HAProxy and whatever else they need, if it is missing)
 	$(CARGO) test --locked
 
 test-all: test ## also what takes longer: every fault and cluster with HAProxy, the promises of `make bench`
-	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated refused watch
+	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated install refused watch
 	$(CARGO) bench --locked --bench turn -- --assert
 	$(CARGO) bench --locked --bench watch -- --assert
+	$(MAKE) test-packages
 
 SECONDS ?= 60
 
@@ -25,6 +29,22 @@ soak: needs ## count lost requests while tasks come and go, for SECONDS=60
 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked
+
+packages: ## build the packages, small and fast, into target/debian and target/generate-rpm
+	$(CARGO) build --profile dist --locked
+	packaging/stage target/dist/haproxy-marathon-bridge target/package
+	$(CARGO_DEB) --no-build --profile dist --locked
+	$(CARGO_RPM) --profile dist
+
+test-packages: ## install, use, upgrade and purge a package of the program as it is built for tests
+	tests/needs rpm
+	$(CARGO) test --locked --test integration --no-run
+	packaging/stage target/debug/haproxy-marathon-bridge target/package
+	$(CARGO_DEB) --no-build --no-strip --profile dev --locked --output target/package/test.deb
+	HMB_DEB=target/package/test.deb $(CARGO) test --locked --test integration -- install::package
+	$(CARGO_RPM) --profile dev --payload-compress gzip --output target/package/test.rpm
+	rpm --checksig --nosignature target/package/test.rpm
+	rpm --query --package --list target/package/test.rpm | grep -x /usr/bin/haproxy-marathon-bridge
 
 lint: ## check formatting and lints as CI does
 	$(CARGO) fmt --check

@@ -21,6 +21,7 @@ pub mod apply;
 pub mod cycle;
 pub mod watch;
 pub mod admin;
+pub mod install;
 pub mod demo;
 pub mod cli;
 pub mod run;

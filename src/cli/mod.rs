@@ -57,6 +57,15 @@ pub enum Invocation {
     },
     /// `status`.
     Status(Request),
+    /// `compare`.
+    Compare {
+        /// With a Marathon.
+        request: Request,
+        /// A file, or the address of one.
+        other: String,
+    },
+    /// `doctor`.
+    Doctor(Request),
     /// `rollback`.
     Rollback(Request),
     /// `pause`.
@@ -73,6 +82,11 @@ pub enum Invocation {
         /// Hosts, tasks and servers; at least one.
         what: Vec<String>,
     },
+    /// `install`: the hosts it is given ([`Request::marathons`]) replace the list; none leaves it as it
+    /// is.
+    Install(Request),
+    /// `uninstall`.
+    Uninstall(Request),
     /// `demo`.
     Demo {
         /// Without a Marathon: the demo brings its own.

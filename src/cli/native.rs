@@ -53,10 +53,22 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "Of an app, whose id begins with `/`: each service port, the labels that are said of it, where its requests are led and by what, its lines of haproxy.cfg and its rows of the maps as refresh would install them, and all warnings; exit 1 where there are any. Of a host, with or without a path: who gets such requests on ports 80 and 443, in the order in which HAProxy tries them; exit 1 where nobody does. It asks Marathon as refresh does. Passwords are not shown, and nothing is written.",
     },
     Entry {
+        name: "compare",
+        takes: "URL-or-FILE",
+        about: "Show what differs from a predecessor's file; exit 0 nothing, 1 something, 2 trouble",
+        details: "It asks Marathon as generate does, and compares section by section with a file, or with what a URL gives: http://LB:9090 stands for the page of marathon-lb that shows its file. Order and remarks within a section do not count as differences of what it says. Nothing is written.",
+    },
+    Entry {
         name: "status",
         takes: "",
         about: "Tell what came of the last turn; exit 1 where it was not all good",
         details: "It reads what is remembered, and asks neither Marathon nor HAProxy. Something was not all good where the last turn failed, something is held back, or a reload is still to come.",
+    },
+    Entry {
+        name: "doctor",
+        takes: "",
+        about: "Look for what keeps HAProxy from being kept in step, and tell what mends it",
+        details: "It looks at this program, HAProxy with its file, process and sockets, what may be written, every Marathon, who takes turns, and what came of the last one, and changes nothing. Exit 1 where something is wrong.",
     },
     Entry {
         name: "rollback",
@@ -89,6 +101,18 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "WHAT is what was given to `drain`.",
     },
     Entry {
+        name: "install",
+        takes: "[HOST:PORT...]",
+        about: "Put this program on the host, with HAProxy and what has turns taken",
+        details: "HAProxy comes by the system's package manager where it is missing. The program is copied to /usr/local/bin, the Marathons that are given replace the list in /etc/haproxy-marathon-bridge/marathons, and a file of options is written where there is none. The present haproxy.cfg is kept once, HAProxy is started, a first turn is taken, and more by cron, a timer or a service. What is already so is left as it is: called again, it does what is left to do. Variables HMB_ of other options do not count, since nobody will have them later.",
+    },
+    Entry {
+        name: "uninstall",
+        takes: "",
+        about: "Take back what install did; HAProxy and its file stay",
+        details: "A file of options that somebody changed, the list of Marathons and what is remembered are kept unless --purge is given; the haproxy.cfg from before the installation always is.",
+    },
+    Entry {
         name: "demo",
         takes: "",
         about: "Show it at work on this host, with a Marathon and backends of its own",
@@ -113,6 +137,10 @@ pub(super) const COMMANDS: &[Entry] = &[
         details: "",
     },
 ];
+
+/// The id of what is given without a name.
+const HOST: &str = "HOST:PORT";
+const OTHER: &str = "URL-or-FILE";
 
 pub(super) fn is_command(word: &str) -> bool {
     COMMANDS.iter().any(|command| command.name == word)
@@ -174,6 +202,14 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
                 .clone(),
         },
         "status" => Invocation::Status(request(option::Command::Status, matches)),
+        "compare" => Invocation::Compare {
+            request: request(option::Command::Compare, matches),
+            other: matches
+                .get_one::<String>(OTHER)
+                .expect("clap asks for it")
+                .clone(),
+        },
+        "doctor" => Invocation::Doctor(request(option::Command::Doctor, matches)),
         "rollback" => Invocation::Rollback(request(option::Command::Rollback, matches)),
         "pause" => Invocation::Pause(request(option::Command::Pause, matches)),
         "resume" => Invocation::Resume(request(option::Command::Resume, matches)),
@@ -185,6 +221,11 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
             request: request(option::Command::Undrain, matches),
             what: whats(matches),
         },
+        "install" => Invocation::Install(with_hosts(
+            request(option::Command::Install, matches),
+            matches,
+        )),
+        "uninstall" => Invocation::Uninstall(request(option::Command::Uninstall, matches)),
         "demo" => Invocation::Demo {
             request: request(option::Command::Demo, matches),
             stay: matches.get_flag("stay"),
@@ -223,6 +264,16 @@ fn request(command: option::Command, matches: &ArgMatches) -> Request {
     }
 }
 
+/// With the bare words behind the command as Marathons.
+fn with_hosts(mut request: Request, matches: &ArgMatches) -> Request {
+    let marathon = option::named(option::MARATHON).expect("the table has it");
+    let hosts = matches.get_many::<String>(HOST).into_iter().flatten();
+    for host in hosts {
+        request.flags.add(marathon, host.clone(), Origin::Host);
+    }
+    request
+}
+
 /// The whole command line, as clap knows it.
 pub(super) fn command() -> Command {
     let of = |name: &str| {
@@ -258,12 +309,30 @@ pub(super) fn command() -> Command {
                     .help("The id of an app, or what requests ask for"),
             ),
         )
+        .subcommand(
+            with_options(of("compare"), option::Command::Compare).arg(
+                Arg::new(OTHER)
+                    .help("The file of the predecessor, or where it shows it")
+                    .required(true)
+                    .value_hint(ValueHint::AnyPath),
+            ),
+        )
         .subcommand(with_options(of("status"), option::Command::Status))
+        .subcommand(with_options(of("doctor"), option::Command::Doctor))
         .subcommand(with_options(of("rollback"), option::Command::Rollback))
         .subcommand(with_options(of("pause"), option::Command::Pause))
         .subcommand(with_options(of("resume"), option::Command::Resume))
         .subcommand(with_options(of("drain"), option::Command::Drain).arg(what()))
         .subcommand(with_options(of("undrain"), option::Command::Undrain).arg(what()))
+        .subcommand(
+            with_options(of("install"), option::Command::Install).arg(
+                Arg::new(HOST)
+                    .help("Marathons for the list; without any it stays as it is")
+                    .num_args(0..)
+                    .value_hint(ValueHint::Hostname),
+            ),
+        )
+        .subcommand(with_options(of("uninstall"), option::Command::Uninstall))
         .subcommand(
             with_options(of("demo"), option::Command::Demo).arg(
                 Arg::new("stay")

@@ -111,7 +111,7 @@ fn a_first_word_is_a_host_only_if_it_looks_like_one_and_not_like_a_command() {
         ("apps.", false),
         ("/man", false),
         ("watc", false),
-        ("install", false),
+        ("instal", false),
         ("marathon-lb", false),
         ("msg", false),
         ("", false),
@@ -212,6 +212,11 @@ fn every_native_command_is_told_apart() {
         matches!(read(&["explain", "/a"]), Ok(Invocation::Explain { request, what: w }) if request.needs_marathon && w == what)
     );
     assert!(matches!(read(&["status"]), Ok(Invocation::Status(r)) if !r.needs_marathon));
+    let compared = read(&["compare", "x.cfg"]);
+    assert!(
+        matches!(compared, Ok(Invocation::Compare { request, other }) if request.needs_marathon && other == "x.cfg")
+    );
+    assert!(matches!(read(&["doctor"]), Ok(Invocation::Doctor(r)) if r.needs_marathon));
     assert!(matches!(read(&["rollback"]), Ok(Invocation::Rollback(r)) if !r.needs_marathon));
     assert!(matches!(read(&["pause"]), Ok(Invocation::Pause(r)) if !r.needs_marathon));
     assert!(matches!(read(&["resume"]), Ok(Invocation::Resume(r)) if !r.needs_marathon));
@@ -224,6 +229,16 @@ fn every_native_command_is_told_apart() {
         Ok(Invocation::Undrain { .. })
     ));
     assert!(read(&["drain"]).is_err());
+    assert!(matches!(read(&["install"]), Ok(Invocation::Install(r)) if !r.needs_marathon));
+    let hosts = |words: &[&str]| match read(words) {
+        Ok(Invocation::Install(request)) => request.marathons().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    assert_eq!(
+        hosts(&["install", "--cron", "m1", "m2:8080"]),
+        ["m1", "m2:8080"]
+    );
+    assert!(matches!(read(&["uninstall"]), Ok(Invocation::Uninstall(r)) if !r.needs_marathon));
     for (words, expected) in [(&["demo"][..], false), (&["demo", "--stay"], true)] {
         let Ok(Invocation::Demo { request, stay }) = read(words) else {
             panic!("{words:?} is no demo");
@@ -256,12 +271,16 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
     | Invocation::Diff(request)
     | Invocation::Check(request)
     | Invocation::Status(request)
+    | Invocation::Compare { request, .. }
+    | Invocation::Doctor(request)
     | Invocation::Rollback(request)
     | Invocation::Pause(request)
     | Invocation::Resume(request)
     | Invocation::Explain { request, .. }
     | Invocation::Drain { request, .. }
     | Invocation::Undrain { request, .. }
+    | Invocation::Install(request)
+    | Invocation::Uninstall(request)
     | Invocation::Demo { request, .. }) = read(words).unwrap()
     else {
         panic!("{words:?} takes no options");
@@ -286,10 +305,12 @@ fn every_option_is_taken_by_its_commands_and_no_others() {
         };
         let word = format!("--{}={value}", option.name);
         for command in crate::config::option::Command::ALL {
-            use crate::config::option::Command::{Drain, Explain, Undrain};
+            use crate::config::option::Command::{Compare, Drain, Explain, Undrain};
             let mut words = vec![command.name(), &word];
+            // They take a word besides.
             match command {
                 Explain => words.push("/app"),
+                Compare => words.push("x.cfg"),
                 Drain | Undrain => words.push("agent-1"),
                 _ => (),
             }
@@ -476,12 +497,16 @@ fn the_help_reads_well() {
       diff         Show what refresh would change, and why; exit 0 nothing, 1 something, 2 trouble
       check        Have HAProxy judge what refresh would install; exit 1 where something is left out
       explain      Tell what becomes of an app, or where a request is led, and why
+      compare      Show what differs from a predecessor's file; exit 0 nothing, 1 something, 2 trouble
       status       Tell what came of the last turn; exit 1 where it was not all good
+      doctor       Look for what keeps HAProxy from being kept in step, and tell what mends it
       rollback     Go back to the good files before those that are installed, and pause
       pause        Let refresh apply nothing and only tell what it would do
       resume       Let refresh apply again what it finds
       drain        Let a host, a task or a server get no new requests
       undrain      Let what was drained get requests again
+      install      Put this program on the host, with HAProxy and what has turns taken
+      uninstall    Take back what install did; HAProxy and its file stay
       demo         Show it at work on this host, with a Marathon and backends of its own
       completions  Print completions for a shell
       man          Print the man page

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition, Fallback};
 use super::{
-    Apps, AutoPorts, CommandLine, Config, Credentials, Frontends, GroupRule, Haproxy, Log,
+    Apps, AutoPorts, CommandLine, Config, Credentials, Frontends, GroupRule, Haproxy, Install, Log,
     Marathon, Policy, Reload, ReloadCommand, ReloadMethod, State, TemplateLabels, Templates,
     Validation, Watch, access, environment, file,
 };
@@ -24,7 +24,7 @@ pub const DEFAULT_FILE: &str = "/etc/haproxy-marathon-bridge/config.toml";
 /// The list of Marathons, where the bash bridge kept it.
 pub const MARATHONS: &str = "/etc/haproxy-marathon-bridge/marathons";
 /// Where the program remembers when neither an option nor systemd names a folder.
-const DEFAULT_STATE_DIR: &str = "/var/lib/haproxy-marathon-bridge";
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/haproxy-marathon-bridge";
 /// Set by systemd for a unit with `StateDirectory=`; several are parted by colons.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 /// Under DC/OS, the name of marathon-lb's own app.
@@ -133,6 +133,7 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     }
     decide_reload(&mut config, &layers, &mut mistakes);
     decide_trust(&mut config, &layers);
+    mistakes.extend(decide_schedule(&mut config, &layers));
     mistakes.extend(wrong_callbacks(&config, &layers));
     let mut warnings = environment.warnings;
     // The predecessors ask one whether it was named or not.
@@ -256,6 +257,7 @@ fn defaults(policy: &'static Policy) -> Config {
         retry_now: false,
         max_age: Duration::ZERO,
         reason: None,
+        install: Install::default(),
         in_place: false,
         no_pause: false,
         log: Log {
@@ -437,6 +439,37 @@ fn decide_trust(config: &mut Config, layers: &Layers<'_>) {
     if layers.have(option::MARATHON_CA_CERT) && !layers.have(option::INSECURE) {
         config.marathon.insecure = false;
     }
+}
+
+/// Of those that are asked for, the ones of the strongest place count.
+fn decide_schedule(config: &mut Config, layers: &Layers<'_>) -> Option<Mistake> {
+    let Install {
+        cron,
+        timer,
+        service,
+        ..
+    } = &mut config.install;
+    let mut asked = [
+        (option::CRON, cron),
+        (option::TIMER, timer),
+        (option::SERVICE, service),
+    ];
+    let strength = |name, is_on: bool| layers.strength(name).filter(|_| is_on);
+    let strongest = asked.iter().filter_map(|(name, on)| strength(name, **on));
+    let strongest = strongest.max();
+    let mut names = Vec::new();
+    for (name, on) in &mut asked {
+        **on &= strength(name, **on) == strongest;
+        if **on {
+            names.push(format!("`{name}`"));
+        }
+    }
+    (1 < names.len()).then(|| {
+        Mistake::general(format!(
+            "{} are given, expected one of them at most",
+            names.join(" and ")
+        ))
+    })
 }
 
 /// Each of these would go without effect.

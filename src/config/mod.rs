@@ -14,6 +14,7 @@ mod credentials;
 mod environment;
 mod file;
 mod frontends;
+mod install;
 mod layers;
 mod nearest;
 mod policy;
@@ -28,9 +29,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use apps::{Apps, AutoPorts, GroupRule, PortRule, SettingsFrom, Values};
-pub use build::{Built, DEFAULT_FILE, MARATHONS, ModeOf, ReadFile, Request, System, build};
+pub use build::{
+    Built, DEFAULT_FILE, DEFAULT_STATE_DIR, MARATHONS, ModeOf, ReadFile, Request, System, build,
+};
 pub use credentials::{Credentials, DcosAccount, Secret, WrongCredentials};
 pub use frontends::Frontends;
+pub use install::{Install, Schedule};
 pub use layers::{Layer, Mistake, Mistakes, Origin, Written};
 pub use nearest::nearest;
 pub use policy::{CommandLine, Names, Policy, Repeats};
@@ -78,6 +82,8 @@ pub struct Config {
     pub max_age: Duration,
     /// `--reason`: why an operator pauses, in his words.
     pub reason: Option<String>,
+    /// How it is put on a host.
+    pub install: Install,
     /// `--in-place`: installed files are written over, not replaced.
     pub in_place: bool,
     /// `--no-pause`: after a rollback the next turn may apply what it finds.

@@ -4,6 +4,7 @@
 //! installed file, also for one that somebody else wrote, which a one-shot run has to expect.
 //! A text diff exists for people only.
 
+mod beside;
 mod graft;
 mod outline;
 mod text;
@@ -11,6 +12,7 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+pub use beside::{Beside, Kin, beside};
 pub use graft::with_servers_of;
 pub use outline::{Outline, Section};
 pub use text::{Paint, unified};

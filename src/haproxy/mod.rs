@@ -12,6 +12,7 @@ pub mod global;
 mod line;
 pub mod listen;
 pub mod master;
+pub mod package;
 pub mod process;
 pub mod program;
 pub mod servers;

@@ -3,6 +3,7 @@
 //! In comes a name or path; out goes a path that can be run under cron, whose `PATH` lacks the
 //! `sbin` folders.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use super::Version;
 use super::child::{Child, RunError};
+use super::package::{OsRelease, PackageManager};
 
 /// Searched after `PATH`.
 const ALSO_SEARCHED: [&str; 6] = [
@@ -78,7 +80,8 @@ pub fn find(name: &Path) -> Result<PathBuf, NotInstalled> {
         NotInstalled {
             name: name.to_owned(),
             fault: fault_of(name),
-            package_command: package_command(&os_release),
+            package_command: PackageManager::of(OsRelease(&os_release))
+                .map(PackageManager::command),
         }
     })
 }
@@ -129,30 +132,6 @@ impl fmt::Display for NotInstalled {
 
 impl std::error::Error for NotInstalled {}
 
-/// The command that installs HAProxy on the system that `os_release` (the text of
-/// `/etc/os-release`) names by `ID` or `ID_LIKE`.
-#[must_use]
-pub fn package_command(os_release: &str) -> Option<&'static str> {
-    let value = |key: &str| {
-        os_release.lines().find_map(|line| {
-            let value = line.strip_prefix(key)?.strip_prefix('=')?;
-            Some(value.trim_matches(['"', '\'']))
-        })
-    };
-    let names = value("ID")
-        .into_iter()
-        .chain(value("ID_LIKE").unwrap_or_default().split(' '));
-    names.into_iter().find_map(|name| match name {
-        "debian" | "ubuntu" => Some("apt-get install haproxy"),
-        "fedora" => Some("dnf install haproxy"),
-        "rhel" | "centos" | "amzn" | "ol" => Some("yum install haproxy"),
-        "suse" | "sles" | "opensuse" => Some("zypper install haproxy"),
-        "alpine" => Some("apk add haproxy"),
-        "arch" => Some("pacman -S haproxy"),
-        _ => None,
-    })
-}
-
 /// Why the version is not known.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -194,37 +173,38 @@ pub async fn version(program: &Path, limit: Duration) -> Result<Version, Version
     })
 }
 
+/// What it was built with, as `program -vv` tells: `OPENSSL`, `LUA` …
+///
+/// # Errors
+///
+/// When it cannot be run within `limit`.
+pub async fn features(program: &Path, limit: Duration) -> Result<BTreeSet<String>, VersionError> {
+    let finished = Child::new(program, limit)
+        .arg("-vv")
+        .run()
+        .await
+        .map_err(VersionError::Run)?;
+    Ok(features_in(&finished.stdout))
+}
+
+/// Before 2.2 there was no such list, but the lines of it were there.
+fn features_in(output: &str) -> BTreeSet<String> {
+    let lines = output.lines();
+    let list = lines.filter_map(|line| line.trim_start().strip_prefix("Feature list :"));
+    let words = list.flat_map(str::split_ascii_whitespace);
+    let listed = words.filter_map(|word| word.strip_prefix('+'));
+    let older = [
+        ("OPENSSL", "Built with OpenSSL version"),
+        ("LUA", "Built with Lua version"),
+    ];
+    let older = older.into_iter().filter(|(_, line)| output.contains(line));
+    let all = listed.chain(older.map(|(name, _)| name));
+    all.map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_distribution_gets_its_own_package_command() {
-        for (os_release, want) in [
-            (
-                "NAME=\"Debian GNU/Linux\"\nID=debian\n",
-                Some("apt-get install haproxy"),
-            ),
-            (
-                "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n",
-                Some("apt-get install haproxy"),
-            ),
-            (
-                "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n",
-                Some("yum install haproxy"),
-            ),
-            ("ID=fedora\n", Some("dnf install haproxy")),
-            (
-                "ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n",
-                Some("zypper install haproxy"),
-            ),
-            ("ID=alpine\n", Some("apk add haproxy")),
-            ("ID=plan9\n", None),
-            ("", None),
-        ] {
-            assert_eq!(package_command(os_release), want, "{os_release}");
-        }
-    }
 
     #[test]
     fn sbin_is_searched_though_path_lacks_it() {
@@ -256,6 +236,15 @@ mod tests {
         let error = named(&folder.path().join("haproxy"));
         assert!(error.contains("may not be executed"), "{error}");
         assert!(!error.contains("not installed"), "{error}");
+    }
+
+    #[test]
+    fn features_are_read_from_lists_and_from_lines_of_old() {
+        let new = "HAProxy version 2.6.12\nFeature list : +EPOLL -KQUEUE +OPENSSL +LUA\n";
+        let has = |text: &str, name: &str| features_in(text).contains(name);
+        assert!(has(new, "OPENSSL") && has(new, "LUA") && !has(new, "KQUEUE"));
+        let old = "HA-Proxy version 1.8.19\nBuilt with OpenSSL version : OpenSSL 1.1.1a\n";
+        assert!(has(old, "OPENSSL") && !has(old, "LUA"));
     }
 
     #[tokio::test]

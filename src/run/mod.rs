@@ -7,11 +7,14 @@ mod access;
 mod blame;
 mod bridge;
 mod check;
+mod compare;
 mod demo;
 mod diff;
+mod doctor;
 mod drain;
 mod explain;
 mod generate;
+mod install;
 mod lock;
 mod logged;
 mod longhelp;
@@ -92,6 +95,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Undrain { request, what } => {
             configured(&request, |config| block_on(drain::undrain(&config, &what)))
         }
+        Invocation::Compare { request, other } => configured(&request, |config| {
+            block_on(compare::compare(&config, &other))
+        }),
+        Invocation::Doctor(request) => doctor::doctor(&request),
+        Invocation::Install(request) => install::install(&request, install::Extent::Native),
+        Invocation::Uninstall(request) => install::uninstall(&request),
         Invocation::Demo { request, stay } => adjusted(
             &request,
             |config| demo::quieten(&request, config),
@@ -114,11 +123,32 @@ fn adjusted(
     adjust: impl FnOnce(&mut Config),
     work: impl FnOnce(Config) -> Result<ExitCode>,
 ) -> ExitCode {
-    let mut built = match config::build(request, &System::host()) {
-        Ok(built) => built,
+    let adjusted = |mut built: config::Built| {
+        adjust(&mut built.config);
+        built
+    };
+    carried_out(request, &System::host(), adjusted, work)
+}
+
+/// The same on a system that differs from this one as it is.
+fn configured_on(
+    request: &Request,
+    system: &System,
+    work: impl FnOnce(Config) -> Result<ExitCode>,
+) -> ExitCode {
+    carried_out(request, system, |built| built, work)
+}
+
+fn carried_out(
+    request: &Request,
+    system: &System,
+    adjust: impl FnOnce(config::Built) -> config::Built,
+    work: impl FnOnce(Config) -> Result<ExitCode>,
+) -> ExitCode {
+    let built = match config::build(request, system) {
+        Ok(built) => adjust(built),
         Err(mistakes) => return wrong_values(request.policy, &mistakes),
     };
-    adjust(&mut built.config);
     if let Err(error) = logging::init(&built.config.log) {
         return failed(&error);
     }

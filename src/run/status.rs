@@ -37,6 +37,18 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!is_ok)))
 }
 
+/// The verdict alone, and whether all is well.
+///
+/// # Errors
+/// When what is remembered may not be read.
+pub(super) fn verdict(config: &Config) -> Result<(String, bool)> {
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    access::may_read(&folder)?;
+    let (text, is_ok) = told(config, &Watcher::None, false)?;
+    let verdict = text.lines().next().unwrap_or_default();
+    Ok((verdict.to_owned(), is_ok))
+}
+
 /// The same as JSON, told by a watcher of itself.
 pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
     Ok(told(config, &Watcher::Tells(Box::new(facts)), true)?.0)

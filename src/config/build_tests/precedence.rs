@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Schedule;
 use crate::config::option::{self, Takes};
 
 #[test]
@@ -128,6 +129,14 @@ fn every_default_of_the_table_counts() {
         retry_now: false,
         max_age: 900s,
         reason: None,
+        install: Install {
+            root: None,
+            dry_run: false,
+            purge: false,
+            cron: false,
+            timer: false,
+            service: false,
+        },
         in_place: false,
         no_pause: false,
         log: Log {
@@ -210,6 +219,33 @@ fn a_switch_can_be_turned_off_by_a_stronger_place() {
         };
         assert_eq!(given.config().allow_removal, is_on);
     }
+}
+
+#[test]
+fn of_those_who_may_take_turns_one_is_named_by_the_strongest_place() {
+    let given = |flags: &'static [(&str, &str)]| Given {
+        flags,
+        environment: &[("HMB_SERVICE", "true")],
+        needs_no_marathon: true,
+        ..Given::default()
+    };
+    for (flags, schedule) in [
+        (&[][..], Some(Schedule::Service)),
+        (&[("cron", "true")], Some(Schedule::Cron)),
+        (
+            &[("timer", "true"), ("cron", "false")],
+            Some(Schedule::Timer),
+        ),
+        (&[("service", "false")], None),
+    ] {
+        let install = given(flags).config().install;
+        assert_eq!(install.schedule(), schedule, "{flags:?}");
+    }
+    let mistakes = given(&[("timer", "true"), ("cron", "true")])
+        .build()
+        .unwrap_err();
+    let text = "`cron` and `timer` are given, expected one of them at most";
+    assert_eq!(mistakes.to_string(), text);
 }
 
 #[test]

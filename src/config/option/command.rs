@@ -15,8 +15,12 @@ pub enum Command {
     Check,
     /// What becomes of an app.
     Explain,
+    /// What a turn would write beside what a predecessor wrote.
+    Compare,
     /// What came of the last turn.
     Status,
+    /// What keeps HAProxy from being kept in step.
+    Doctor,
     /// Back to the good files before those that are installed.
     Rollback,
     /// Nothing is applied from now on.
@@ -27,6 +31,10 @@ pub enum Command {
     Drain,
     /// They get them again.
     Undrain,
+    /// This program put on a host.
+    Install,
+    /// That taken back.
+    Uninstall,
     /// The built-in Marathon with a HAProxy before it.
     Demo,
 }
@@ -34,18 +42,23 @@ pub enum Command {
 impl Command {
     /// In the order of the help.
     pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Generate,
         Self::Refresh,
         Self::Watch,
         Self::Diff,
         Self::Check,
         Self::Explain,
+        Self::Compare,
         Self::Status,
+        Self::Doctor,
         Self::Rollback,
         Self::Pause,
         Self::Resume,
         Self::Drain,
         Self::Undrain,
+        Self::Install,
+        Self::Uninstall,
         Self::Demo,
     ];
 
@@ -59,12 +72,16 @@ impl Command {
             Self::Diff => "diff",
             Self::Check => "check",
             Self::Explain => "explain",
+            Self::Compare => "compare",
             Self::Status => "status",
+            Self::Doctor => "doctor",
             Self::Rollback => "rollback",
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Drain => "drain",
             Self::Undrain => "undrain",
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
             Self::Demo => "demo",
         }
     }
@@ -74,7 +91,14 @@ impl Command {
     pub const fn asks_marathon(self) -> bool {
         matches!(
             self,
-            Self::Generate | Self::Refresh | Self::Watch | Self::Diff | Self::Check | Self::Explain
+            Self::Generate
+                | Self::Refresh
+                | Self::Watch
+                | Self::Diff
+                | Self::Check
+                | Self::Explain
+                | Self::Compare
+                | Self::Doctor
         )
     }
 }
@@ -87,6 +111,8 @@ pub(super) const ASKING: &[Command] = &[
     Command::Diff,
     Command::Check,
     Command::Explain,
+    Command::Doctor,
+    Command::Compare,
 ];
 /// Those that render.
 pub(super) const RENDERING: &[Command] = &[
@@ -97,6 +123,7 @@ pub(super) const RENDERING: &[Command] = &[
     Command::Check,
     Command::Explain,
     Command::Demo,
+    Command::Compare,
 ];
 /// Those that have HAProxy at hand.
 pub(super) const USING_HAPROXY: &[Command] = &[
@@ -109,6 +136,8 @@ pub(super) const USING_HAPROXY: &[Command] = &[
     Command::Status,
     Command::Rollback,
     Command::Demo,
+    Command::Doctor,
+    Command::Compare,
 ];
 /// Those that write in its dialect.
 pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
@@ -120,6 +149,7 @@ pub(super) const WRITING_ITS_DIALECT: &[Command] = &[
     Command::Explain,
     Command::Rollback,
     Command::Demo,
+    Command::Compare,
 ];
 /// Those that weigh an answer against what is installed.
 pub(super) const WEIGHING: &[Command] = &[
@@ -131,12 +161,22 @@ pub(super) const WEIGHING: &[Command] = &[
 ];
 /// Those that change this host.
 pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Watch, Command::Rollback];
+/// Those that know how it is reached.
+pub(super) const REACHING_HAPROXY: &[Command] = &[
+    Command::Refresh,
+    Command::Watch,
+    Command::Rollback,
+    Command::Doctor,
+];
+/// Those that judge how things stand.
+pub(super) const JUDGING: &[Command] = &[Command::Status, Command::Doctor];
 /// Those that look for its processes.
 pub(super) const SEEKING_HAPROXY: &[Command] = &[
     Command::Refresh,
     Command::Watch,
     Command::Rollback,
     Command::Status,
+    Command::Doctor,
 ];
 /// Those that change what is remembered.
 pub(super) const WRITING_STATE: &[Command] = &[
@@ -162,6 +202,8 @@ pub(super) const OF_A_FILE: &[Command] = &[
     Command::Resume,
     Command::Drain,
     Command::Undrain,
+    Command::Doctor,
+    Command::Compare,
 ];
 /// Those that know where a watcher answers.
 pub(super) const ANSWERED: &[Command] = &[
@@ -172,6 +214,8 @@ pub(super) const ANSWERED: &[Command] = &[
     Command::Check,
     Command::Explain,
     Command::Status,
+    Command::Doctor,
+    Command::Compare,
 ];
 /// All of them.
 pub(super) const ALL: &[Command] = &Command::ALL;

@@ -34,6 +34,7 @@ pub enum Heading {
     Reload,
     Watch,
     State,
+    Install,
     Settings,
 }
 
@@ -50,6 +51,7 @@ impl Heading {
             Self::Reload => "Reload",
             Self::Watch => "Watch",
             Self::State => "State",
+            Self::Install => "Installation",
             Self::Settings => "Settings and log",
         }
     }
@@ -274,10 +276,16 @@ pub(super) const MARATHON_AUTH_CREDENTIAL_FILE: &str = "marathon-auth-credential
 pub(super) const DCOS_AUTH_CREDENTIALS: &str = "dcos-auth-credentials";
 pub(super) const MARATHON_CA_CERT: &str = "marathon-ca-cert";
 pub(super) const INSECURE: &str = "insecure";
-pub(super) const RELOAD: &str = "reload";
+/// How HAProxy is reloaded.
+pub const RELOAD: &str = "reload";
 pub(super) const RELOAD_COMMAND: &str = "reload-command";
 pub(super) const STATE_DIR: &str = "state-dir";
 pub(super) const CONFIG: &str = "config";
+/// Of `install`: the tree of a system.
+pub const ROOT: &str = "root";
+pub(super) const CRON: &str = "cron";
+pub(super) const TIMER: &str = "timer";
+pub(super) const SERVICE: &str = "service";
 pub(super) const POLL: &str = "poll";
 pub(super) const CALLBACK_URL: &str = "callback-url";
 pub(super) const CALLBACK_LISTEN: &str = "callback-listen";

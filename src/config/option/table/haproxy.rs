@@ -1,7 +1,8 @@
 //! HAProxy on this host, and the file that is kept in step.
 
 use super::super::command::{
-    APPLYING, Command, OF_A_FILE, SEEKING_HAPROXY, USING_HAPROXY, WRITING_ITS_DIALECT,
+    APPLYING, Command, OF_A_FILE, REACHING_HAPROXY, SEEKING_HAPROXY, USING_HAPROXY,
+    WRITING_ITS_DIALECT,
 };
 use super::super::{Definition, Fallback, Form, Heading, One, Switch, Takes};
 use super::{put, value};
@@ -57,7 +58,7 @@ pub(super) static HAPROXY: &[Definition] = &[
         summary: "Where the running HAProxy answers",
         details: "",
         heading: Heading::Haproxy,
-        commands: APPLYING,
+        commands: REACHING_HAPROXY,
     },
     Definition {
         name: "master-socket",
@@ -70,7 +71,7 @@ pub(super) static HAPROXY: &[Definition] = &[
         summary: "Where the master process of the running HAProxy answers",
         details: "",
         heading: Heading::Haproxy,
-        commands: APPLYING,
+        commands: REACHING_HAPROXY,
     },
     Definition {
         name: "pid-file",

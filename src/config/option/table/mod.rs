@@ -3,6 +3,7 @@
 mod apps;
 mod frontends;
 mod haproxy;
+mod install;
 mod marathon;
 mod reload;
 mod settings;
@@ -16,7 +17,7 @@ use crate::config::value::{self, Expected};
 pub(in crate::config) use reload::is_reload_method;
 
 /// The headings, in the order in which they are shown.
-static PARTS: [&[Definition]; 9] = [
+static PARTS: [&[Definition]; 10] = [
     marathon::MARATHON_OPTIONS,
     apps::APPS,
     haproxy::HAPROXY,
@@ -25,6 +26,7 @@ static PARTS: [&[Definition]; 9] = [
     reload::RELOADING,
     watch::WATCHING,
     state::STATE,
+    install::INSTALLATION,
     settings::SETTINGS,
 ];
 

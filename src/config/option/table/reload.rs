@@ -1,6 +1,6 @@
 //! How the running HAProxy is brought to new files.
 
-use super::super::command::{APPLYING, Command};
+use super::super::command::{APPLYING, Command, REACHING_HAPROXY};
 use super::super::{Definition, Fallback, Form, Heading, One, RELOAD, RELOAD_COMMAND, Takes};
 use super::{one_of, put, value};
 use crate::config::{ReloadCommand, ReloadMethod};
@@ -35,7 +35,7 @@ pub(super) static RELOADING: &[Definition] = &[
                   old one. master: the master process is told. systemd: `systemctl reload \
                   haproxy`. command: --reload-command. none: files are installed, nothing is told.",
         heading: Heading::Reload,
-        commands: APPLYING,
+        commands: REACHING_HAPROXY,
     },
     Definition {
         name: "runtime-api",
@@ -83,7 +83,7 @@ pub(super) static RELOADING: &[Definition] = &[
         summary: "Run this by `sh -c` to reload; implies --reload command",
         details: "",
         heading: Heading::Reload,
-        commands: APPLYING,
+        commands: REACHING_HAPROXY,
     },
     Definition {
         name: "reload-timeout",

@@ -1,6 +1,6 @@
 //! What is remembered, and what is held back.
 
-use super::super::command::{APPLYING, Command, OF_A_FILE, WEIGHING, WRITING_STATE};
+use super::super::command::{APPLYING, Command, JUDGING, OF_A_FILE, WEIGHING, WRITING_STATE};
 use super::super::{Definition, Fallback, Form, Heading, One, STATE_DIR, Switch, Takes};
 use super::{put, value};
 
@@ -77,7 +77,7 @@ pub(super) static STATE: &[Definition] = &[
         summary: "How old the last turn may be until that, too, is wrong; 0s: of any age",
         details: "For a cron job that does not run any more.",
         heading: Heading::State,
-        commands: &[Command::Status],
+        commands: JUDGING,
     },
     Definition {
         name: "no-pause",

@@ -1,0 +1,347 @@
+//! What an installation consists of on a host of which these facts are known. Nothing is looked at.
+
+use std::path::{Path, PathBuf};
+
+use super::action::{Action, Content, What};
+use super::facts::Facts;
+use super::service::Init;
+use super::{BACKUP, CRON_FILE, ONCE, SERVICE, TIMER, UNITS, list, options, remove, texts};
+use crate::config::{ReloadMethod, Schedule};
+
+/// Where Debian's and Ubuntu's package had HAProxy disabled.
+const DEFAULTS: &str = "/etc/default/haproxy";
+const HAPROXY: &str = "haproxy";
+
+/// What the operator wants.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Marathons, for the list; none leaves it as it is.
+    pub hosts: Vec<String>,
+    /// Whether the file of options names Marathons itself.
+    pub options_name_marathons: bool,
+    /// Who takes turns; `None` for what fits the host.
+    pub schedule: Option<Schedule>,
+    /// Whether it speaks as the bash script did.
+    pub as_bridge: bool,
+    /// Whether HAProxy is installed and started as well.
+    pub haproxy: bool,
+    /// This program.
+    pub program: Content,
+    /// The file that is kept in step.
+    pub config: PathBuf,
+    /// Where the program remembers.
+    pub state_dir: PathBuf,
+    /// How HAProxy is reloaded, as far as the file of options says.
+    pub reload: ReloadMethod,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Each knows whether it is already so.
+    pub actions: Vec<Action>,
+    /// What the operator has to know.
+    pub notes: Vec<String>,
+    /// What a tree leaves to the host that it becomes.
+    pub later: Vec<String>,
+}
+
+/// Plans.
+///
+/// # Errors
+///
+/// Why there can be no installation, as a sentence; nothing was done then.
+pub fn install(facts: &Facts, wish: &Wish) -> Result<Plan, String> {
+    if wish.hosts.is_empty() && !facts.has_list && !wish.options_name_marathons {
+        return Err(format!(
+            "no Marathon is known: none was given, and the list `{}` names none; expected at least \
+             one HOST:PORT behind the command",
+            list().display()
+        ));
+    }
+    let schedule = schedule(facts, wish)?;
+    let mut plan = Plan::default();
+    plan.packages(facts, wish, schedule)?;
+    if facts.packaged.is_none() {
+        plan.file(What::Program, facts.program(), wish.program.clone(), 0o755);
+    }
+    plan.marathons(wish);
+    plan.options(facts, wish, schedule)?;
+    plan.actions.push(Action::BackUp {
+        from: wish.config.clone(),
+        to: backup(&wish.config),
+    });
+    plan.actions
+        .extend(remove::schedules(facts, Some(schedule)));
+    plan.schedule(facts, wish, schedule)?;
+    if wish.haproxy {
+        plan.haproxy(facts);
+    }
+    plan.begin(facts, wish, schedule);
+    Ok(plan)
+}
+
+/// Where the `haproxy.cfg` of before us is kept.
+pub(super) fn backup(config: &Path) -> PathBuf {
+    let mut name = config.as_os_str().to_owned();
+    name.push(BACKUP);
+    name.into()
+}
+
+fn schedule(facts: &Facts, wish: &Wish) -> Result<Schedule, String> {
+    let has_systemd = facts.init == Init::Systemd;
+    let by_default = if has_systemd {
+        Schedule::Service
+    } else {
+        Schedule::Cron
+    };
+    let schedule = wish.schedule.unwrap_or(by_default);
+    if schedule == Schedule::Cron {
+        return Ok(schedule);
+    }
+    if !has_systemd {
+        return Err(format!(
+            "found {}, expected systemd for a unit of it; --cron does without",
+            facts.init
+        ));
+    }
+    // What a unit of ours starts ends with it, and lives under its restrictions.
+    if facts.haproxy && facts.haproxy_unit.is_none() {
+        return Err(
+            "found HAProxy, but no unit `haproxy.service` that runs it: we would have to start it \
+             ourselves, and it would end with our unit; expected one, or --cron"
+                .to_owned(),
+        );
+    }
+    if wish.reload == ReloadMethod::Sf {
+        return Err(format!(
+            "`{}` has HAProxy reloaded by `sf`: the new one would be a child of our unit, and end \
+             with it; expected `reload = \"systemd\"`, or --cron",
+            options().display()
+        ));
+    }
+    Ok(schedule)
+}
+
+impl Plan {
+    fn packages(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) -> Result<(), String> {
+        let mut wanted: Vec<(&'static str, &'static [&'static str])> = Vec::new();
+        if wish.haproxy {
+            wanted.push((HAPROXY, &[HAPROXY]));
+        }
+        if schedule == Schedule::Cron {
+            let package = facts.packages.map_or("cron", |manager| manager.cron().0);
+            // Where busybox has a `crond` of its own, the package brings another one.
+            wanted.push((package, &["cron", "crond"]));
+        }
+        for (package, programs) in wanted {
+            let is_there = if package == HAPROXY {
+                facts.haproxy
+            } else {
+                facts.cron
+            };
+            let Some(manager) = facts.packages else {
+                if is_there {
+                    continue;
+                }
+                return Err(format!(
+                    "`{package}` is not installed, and which package manager {} has is not known: \
+                     found neither a name in /etc/os-release nor one of their programs; install \
+                     `{package}` by hand, and call this again",
+                    facts.system
+                ));
+            };
+            let action = Action::Package {
+                manager,
+                package,
+                update: facts.packages_unknown,
+                // A `crond` that does not read /etc/cron.d counts as none.
+                programs: if package != HAPROXY && !facts.cron {
+                    &[]
+                } else {
+                    programs
+                },
+            };
+            if !facts.is_tree {
+                self.actions.push(action);
+            } else if !is_there {
+                self.later.push(action.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, what: What, path: impl Into<PathBuf>, content: Content, mode: u32) {
+        self.actions.push(Action::File {
+            what,
+            path: path.into(),
+            content,
+            mode,
+        });
+    }
+
+    fn marathons(&mut self, wish: &Wish) {
+        if wish.hosts.is_empty() {
+            return;
+        }
+        let text: String = wish.hosts.iter().map(|host| format!("{host}\n")).collect();
+        // A password stands before a host.
+        let mode = if text.contains('@') { 0o600 } else { 0o644 };
+        let what = What::Marathons(wish.hosts.clone());
+        self.file(what, list(), text.as_str().into(), mode);
+        if wish.options_name_marathons && !wish.as_bridge {
+            self.notes.push(format!(
+                "`{}` names Marathons itself, which win over the list",
+                options().display()
+            ));
+        }
+    }
+
+    fn options(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) -> Result<(), String> {
+        let reload = match schedule {
+            Schedule::Cron => None,
+            Schedule::Timer | Schedule::Service => Some("systemd"),
+        };
+        self.actions.push(Action::Options {
+            path: options().to_owned(),
+            text: texts::settings(reload),
+        });
+        let is_told = matches!(
+            wish.reload,
+            ReloadMethod::Systemd | ReloadMethod::Master | ReloadMethod::Command
+        );
+        if facts.has_own_options && reload.is_some() && !is_told {
+            self.notes.push(format!(
+                "`{}` is kept as it is; with `reload = \"systemd\"` in it a unit of ours never \
+                 starts HAProxy itself",
+                options().display()
+            ));
+        }
+        // It stands in units, where blanks and % mean something.
+        let folder = wish.config.parent().unwrap_or(Path::new("/"));
+        for path in [folder, &wish.state_dir] {
+            if !texts::is_plain(path) {
+                return Err(format!(
+                    "found `{}`, expected an absolute path of letters, digits and /-._+",
+                    path.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn schedule(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) -> Result<(), String> {
+        let program = facts.program();
+        if !texts::is_plain(program) {
+            let shown = program.display();
+            return Err(format!(
+                "found this program at `{shown}`, expected a plain path"
+            ));
+        }
+        if schedule == Schedule::Cron {
+            let text = texts::cron_file(wish.as_bridge, program);
+            self.file(What::CronLine, CRON_FILE, text.as_str().into(), 0o644);
+            return Ok(());
+        }
+        let units: &[&str] = match schedule {
+            _ if facts.packaged.is_some() => &[],
+            Schedule::Timer => &[ONCE, TIMER],
+            _ => &[SERVICE],
+        };
+        for name in units {
+            let text = texts::unit(name, program, wish, facts.may_have_group());
+            let path = Path::new(UNITS).join(name);
+            self.file(What::Unit, path, text.as_str().into(), 0o644);
+        }
+        if !facts.is_tree {
+            self.actions.push(Action::UnitsRead);
+        }
+        Ok(())
+    }
+
+    /// HAProxy starts with the host, and now.
+    fn haproxy(&mut self, facts: &Facts) {
+        self.actions.push(Action::Allowed {
+            path: DEFAULTS.into(),
+        });
+        if facts.init == Init::Systemd && facts.may_have_group() {
+            self.actions.push(Action::RuntimeFolder {
+                now: !facts.is_tree,
+            });
+        }
+        if !facts.is_tree {
+            if facts.init == Init::Nobody {
+                self.notes.push(
+                    "found nothing that starts services: start HAProxy as this host does, or give \
+                     `reload = \"sf\"`, with which a turn starts it"
+                        .to_owned(),
+                );
+                return;
+            }
+            self.start(facts, HAPROXY);
+            return;
+        }
+        match (&facts.haproxy_unit, facts.init) {
+            (Some(unit), Init::Systemd) => self.link(unit, "multi-user.target"),
+            (_, init) => self
+                .later
+                .push(format!("start HAProxy with the host, by {init}")),
+        }
+    }
+
+    fn start(&mut self, facts: &Facts, name: &'static str) {
+        self.actions.push(Action::Started {
+            init: facts.init,
+            name,
+            commands: facts.init.start(facts.has_chkconfig, name),
+        });
+    }
+
+    fn link(&mut self, unit: &Path, target: &str) {
+        let name = unit.file_name().unwrap_or_default();
+        let folder = Path::new(UNITS).join(format!("{target}.wants"));
+        self.actions.push(Action::Link {
+            path: folder.join(name),
+            to: unit.to_owned(),
+        });
+    }
+
+    /// The first turn, and all that follow.
+    fn begin(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) {
+        let unit = match schedule {
+            Schedule::Cron => None,
+            Schedule::Timer => Some((TIMER, "timers.target")),
+            Schedule::Service => Some((SERVICE, "multi-user.target")),
+        };
+        if facts.is_tree {
+            if let Some((name, target)) = unit {
+                self.link(&Path::new(UNITS).join(name), target);
+            }
+            self.later
+                .push("the first turn, which comes by itself".to_owned());
+            return;
+        }
+        let call = if wish.as_bridge {
+            "refresh_system_haproxy"
+        } else {
+            "refresh"
+        };
+        self.actions.push(Action::FirstTurn {
+            words: vec![facts.program().display().to_string(), call.to_owned()],
+        });
+        if schedule == Schedule::Cron {
+            if let Some(manager) = facts.packages
+                && facts.init != Init::Nobody
+            {
+                self.start(facts, manager.cron().1);
+            }
+            return;
+        }
+        if let Some((name, _)) = unit {
+            if schedule == Schedule::Service {
+                self.actions.push(Action::Restarted { name });
+            }
+            self.start(facts, name);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Who starts services on this host, and how it is asked and told.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::host::Look;
+
+/// What starts services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// systemd, as the first process.
+    Systemd,
+    /// `OpenRC`.
+    OpenRc,
+    /// Scripts in `/etc/init.d`, of System V or beside Upstart.
+    Scripts,
+    /// Nothing that we know, as in most containers.
+    Nobody,
+}
+
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Systemd => "systemd",
+            Self::OpenRc => "OpenRC",
+            Self::Scripts => "init scripts",
+            Self::Nobody => "nothing that starts services",
+        })
+    }
+}
+
+/// Where systemd looks for units, the strongest first.
+const UNIT_FOLDERS: [&str; 5] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+/// The folders of programs.
+const PROGRAMS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// Where the program `name` lies.
+pub(super) fn program(look: &dyn Look, name: &str) -> Option<PathBuf> {
+    let places = PROGRAMS.iter().map(|folder| Path::new(folder).join(name));
+    places.into_iter().find(|place| look.is_there(place))
+}
+
+/// Where the unit `name` lies.
+pub(super) fn unit(look: &dyn Look, name: &str) -> Option<PathBuf> {
+    let places = UNIT_FOLDERS.iter();
+    let places = places.map(|folder| Path::new(folder).join(name));
+    places.into_iter().find(|place| look.is_there(place))
+}
+
+/// Commands of one action, each with its words.
+pub(super) type Commands = Vec<Vec<&'static str>>;
+
+impl Init {
+    /// That of this host, or of the one that `look` will be as a tree.
+    pub(super) fn of(look: &dyn Look, is_tree: bool) -> Self {
+        let has = |path: &str| look.is_there(Path::new(path));
+        let has_systemd = if is_tree {
+            has("/usr/lib/systemd/systemd") || has("/lib/systemd/systemd")
+        } else {
+            has("/run/systemd/system")
+        };
+        if has_systemd {
+            Self::Systemd
+        } else if program(look, "openrc-run").is_some() {
+            Self::OpenRc
+        } else if has("/etc/init.d") {
+            Self::Scripts
+        } else {
+            Self::Nobody
+        }
+    }
+
+    /// Whether the service `name` is started with the host, and runs.
+    pub(super) fn runs(self, look: &dyn Look, name: &str) -> bool {
+        self.is_enabled(look, name) && self.is_active(look, name)
+    }
+
+    /// Whether the service `name` is started with the host.
+    pub(super) fn is_enabled(self, look: &dyn Look, name: &str) -> bool {
+        match self {
+            Self::Systemd => look.ask(&["systemctl", "is-enabled", "--quiet", name]),
+            Self::OpenRc => look.is_there(&Path::new("/etc/runlevels/default").join(name)),
+            Self::Scripts => ["/etc/rc2.d", "/etc/rc3.d", "/etc/rc.d/rc3.d"]
+                .iter()
+                .flat_map(|folder| look.list(Path::new(folder)))
+                .any(|link| link.starts_with('S') && link.get(3..) == Some(name)),
+            Self::Nobody => false,
+        }
+    }
+
+    /// Whether the service `name` runs.
+    pub(super) fn is_active(self, look: &dyn Look, name: &str) -> bool {
+        match self {
+            Self::Systemd => look.ask(&["systemctl", "is-active", "--quiet", name]),
+            Self::OpenRc => look.ask(&["rc-service", name, "status"]),
+            Self::Scripts => look.ask(&[&format!("/etc/init.d/{name}"), "status"]),
+            Self::Nobody => false,
+        }
+    }
+
+    /// Has the service `name` started now and with the host; nothing where nobody could.
+    pub(super) fn start(self, has_chkconfig: bool, name: &'static str) -> Commands {
+        match self {
+            Self::Systemd => vec![vec!["systemctl", "enable", "--now", name]],
+            Self::OpenRc => vec![
+                vec!["rc-update", "add", name, "default"],
+                vec!["rc-service", name, "start"],
+            ],
+            Self::Scripts => {
+                let enable = if has_chkconfig {
+                    vec!["chkconfig", name, "on"]
+                } else {
+                    vec!["update-rc.d", name, "defaults"]
+                };
+                vec![enable, vec!["service", name, "start"]]
+            }
+            Self::Nobody => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! What an installation does, and does not do again.
+
+use super::hosts::{DEBIAN, Mind, by, wish};
+use crate::config::{ReloadMethod, Schedule};
+use crate::install::{Facts, Init, Step, Wish, install};
+
+fn actions(mind: &Mind, wish: &Wish) -> Vec<String> {
+    let plan = install(&mind.facts(), wish).unwrap();
+    plan.actions.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_fresh_host_with_systemd_gets_haproxy_and_a_service() {
+    insta::assert_snapshot!(actions(&Mind::systemd(DEBIAN), &wish()).join("\n"), @"
+    install the package `haproxy`: `apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install -y haproxy`
+    copy this program to `/usr/local/bin/haproxy-marathon-bridge`
+    write the list of Marathons `/etc/haproxy-marathon-bridge/marathons`: m1:8080
+    write a file of options `/etc/haproxy-marathon-bridge/config.toml`
+    keep `/etc/haproxy/haproxy.cfg` as `/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge`
+    remove `/etc/cron.d/haproxy-marathon-bridge`
+    stop `haproxy-marathon-bridge-refresh.timer`, and start it no more: `systemctl disable --now haproxy-marathon-bridge-refresh.timer`
+    remove `/etc/systemd/system/timers.target.wants/haproxy-marathon-bridge-refresh.timer`
+    remove `/etc/systemd/system/haproxy-marathon-bridge-refresh.timer`
+    remove `/etc/systemd/system/haproxy-marathon-bridge-refresh.service`
+    write the unit `/etc/systemd/system/haproxy-marathon-bridge.service`
+    have systemd read its units: `systemctl daemon-reload`
+    write ENABLED=1 in the place of ENABLED=0 into `/etc/default/haproxy`
+    have the folder of HAProxy's sockets made: `/etc/tmpfiles.d/haproxy-marathon-bridge.conf`
+    start `haproxy`, now and with the host: `systemctl enable --now haproxy`
+    bring HAProxy in step once: `/usr/local/bin/haproxy-marathon-bridge refresh`
+    restart `haproxy-marathon-bridge.service` as it is now: `systemctl try-restart haproxy-marathon-bridge.service`
+    start `haproxy-marathon-bridge.service`, now and with the host: `systemctl enable --now haproxy-marathon-bridge.service`
+    ");
+}
+
+#[test]
+fn each_distribution_brings_haproxy_and_cron_its_own_way() {
+    for (os_release, files, haproxy, cron) in [
+        (
+            "ID=ubuntu\n",
+            &["/var/lib/apt/lists/x_Packages"][..],
+            "env DEBIAN_FRONTEND=noninteractive apt-get install -y haproxy",
+            "cron",
+        ),
+        (
+            "ID=rocky\nID_LIKE=\"rhel\"\n",
+            &[],
+            "yum install -y haproxy",
+            "crond",
+        ),
+        // dnf alone is there.
+        (
+            "ID=ol\n",
+            &["/usr/bin/dnf"],
+            "dnf install -y haproxy",
+            "crond",
+        ),
+        ("ID=amzn\n", &[], "yum install -y haproxy", "crond"),
+        ("ID=fedora\n", &[], "dnf install -y haproxy", "crond"),
+        (
+            "ID=sles\n",
+            &[],
+            "zypper --non-interactive install --auto-agree-with-licenses haproxy",
+            "cron",
+        ),
+        ("ID=alpine\n", &[], "apk add haproxy", "cronie"),
+        (
+            "ID=arch\n",
+            &[],
+            "pacman -S --needed --noconfirm haproxy",
+            "cronie",
+        ),
+        // Systems older than os-release.
+        (
+            "",
+            &["/etc/SuSE-release"],
+            "zypper --non-interactive install --auto-agree-with-licenses haproxy",
+            "cron",
+        ),
+        (
+            "",
+            &["/etc/redhat-release"],
+            "yum install -y haproxy",
+            "crond",
+        ),
+        (
+            "ID=unheard-of\n",
+            &["/usr/bin/pacman"],
+            "pacman -S --needed --noconfirm haproxy",
+            "cronie",
+        ),
+    ] {
+        let mut mind = Mind::systemd(os_release);
+        for file in files {
+            mind.put(file, "");
+        }
+        mind.install(&by(Schedule::Cron));
+        let enabled = format!("systemctl enable --now {cron}");
+        assert_eq!(
+            mind.ran,
+            [
+                haproxy,
+                "systemd-tmpfiles --create /etc/tmpfiles.d/haproxy-marathon-bridge.conf",
+                "systemctl enable --now haproxy",
+                "/usr/local/bin/haproxy-marathon-bridge refresh",
+                enabled.as_str()
+            ],
+            "{os_release}"
+        );
+    }
+    let mut amazon =
+        Mind::systemd("").with("/etc/system-release", "Amazon Linux AMI release 2013.03");
+    amazon.install(&by(Schedule::Cron));
+    assert_eq!(amazon.ran[0], "yum install -y haproxy");
+}
+
+#[test]
+fn a_second_call_changes_nothing() {
+    for schedule in [Schedule::Cron, Schedule::Timer, Schedule::Service] {
+        let mut mind = Mind::systemd(DEBIAN);
+        let (done, _) = mind.install(&by(schedule));
+        assert!(done.failed == 0 && done.done > 5, "{done:?}");
+        let (done, steps) = mind.install(&by(schedule));
+        assert_eq!((done.done, done.failed), (1, 0), "{steps:#?}");
+        // Which finds by itself that nothing is to be done.
+        assert_eq!(mind.ran, ["/usr/local/bin/haproxy-marathon-bridge refresh"]);
+        assert_eq!(mind.changed, [""; 0]);
+    }
+}
+
+#[test]
+fn what_failed_and_what_is_left_is_told_and_a_second_call_goes_on() {
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.fails = Some("systemctl enable --now haproxy");
+    let (done, steps) = mind.install(&wish());
+    assert_eq!((done.failed, done.left), (1, 2), "{steps:#?}");
+    let failed = steps.iter().find_map(|(action, step)| match step {
+        Step::Failed(why) => Some((action.as_str(), why.as_str())),
+        _ => None,
+    });
+    let (action, why) = failed.unwrap();
+    assert!(action.starts_with("start `haproxy`"), "{action}");
+    assert_eq!(why, "exit status: 1\nno such luck");
+    assert!(!mind.ran.iter().any(|line| line.ends_with("refresh")));
+
+    mind.fails = None;
+    mind.install(&wish());
+    assert_eq!(
+        mind.ran,
+        [
+            "systemctl enable --now haproxy",
+            "/usr/local/bin/haproxy-marathon-bridge refresh",
+            "systemctl enable --now haproxy-marathon-bridge.service",
+        ]
+    );
+}
+
+/// Marathon may well be away at this moment; cron and watcher get over it.
+#[test]
+fn a_first_turn_that_fails_does_not_keep_the_service_from_being_started() {
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.fails = Some("/usr/local/bin/haproxy-marathon-bridge refresh");
+    let (done, _) = mind.install(&wish());
+    assert_eq!((done.failed, done.left), (1, 0));
+    let last = "systemctl enable --now haproxy-marathon-bridge.service";
+    assert_eq!(mind.ran.last().unwrap(), last);
+}
+
+#[test]
+fn hosts_replace_the_list_and_none_keeps_it() {
+    const LIST: &str = "/etc/haproxy-marathon-bridge/marathons";
+    let none = || Wish {
+        hosts: Vec::new(),
+        ..wish()
+    };
+    let mut mind = Mind::systemd(DEBIAN).with(LIST, "# ours\nold:8080\n");
+    mind.install(&none());
+    assert_eq!(mind.text(LIST).unwrap(), "# ours\nold:8080\n");
+    mind.install(&wish());
+    assert_eq!(mind.text(LIST).unwrap(), "m1:8080\n");
+
+    for list in [None, Some(""), Some("# nobody yet\n")] {
+        let mut mind = Mind::systemd(DEBIAN);
+        if let Some(text) = list {
+            mind.put(LIST, text);
+        }
+        let why = install(&mind.facts(), &none()).unwrap_err();
+        assert!(
+            why.contains("no Marathon is known") && why.contains("HOST:PORT"),
+            "{why}"
+        );
+        let by_options = Wish {
+            options_name_marathons: true,
+            ..none()
+        };
+        assert!(install(&mind.facts(), &by_options).is_ok());
+    }
+}
+
+#[test]
+fn a_list_with_a_password_is_for_root_alone_and_not_told() {
+    let mut mind = Mind::systemd(DEBIAN);
+    let secret = Wish {
+        hosts: vec!["http://joe:s3cret@m1:8080".to_owned()],
+        ..wish()
+    };
+    let (_, steps) = mind.install(&secret);
+    assert_eq!(mind.mode("/etc/haproxy-marathon-bridge/marathons"), 0o600);
+    assert!(!format!("{steps:?}").contains("s3cret"), "{steps:#?}");
+}
+
+#[test]
+fn the_file_of_before_is_kept_once() {
+    const KEPT: &str = "/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge";
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&wish());
+    assert_eq!(mind.text(KEPT).unwrap(), "of the package");
+    mind.put("/etc/haproxy/haproxy.cfg", "ours");
+    mind.install(&wish());
+    assert_eq!(mind.text(KEPT).unwrap(), "of the package");
+}
+
+#[test]
+fn one_schedule_takes_the_place_of_another() {
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&by(Schedule::Cron));
+    assert!(mind.text("/etc/cron.d/haproxy-marathon-bridge").is_some());
+    mind.install(&by(Schedule::Timer));
+    assert!(mind.text("/etc/cron.d/haproxy-marathon-bridge").is_none());
+    mind.install(&by(Schedule::Service));
+    assert_eq!(
+        mind.ran[..2],
+        [
+            "systemctl disable --now haproxy-marathon-bridge-refresh.timer",
+            "systemctl daemon-reload"
+        ]
+    );
+    let units: Vec<_> = mind
+        .changed
+        .iter()
+        .filter(|change| change.contains("systemd"))
+        .collect();
+    assert_eq!(
+        units,
+        [
+            "remove /etc/systemd/system/haproxy-marathon-bridge-refresh.timer",
+            "remove /etc/systemd/system/haproxy-marathon-bridge-refresh.service",
+            "write /etc/systemd/system/haproxy-marathon-bridge.service",
+        ]
+    );
+}
+
+#[test]
+fn options_that_nobody_changed_follow_and_others_stay() {
+    const OPTIONS: &str = "/etc/haproxy-marathon-bridge/config.toml";
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&by(Schedule::Cron));
+    let by_cron = mind.text(OPTIONS).unwrap();
+    mind.install(&by(Schedule::Service));
+    assert!(
+        mind.text(OPTIONS)
+            .unwrap()
+            .contains("\nreload = \"systemd\"\n")
+    );
+    let own = by_cron.replace("#poll", "poll");
+    mind.put(OPTIONS, &own);
+    let plan = install(&mind.facts(), &by(Schedule::Service)).unwrap();
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note.contains("is kept as it is")),
+        "{plan:#?}"
+    );
+    mind.follow(&plan);
+    assert_eq!(mind.text(OPTIONS).unwrap(), own);
+}
+
+#[test]
+fn a_watcher_that_runs_is_restarted_for_another_program_alone() {
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&wish());
+    let other = Wish {
+        program: "newer program".into(),
+        ..wish()
+    };
+    mind.install(&other);
+    let restart = "systemctl try-restart haproxy-marathon-bridge.service";
+    assert_eq!(mind.ran.iter().filter(|line| *line == restart).count(), 1);
+    mind.install(&other);
+    assert!(!mind.ran.contains(&restart.to_owned()));
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_done() {
+    let refused = |mind: &Mind, wish: &Wish| install(&mind.facts(), wish).unwrap_err();
+    // Built by hand, and run by nobody knows whom.
+    let foreign = Mind::systemd(DEBIAN).with("/usr/local/sbin/haproxy", "");
+    for schedule in [Schedule::Timer, Schedule::Service] {
+        let why = refused(&foreign, &by(schedule));
+        assert!(
+            why.contains("no unit `haproxy.service`") && why.contains("--cron"),
+            "{why}"
+        );
+        let why = refused(&Mind::bare(DEBIAN), &by(schedule));
+        assert!(why.contains("expected systemd"), "{why}");
+        let sf = Wish {
+            reload: ReloadMethod::Sf,
+            ..by(schedule)
+        };
+        let why = refused(&Mind::systemd(DEBIAN), &sf);
+        assert!(why.contains("a child of our unit"), "{why}");
+    }
+    assert!(install(&foreign.facts(), &by(Schedule::Cron)).is_ok());
+    let why = refused(&Mind::systemd("ID=plan9\n"), &wish());
+    assert!(why.contains("by hand"), "{why}");
+    // Where it is there already, nobody has to bring it.
+    let there = Mind::systemd("ID=plan9\n")
+        .with("/usr/sbin/haproxy", "")
+        .with("/lib/systemd/system/haproxy.service", "");
+    assert!(install(&there.facts(), &wish()).is_ok());
+}
+
+#[test]
+fn units_name_no_group_that_there_is_not() {
+    const UNIT: &str = "/etc/systemd/system/haproxy-marathon-bridge.service";
+    let there = Mind::systemd(DEBIAN)
+        .with("/usr/sbin/haproxy", "")
+        .with("/lib/systemd/system/haproxy.service", "");
+    let mut without = there.clone();
+    without.install(&wish());
+    assert!(!without.text(UNIT).unwrap().contains("SupplementaryGroups="));
+    let mut with = there.with("/etc/group", "root:x:0:\nhaproxy:x:99:\n");
+    let elsewhere = Wish {
+        config: "/srv/lb/haproxy.cfg".into(),
+        state_dir: "/srv/state".into(),
+        ..wish()
+    };
+    with.install(&elsewhere);
+    let unit = with.text(UNIT).unwrap();
+    for line in [
+        "SupplementaryGroups=haproxy\n",
+        "ReadWritePaths=/srv/lb\nReadWritePaths=-/srv/state\n",
+    ] {
+        assert!(unit.contains(line), "{unit}");
+    }
+}
+
+/// Elsewhere than on Debian nothing makes it, and HAProxy could not listen there.
+#[test]
+fn haproxys_sockets_have_a_folder() {
+    const FILE: &str = "/etc/tmpfiles.d/haproxy-marathon-bridge.conf";
+    let made = |mut mind: Mind| {
+        mind.install(&wish());
+        mind.text(FILE).is_some()
+    };
+    let host = || Mind::systemd(DEBIAN);
+    assert!(made(host()));
+    assert!(made(host().with(
+        "/usr/lib/tmpfiles.d/x.conf",
+        "d /run/haproxy-of-another 0755\n"
+    )));
+    assert!(!made(host().with(
+        "/usr/lib/tmpfiles.d/haproxy.conf",
+        "d /run/haproxy 2775 haproxy haproxy -\n"
+    )));
+    assert!(!made(
+        host()
+            .with("/usr/sbin/haproxy", "")
+            .with("/etc/group", "haproxy:x:9:\n")
+            .with(
+                "/usr/lib/systemd/system/haproxy.service",
+                "[Service]\nRuntimeDirectory=haproxy\n"
+            )
+    ));
+}
+
+#[test]
+fn the_calls_of_the_bash_script_install_its_line_for_cron() {
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&Wish {
+        as_bridge: true,
+        haproxy: false,
+        ..by(Schedule::Cron)
+    });
+    let line = mind.text("/etc/cron.d/haproxy-marathon-bridge").unwrap();
+    assert_eq!(line, include_str!("../../../packaging/cron/bridge"));
+    assert_eq!(
+        mind.ran,
+        [
+            "/usr/local/bin/haproxy-marathon-bridge refresh_system_haproxy",
+            "systemctl enable --now cron"
+        ]
+    );
+}
+
+#[test]
+fn init_scripts_and_openrc_are_spoken_to_in_their_words() {
+    let of = |init: &str| {
+        let mut mind = Mind::bare(DEBIAN).with("/usr/sbin/cron", "").with(init, "");
+        mind.put("/etc/default/haproxy", "# x\nENABLED=0\n");
+        mind.install(&wish());
+        assert_eq!(
+            mind.text("/etc/default/haproxy").unwrap(),
+            "# x\nENABLED=1\n"
+        );
+        mind.ran[2..4].to_vec()
+    };
+    let scripts = ["update-rc.d haproxy defaults", "service haproxy start"];
+    assert_eq!(of("/etc/init.d/README"), scripts);
+    let openrc = ["rc-update add haproxy default", "rc-service haproxy start"];
+    assert_eq!(of("/sbin/openrc-run"), openrc);
+}
+
+/// Alpine's own crond does not read /etc/cron.d.
+#[test]
+fn the_crond_of_busybox_does_not_do() {
+    let facts = |mind: &Mind| Facts::of(mind, false, "/x".as_ref());
+    let alpine = Mind::bare("ID=alpine\n").linked("/usr/sbin/crond", "/bin/busybox");
+    assert!(!facts(&alpine).cron);
+    let (_, steps) = alpine.clone().install(&wish());
+    assert!(
+        steps
+            .iter()
+            .any(|(action, _)| action.contains("apk add cronie")),
+        "{steps:#?}"
+    );
+    assert!(facts(&Mind::bare("").with("/usr/sbin/crond", "")).cron);
+    assert_eq!(facts(&alpine).init, Init::Nobody);
+}
+
+#[test]
+fn a_package_of_ours_brought_program_and_units() {
+    let mind = Mind::systemd(DEBIAN).with(
+        "/usr/lib/systemd/system/haproxy-marathon-bridge.service",
+        "",
+    );
+    let facts = Facts::of(&mind, false, "/usr/bin/haproxy-marathon-bridge".as_ref());
+    let plan = install(&facts, &wish()).unwrap();
+    let told: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
+    let told = told.join("\n");
+    assert!(
+        !told.contains("/usr/local") && !told.contains("write the unit"),
+        "{told}"
+    );
+    assert!(
+        told.contains("`/usr/bin/haproxy-marathon-bridge refresh`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn in_a_tree_no_command_is_run_and_what_is_left_is_told() {
+    let mind = Mind::bare(DEBIAN).with("/usr/lib/systemd/systemd", "");
+    let facts = Facts::of(&mind, true, "/x".as_ref());
+    let plan = install(&facts, &wish()).unwrap();
+    let mut tree = mind;
+    tree.follow(&plan);
+    assert_eq!(tree.ran, [""; 0]);
+    let link = "/etc/systemd/system/multi-user.target.wants/haproxy-marathon-bridge.service";
+    assert!(
+        tree.changed.contains(&format!("link {link}")),
+        "{:#?}",
+        tree.changed
+    );
+    let later = plan.later.join("\n");
+    assert!(later.contains("apt-get install -y haproxy"), "{later}");
+    assert!(later.contains("start HAProxy with the host"), "{later}");
+}

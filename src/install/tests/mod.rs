@@ -1,0 +1,6 @@
+//! Installations on hosts that are made up, to which every command happens in the mind.
+
+mod hosts;
+mod installs;
+mod removes;
+mod texts;

@@ -1,0 +1,160 @@
+//! `compare`: what this program would write, beside what a predecessor wrote, section by section.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use reqwest::redirect;
+use tracing::error;
+
+use super::print;
+use super::stages::stages;
+use crate::config::{Config, redact_value};
+use crate::diff::{Beside, Kin, beside};
+use crate::logging;
+use crate::resolve::{Resolver, System};
+use crate::state::{State, Time};
+
+/// Where marathon-lb shows the file that it installed, on the port of the statistics.
+const GETCONFIG: &str = "/_haproxy_getconfig";
+
+/// Exit 0: the same, 1: something differs, 2: it cannot be told.
+pub(super) async fn compare(config: &Config, other: &str) -> Result<ExitCode> {
+    match compared(config, other).await {
+        Ok((text, is_same)) => {
+            print(&text)?;
+            Ok(ExitCode::from(u8::from(!is_same)))
+        }
+        Err(error) => {
+            error!("{error:#}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
+    let there = read(config, other).await?;
+    let resolver = Resolver::new(System, BTreeMap::default());
+    let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
+    let now = Time::at(SystemTime::now());
+    let plan = stages.plan(None, &mut State::default(), now).await?;
+    for warning in &plan.warnings {
+        logging::warning(warning);
+    }
+    let all = beside(&there, &plan.files.cfg);
+    ensure!(
+        all.iter().any(|one| one.kin != Kin::OnlyHere),
+        "`{}` holds no section of HAProxy's, expected a haproxy.cfg",
+        redact_value(other)
+    );
+    Ok((told(&all), all.iter().all(|one| one.kin == Kin::Same)))
+}
+
+/// A file, or what a URL gives; the folder alone stands for where marathon-lb shows its file.
+async fn read(config: &Config, other: &str) -> Result<String> {
+    let shown = redact_value(other);
+    if other.starts_with("https://") {
+        bail!("found `{shown}`, expected http:// or a file; `curl {shown} > FILE` makes one");
+    }
+    if !other.starts_with("http://") {
+        let text = fs::read_to_string(other);
+        return text.with_context(|| format!("`{shown}` cannot be read"));
+    }
+    let unreadable = || format!("`{shown}` cannot be asked");
+    let mut url: reqwest::Url = other.parse().with_context(unreadable)?;
+    if url.path() == "/" {
+        url.set_path(GETCONFIG);
+    }
+    let client = reqwest::Client::builder()
+        .tls_certs_only([])
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(config.marathon.connect_timeout)
+        .timeout(config.marathon.fetch_timeout)
+        .build()
+        .context("HTTP cannot be set up")?;
+    let mut response = client.get(url).send().await.with_context(unreadable)?;
+    let status = response.status();
+    ensure!(
+        status.is_success(),
+        "`{shown}` answered with status {status}, expected 200"
+    );
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.with_context(unreadable)? {
+        body.extend_from_slice(&chunk);
+        let most = config.marathon.max_body;
+        ensure!(
+            body.len() as u64 <= most,
+            "`{shown}` gave more than {most} bytes"
+        );
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+fn told(all: &[Beside<'_>]) -> String {
+    let mut text = String::new();
+    for one in all {
+        let why = match one.kin {
+            Kin::Same => continue,
+            Kin::Reordered => "says the same in another order",
+            Kin::Renamed => "has the same servers, under other names or with other options",
+            Kin::Differs => "differs",
+            Kin::OnlyThere => "is only there",
+            Kin::OnlyHere => "is new",
+        };
+        let _ = writeln!(text, "{} {why}", one.title);
+        for (sign, lines) in [('-', &one.there), ('+', &one.here)] {
+            for line in lines {
+                let _ = writeln!(text, "  {sign} {line}{}", reason(sign, line));
+            }
+        }
+    }
+    let count = |kin: &[Kin]| all.iter().filter(|one| kin.contains(&one.kin)).count();
+    let _ = writeln!(
+        text,
+        "{} sections are the same, {} say it in another way, {} differ, {} are only there, {} are new",
+        count(&[Kin::Same]),
+        count(&[Kin::Reordered, Kin::Renamed]),
+        count(&[Kin::Differs]),
+        count(&[Kin::OnlyThere]),
+        count(&[Kin::OnlyHere]),
+    );
+    text
+}
+
+/// Why a line of a predecessor is not written any more, where that is known.
+fn reason(sign: char, line: &str) -> &'static str {
+    let word = line.split_ascii_whitespace().next().unwrap_or_default();
+    match word {
+        "reqadd" | "reqdel" | "reqirep" | "reqrep" | "rspadd" | "rspdel" | "rspirep" | "rsprep"
+            if sign == '-' =>
+        {
+            "    (HAProxy 2.1 and later do not know it)"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_told_with_its_lines_and_counted() {
+        let there =
+            "global\n maxconn 1\nbackend a\n rspadd X:\\ y\n mode http\nbackend b\n mode tcp\n";
+        let here = "global\n maxconn 1\nbackend a\n http-response add-header X y\n mode http\n";
+        assert_eq!(
+            told(&beside(there, here)),
+            "backend a differs\n\
+             \x20 - rspadd X:\\ y    (HAProxy 2.1 and later do not know it)\n\
+             \x20 + http-response add-header X y\n\
+             backend b is only there\n\
+             \x20 - mode tcp\n\
+             1 sections are the same, 0 say it in another way, 1 differ, 1 are only there, 0 are new\n"
+        );
+    }
+}
