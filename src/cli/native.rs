@@ -92,7 +92,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         name: "drain",
         takes: "WHAT...",
         about: "Let a host, a task or a server get no new requests",
-        details: "WHAT is a host or a task as Marathon names it, or a server as HOST:PORT. Its servers stay in the file and rest there (`disabled`): requests under way are answered, new ones go to others. That is remembered until `undrain`, also for tasks that come later, and shown by `status`. A watcher heeds it at once, else the next refresh does. In the bridge's templates servers cannot rest.",
+        details: "WHAT is a host or a task as Marathon names it, or a server as HOST:PORT. Its servers stay in the file and rest there (`disabled`): requests under way are answered, new ones go to others. That is remembered until `undrain`, also for tasks that come later, and shown by `status`. A watcher heeds it at once, else the next refresh does. In the bridge's templates, which know no rest, they leave the file.",
     },
     Entry {
         name: "undrain",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::drained::drain;
 use super::edited::Unwritable;
 use super::fallback::Fallback;
 use super::labelled::Labelled;
@@ -65,10 +66,12 @@ impl Recipe {
     ) -> Result<Wanted> {
         match (self, cluster) {
             (_, Cluster::AsBefore) => Ok(Wanted::default()),
-            (Self::Bridge { .. }, Cluster::Endpoints(ports)) => Ok(Wanted::of_ports(ports)),
+            (Self::Bridge { .. }, Cluster::Endpoints(ports)) => {
+                Ok(Wanted::of_ports(without_drained(ports, at.drained)))
+            }
             (Self::Bridge { serving, groups }, Cluster::Apps(snapshot)) => {
                 let ports = of_bridge(&snapshot, *serving, groups, warnings);
-                Ok(Wanted::of_ports(ports))
+                Ok(Wanted::of_ports(without_drained(ports, at.drained)))
             }
             (Self::Labelled(labelled), Cluster::Apps(snapshot)) => {
                 Ok(labelled.select(snapshot.apps(), at, fallback, warnings))
@@ -135,6 +138,15 @@ impl Recipe {
             Self::Labelled(labelled) => labelled.build(ports, wanted, incumbents, renderer),
         }
     }
+}
+
+/// The lines of the bridge know no servers that rest.
+fn without_drained(mut ports: Vec<ServicePort>, drained: &[Drained]) -> Vec<ServicePort> {
+    drain(&mut ports, drained);
+    for port in &mut ports {
+        port.endpoints.retain(|endpoint| !endpoint.draining);
+    }
+    ports
 }
 
 fn of_bridge(

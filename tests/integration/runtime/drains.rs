@@ -1,6 +1,7 @@
 //! What an operator drains gets no new requests, whatever Marathon says.
 
 use super::cluster::{Scene, TOLD, Watcher};
+use crate::host::{Host, Web};
 
 #[test]
 fn a_task_is_drained_until_it_is_undrained_also_over_a_restart() {
@@ -64,4 +65,23 @@ fn a_watcher_drains_at_once_and_who_comes_to_a_drained_host_rests() {
     watcher.says("3 servers changed at runtime");
     scene.is_answered_by(&["t1", "t2", "t3"]);
     assert_eq!(scene.host.haproxies(), [pid]);
+}
+
+#[test]
+fn in_the_set_of_the_bridge_it_leaves_the_file() {
+    let mut web = Web::start();
+    web.scale_up();
+    web.scale_up();
+    let host = Host::new();
+    host.refresh(&web.url(), &[]).expect(0);
+    let newest = web.newest_address();
+    assert!(host.installed().contains(&newest));
+    host.operate(&["drain", &newest]).expect(0);
+    host.refresh(&web.url(), &[])
+        .expect(0)
+        .says(&["servers 3 → 2"]);
+    assert!(!host.installed().contains(&newest));
+    host.operate(&["undrain", &newest]).expect(0);
+    host.refresh(&web.url(), &[]).expect(0);
+    assert!(host.installed().contains(&newest));
 }
