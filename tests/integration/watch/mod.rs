@@ -12,6 +12,7 @@ mod marathon_lb;
 mod operators;
 mod ready;
 mod servers;
+mod several;
 mod signals;
 mod streams;
 mod survives;
