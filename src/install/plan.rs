@@ -144,6 +144,10 @@ impl Plan {
                 if is_there {
                     continue;
                 }
+                if facts.is_tree {
+                    self.later.push(format!("install the package `{package}`"));
+                    continue;
+                }
                 return Err(format!(
                     "`{package}` is not installed, and which package manager {} has is not known: \
                      found neither a name in /etc/os-release nor one of their programs; install \

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use nix::unistd::Uid;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::{configured_on, print};
 use crate::config::option::{self, Command};
@@ -186,7 +186,7 @@ fn told(plan: &Plan) -> Result<()> {
         print(&format!("{:8}{left}\n", "later"))?;
     }
     for note in &plan.notes {
-        warn!("{note}");
+        print(&format!("{:8}{note}\n", "note"))?;
     }
     Ok(())
 }

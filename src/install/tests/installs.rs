@@ -449,6 +449,17 @@ fn a_package_of_ours_brought_program_and_units() {
 }
 
 #[test]
+fn in_an_empty_tree_the_packages_are_left_to_whoever_fills_it() {
+    let facts = Facts::of(&Mind::bare(""), true, "/x".as_ref());
+    let plan = install(&facts, &by(Schedule::Cron)).unwrap();
+    let later = plan.later.join("\n");
+    assert!(
+        later.contains("package `haproxy`") && later.contains("package `cron`"),
+        "{later}"
+    );
+}
+
+#[test]
 fn in_a_tree_no_command_is_run_and_what_is_left_is_told() {
     let mind = Mind::bare(DEBIAN).with("/usr/lib/systemd/systemd", "");
     let facts = Facts::of(&mind, true, "/x".as_ref());

@@ -124,9 +124,10 @@ fn uninstall_leaves_the_tree_as_it_was_but_for_what_people_wrote() {
         let names = new.map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned());
         names.collect()
     };
-    at(&test, &["uninstall"])
-        .expect(0)
-        .says(&["--purge", "haproxy.cfg` stay"]);
+    at(&test, &["uninstall"]).expect(0).prints(&[
+        "--purge",
+        "note    HAProxy and `/etc/haproxy/haproxy.cfg` stay",
+    ]);
     // HAProxy goes on as it was started, with the host too.
     let kept = [
         "marathons",

@@ -34,6 +34,7 @@ mod names;
 mod operators;
 mod ready;
 pub(crate) mod servers;
+mod several;
 mod signals;
 mod streams;
 mod survives;
