@@ -41,7 +41,6 @@ pub enum Command {
 
 impl Command {
     /// In the order of the help.
-    pub const ALL: [Self; 13] = [
     pub const ALL: [Self; 17] = [
         Self::Generate,
         Self::Refresh,

@@ -4,6 +4,7 @@
 //! It is a small one in a mount namespace of the watcher's own, so that nobody else runs out of room.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -50,15 +51,18 @@ struct Scene {
 }
 
 impl Scene {
-    /// A watcher that serves, whose files and memory lie on a small disk.
-    fn new(host: Host, more: &[&str]) -> Self {
+    /// A watcher that serves, whose files and memory lie on a small disk; `None` where no disk can be
+    /// mounted, which only a run of all tests takes for a failure.
+    fn new(host: Host, more: &[&str]) -> Option<Self> {
         let tried = unshare().arg("true").output();
         let tried = tried.expect("`unshare` is part of util-linux, which this test needs");
-        assert!(
-            tried.status.success(),
-            "this test needs a mount namespace of its own, as root or where users may make one: {}",
-            String::from_utf8_lossy(&tried.stderr)
-        );
+        if !tried.status.success() {
+            let why = String::from_utf8_lossy(&tried.stderr);
+            let why = format!("no disk can be mounted, as root or where users may: {why}");
+            assert!(env::var_os("HMB_TEST_ALL").is_none(), "{why}");
+            eprintln!("not tested: {why}");
+            return None;
+        }
         let web = Web::start();
         let disk = host.path("etc");
         let state = disk.join("state").display().to_string();
@@ -83,7 +87,7 @@ impl Scene {
             said: Vec::new(),
         };
         wait_until("the state", || scene.on_disk("state").exists());
-        scene
+        Some(scene)
     }
 
     /// A place on the disk, as it is seen from here.
@@ -176,7 +180,9 @@ impl Scene {
 
 #[test]
 fn what_a_full_disk_hinders_is_told_once_and_made_up_for() {
-    let mut scene = Scene::new(Host::new(), &[]);
+    let Some(mut scene) = Scene::new(Host::new(), &[]) else {
+        return;
+    };
     scene.status().expect(0);
     let before = scene.installed();
     scene.fill();
@@ -204,7 +210,9 @@ fn what_a_full_disk_hinders_is_told_once_and_made_up_for() {
 #[test]
 fn the_same_holds_for_servers_alone() {
     let host = Host::labelled(free_ports(1).unwrap()[0]);
-    let mut scene = Scene::new(host, &["--reload", "none"]);
+    let Some(mut scene) = Scene::new(host, &["--reload", "none"]) else {
+        return;
+    };
     scene.web.scale_up();
     scene.watcher.says("installed `");
     let before = scene.installed();
@@ -229,7 +237,9 @@ fn the_same_holds_for_servers_alone() {
 /// Who asks where no watcher answers knows of it, too.
 #[test]
 fn a_status_without_a_watcher_to_ask_knows_of_a_turn_that_was_not_saved() {
-    let mut scene = Scene::new(Host::new(), &["--admin-socket", "none"]);
+    let Some(mut scene) = Scene::new(Host::new(), &["--admin-socket", "none"]) else {
+        return;
+    };
     scene.fill();
     scene.web.scale_up();
     scene.watcher.says("No space left on device");
