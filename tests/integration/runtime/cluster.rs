@@ -142,7 +142,9 @@ impl Watcher {
             }
         });
         let watcher = Self { child, lines };
-        watcher.says("haproxy.cfg` is as it should be|was yet to be brought|installed `");
+        watcher.says(
+            "haproxy.cfg` is as it should be|was yet to be brought|installed `|the reload failed",
+        );
         block_on(scene.marathon.wait_event_streams(streams + 1, SOON)).unwrap();
         watcher
     }

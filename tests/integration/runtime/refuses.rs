@@ -30,6 +30,13 @@ async fn another_process_than_the_one_that_serves_is_told_nothing() {
     reload.arg("-x").arg(scene.socket());
     reload.args(["-sf", &old.to_string()]);
     Done::of(reload).expect(0);
+    while scene
+        .say("show info")
+        .await
+        .contains(&format!("Pid: {old}\n"))
+    {
+        tokio::task::yield_now().await;
+    }
     let error = scene.bring(&[line(&a, 1), line(&b, 2)]).await.unwrap_err();
     assert!(
         matches!(error, Fallback::OtherProcess { expected, .. } if expected == old),

