@@ -13,7 +13,9 @@ use super::fallback::{Asking, Fallback};
 use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
-use super::typed::{checked, checked_as_before, fault, keep_within_bounds, say_check};
+use super::typed::{
+    beyond_bounds, checked, checked_as_before, fault, keep_within_bounds, say_check,
+};
 use super::wanted::{Cause, Said, Spoken, Wanted, effect};
 use crate::cluster::{
     App, AppId, HealthMemory, Merged, Selection, ServicePort, Warning, merge_deployments,
@@ -208,6 +210,7 @@ impl Labelled {
     ) -> Vec<(usize, Spoken)> {
         let settings = self.settings(app);
         let mut asked = Vec::with_capacity(ports.len());
+        let mut beyond = BTreeSet::new();
         for (position, port) in ports.iter_mut().enumerate() {
             let (mut options, mut faults) =
                 labels::parse(&settings, &app.id, port.index, self.values);
@@ -263,6 +266,9 @@ impl Labelled {
             if self.values == Values::Verbatim && self.shape.settles_clashes && !is_last_good {
                 warnings.extend(doubts(&app.id, port.index, &options));
             }
+            if self.values == Values::Typed {
+                beyond.extend(beyond_bounds(app, port.index, &options));
+            }
             let spoken = Spoken {
                 app: app_of_port,
                 options: Arc::new(options),
@@ -272,11 +278,14 @@ impl Labelled {
             };
             asked.push((position, spoken));
         }
+        // Several service ports may have one check.
+        warnings.extend(beyond);
         if self.values == Values::Typed {
             let at = |(position, _): &(usize, _)| {
                 (ports[*position].index, ports[*position].service_port)
             };
-            warnings.extend(keep_within_bounds(app, &mut asked, at));
+            let is_locked = |(_, spoken): &(usize, Spoken)| spoken.options.auth.is_some();
+            warnings.extend(keep_within_bounds(app, &mut asked, at, is_locked));
         }
         asked
     }

@@ -439,6 +439,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let fell = self
                 .recipe
                 .fall_back(wanted, &owner, (&why, cause), fallback);
+            if !fell {
+                no_longer_kept(&mut draft.warnings, &owner, &why);
+            }
             draft.warnings.push(Warning {
                 effect: effect(owner.service_port, fell),
                 ..why
@@ -505,6 +508,23 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         change(self, &mut draft, &mut refused);
         let plan = self.draw(draft, installed, refused)?;
         Ok(Plan { held, from, ..plan })
+    }
+}
+
+/// What was to serve this service port in the place of what its owner says is refused too. So what
+/// was told of that has another end, and is not told twice.
+fn no_longer_kept(warnings: &mut Vec<Warning>, owner: &Owner, why: &Warning) {
+    let (kept, out) = (
+        effect(owner.service_port, true),
+        effect(owner.service_port, false),
+    );
+    let is_kept =
+        |warning: &Warning| warning.app.as_ref() == Some(&owner.app) && warning.effect == kept;
+    warnings.retain(|warning| {
+        !is_kept(warning) || (&warning.subject, &warning.found) != (&why.subject, &why.found)
+    });
+    for warning in warnings.iter_mut().filter(|warning| is_kept(warning)) {
+        warning.effect.clone_from(&out);
     }
 }
 

@@ -1,9 +1,10 @@
-//! What app owners say beside labels, where every value has its form: the path of a health check, and
-//! the id of the app.
+//! What app owners say beside labels, where every value has its form: paths and numbers of health
+//! checks, and the id of the app.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::cluster::{App, Field, Warning};
+use crate::cluster::{App, Field, HealthCheck, Warning};
 use crate::labels::{ServiceOptions, Settings, is_app_id, request};
 use crate::proxy::marathon_lb::check_of;
 
@@ -15,27 +16,49 @@ const CHECK_PATH: &str = "healthChecks.path";
 /// 1024, is left for everybody else.
 const MOST_SERVICE_PORTS: usize = 500;
 
+/// More passwords of one app than any has. HAProxy computes each when it checks a file and when it
+/// starts: all of them take two seconds at most.
+const MOST_PASSWORDS: usize = 50;
+
 /// Takes out of the service ports that are `asked` for those that one app may not have beside the
-/// others; `at` gives position and number of one.
+/// others; `at` gives position and number of one, `is_locked` whether it has a password.
 pub(super) fn keep_within_bounds<T>(
     app: &App,
     asked: &mut Vec<T>,
     at: impl Fn(&T) -> (usize, u32),
-) -> Option<Warning> {
-    let number = asked.len();
-    let (position, service_port) = at(asked.get(MOST_SERVICE_PORTS)?);
-    asked.truncate(MOST_SERVICE_PORTS);
-    let more = match number - MOST_SERVICE_PORTS {
-        1 => String::new(),
-        many => format!(" and {} behind it", many - 1),
+    is_locked: impl Fn(&T) -> bool,
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut bound = |most: usize, what: &str, counts: &dyn Fn(&T) -> bool| {
+        let beyond: Vec<_> = asked
+            .iter()
+            .filter(|one| counts(one))
+            .skip(most)
+            .map(&at)
+            .collect();
+        let Some(((position, service_port), more)) = beyond.split_first() else {
+            return;
+        };
+        let mut number = 0;
+        asked.retain(|one| {
+            number += usize::from(counts(one));
+            !counts(one) || number <= most
+        });
+        let more = match more.len() {
+            0 => String::new(),
+            more => format!(" and {more} behind it"),
+        };
+        warnings.push(Warning {
+            app: Some(app.id.clone()),
+            subject: "service ports".to_owned(),
+            found: format!("{number} that are to be served{what}"),
+            expected: format!("at most {most}"),
+            effect: format!("service port {service_port}, at position {position}{more} left out"),
+        });
     };
-    Some(Warning {
-        app: Some(app.id.clone()),
-        subject: "service ports".to_owned(),
-        found: format!("{number} that are to be served"),
-        expected: format!("at most {MOST_SERVICE_PORTS}"),
-        effect: format!("service port {service_port}, at position {position}{more} left out"),
-    })
+    bound(MOST_SERVICE_PORTS, "", &|_| true);
+    bound(MOST_PASSWORDS, " with AUTH", &is_locked);
+    warnings
 }
 
 /// Why nothing of an app is served: an id that would not stay one word in the file. The last good
@@ -53,7 +76,73 @@ pub(super) fn fault(app: &App) -> Option<Warning> {
     })
 }
 
-/// The app with the path of the check for this service port as HAProxy can ask for it.
+/// A number of a health check that HAProxy is told.
+struct Number {
+    name: &'static str,
+    /// HAProxy counts milliseconds, and failures together with successes, in 31 bits.
+    range: RangeInclusive<u64>,
+    of: fn(&mut HealthCheck) -> &mut u64,
+}
+
+const NUMBERS: [Number; 3] = [
+    Number {
+        name: "intervalSeconds",
+        range: 1..=1_000_000,
+        of: |check| &mut check.interval_seconds,
+    },
+    Number {
+        name: "timeoutSeconds",
+        range: 0..=1_000_000,
+        of: |check| &mut check.timeout_seconds,
+    },
+    Number {
+        name: "maxConsecutiveFailures",
+        range: 0..=1_000_000,
+        of: |check| &mut check.max_consecutive_failures,
+    },
+];
+
+/// Numbers of the check for this service port that HAProxy does not take; [`checked`] has the
+/// nearest that it does.
+pub(super) fn beyond_bounds(app: &App, index: usize, options: &ServiceOptions) -> Vec<Warning> {
+    let Some(position) = check_of(app, index, options) else {
+        return Vec::new();
+    };
+    let mut check = app.health_checks[position].clone();
+    let beyond = NUMBERS.iter().filter_map(|Number { name, range, of }| {
+        let found = *of(&mut check);
+        let (least, most) = (*range.start(), *range.end());
+        let taken = found.clamp(least, most);
+        (taken != found).then(|| Warning {
+            app: Some(app.id.clone()),
+            subject: format!("field `healthChecks[{position}].{name}`"),
+            found: format!("`{found}`"),
+            expected: format!("a number from {least} to {most}"),
+            effect: format!("taken for {taken}"),
+        })
+    });
+    beyond.collect()
+}
+
+/// The app where the numbers of the check at `position` are ones that HAProxy takes.
+fn within_bounds(app: &Arc<App>, position: usize) -> Arc<App> {
+    let mut bounded = Arc::clone(app);
+    for Number { name, range, of } in &NUMBERS {
+        let mut check = bounded.health_checks[position].clone();
+        let found = *of(&mut check);
+        let taken = found.clamp(*range.start(), *range.end());
+        if taken == found {
+            continue;
+        }
+        let check = &mut Arc::make_mut(&mut bounded).health_checks[position];
+        *of(check) = taken;
+        let field = Field::Int(i64::try_from(taken).unwrap_or(i64::MAX));
+        replace(check, name, field);
+    }
+    bounded
+}
+
+/// The app with the check for this service port as HAProxy can make it.
 ///
 /// # Errors
 /// A path that no request can have.
@@ -62,12 +151,16 @@ pub(super) fn checked(
     index: usize,
     options: &ServiceOptions,
 ) -> Result<Arc<App>, Warning> {
+    let bounded = match check_of(app, index, options) {
+        Some(position) => within_bounds(app, position),
+        None => return Ok(Arc::clone(app)),
+    };
     let Some((position, path)) = path_of(app, index, options) else {
-        return Ok(Arc::clone(app));
+        return Ok(bounded);
     };
     match request(path) {
-        Some(as_asked) if *as_asked == *path => Ok(Arc::clone(app)),
-        Some(as_asked) => Ok(Arc::new(with_path(app, position, &as_asked))),
+        Some(as_asked) if *as_asked == *path => Ok(bounded),
+        Some(as_asked) => Ok(Arc::new(with_path(&bounded, position, &as_asked))),
         None => Err(Warning {
             app: Some(app.id.clone()),
             subject: format!("field `healthChecks[{position}].path`"),
@@ -106,7 +199,12 @@ pub(super) fn checked_as_before(
         app.health_checks.clear();
         return Some(Arc::new(app));
     };
-    request(path).map(|path| Arc::new(with_path(app, position, &path)))
+    let path = request(path)?;
+    Some(Arc::new(with_path(
+        &within_bounds(app, position),
+        position,
+        &path,
+    )))
 }
 
 /// Where the check for a service port stands, and its path.
@@ -121,11 +219,16 @@ fn with_path(app: &App, position: usize, path: &str) -> App {
     let mut app = app.clone();
     let check = &mut app.health_checks[position];
     check.path = Some(path.into());
+    replace(check, "path", Field::Text(path.into()));
+    app
+}
+
+/// Puts another value into what templates see of a check, where there is one.
+fn replace(check: &mut HealthCheck, name: &str, field: Field) {
     if let Field::Object(members) = Arc::make_mut(&mut check.fields) {
         let mut members = members.iter_mut();
-        if let Some((_, value)) = members.find(|(name, _)| **name == *"path") {
-            *value = Field::Text(path.into());
+        if let Some((_, value)) = members.find(|(own, _)| **own == *name) {
+            *value = field;
         }
     }
-    app
 }

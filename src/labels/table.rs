@@ -223,7 +223,7 @@ pub static LABELS: &[Label] = &[
     service(
         "BALANCE",
         "roundrobin",
-        "an algorithm of HAProxy with its arguments",
+        "an algorithm of HAProxy with its arguments, of `random` at most 16 draws",
         "leastconn",
         "How servers are chosen.",
     ),
@@ -279,8 +279,8 @@ pub static LABELS: &[Label] = &[
     service(
         "AUTH",
         "none",
-        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it",
-        "realm:user:$6$salt$hash",
+        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it: `$5$` or `$6$` of 1000 to 20000 rounds, `$2b$` of cost 04 to 10, `$1$`, or DES",
+        "realm:user:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA",
         "On ports 80 and 443 this user must log in; the password as crypt(3) makes it. Needs \
          VHOST. The service port itself and the routing by app id stay open.",
     ),
@@ -330,7 +330,8 @@ pub static NATIVE: &[Label] = &[
         "www.example.com,*.shop.example.com",
         "Hosts that lead to the service on ports 80 and 443, parted by commas. `*.` before one \
          stands for all that lie below it. The port of a request does not count. At most 1000 \
-         pairs of host and path; 50 with `-i`, HEADER, METHOD or BACKEND_WEIGHT.",
+         pairs of host and path; 50 with `-i`, HEADER, METHOD or BACKEND_WEIGHT, and 200 of those \
+         in one app.",
     ),
     service(
         "PATH",
@@ -392,8 +393,8 @@ pub static NATIVE: &[Label] = &[
     service(
         "AUTH",
         "none",
-        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it",
-        "realm:user:$6$salt$hash",
+        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it: `$5$` or `$6$` of 1000 to 20000 rounds, `$2b$` of cost 04 to 10, `$1$`, or DES",
+        "realm:user:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA",
         "This user must log in, on every way to the service; the password as crypt(3) makes it. \
          Mode http only: elsewhere the service is left out.",
     ),

@@ -1,5 +1,7 @@
 //! What is read alike in every command line, and how a label is shown.
 
+use super::typed::kind_of_password;
+
 /// True is `true`, `t`, `yes` or `y`, in any case; everything else is false, `1` and `on` too.
 pub(super) fn is_true(text: &str) -> bool {
     matches!(text.to_lowercase().as_str(), "true" | "t" | "yes" | "y")
@@ -18,7 +20,10 @@ pub(super) fn shown(name: &str, text: &str, part: Option<&str>) -> String {
         let part = part.filter(|part| !part.is_empty());
         let which = part.map(|part| format!(", of which the {part} is wrong"));
         let which = which.unwrap_or_default();
-        return format!("{parts} parts{which} (not shown, since one is a password)");
+        let kind = part.filter(|part| *part == "password");
+        let kind = kind.and_then(|_| kind_of_password(text));
+        let kind = kind.map(|kind| format!(": {kind}")).unwrap_or_default();
+        return format!("{parts} parts{which} (not shown, since one is a password{kind})");
     }
     match part {
         Some(part) if part != text && !part.is_empty() => {

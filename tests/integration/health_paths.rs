@@ -1,4 +1,4 @@
-//! Paths of health checks, which owners write as they like.
+//! Paths and numbers of health checks, which owners write as they like.
 
 use std::fs;
 
@@ -95,5 +95,47 @@ fn another_path_costs_only_the_service_ports_that_are_checked_so() {
         }
         let (_, cfg) = turn(&test, &apps(Some("/new"), 31200));
         assert!(cfg.contains("httpchk GET /new\n"), "{cfg}");
+    }
+}
+
+#[test]
+fn numbers_that_haproxy_does_not_take_are_the_nearest_that_it_does() {
+    for (name, number, line, told) in [
+        (
+            "intervalSeconds",
+            0,
+            "check inter 1s fall 4",
+            "found `0`, expected a number from 1 to 1000000; taken for 1",
+        ),
+        (
+            "intervalSeconds",
+            2_147_484,
+            "check inter 1000000s fall 4",
+            "found `2147484`, expected a number from 1 to 1000000; taken for 1000000",
+        ),
+        (
+            "timeoutSeconds",
+            1_000_000_000_000_000_000_u64,
+            "timeout check 1000000s",
+            "found `1000000000000000000`, expected a number from 0 to 1000000; taken for 1000000",
+        ),
+        (
+            "maxConsecutiveFailures",
+            2_147_483_647,
+            "check inter 60s fall 1000001",
+            "found `2147483647`, expected a number from 0 to 1000000; taken for 1000000",
+        ),
+    ] {
+        let test = Test::new();
+        turn(&test, &apps(None, 31000));
+        let mut body: serde_json::Value = serde_json::from_str(&apps(Some("/"), 31100)).unwrap();
+        body["apps"][0]["healthChecks"][0][name] = number.into();
+        let (done, cfg) = turn(&test, &body.to_string());
+        let told = format!("app `/a`: field `healthChecks[0].{name}`: {told}\n");
+        done.says(&[&told]);
+        let from = cfg.find("\nbackend a_10101\n").unwrap() + 1;
+        let section = cfg[from..].split("\n\n").next().unwrap();
+        assert!(section.contains(line), "{section}");
+        assert!(section.contains("10.0.0.1:31100"), "{section}");
     }
 }

@@ -126,3 +126,24 @@ fn service_ports_without_end_cost_nobody_else_theirs() {
     let all = ["a_small", "big", "most", "z_small"].map(served);
     assert_eq!(all, [1, 500, 500, 1]);
 }
+
+/// HAProxy computes each password when it checks the file, and again when it starts.
+#[test]
+fn passwords_without_end_keep_nobody_waiting() {
+    let ports: Vec<u16> = (10_000..10_060).collect();
+    let mut labels = json!({"HAPROXY_59_MODE": "http"});
+    for index in 0..55 {
+        labels[format!("HAPROXY_{index}_MODE")] = json!("http");
+        labels[format!("HAPROXY_{index}_AUTH")] = json!("realm:ann:rlR4XJ1i8.hsE");
+    }
+    let task = json!({"id": "t", "host": "10.0.0.1", "ports": ports, "state": "TASK_RUNNING"});
+    let apps = json!({"apps": [{"id": "/big", "ports": ports, "labels": labels, "tasks": [task]}]});
+    let test = Test::new();
+    turn(&test, &apps.to_string()).expect(0).says(&[
+        "app `/big`: service ports: found 55 that are to be served with AUTH, expected at most 50; \
+         service port 10050, at position 50 and 4 behind it left out",
+    ]);
+    let cfg = cfg(&test);
+    assert_eq!(cfg.matches("\nuserlist user_big_").count(), 50);
+    assert_eq!(cfg.matches("\nfrontend big_").count(), 55);
+}

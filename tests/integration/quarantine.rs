@@ -174,3 +174,21 @@ fn what_was_good_and_is_refused_as_well_is_left_out() {
     turn(&test, &bad, 31001).says(&["service port 10170 left out"]);
     assert_eq!(section(&test), "");
 }
+
+/// What was good is refused as well, beside the health check of today.
+#[test]
+fn who_cannot_be_kept_as_before_is_told_of_once() {
+    let test = host();
+    turn(&test, &[("HAPROXY_0_VHOST", "a.example.com")], 31000);
+    let new = apps(&[("HAPROXY_0_VHOST", "new.example.com")], 31001);
+    let mut new: Value = serde_json::from_str(&new).unwrap();
+    new["apps"][0]["healthChecks"] =
+        json!([{"protocol": "TCP", "portIndex": 0, "intervalSeconds": 0}]);
+    fs::write(test.path().join("apps.json"), new.to_string()).unwrap();
+    let done = test.run().expect(0);
+    assert_eq!(section(&test), "");
+    let told = format!("{}{}", done.stdout, done.stderr);
+    assert!(told.contains("service port 10170 left out"), "{told}");
+    assert!(!told.contains("as it was before"), "{told}");
+    assert_eq!(told.matches("app `/a`").count(), 1, "{told}");
+}

@@ -1,11 +1,25 @@
 //! A realm, a user and a password.
 
+use std::ops::RangeInclusive;
+
 use super::word::is_made_of;
 use super::{Read, Wrong};
 use crate::labels::Auth;
 
 /// DES, the oldest of crypt(3): two characters of salt, and the hash.
 const DES: usize = 13;
+
+/// HAProxy computes the hash in its own threads, for every request with a password and for every
+/// `haproxy -c`: everybody waits for it. The largest of both take less than 50 ms, also for a password
+/// of 511 bytes, which any client may send.
+const ROUNDS: RangeInclusive<u32> = 1_000..=20_000;
+const COSTS: RangeInclusive<u32> = 4..=10;
+
+/// Beginnings of passwords that others take. Nothing of a password but one of these is ever shown.
+const KINDS: [&str; 17] = [
+    "1", "2", "2a", "2b", "2x", "2y", "3", "5", "6", "7", "9", "apr1", "argon2i", "argon2id", "gy",
+    "sha1", "y",
+];
 
 /// `realm:user:cryptedpassword`. Nobody is told more than which of them is wrong.
 pub(super) fn auth(text: &str) -> Read<'_, Auth> {
@@ -35,14 +49,74 @@ fn is_of_realm(c: char) -> bool {
     !c.is_control() && !matches!(c, '"' | '\'' | '\\' | '$' | '%')
 }
 
-/// `$6$salt$hash`, or DES.
+/// `$6$salt$hash` and its like, or DES. A hash of another length fits no password, so that nobody
+/// could log in.
 fn is_crypted(text: &str) -> bool {
-    const HASH: &[u8] = b"./";
     let Some(rest) = text.strip_prefix('$') else {
-        return text.len() == DES && is_made_of(text, HASH);
+        return is_hash(text, DES);
     };
-    let Some((method, rest)) = rest.split_once('$') else {
-        return false;
+    let parts: Vec<&str> = rest.split('$').collect();
+    match parts[..] {
+        ["1", salt, hash] => is_salt(salt, 8) && is_hash(hash, 22),
+        ["5", ref rest @ ..] => is_sha(rest, 43),
+        ["6", ref rest @ ..] => is_sha(rest, 86),
+        // Of these 53, 22 are the salt.
+        ["2a" | "2b" | "2x" | "2y", cost, hash] => {
+            let is_within = |number| COSTS.contains(&number) && format!("{number:02}") == cost;
+            cost.parse().is_ok_and(is_within) && is_hash(hash, 53)
+        }
+        _ => false,
+    }
+}
+
+/// With the rounds, or without.
+fn is_sha(parts: &[&str], length: usize) -> bool {
+    let is_bounded = |rounds: &str| {
+        let is_within = |number| ROUNDS.contains(&number) && number.to_string() == rounds;
+        rounds.parse().is_ok_and(is_within)
     };
-    is_made_of(method, b"-,=") && rest.split('$').all(|part| is_made_of(part, b"./=,-"))
+    let (salt, hash) = match parts {
+        [salt, hash] => (salt, hash),
+        [first, salt, hash] if rounds(first).is_some_and(is_bounded) => (salt, hash),
+        _ => return false,
+    };
+    is_salt(salt, 16) && is_hash(hash, length)
+}
+
+fn rounds(part: &str) -> Option<&str> {
+    part.strip_prefix("rounds=")
+}
+
+fn is_salt(text: &str, longest: usize) -> bool {
+    text.is_empty() || text.len() <= longest && is_hash(text, text.len())
+}
+
+fn is_hash(text: &str, length: usize) -> bool {
+    text.len() == length && is_made_of(text, b"./")
+}
+
+/// What may be told of a password that is refused: how it was made, and how much work that is.
+pub(in crate::labels) fn kind(text: &str) -> Option<String> {
+    let password = text.split(':').nth(2)?;
+    let mut parts = password.strip_prefix('$')?.split('$');
+    let method = parts.next()?;
+    let kind = KINDS.into_iter().find(|kind| *kind == method)?;
+    let is_number = |text: &&str| {
+        (1..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let work = parts.next().and_then(|part| match kind {
+        "5" | "6" => rounds(part)
+            .filter(is_number)
+            .map(|number| format!("{number} rounds")),
+        "2a" | "2b" | "2x" | "2y" => Some(part)
+            .filter(is_number)
+            .filter(|part| part.len() == 2)
+            .map(|number| format!("cost {number}")),
+        _ => None,
+    });
+    let work = work.map(|work| format!(" with {work}")).unwrap_or_default();
+    let length = password.rsplit('$').next().map_or(0, str::len);
+    Some(format!(
+        "`${kind}$`{work} and a last part of {length} characters"
+    ))
 }

@@ -21,7 +21,7 @@ pub(super) fn balance(text: &str) -> Read<'_, Box<str>> {
         [word] => {
             within("hdr", word).is_some_and(is_token)
                 || within("rdp-cookie", word).is_some_and(is_token)
-                || within("random", word).is_some_and(is_count)
+                || within("random", word).is_some_and(are_draws)
         }
         _ => false,
     };
@@ -58,6 +58,12 @@ fn within<'t>(name: &str, text: &'t str) -> Option<&'t str> {
     text.strip_prefix(name)?
         .strip_prefix('(')?
         .strip_suffix(')')
+}
+
+/// More would cost every request of everybody, and spread them no better.
+fn are_draws(text: &str) -> bool {
+    const MOST: u16 = 16;
+    is_count(text) && text.parse().is_ok_and(|draws: u16| draws <= MOST)
 }
 
 fn is_count(text: &str) -> bool {

@@ -187,7 +187,9 @@ fn words() {
 fn algorithms() {
     for text in [
         "roundrobin",
+        "random",
         "random(3)",
+        "random(16)",
         "uri",
         "uri whole depth 3 len 20",
         "url_param id check_post 64",
@@ -204,6 +206,8 @@ fn algorithms() {
         "uri depth 0",
         "uri len",
         "random(0)",
+        "random(17)",
+        "random(65535)",
         "hdr()",
         "hdr(a) b",
         "hash env(PATH)",
@@ -305,33 +309,86 @@ fn numbers() {
     );
 }
 
+/// A hash of so many characters.
+fn hash(length: usize) -> String {
+    "aZ9./".chars().cycle().take(length).collect()
+}
+
 #[test]
 fn passwords() {
-    for text in [
-        "My Realm:ann:rlR4XJ1i8.hsE",
-        "realm:testuser:$6$hash",
-        "r:u@x.y:$5$rounds=5000$salt$aB./",
-        "Größe (1):u:$2y$10$abc./",
+    let is_read = |password: &str| match read("AUTH", &format!("r:u@x.y:{password}")) {
+        Ok(_) => true,
+        Err(part) => {
+            assert_eq!(part, "password");
+            false
+        }
+    };
+    for (begin, length) in [
+        ("", 13),
+        ("$1$salt$", 22),
+        ("$1$$", 22),
+        ("$5$salt$", 43),
+        ("$5$$", 43),
+        ("$5$rounds=20000$saltsaltsaltsalt$", 43),
+        ("$6$./aZ$", 86),
+        ("$6$rounds=1000$salt$", 86),
+        ("$2a$04$", 53),
+        ("$2b$10$", 53),
+        ("$2x$05$", 53),
+        ("$2y$09$", 53),
     ] {
-        assert!(read("AUTH", text).is_ok(), "{text}");
+        assert!(is_read(&(begin.to_owned() + &hash(length))), "{begin}");
+        for other in [length - 1, length + 1] {
+            assert!(!is_read(&(begin.to_owned() + &hash(other))), "{begin}");
+        }
     }
-    for (text, part) in [
-        ("", ""),
-        ("realm:user", ""),
-        ("r:u:p:q", ""),
-        (":user:$6$x$y", "realm"),
-        ("a\"b:u:$6$x", "realm"),
-        ("${HOME}:u:$6$x", "realm"),
-        ("a%[env(X)]:u:$6$x", "realm"),
-        ("a\\:u:$6$x", "realm"),
-        ("r:u v:$6$x", "user"),
-        ("r::$6$x", "user"),
-        ("r:u:secret", "password"),
-        ("r:u:$6$x #", "password"),
-        ("r:u:$6$", "password"),
-        ("r:u:$HOME", "password"),
+    for (begin, length) in [
+        ("$1$saltsalts$", 22),
+        ("$5$saltsaltsaltsalts$", 43),
+        ("$5$salt,$", 43),
+        ("$5$rounds=20001$salt$", 43),
+        ("$5$rounds=999$salt$", 43),
+        ("$5$rounds=05000$salt$", 43),
+        ("$5$rounds=$salt$", 43),
+        ("$5$rounds=5000$", 43),
+        ("$6$rounds=999999999$salt$", 86),
+        ("$6$rounds=99999999999999999999$salt$", 86),
+        ("$6$rounds=5000$rounds=5000$salt$", 86),
+        ("$6$", 86),
+        ("$2b$11$", 53),
+        ("$2b$31$", 53),
+        ("$2b$03$", 53),
+        ("$2b$5$", 53),
+        ("$2$05$", 53),
+        ("$y$j9T$salt$", 43),
+        ("$gy$j9T$salt$", 43),
+        ("$7$CU..../....salt$", 43),
+        ("$9$x$", 43),
+        ("$apr1$salt$", 22),
+        ("_J9..salt", 11),
+        ("$", 12),
     ] {
-        assert_eq!(read("AUTH", text), Err(part), "{text}");
+        assert!(!is_read(&(begin.to_owned() + &hash(length))), "{begin}");
+    }
+    let six = format!("$6$x${}", hash(86));
+    assert!(read("AUTH", &format!("Größe (1):u:{six}")).is_ok());
+    for (text, part) in [
+        ("".to_owned(), ""),
+        ("realm:user".to_owned(), ""),
+        ("r:u:p:q".to_owned(), ""),
+        (format!(":user:{six}"), "realm"),
+        (format!("a\"b:u:{six}"), "realm"),
+        (format!("${{HOME}}:u:{six}"), "realm"),
+        (format!("a%[env(X)]:u:{six}"), "realm"),
+        (format!("a\\:u:{six}"), "realm"),
+        (format!("r:u v:{six}"), "user"),
+        (format!("r::{six}"), "user"),
+        ("r:u:secret".to_owned(), "password"),
+        (format!("r:u:{six} #"), "password"),
+        ("r:u:$6$".to_owned(), "password"),
+        ("r:u:$HOME".to_owned(), "password"),
+    ] {
+        assert_eq!(read("AUTH", &text), Err(part), "{text}");
     }
 }
 
@@ -359,5 +416,29 @@ fn what_is_wrong_is_told_with_the_form_and_without_secrets() {
         found,
         "3 parts, of which the password is wrong (not shown, since one is a password)"
     );
+    for (password, kind) in [
+        (
+            "$6$rounds=999999999$salt$geheim",
+            "`$6$` with 999999999 rounds and a last part of 6",
+        ),
+        ("$6$rounds=geheim$salt$geheim", "`$6$` and a last part of 6"),
+        ("$2b$16$geheim", "`$2b$` with cost 16 and a last part of 6"),
+        ("$y$geheim$salt$geheim", "`$y$` and a last part of 6"),
+    ] {
+        let (found, expected) = told("AUTH", &format!("realm:user:{password}"));
+        let told = format!(
+            "3 parts, of which the password is wrong (not shown, since one is a password: {kind} \
+             characters)"
+        );
+        assert_eq!(found, told);
+        assert!(
+            expected.contains("`$6$` of 1000 to 20000 rounds"),
+            "{expected}"
+        );
+    }
+    for password in ["$geheim$x", "$", "$6"] {
+        let (found, _) = told("AUTH", &format!("realm:user:{password}"));
+        assert!(!found.contains("geheim"), "{found}");
+    }
     assert_eq!(told("PORT", "80a").0, "`80a`");
 }

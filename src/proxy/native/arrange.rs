@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::{Rows, Service, Shape, settle as settle_ports};
 use super::super::{DefaultBackend, Holders, Incumbents, Owner};
+use super::bounds::Bounds;
 use super::certificates::certificates;
 use super::claims::{claims_of, mark_incumbents, passed_by, settle, weigh_within_folders};
 use super::maps::maps;
@@ -185,6 +186,7 @@ fn route(
     let mut requests = Vec::new();
     let mut handshakes = Vec::new();
     let mut untold = Vec::new();
+    let mut bounds = Bounds::default();
     for claimant in services.iter().chain(absent) {
         let warnings = if claimant.is_absent {
             &mut untold
@@ -192,13 +194,18 @@ fn route(
             &mut *warnings
         };
         let service = leaders.get(&claimant.owner).unwrap_or(claimant);
-        let claims = claims_of(claimant, service, warnings);
+        let mut claims = claims_of(claimant, service, warnings);
+        // Without maps all are rules, as the operator wants it.
+        if layout.looks_up && !claimant.is_absent {
+            claims = bounds.keep(claimant, claims);
+        }
         if service.is_http() {
             requests.extend(claims);
         } else {
             handshakes.extend(claims);
         }
     }
+    warnings.extend(bounds.warnings());
     mark_incumbents(&mut requests, "", before);
     let requests = settle(requests, "", &mut layout.holders, warnings);
     let mut requests = weigh_within_folders(requests, warnings);
@@ -284,6 +291,72 @@ mod tests {
     use super::super::fixtures::service;
     use super::*;
 
+    /// All that the shape of these tests asks for, with maps.
+    fn shape() -> Shape {
+        Shape {
+            maps: true,
+            binds_http_https: true,
+            https_by_vhost: false,
+            ssl_certs: Vec::new(),
+            settles_clashes: true,
+            flavour: Flavour::Native,
+            keeps_idle: false,
+            accepts_proxy: false,
+            closes_https: false,
+            default_backend: None,
+        }
+    }
+
+    /// One of `app`, at this position, with a weight and 50 hosts of its own.
+    fn weighty(app: &str, index: usize, from: u32) -> Arc<Service> {
+        let mut service = service(app);
+        let name = |nth: usize| format!("h{nth}.s{index}{}", app.replace('/', "."));
+        service.index = index;
+        service.owner.service_port = from + u32::try_from(index).unwrap();
+        service.options = Arc::new(ServiceOptions {
+            vhost: Some((0..50).map(name).collect::<Vec<_>>().join(",").into()),
+            priority: Some(5),
+            ..ServiceOptions::default()
+        });
+        Arc::new(service)
+    }
+
+    #[test]
+    fn the_rules_of_one_app_are_bounded_in_all_of_its_service_ports() {
+        let told = |services: Vec<Arc<Service>>| {
+            let (layout, warnings) = arrange(services, &shape(), &Incumbents::default());
+            (layout.first.len(), warnings)
+        };
+        let of = |app, ports, from| (0..ports).map(move |index| weighty(app, index, from));
+        let (rules, warnings) = told(of("/a", 4, 10_000).chain(of("/b", 4, 20_000)).collect());
+        assert_eq!((rules, warnings), (400, vec![]));
+        let services = of("/a", 500, 10_000).chain(of("/b", 2, 20_000)).collect();
+        let (rules, warnings) = told(services);
+        assert_eq!(rules, 300);
+        let [warning] = &warnings[..] else {
+            panic!("{warnings:?}");
+        };
+        assert_eq!(
+            warning.to_string(),
+            "app `/a`: label `HAPROXY_4_VHOST`: found 25000 pairs of host and path with `-i`, \
+             HEADER, METHOD, BACKEND_WEIGHT or SNI_PASSTHROUGH in the service ports of the app, \
+             expected at most 200 of one app; no request is led there on ports 80 and 443 for \
+             service port 10004 and 495 behind it"
+        );
+        // Those that are no rules cost nobody anything.
+        let plain = of("/a", 6, 10_000).map(|mut service| {
+            let options = ServiceOptions::clone(&service.options);
+            let options = ServiceOptions {
+                priority: None,
+                ..options
+            };
+            Arc::make_mut(&mut service).options = Arc::new(options);
+            service
+        });
+        let (rules, warnings) = told(plain.collect());
+        assert_eq!((rules, warnings), (0, vec![]));
+    }
+
     /// Nothing of what grows with their product is made.
     #[test]
     fn hosts_times_paths_without_end_make_nothing() {
@@ -305,18 +378,7 @@ mod tests {
             asking("/c", paths[..3].join(" ")),
         ];
         for maps in [true, false] {
-            let shape = Shape {
-                maps,
-                binds_http_https: true,
-                https_by_vhost: false,
-                ssl_certs: Vec::new(),
-                settles_clashes: true,
-                flavour: Flavour::Native,
-                keeps_idle: false,
-                accepts_proxy: false,
-                closes_https: false,
-                default_backend: None,
-            };
+            let shape = Shape { maps, ..shape() };
             let own = services.iter().zip(10_000..).map(|(service, port)| {
                 let mut service = Service::clone(service);
                 service.owner.service_port = port;

@@ -104,7 +104,7 @@ impl Claim {
     }
 
     /// Which label puts it there.
-    fn label(&self) -> &'static str {
+    pub(super) fn label(&self) -> &'static str {
         let rule = &self.rule;
         if rule.conditions.header.is_some() {
             "HEADER"

@@ -5,6 +5,7 @@
 //! What protects a service stands in its backend, so that it holds on every way that leads there.
 
 mod arrange;
+mod bounds;
 mod certificates;
 mod claims;
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn a_merge_of_another_folder_is_told_of_and_changes_nothing() {
 #[test]
 fn who_cannot_be_merged_is_served_alone_and_told_why() {
     let networks = ("BACKEND_NETWORK_ALLOWED_ACL", "10.0.0.0/8");
-    let auth = ("AUTH", "r:u:$5$salt$hidden");
+    let auth = ("AUTH", "r:u:rlR4Xhidden.E");
     for (labels, differs) in [
         (&[("MODE", "tcp")][..], "MODE"),
         (&[HTTP, auth], "AUTH"),

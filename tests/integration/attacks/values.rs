@@ -102,7 +102,7 @@ static ATTACKS: &[Attack] = &[
         "3 parts, of which the user is wrong ",
     ),
     (
-        &[HOST, ("AUTH", "r:u:$6$x$y groups admin")],
+        &[HOST, ("AUTH", "r:u:rlR4XJ1i8.hsE groups admin")],
         "3 parts, of which the password is wrong ",
     ),
 ];

@@ -55,7 +55,7 @@ fn haproxy_has_nothing_to_say_of_what_is_right() {
         ("SEND_PROXY", "v2"),
         ("BALANCE", "leastconn"),
     ];
-    let auth = ("AUTH", "realm:ali:$5$salt$no");
+    let auth = ("AUTH", "realm:ali:rlR4XJ1i8.hsE");
     scene.app("/http", &[&http[..], &all, &[auth]].concat());
     scene.app(
         "/header",
@@ -254,7 +254,7 @@ fn sections_of_the_operator_stand_in_the_same_file() {
 fn an_app_that_is_scaled_to_zero_is_answered_for() {
     let mut scene = Scene::new().with_https();
     let port = scene.app("/asleep", &[("VHOST", "asleep.test")]);
-    let auth = ("AUTH", "realm:ali:$5$salt$no");
+    let auth = ("AUTH", "realm:ali:rlR4XJ1i8.hsE");
     scene.app("/locked", &[("VHOST", "locked.test"), auth]);
     let tcp = scene.app("/tcp", &[]);
     scene.app("/rest", &[("VHOST", "*.test")]);
