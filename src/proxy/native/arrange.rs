@@ -53,7 +53,8 @@ pub fn arrange(
         } else {
             &mut warnings
         };
-        let certificates = certificates((&services, &absent), given, incumbents, told);
+        let hidden = &shape.hidden_certificates;
+        let certificates = certificates((&services, &absent), (given, hidden), incumbents, told);
         layout.certificates_in_order = certificates.of_labels;
         if !shape.closes_https {
             layout.certificates = certificates.all;
@@ -315,6 +316,7 @@ mod tests {
                 keeps_idle: false,
                 accepts_proxy: false,
                 closes_https: false,
+                hidden_certificates: BTreeSet::new(),
                 default_backend: None,
             };
             let own = services.iter().zip(10_000..).map(|(service, port)| {

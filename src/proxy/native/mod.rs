@@ -18,6 +18,7 @@ mod share;
 mod tls;
 mod tuning;
 
+mod usurped;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use led::Way;
 pub use place::{Host, Place};
 pub use tuning::{Conditions, Tuning, tuning};
 
+pub use usurped::{CertificateNames, usurping};
 use super::marathon_lb::{Rows, Service};
 use super::{Holders, Owner};
 use crate::cluster::Warning;
