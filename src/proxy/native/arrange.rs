@@ -203,7 +203,7 @@ fn route(
     mark_incumbents(&mut requests, "", before);
     let requests = settle(requests, "", &mut layout.holders, warnings);
     let mut requests = weigh_within_folders(requests, warnings);
-    passed_by(&requests, warnings);
+    layout.passing = passed_by(&requests);
     layout.passed_on = passed_on(
         handshakes,
         &requests,
