@@ -18,10 +18,12 @@ use super::validate::{Candidate, CheckError, Verdict, check};
 use super::{FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk, folder_of};
+use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
 use crate::haproxy::{Proc, Version, global::Global, structure_hash};
 use crate::logging::lasting;
+use crate::proxy::native::CertificateNames;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
@@ -105,6 +107,13 @@ pub trait Balancer {
     /// Those of `files`, which may lie below `bases`, that it could not read to their end, and why.
     fn unfit(&self, files: &BTreeSet<&NamedFile>, bases: &[PathBuf])
     -> BTreeMap<NamedFile, String>;
+
+    /// For which hosts each of `certificates`, which may lie below `bases`, would be shown; none
+    /// where that cannot be told.
+    fn certificate_names(&self, certificates: &[Box<str>], bases: &[PathBuf]) -> CertificateNames {
+        let _ = (certificates, bases);
+        CertificateNames::new()
+    }
 
     /// Whether a reload starts a HAProxy that does not run, where we started it before or not.
     fn starts(&self, started_before: bool) -> bool;
@@ -372,6 +381,11 @@ impl Balancer for LocalHaproxy<'_> {
         }
         let fault = |file: &NamedFile| Some((file.clone(), unfit(file, bases)?));
         files.iter().filter_map(|file| fault(file)).collect()
+    }
+
+    fn certificate_names(&self, certificates: &[Box<str>], bases: &[PathBuf]) -> CertificateNames {
+        let named = |path: &Box<str>| (path.clone(), names(path, bases));
+        certificates.iter().map(named).collect()
     }
 
     fn starts(&self, started_before: bool) -> bool {

@@ -97,6 +97,7 @@ impl Labelled {
             keeps_idle: self.shape.keeps_idle,
             waiting,
             closes_https: false,
+            hidden_certificates: BTreeSet::new(),
         };
         let mut said = Said::default();
         let mut ports = ports.into_iter().peekable();
@@ -370,6 +371,11 @@ impl Labelled {
             options.is_in(&self.groups)
         };
         is_meant && options.enabled.unwrap_or(!self.strict)
+    }
+
+    /// `--ssl-certs`.
+    pub(super) fn given_certificates(&self) -> &[Box<str>] {
+        &self.shape.ssl_certs
     }
 
     /// Whether only what owners say opens port 443.

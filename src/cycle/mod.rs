@@ -22,6 +22,7 @@ mod suspects;
 mod typed;
 mod unanswered;
 mod unfit_files;
+mod usurped;
 mod unknown;
 mod unnamed;
 mod wanted;
@@ -306,6 +307,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(plan);
         }
         let plan = self.without_unfit_files(host, plan, installed.as_deref())?;
+        let plan = self.without_usurpers(host, plan, installed.as_deref())?;
         self.without_held_ports(host, plan, installed.as_deref())
     }
 
@@ -329,6 +331,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan.files = files;
         } else {
             plan = self.without_unfit_files(host, plan, installed)?;
+            plan = self.without_usurpers(host, plan, installed)?;
             plan = self.without_held_ports(host, plan, installed)?;
         }
         let mut served = Vec::new();

@@ -492,6 +492,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         })
     }
 
+    /// The same with these certificates of labels not shown on port 443.
+    pub(super) fn draw_without_certificates(
+        &mut self,
+        plan: Plan,
+        hidden: Vec<(Box<str>, Warning)>,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        self.redraw(plan, installed, |_, draft, _| {
+            for (path, warning) in hidden {
+                draft.wanted.hidden_certificates.insert(path);
+                draft.warnings.push(warning);
+            }
+        })
+    }
+
     fn redraw(
         &mut self,
         plan: Plan,

@@ -53,6 +53,14 @@ impl Recipe {
         }
     }
 
+    /// Those of the operator, of port 443.
+    pub(super) fn given_certificates(&self) -> &[Box<str>] {
+        match self {
+            Self::Bridge { .. } => &[],
+            Self::Labelled(labelled) => labelled.given_certificates(),
+        }
+    }
+
     /// The service ports that are to be served.
     ///
     /// # Errors

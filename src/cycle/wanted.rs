@@ -1,6 +1,6 @@
 //! What is wanted of a cluster, and what became of it as files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::readiness::Waiting;
@@ -26,6 +26,8 @@ pub(super) struct Wanted {
     pub(super) waiting: Waiting,
     /// Whether port 443, which labels open, has to stay closed.
     pub(super) closes_https: bool,
+    /// Certificates that labels bring and that port 443 does not show.
+    pub(super) hidden_certificates: BTreeSet<Box<str>>,
 }
 
 impl Wanted {
@@ -38,6 +40,7 @@ impl Wanted {
             keeps_idle: false,
             waiting: Waiting::default(),
             closes_https: false,
+            hidden_certificates: BTreeSet::new(),
         }
     }
 

@@ -4,7 +4,15 @@
 //! never again, so that whoever renews one has to have it reloaded.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use webpki::EndEntityCert;
 
 use super::line::words;
 
@@ -95,6 +103,54 @@ pub fn with_companions(path: &Path) -> impl Iterator<Item = PathBuf> {
     own.into_iter().chain(beside)
 }
 
+/// A chain with its key is smaller.
+const LARGEST_CHAIN: u64 = 1 << 20;
+
+/// So many files of a folder are read.
+const MOST_OF_FOLDER: usize = 10_000;
+
+/// For which hosts HAProxy shows a certificate, or those of a folder: names, and `*.` before one, in
+/// small letters. Of a path that is not absolute it lies below one of `bases`. Nothing where it
+/// cannot be read, or bears its host as the common name alone.
+#[must_use]
+pub fn names(path: &str, bases: &[PathBuf]) -> BTreeSet<String> {
+    let places = bases.iter().map(|base| base.join(path));
+    let mut places = places.chain([PathBuf::from(path)]);
+    let Some(place) = places.find(|place| place.exists()) else {
+        return BTreeSet::new();
+    };
+    let Ok(entries) = fs::read_dir(&place) else {
+        return names_in(&place);
+    };
+    let entries = entries.take(MOST_OF_FOLDER).flatten();
+    let files = entries.map(|entry| entry.path());
+    files
+        .filter(|file| !is_companion(file))
+        .flat_map(|file| names_in(&file))
+        .collect()
+}
+
+fn names_in(file: &Path) -> BTreeSet<String> {
+    names_of(file).unwrap_or_default()
+}
+
+/// Of the first certificate of a file: those behind it are of its issuers.
+fn names_of(file: &Path) -> Option<BTreeSet<String>> {
+    // A pipe has no end, and is not waited for.
+    if !fs::metadata(file).ok()?.is_file() {
+        return None;
+    }
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let mut text = Vec::new();
+    let mut head = options.open(file).ok()?.take(LARGEST_CHAIN);
+    head.read_to_end(&mut text).ok()?;
+    let first = CertificateDer::pem_slice_iter(&text).next()?.ok()?;
+    let certificate = EndEntityCert::try_from(&first).ok()?;
+    let names = certificate.valid_dns_names();
+    Some(names.map(str::to_ascii_lowercase).collect())
+}
+
 /// Whether HAProxy reads this file with a certificate that lies beside it.
 pub(super) fn is_companion(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
@@ -133,6 +189,29 @@ backend crt
             others("/crl.pem"),
         ];
         assert_eq!(certificates(text), BTreeSet::from(want));
+    }
+
+    #[test]
+    fn a_certificate_is_shown_for_its_names_wherever_it_lies() {
+        let made = rcgen::generate_simple_self_signed(vec![
+            "Www.shop.test".to_owned(),
+            "*.shop.test".to_owned(),
+        ]);
+        let made = made.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // The key may stand first.
+        let text = made.signing_key.serialize_pem() + &made.cert.pem();
+        fs::write(folder.path().join("a.pem"), &text).unwrap();
+        fs::write(folder.path().join("README"), "no certificate").unwrap();
+        let want = ["*.shop.test", "www.shop.test"].map(str::to_owned);
+        let want = BTreeSet::from(want);
+        let bases = [folder.path().to_owned()];
+        assert_eq!(names("a.pem", &bases), want);
+        assert_eq!(names(folder.path().to_str().unwrap(), &[]), want);
+        assert_eq!(names("README", &bases), BTreeSet::new());
+        assert_eq!(names("none.pem", &bases), BTreeSet::new());
+        nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(names("pipe", &bases), BTreeSet::new());
     }
 
     #[test]

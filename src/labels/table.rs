@@ -186,7 +186,7 @@ pub static LABELS: &[Label] = &[
     service(
         "VHOST",
         "none",
-        "host names parted by commas, each a name, `*.` and a name, or an IP address, perhaps with `:` and a port",
+        "host names parted by commas, each a name, `*.` and a name, or an IP address",
         "web.example.com,www.example.com",
         "Host names that lead to the service on ports 80 and 443, parted by commas without \
          blanks. With it the mode is http unless something else says otherwise.",

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::blame::Blamed;
-use super::look::look;
+use super::look::{look, tell};
 use super::print;
 use super::turn::version;
 use crate::apply::validate::Verdict;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
 use crate::haproxy::program;
-use crate::logging;
+use crate::proxy::native::Layout;
 
 /// Exit 1 where something is left out, held back or refused.
 pub(super) async fn check(config: &Config) -> Result<ExitCode> {
@@ -25,9 +25,7 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
     let local = LocalHaproxy::new(program, version, config, &OsDisk);
     let look = look(config, Some(&local)).await?;
     let plan = &look.plan;
-    for warning in plan.unread_labels() {
-        logging::warning(&warning);
-    }
+    tell(&plan.unread_labels());
     // The state folder is for those who hold the lock.
     let mut at = look.at.clone();
     at.state = None;
@@ -38,7 +36,11 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
                 Blamed::of(plan, message).warned();
             }
             let complaints = complaints(plan);
-            print(&format!("{shown} accepts {}{complaints}\n", extent(plan)))?;
+            let notes = notes(plan);
+            print(&format!(
+                "{shown} accepts {}{complaints}\n{notes}",
+                extent(plan)
+            ))?;
             Ok(ExitCode::from(u8::from(!complaints.is_empty())))
         }
         Verdict::Rejected { messages, .. } => {
@@ -53,6 +55,24 @@ pub(super) async fn check(config: &Config) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// So many are told; `explain` has those of an app.
+const MOST_NOTES: usize = 20;
+
+/// What harms nobody and people may want to know, a line each.
+fn notes(plan: &Plan) -> String {
+    let native = plan.proxies.native.as_ref();
+    let remarks = native.map(Layout::remarks).unwrap_or_default();
+    let told = remarks.iter().take(MOST_NOTES);
+    let mut text: String = told
+        .map(|remark| format!("note: {}\n", remark.text))
+        .collect();
+    let more = remarks.len().saturating_sub(MOST_NOTES);
+    if more > 0 {
+        text += &format!("note: and {more} more, which `explain` tells of each app\n");
+    }
+    text
 }
 
 fn extent(plan: &Plan) -> String {

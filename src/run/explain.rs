@@ -15,6 +15,7 @@ use crate::cycle::{Explained, ExplainedPort, Fate, Plan};
 use crate::disk::OsDisk;
 use crate::haproxy::program;
 use crate::labels;
+use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::{Layout, Way};
 
 /// What may be a password is not shown.
@@ -61,6 +62,12 @@ fn of_app(look: &Look, app: &AppId) -> Result<(String, bool)> {
     }
     for port in &explained.ports {
         text += &of_port(look, app, &explained, port);
+    }
+    let native = plan.proxies.native.as_ref();
+    for remark in native.map(Layout::remarks).into_iter().flatten() {
+        if remark.app == *app || remark.other == *app {
+            _ = writeln!(text, "note: {}", remark.text);
+        }
     }
     for warning in &explained.warnings {
         _ = writeln!(text, "warning: {warning}");
@@ -169,6 +176,10 @@ fn of_request(plan: &Plan, what: &str) -> Result<(String, bool)> {
     let Some(native) = &plan.proxies.native else {
         bail!("requests can be followed in the native set of templates alone (--template-set)");
     };
+    if what.is_empty() {
+        bail!("found nothing, expected the id of an app, which begins with `/`, or a host");
+    }
+    let as_app = AppId::new(&format!("/{what}"));
     let what = what
         .trim_start_matches("http://")
         .trim_start_matches("https://");
@@ -177,8 +188,21 @@ fn of_request(plan: &Plan, what: &str) -> Result<(String, bool)> {
         None => (what, "/"),
     };
     let ways = native.ways(host, path);
-    let text = format!("requests for {host}{path}: {}\n", led(native, &ways, None));
-    Ok((text, !ways.is_empty()))
+    let mut text = format!("requests for {host}{path}: {}\n", led(native, &ways, None));
+    if plan.explained(&as_app).is_some() {
+        _ = writeln!(
+            text,
+            "note: an id of an app begins with `/`: `explain {as_app}` tells of that one"
+        );
+    }
+    let is_served = |way: &Way<'_>| service(native, way).is_none_or(|s| !s.servers.is_empty());
+    Ok((text, !ways.is_empty() && ways.iter().all(is_served)))
+}
+
+fn service<'l>(native: &'l Layout, way: &Way<'_>) -> Option<&'l Service> {
+    let mut services = native.services.iter();
+    let service = services.find(|service| service.name == way.backend);
+    service.map(|service| &**service)
 }
 
 fn led(native: &Layout, ways: &[Way<'_>], own: Option<&AppId>) -> String {
@@ -186,8 +210,12 @@ fn led(native: &Layout, ways: &[Way<'_>], own: Option<&AppId>) -> String {
         return "nobody asks for them, and they are answered with 503".to_owned();
     }
     let words = ways.iter().map(|way| {
-        let mut services = native.services.iter();
-        let service = services.find(|service| service.name == way.backend);
+        let service = service(native, way);
+        let idle = if service.is_some_and(|service| service.servers.is_empty()) {
+            ", which has no servers and answers with 503"
+        } else {
+            ""
+        };
         let app = service.map(|service| &service.owner.app);
         let app = match app {
             Some(app) if Some(app) != own => format!(" of app `{app}`"),
@@ -212,7 +240,7 @@ fn led(native: &Layout, ways: &[Way<'_>], own: Option<&AppId>) -> String {
             (None, Some(map)) => format!("by {map}"),
             (None, None) => "by --default-backend".to_owned(),
         };
-        format!("`{}`{app}, {by}", way.backend)
+        format!("`{}`{app}, {by}{idle}", way.backend)
     });
     words.collect::<Vec<_>>().join("; then ")
 }

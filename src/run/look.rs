@@ -1,6 +1,7 @@
 //! What `refresh` would install, found out without changing anything: the first half of a turn, for
 //! the commands that only look. It takes no lock, and what it learns is not remembered.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use tracing::{info, warn};
 
 use super::stages::stages;
 use crate::apply::{FileSet, Host, Installation, LocalHaproxy, installed};
+use crate::cluster::{AppId, Warning};
 use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
@@ -28,9 +30,7 @@ pub(super) struct Look {
 /// Looks, and says what is left out.
 pub(super) async fn look(config: &Config, local: Option<&LocalHaproxy<'_>>) -> Result<Look> {
     let look = seen(config, local).await?;
-    for warning in &look.plan.warnings {
-        logging::warning(warning);
-    }
+    tell(&look.plan.warnings);
     if let Some(held) = look.plan.held_back() {
         warn!("{held}");
     }
@@ -38,6 +38,35 @@ pub(super) async fn look(config: &Config, local: Option<&LocalHaproxy<'_>>) -> R
         info!("{paused}: refresh applies nothing until `resume`");
     }
     Ok(look)
+}
+
+/// Of one app so many warnings are said.
+const MOST_OF_APP: usize = 20;
+
+/// Says warnings, of each app the first ones and how many more there are.
+pub(super) fn tell(warnings: &[Warning]) {
+    let mut said: BTreeMap<&AppId, usize> = BTreeMap::new();
+    for warning in warnings {
+        if let Some(app) = &warning.app {
+            let number = said.entry(app).or_default();
+            *number += 1;
+            if *number > MOST_OF_APP {
+                continue;
+            }
+        }
+        logging::warning(warning);
+    }
+    for (app, number) in said {
+        if let Some(more) = number.checked_sub(MOST_OF_APP).filter(|more| *more > 0) {
+            logging::warning(&Warning {
+                app: Some(app.clone()),
+                subject: "other labels and parts".to_owned(),
+                found: format!("{more} more that are wrong"),
+                expected: "none".to_owned(),
+                effect: format!("`explain {app}` tells of all"),
+            });
+        }
+    }
 }
 
 /// Looks. Without a HAProxy nobody knows which ports are somebody else's.

@@ -1,5 +1,6 @@
 //! The stages of a turn, as the configuration wants them.
 
+use std::collections::BTreeSet;
 use std::mem;
 use std::rc::Rc;
 
@@ -179,6 +180,7 @@ fn recipe(config: &Config) -> Recipe {
             default_backend: default_backend(config),
             accepts_proxy: frontends.accept_proxy,
             closes_https: false,
+            hidden_certificates: BTreeSet::new(),
             keeps_idle: config.apps.serve_scaled_to_zero && flavour == Flavour::Native,
         },
     }))

@@ -149,3 +149,60 @@ fn a_request_is_followed_as_haproxy_would_lead_it() {
         .expect(0)
         .prints(&["served as `shop_web-10000` by 1 server\n"]);
 }
+
+/// Nobody has to mend it: who has a host is told of longer paths in other folders, and of weights.
+#[test]
+fn what_is_allowed_is_noted_and_no_complaint() {
+    let host = ("HAPROXY_0_VHOST", "v.test");
+    let labels = |more: &[(&str, &str)]| {
+        let all = [host, ("HAPROXY_1_ENABLED", "false")];
+        let all = all.iter().chain(more);
+        Value::Object(all.map(|(k, v)| ((*k).to_owned(), json!(v))).collect())
+    };
+    let merge = [("HAPROXY_0_MERGE", "g")];
+    let mut merged = app("/m/one", 10030, &json!({"HAPROXY_0_MERGE": "g"}));
+    merged["labels"]["HAPROXY_1_ENABLED"] = "false".into();
+    let paths = [("HAPROXY_0_PATH", "/a /b /c /d")];
+    let weight = [("HAPROXY_0_PATH", "/"), ("HAPROXY_0_BACKEND_WEIGHT", "5")];
+    let apps = json!({"apps": [
+        app("/v/web", 10000, &labels(&merge)),
+        app("/v/first", 10010, &labels(&weight)),
+        app("/evil/x", 10020, &labels(&paths)),
+        merged,
+    ]});
+    let test = Test::new()
+        .file("apps.json", apps.to_string())
+        .env("HMB_MARATHON", "file:apps.json")
+        .env("HMB_HAPROXY_CONFIG", "etc/haproxy.cfg");
+    let below = "note: app `/evil/x`: `v.test/a`, `v.test/b`, `v.test/c` and 1 more, of a host that \
+                 app `/v/";
+    let weight = "note: app `/v/first`: label `HAPROXY_0_BACKEND_WEIGHT` goes before `v.test` of app \
+                  `/v/web`, service port 10000\n";
+    let done = test.call(["check"]).expect(0).prints(&[below, weight]);
+    assert!(done.stderr.is_empty(), "{done:#?}");
+    for what in ["/v/first", "/v/web"] {
+        explain(&test, what).expect(0).prints(&[weight]);
+    }
+    explain(&test, "/evil/x").expect(0).prints(&[below]);
+}
+
+#[test]
+fn a_request_to_an_app_without_servers_is_not_served() {
+    let mut idle = app("/z/web", 10000, &json!({"HAPROXY_0_VHOST": "z.test"}));
+    idle["tasks"] = json!([]);
+    idle["instances"] = 0.into();
+    let test = Test::new()
+        .file("apps.json", json!({"apps": [idle]}).to_string())
+        .env("HMB_MARATHON", "file:apps.json")
+        .env("HMB_SERVE_SCALED_TO_ZERO", "true")
+        .env("HMB_HAPROXY_CONFIG", "etc/haproxy.cfg");
+    explain(&test, "z.test/").expect(1).prints(&[
+        "requests for z.test/: `z_web_10000` of app `/z/web`, by domain2backend.map, which has no \
+         servers and answers with 503\n",
+    ]);
+    explain(&test, "z/web")
+        .expect(1)
+        .prints(&["note: an id of an app begins with `/`: `explain /z/web` tells of that one\n"]);
+    let nothing = explain(&test, "").expect(1);
+    nothing.says(&["expected the id of an app, which begins with `/`, or a host"]);
+}

@@ -116,3 +116,21 @@ fn a_misspelt_label_of_what_is_served_is_told_of_by_check() {
     let done = test.call(turn).expect(0);
     assert!(!done.stderr.contains("no label has"), "{done:#?}");
 }
+
+/// The rest of them is a number.
+#[test]
+fn check_tells_of_the_first_of_many_labels_that_nobody_reads() {
+    let label = |nth: usize| (format!("HAPROXY_0_NO_{nth}"), "x".into());
+    let labels: serde_json::Map<_, _> = (0..4_000).map(label).collect();
+    let apps = serde_json::json!({"apps": [{
+        "id": "/a",
+        "labels": labels,
+        "ports": [10001],
+        "tasks": [{"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"}],
+    }]});
+    let test = Test::new().file("apps.json", apps.to_string());
+    let common = ["--marathon=file:apps.json", "--haproxy-config=haproxy.cfg"];
+    let done = test.call([&["check"][..], &common].concat()).expect(0);
+    let done = done.says(&["app `/a`: other labels and parts: found 3980 more that are wrong"]);
+    assert_eq!(done.stderr.matches("app `/a`").count(), 21, "{done:#?}");
+}

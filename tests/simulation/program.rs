@@ -1,6 +1,6 @@
 //! The program on the simulated host: what `refresh` and `watch` do around a turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::rc::Rc;
@@ -347,6 +347,7 @@ pub(crate) fn recipe(kind: Kind) -> Recipe {
             default_backend: None,
             accepts_proxy: false,
             closes_https: false,
+            hidden_certificates: BTreeSet::new(),
             keeps_idle: false,
         },
     }))

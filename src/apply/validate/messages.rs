@@ -87,15 +87,20 @@ impl CheckMessage {
         }
     }
 
-    /// The same words wherever in the file the fault stands: other sections come and go.
+    /// In one line, and the same words wherever in the file the fault stands: other sections come
+    /// and go.
     #[must_use]
     pub fn lasting(&self) -> String {
+        // A mark below a word means nothing there.
+        let lines = self.text.lines().map(str::trim);
+        let lines: Vec<&str> = lines.filter(|line| !matches!(*line, "" | "^")).collect();
+        let text = lines.join(" ");
         match (&self.file, self.line) {
             (Some(file), Some(line)) => {
                 let (place, file) = (format!("[{file}:{line}]"), format!("[{file}]"));
-                self.text.replace(&place, &file)
+                text.replace(&place, &file)
             }
-            _ => self.text.clone(),
+            _ => text,
         }
     }
 }

@@ -21,14 +21,15 @@ impl Labelled {
     fn arrange(
         &self,
         services: Vec<Arc<Service>>,
-        closes_https: bool,
+        wanted: &Wanted,
         incumbents: &Incumbents,
     ) -> (Proxies, Vec<Warning>) {
         let mut proxies = Proxies::default();
         let warnings;
         if self.shape.flavour == Flavour::Native {
             let shape = Shape {
-                closes_https,
+                closes_https: wanted.closes_https,
+                hidden_certificates: wanted.hidden_certificates.clone(),
                 ..self.shape.clone()
             };
             let (native, faults) = native::arrange(services, &shape, incumbents);
@@ -79,7 +80,7 @@ impl Labelled {
             }))
         });
         let services = services.collect();
-        let (mut proxies, mut warnings) = self.arrange(services, wanted.closes_https, incumbents);
+        let (mut proxies, mut warnings) = self.arrange(services, wanted, incumbents);
         let mut failed: Vec<(Owner, Warning)> = Vec::new();
         if let Some(native) = &mut proxies.native {
             failed.append(&mut native.refused);

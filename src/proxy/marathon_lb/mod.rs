@@ -12,7 +12,7 @@ mod clash;
 mod routes;
 mod service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use arrange::arrange;
@@ -214,6 +214,8 @@ pub struct Shape {
     pub accepts_proxy: bool,
     /// Whether port 443 stays closed, whoever asks for it, in the native set.
     pub closes_https: bool,
+    /// Certificates that labels bring and that are not shown there, in the native set.
+    pub hidden_certificates: BTreeSet<Box<str>>,
     /// Who is served what nobody asked for, in the native set.
     pub default_backend: Option<DefaultBackend>,
 }

@@ -54,7 +54,8 @@ pub fn arrange(
         } else {
             &mut warnings
         };
-        let certificates = certificates((&services, &absent), given, incumbents, told);
+        let hidden = &shape.hidden_certificates;
+        let certificates = certificates((&services, &absent), (given, hidden), incumbents, told);
         layout.certificates_in_order = certificates.of_labels;
         if !shape.closes_https {
             layout.certificates = certificates.all;
@@ -209,7 +210,7 @@ fn route(
     mark_incumbents(&mut requests, "", before);
     let requests = settle(requests, "", &mut layout.holders, warnings);
     let mut requests = weigh_within_folders(requests, warnings);
-    passed_by(&requests, warnings);
+    layout.passing = passed_by(&requests);
     layout.passed_on = passed_on(
         handshakes,
         &requests,
@@ -303,6 +304,7 @@ mod tests {
             keeps_idle: false,
             accepts_proxy: false,
             closes_https: false,
+            hidden_certificates: BTreeSet::new(),
             default_backend: None,
         }
     }

@@ -46,10 +46,10 @@ impl Brought<'_> {
     }
 }
 
-/// Those that are `given`, then those of services that have a host.
+/// Those that are `given`, then those of services that have a host, but for those that are `hidden`.
 pub(super) fn certificates(
     (services, absent): (&[Arc<Service>], &[Arc<Service>]),
-    given: &[Box<str>],
+    (given, hidden): (&[Box<str>], &BTreeSet<Box<str>>),
     incumbents: &Incumbents,
     warnings: &mut Vec<Warning>,
 ) -> Certificates {
@@ -62,7 +62,8 @@ pub(super) fn certificates(
         if path.chars().all(is_path) {
             let mut before = incumbents.certificates.iter();
             let rank = before.position(|known| **known == *path);
-            if !path.is_empty() && (rank.is_some() || !service.is_absent) {
+            if !path.is_empty() && !hidden.contains(path) && (rank.is_some() || !service.is_absent)
+            {
                 brought.push(Brought {
                     service,
                     path,

@@ -12,7 +12,7 @@ use super::super::marathon_lb::Service;
 use super::super::{Holders, Owner, WITHOUT_TASKS, precedence};
 use super::place::{Host, Place, first_of, wish};
 use super::tuning::{Conditions, conditions};
-use super::{Rule, label};
+use super::{Remark, Rule, label};
 use crate::cluster::Warning;
 
 /// Requests that an owner wants.
@@ -132,7 +132,10 @@ impl Claim {
             _ if self.is_of_the_folder_of(holder) => {
                 "a host and path of its own, or a BACKEND_WEIGHT that says who goes first"
             }
-            _ => "a host and path of its own: a BACKEND_WEIGHT counts within a folder alone",
+            _ if self.claimant.options.priority.is_some() => {
+                "a host and path of its own: a BACKEND_WEIGHT counts within a folder alone"
+            }
+            _ => "a host and path of its own",
         };
         let are = if places.len() == 1 { "is" } else { "are" };
         let found = format!("{} {are} held by {}", first_of(places), holder.named());
@@ -279,18 +282,23 @@ pub(super) fn weigh_within_folders(
     settle(claims, "", &mut Holders::new(), warnings)
 }
 
-/// Warns of weights that lead requests past those who would have them otherwise.
-pub(super) fn passed_by(claims: &[Claim], warnings: &mut Vec<Warning>) {
-    for (claim, other, more) in by_owner(&passing(claims, goes_before_by_weight_alone)) {
+/// Weights that lead requests past apps of the same folder who would have them otherwise.
+pub(super) fn passed_by(claims: &[Claim]) -> Vec<Remark> {
+    let passing = passing(claims, goes_before_by_weight_alone);
+    let remark = |(claim, other, more): (&Claim, &Claim, &str)| {
+        let Service { owner, index, .. } = &*claim.claimant;
         let (place, holder) = (shown(&other.rule.place), other.named());
-        warnings.push(label(
-            &claim.claimant,
-            "BACKEND_WEIGHT",
-            &format!("that it goes before `{place}` of {holder}{more}"),
-            "no weight, unless both are to have it so",
-            "used: such requests reach this app",
-        ));
-    }
+        Remark {
+            app: owner.app.clone(),
+            other: other.rule.service.owner.app.clone(),
+            text: format!(
+                "app `{}`: label `HAPROXY_{index}_BACKEND_WEIGHT` goes before `{place}` of \
+                 {holder}{more}",
+                owner.app
+            ),
+        }
+    };
+    by_owner(&passing).map(remark).collect()
 }
 
 /// A claim with a weight, and the first one that it passes by.

@@ -32,10 +32,6 @@ pub(super) fn merge(services: &mut [Arc<Service>], warnings: &mut Vec<Warning>) 
     }
     let mut leaders = Leaders::new();
     for (name, folders) in &names {
-        let mut firsts = folders.values().map(|group| group[0]);
-        if let Some(first) = firsts.next() {
-            warnings.extend(firsts.map(|other| apart(name, other, first)));
-        }
         for group in folders.values() {
             let group = alike(name, group, warnings);
             if group.len() > 1 {
@@ -76,20 +72,6 @@ fn warning(
         expected: expected.to_owned(),
         effect,
     }
-}
-
-/// For whoever names what is named in another folder.
-fn apart(name: &str, service: &Service, other: &Service) -> Warning {
-    let (own, app) = (&service.owner.app, &other.owner.app);
-    let found = format!(
-        "`{}` in folder `{}`, which app `{app}` in folder `{}` names too",
-        name.escape_debug(),
-        own.folder(),
-        app.folder()
-    );
-    let expected = "apps of one folder: only those share requests";
-    let effect = "each folder is served on its own".to_owned();
-    warning(service, "MERGE", found, expected, effect)
 }
 
 /// The first, and those who are protected as it is.

@@ -5,6 +5,7 @@
 //! What protects a service stands in its backend, so that it holds on every way that leads there.
 
 mod arrange;
+mod below;
 mod bounds;
 mod certificates;
 mod claims;
@@ -18,6 +19,7 @@ mod rules;
 mod share;
 mod tls;
 mod tuning;
+mod usurped;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,10 +28,11 @@ pub use arrange::arrange;
 pub use led::Way;
 pub use place::{Host, Place};
 pub use tuning::{Conditions, Tuning, tuning};
+pub use usurped::{CertificateNames, usurping};
 
 use super::marathon_lb::{Rows, Service};
 use super::{Holders, Owner};
-use crate::cluster::Warning;
+use crate::cluster::{AppId, Warning};
 
 /// Hosts, and `*.` with the end of a host, → backends.
 pub const DOMAIN_MAP: &str = "domain2backend.map";
@@ -74,6 +77,8 @@ pub struct Layout {
     pub looks_up: bool,
     /// File name → rows.
     pub maps: BTreeMap<&'static str, Rows>,
+    /// Weights by which apps go before others of their folder.
+    pub passing: Vec<Remark>,
     /// Whether clients of ports 80 and 443 are named by the PROXY protocol.
     pub accepts_proxy: bool,
     /// Who is not in it, and why: what else they asked for would be served in another way than
@@ -87,6 +92,17 @@ impl Layout {
     pub fn opens_https(&self) -> bool {
         self.binds_http_https && !self.certificates.is_empty()
     }
+}
+
+/// What is as it may be, and both apps should know of: no fault of either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Whose labels bring it about.
+    pub app: AppId,
+    /// Whose requests it is about.
+    pub other: AppId,
+    /// In a sentence without its stop.
+    pub text: String,
 }
 
 /// What leads requests to a service by a rule of its own.

@@ -27,7 +27,7 @@ impl Host {
     ///
     /// # Errors
     /// What should stand there.
-    fn read(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let in_brackets = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
         let address = in_brackets.unwrap_or(text);
         if address.parse::<Ipv6Addr>().is_ok() {

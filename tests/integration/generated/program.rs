@@ -1,6 +1,6 @@
 //! The stages between Marathon's answer and the files, in this process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -141,6 +141,7 @@ pub(super) fn stages<S: Source>(
         default_backend: None,
         accepts_proxy: false,
         closes_https: false,
+        hidden_certificates: BTreeSet::new(),
         keeps_idle: false,
     };
     let labelled = Labelled {

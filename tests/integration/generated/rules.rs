@@ -102,6 +102,7 @@ const NATIVE: &[&str] = &[
     "timeout tunnel _",
     "compression algo gzip",
     "compression type text/html *",
+    "http-request replace-header Host _ \\1 if { fe_name marathon_http_in } !{ ssl_fc }",
     "http-request redirect scheme https code 301 if { fe_name marathon_http_in } !{ ssl_fc }",
     "http-request auth realm _ unless { http_auth(user_app-… }",
     "http-response set-header Strict-Transport-Security max-age=15768000 if { ssl_fc }",

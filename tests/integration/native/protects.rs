@@ -98,6 +98,12 @@ fn a_redirect_leads_from_port_80_to_443_and_from_nowhere_else() {
             let answer = served.http().get(host, "/a?b=1").expect(301);
             let location = format!("https://{host}/a?b=1");
             assert_eq!(answer.header("Location"), Some(&*location));
+            // The port of the one is not that of the other.
+            let answer = served
+                .http()
+                .get(&format!("{host}:80"), "/a?b=1")
+                .expect(301);
+            assert_eq!(answer.header("Location"), Some(&*location));
         }
         for (way, ask) in ways(served, "/safe", port).split_off(1) {
             assert_eq!(ask.get("safe.test", "/").by(), "safe", "{way}");

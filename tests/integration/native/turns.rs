@@ -396,6 +396,49 @@ fn a_certificate_is_shown_though_another_app_brings_one_for_the_same_name() {
     assert_eq!(presented("www.test").as_ref(), Some(&shown_later));
 }
 
+/// HAProxy takes a certificate with the name of the host before one with `*.`, wherever they stand.
+#[test]
+fn a_newcomer_shows_no_certificate_for_hosts_of_another_folder_that_have_one() {
+    let mut scene = Scene::new();
+    let made = |scene: &Scene, name: &str, hosts: &str| {
+        crate::serve::certificate(&scene.test, name, hosts);
+        let path = |ending: &str| scene.test.path().join(format!("{name}.{ending}"));
+        let der = fs::read(path("der")).unwrap();
+        (path("pem").display().to_string(), der)
+    };
+    let (wide, shown) = made(&scene, "wide", "*.shop.test");
+    let (evil, _) = made(&scene, "evil", "evil.test,www.shop.test");
+    let (good, good_shown) = made(&scene, "good", "good.test,api.good.test");
+    scene = scene.flags(&["--ssl-certs", &wide]);
+    scene.app("/shop/web", &[("VHOST", "www.shop.test")]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    scene.app("/evil/x", &[("VHOST", "evil.test"), ("SSL_CERT", &evil)]);
+    // For a host of another folder that has none, it is better than none.
+    scene.app("/good/x", &[("VHOST", "good.test"), ("SSL_CERT", &good)]);
+    scene.app("/api/x", &[("VHOST", "api.good.test")]);
+    for (app, year) in scene.apps.iter_mut().zip(["2030", "2010", "2010", "2030"]) {
+        let date = format!("{year}-01-01T00:00:00.000Z");
+        app["versionInfo"] = json!({"lastConfigChangeAt": date});
+    }
+    let https = Ask::https(at(scene.https));
+    let presented = |name: &str| https.clone().sni(name).get(name, "/").certificate;
+    for _ in 0..2 {
+        refresh(&scene).expect(0).says(&[
+            "app `/evil/x`: label `HAPROXY_0_SSL_CERT`: found `",
+            "evil.pem`, which bears the name `www.shop.test` of a host of app `/shop/web`, for which \
+             `",
+            "wide.pem` is there, expected a certificate of hosts of its own folder; not used on port \
+             443",
+        ]);
+        assert_eq!(presented("www.shop.test").as_ref(), Some(&shown));
+        assert_eq!(presented("evil.test").as_ref(), Some(&shown));
+        assert_eq!(presented("good.test").as_ref(), Some(&good_shown));
+        assert_eq!(presented("api.good.test").as_ref(), Some(&good_shown));
+        assert_eq!(https.get("evil.test", "/").by(), "evil/x");
+    }
+}
+
 /// A reload that tries the port fails, and every turn would.
 #[test]
 fn port_443_that_a_label_opens_stays_closed_while_somebody_holds_it() {
