@@ -11,6 +11,7 @@ mod files;
 mod journal;
 mod last_good;
 mod lock;
+mod look_after;
 mod maps;
 mod mark;
 mod meanwhile;
@@ -34,6 +35,7 @@ pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_g
 pub use lock::{
     Acquired, FolderLock, Holder, Kind, LockPlaces, Locked, acquire, acquire_folder, watcher,
 };
+pub use look_after::Looked;
 pub use mark::reserve_mark;
 pub use proved::{installed, is_proved, trust_installed};
 pub use recover::{Recovered, Recovery, recover};

@@ -4,10 +4,10 @@
 use anyhow::Result;
 use tracing::info;
 
-use super::proved::{installed, is_applied, is_down, is_remembered, was_started_by_us};
+use super::proved::{installed, is_applied, is_down, is_remembered, is_run, was_started_by_us};
 use super::reload::Reloaded;
 use super::wish::Wish;
-use super::{Balancer, Host, Outcome, load_last_good, mark};
+use super::{Balancer, FileSet, Host, Outcome, load_last_good, mark};
 use crate::state::{Down, State, Time};
 
 /// The process, beside the one that is remembered.
@@ -104,8 +104,9 @@ impl<B: Balancer> Host<'_, B> {
     ///
     /// # Errors
     /// As [`Host::bring_to`].
-    pub async fn stand_up(
+    pub(super) async fn stand_up(
         &self,
+        standing: Standing,
         memory: &mut State,
         now: Time,
         remember: &mut dyn FnMut(&State),
@@ -115,7 +116,12 @@ impl<B: Balancer> Host<'_, B> {
             Some(files) => Some(files),
             None => load_last_good(self.disk, self.at).unwrap_or_default(),
         };
-        let Some(files) = files.filter(|files| is_applied(files, memory)) else {
+        let is_right = |files: &FileSet| match standing {
+            // It was perhaps told of the rest, which one that starts has to read.
+            Standing::ToStart => is_run(files, memory),
+            _ => is_applied(files, memory),
+        };
+        let Some(files) = files.filter(is_right) else {
             return Ok(None);
         };
         if memory.paused.is_some() {

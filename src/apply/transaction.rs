@@ -381,6 +381,7 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Result<Outcome> {
         let wanted = wish.files;
         let may_start = was_started_by_us(memory);
+        let none_ran = self.balancer.running(self.at).is_none();
         let began = Instant::now();
         match self.balancer.reload(wanted, self.at, may_start).await {
             Ok(Reloaded::NotRunning) => {
@@ -410,6 +411,7 @@ impl<B: Balancer> Host<'_, B> {
             Err(error) => {
                 let mut failed = wish.pending(memory, &error.to_string(), began.elapsed());
                 failed.refused = done.was_refused && error.is_refusal();
+                failed.none_ran = none_ran;
                 self.fall_back(wish, before, failed, memory)
             }
         }

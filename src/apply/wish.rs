@@ -86,6 +86,7 @@ impl<'a> Wish<'a> {
             next_try_at: self.now.after(pause),
             structure_hash: Some(self.marks.structure.clone()),
             refused: false,
+            none_ran: false,
         }
     }
 

@@ -176,12 +176,25 @@ impl<N: Nodes, L> Stages<Marathon<N>, L> {
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
-    /// A whole turn. `remember` is called with what a kill must not make forgotten.
+    /// A whole turn. `remember` is called with what a kill must not make forgotten. Whatever it comes
+    /// to, a HAProxy that has ended is not left so where it is ours to start.
     ///
     /// # Errors
     /// As [`Stages::plan`] and [`Host::bring_to`]; an [`Unanswered`] where Marathon gives no answer, for
     /// what is served meanwhile.
     pub async fn turn<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Report> {
+        let result = Box::pin(self.turn_alone(host, memory, now, remember)).await;
+        host.look_after(memory, now, remember).await;
+        result
+    }
+
+    async fn turn_alone<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
         memory: &mut State,

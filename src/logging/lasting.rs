@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Trouble;
 
@@ -14,6 +14,15 @@ static KNOWN: Mutex<BTreeMap<&'static str, Trouble>> = Mutex::new(BTreeMap::new(
 /// Warns of a trouble of this kind, as long as it lasts once, and says once that it is over: then there
 /// is no sentence.
 pub fn lasting(kind: &'static str, sentence: Option<&str>) {
+    tell(kind, sentence, |sentence| warn!("{sentence}"));
+}
+
+/// The same of what clients notice, as an error.
+pub fn failing(kind: &'static str, sentence: &str) {
+    tell(kind, Some(sentence), |sentence| error!("{sentence}"));
+}
+
+fn tell(kind: &'static str, sentence: Option<&str>, say: impl FnOnce(&str)) {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     match sentence {
         None => {
@@ -21,7 +30,7 @@ pub fn lasting(kind: &'static str, sentence: Option<&str>) {
                 info!("over: {over}");
             }
         }
-        Some(sentence) if known.entry(kind).or_default().is_news(sentence) => warn!("{sentence}"),
+        Some(sentence) if known.entry(kind).or_default().is_news(sentence) => say(sentence),
         Some(sentence) => debug!("still: {sentence}"),
     }
 }

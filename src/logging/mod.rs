@@ -30,7 +30,7 @@ use line::{Line, Surroundings};
 use python::Python;
 
 pub use crate::config::{redact, redact_value};
-pub use lasting::lasting;
+pub use lasting::{failing, lasting};
 pub use line::paints;
 pub use syslog::{LOGGED, Priority, Syslog};
 pub use told::{TOLD, warning};

@@ -99,13 +99,15 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     let is_old = last
         .zip(most)
         .is_some_and(|(last, most)| now.since(last.at) > most || is_ahead(last.at, now));
+    let is_at_work = is_watched && is_at_work(&state, now);
     let status = Status {
         ok: unread.is_none()
             && unsaved.is_none()
             && !is_old
-            && is_well(&state, process, installed)
+            && is_well(&state, process, installed, is_at_work)
             && good.unusable.is_empty(),
         is_old,
+        is_at_work,
         unread: unread.as_deref(),
         config: &at.cfg,
         state_folder: folder.path(),
@@ -225,6 +227,8 @@ struct Status<'a> {
     unread: Option<&'a str>,
     /// Whether the last turn is older than it may be, or lies in the future.
     is_old: bool,
+    /// Whether HAProxy is being brought to other files by a watcher: what differs meanwhile is no fault.
+    is_at_work: bool,
     config: &'a Path,
     state_folder: &'a Path,
     last_turn: Option<&'a LastTurn>,
@@ -351,7 +355,27 @@ impl Process {
     }
 }
 
-fn is_well(state: &State, process: Option<Process>, installed: Installed) -> bool {
+/// Whether a turn that has not ended yet, and not yet for too long, has installed files for which a
+/// reload was not proved so far.
+fn is_at_work(state: &State, now: Time) -> bool {
+    let pending = state.pending.as_ref().filter(|p| p.attempts == 0);
+    pending.is_some_and(|pending| {
+        // When it began.
+        let at = pending.next_try_at;
+        // Times are whole seconds: the turn before may have been in the same.
+        let has_ended = state.last_turn.as_ref().is_some_and(|last| {
+            at < last.at || at == last.at && last.outcome == TurnOutcome::Failed
+        });
+        !has_ended && !is_ahead(at, now) && now.since(at) < LONGEST_TURN
+    })
+}
+
+fn is_well(
+    state: &State,
+    process: Option<Process>,
+    installed: Installed,
+    is_at_work: bool,
+) -> bool {
     let Some(last) = &state.last_turn else {
         return false;
     };
@@ -366,13 +390,15 @@ fn is_well(state: &State, process: Option<Process>, installed: Installed) -> boo
     // it is paused, somebody may well write his own.
     let is_known = match installed {
         Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => true,
+        Installed::Changed if is_at_work => true,
         Installed::Missing | Installed::Changed => state.paused.is_some(),
     };
     let applied = state.applied.as_ref();
     let is_gone = matches!(process, Some(Process::Gone { .. }))
         || applied.is_some_and(Applied::has_ended)
         || applied.is_none() && state.paused.is_none();
-    went_well && is_known && last.held.is_none() && state.pending.is_none() && !is_gone
+    let is_open = state.pending.is_some() && !is_at_work;
+    went_well && is_known && last.held.is_none() && !is_open && !is_gone
 }
 
 fn outcome(outcome: TurnOutcome) -> &'static str {
@@ -428,8 +454,10 @@ impl Status<'_> {
         if let Some(as_of) = self.as_of {
             out.put("served", &format!("as of {as_of} ({})", ago(as_of, now)));
         }
-        if let Some(pending) = self.pending {
-            out.put("to be tried", &in_words(pending));
+        match self.pending {
+            Some(_) if self.is_at_work => out.put("at work", "on a reload to other files"),
+            Some(pending) => out.put("to be tried", &in_words(pending)),
+            None => (),
         }
         if let Some(applied) = self.applied {
             if applied.unproved {
@@ -450,6 +478,7 @@ impl Status<'_> {
         }
         match self.installed {
             Installed::Missing => out.put("installed", "no file"),
+            Installed::Changed if self.is_at_work => (),
             Installed::Changed => {
                 out.put("installed", "other files than those that HAProxy runs");
             }
@@ -489,6 +518,9 @@ impl Status<'_> {
         }
         let _ = match self.haproxy_process {
             Some(Process::AsKnown { pid }) => write!(text, ", pid {pid}"),
+            Some(Process::Other { pid }) if self.is_at_work => {
+                write!(text, "; pid {pid} is to take over")
+            }
             Some(Process::Other { pid }) => {
                 write!(text, ", pid {pid} since somebody else reloaded it")
             }

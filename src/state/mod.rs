@@ -143,6 +143,9 @@ pub struct Pending {
     /// before has no reason to run anything else.
     #[serde(default)]
     pub refused: bool,
+    /// No HAProxy ran when it was tried last: to start one is what failed.
+    #[serde(default)]
+    pub none_ran: bool,
 }
 
 /// What operators ask for first.

@@ -166,6 +166,35 @@ fn the_way_back_from_a_reload_that_was_refused_needs_none_while_the_same_process
     }
 }
 
+/// The files of before are in place, and nobody else would start it.
+#[test]
+fn a_haproxy_that_ends_during_a_reload_that_fails_is_started_with_the_files_that_it_ran() {
+    let mut web = Web::start();
+    let host = Host::new();
+    let program = host.path("haproxy");
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *' -sf '*) kill -9 $(cat {}); exit 1;; esac\n\
+         exec haproxy \"$@\"\n",
+        host.path("run/pid").display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let args = ["--haproxy", program.to_str().unwrap()];
+    host.refresh(&web.url(), &args).expect(0);
+    let good = host.installed();
+    web.scale_up();
+    let done = host.refresh(&web.url(), &args).expect(1);
+    done.says(&[
+        "the reload failed",
+        "HAProxy had ended, and was brought to the files that it ran",
+    ]);
+    assert_eq!(
+        (host.installed(), web.connect().ask()),
+        (good, "web-0".to_owned())
+    );
+    assert_eq!(host.state()["pending"]["attempts"], 1);
+}
+
 /// Waiting is for what failed, not for what would mend it.
 #[test]
 fn another_change_does_not_wait_for_the_one_that_failed() {

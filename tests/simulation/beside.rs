@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::apply::validate::Verdict;
-use haproxy_marathon_bridge::apply::{Balancer as _, Host, Installation, Outcome, Standing};
+use haproxy_marathon_bridge::apply::{Balancer as _, Host, Installation, Looked};
 use haproxy_marathon_bridge::disk::{Fault, FaultyDisk};
 use tokio::time::timeout;
 
@@ -116,31 +116,16 @@ impl World<'_> {
         let has_haproxy = self.has_haproxy;
         let pid = |world: &Self| world.haproxy.running.borrow().as_ref().map(|p| p.pid);
         let ran = pid(self);
-        let is_left = self.beside_turns(random, async |program, host| {
-            let Some(applied) = &program.memory.applied else {
-                return false;
-            };
-            let is_theirs = program.memory.pending.as_ref().is_some_and(|pending| {
-                pending.cfg_hash != applied.cfg_hash || time < pending.next_try_at
-            });
-            let stands = || host.standing(&program.memory) == Standing::AsBefore;
-            if is_theirs || !has_haproxy || stands() {
-                return false;
+        let looked = self.beside_turns(random, async |program, host| {
+            if !has_haproxy || !host.is_missed(&program.memory, time) {
+                return Looked::Done;
             }
             program.heed_operator(host.disk);
             let Program { store, memory, .. } = program;
             let mut remember = |memory: &_| drop(store.save(host.disk, memory));
-            let result = host.stand_up(memory, time, &mut remember).await;
+            let looked = host.look_after(memory, time, &mut remember).await;
             remember(memory);
-            !matches!(
-                result,
-                Ok(Some(
-                    Outcome::Unchanged
-                        | Outcome::Paused
-                        | Outcome::Applied { .. }
-                        | Outcome::NotRunning { .. }
-                ))
-            )
+            looked
         })?;
         let runs = pid(self);
         if runs != ran {
@@ -152,12 +137,26 @@ impl World<'_> {
                 return broken("HAProxy was started although turns are paused");
             }
         }
+        let is_awaited = self.haproxy.starts && self.haproxy.is_told && has_haproxy;
+        if is_awaited && runs.is_none() && looked == Some(Looked::Done) && !self.pause.lasts {
+            let memory = self.program.as_ref().map(|program| &program.memory);
+            let waits = memory.is_none_or(|memory| {
+                let of = memory.applied.as_ref().map(|applied| applied.cfg_hash);
+                let pending = memory.pending.as_ref();
+                let is_start = pending.is_some_and(|p| p.none_ran && Some(p.cfg_hash) == of);
+                of.is_none() || is_start || memory.paused.is_some()
+            });
+            if !waits {
+                return broken("HAProxy has ended, is ours to start, and a look left it so");
+            }
+        }
         let Some(watcher) = &mut self.watcher else {
             return Ok(());
         };
-        let is_left = is_left.unwrap_or_default();
-        watcher.looked_at = (runs, is_left);
-        watcher.look_at = self.clock + PULSE[usize::from(runs.is_none() || is_left)];
+        let is_left = looked == Some(Looked::Left);
+        let is_down = looked == Some(Looked::Down);
+        watcher.looked_at = (runs, is_left || is_down);
+        watcher.look_at = self.clock + PULSE[usize::from(runs.is_none() || is_left || is_down)];
         if is_left {
             self.ask_for_turn();
         }

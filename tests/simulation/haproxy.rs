@@ -77,7 +77,7 @@ pub(crate) struct Haproxy {
     outside: Rc<Outside>,
     cfg: PathBuf,
     /// Whether a reload starts a HAProxy that does not run, as `sf` does.
-    starts: bool,
+    pub(crate) starts: bool,
     /// Whether anybody tells it of new files; else it lives elsewhere, and nobody sees it run.
     pub(crate) is_told: bool,
     pub(crate) running: RefCell<Option<Process>>,

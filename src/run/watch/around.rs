@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::super::stages::Edited;
 use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm};
-use crate::apply::{Outcome, Standing};
+use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
 use crate::marathon::events::Follower;
-use crate::state::{Pending, State, Time};
+use crate::state::{State, Time};
 use crate::watch::Schedule;
 
 /// Between two looks at the process of HAProxy: a few reads below `/proc`.
@@ -116,13 +116,13 @@ impl Watcher {
             Seen::Files => self.look_at_files(false, around, follower, schedule).await,
             Seen::Edit => self.look_at_files(true, around, follower, schedule).await,
             Seen::Pulse => {
-                let is_left = self.look_at_haproxy().await;
-                if is_left {
+                let looked = self.look_at_haproxy().await;
+                if looked == Looked::Left {
                     schedule.asked(now());
                 }
                 let applied = self.memory.state.applied.as_ref();
                 let is_down = applied.is_some_and(|applied| applied.down.is_some());
-                let pause = if is_down || is_left {
+                let pause = if is_down || looked != Looked::Done {
                     PULSE_WHILE_DOWN
                 } else {
                     PULSE
@@ -338,29 +338,28 @@ impl Watcher {
     }
 
     /// Looks whether HAProxy ended, or came up, since it was looked at last; one that is ours to start is
-    /// started with the files that it ran, whether Marathon answers or not. Gives whether something is
-    /// left for a turn.
-    async fn look_at_haproxy(&mut self) -> bool {
+    /// started with the files that it ran, whether Marathon answers or not, and whatever else waits.
+    async fn look_at_haproxy(&mut self) -> Looked {
         if self.config.reload.method == ReloadMethod::None {
-            return false;
+            return Looked::Done;
         }
-        let state = &self.memory.state;
-        let Some(applied) = &state.applied else {
-            return false;
-        };
+        if self.memory.state.applied.is_none() {
+            return Looked::Done;
+        }
         let at = Time::at(SystemTime::now());
-        // Another set is due, or this one is not yet to be tried again: turns see to that.
-        let is_theirs =
-            |pending: &Pending| pending.cfg_hash != applied.cfg_hash || at < pending.next_try_at;
-        if state.pending.as_ref().is_some_and(is_theirs) {
-            return false;
-        }
-        let Ok(haproxy) = self.haproxy().await else {
-            return false;
+        let haproxy = match self.haproxy().await {
+            Ok(haproxy) => haproxy,
+            Err(error) => {
+                self.lacks_program(&error);
+                return Looked::Done;
+            }
         };
         let ground = self.ground(haproxy.clone());
-        if ground.host(&ground.haproxy()).standing(&self.memory.state) == Standing::AsBefore {
-            return false;
+        if !ground
+            .host(&ground.haproxy())
+            .is_missed(&self.memory.state, at)
+        {
+            return Looked::Done;
         }
         self.enter_folder().await;
         let ground = self.ground(haproxy);
@@ -368,37 +367,28 @@ impl Watcher {
         let host = ground.host(&local);
         let Memory { store, state } = &mut self.memory;
         let mut remember = |state: &State| save(store, state);
-        let result = host.stand_up(state, at, &mut remember).await;
+        let looked = host.look_after(state, at, &mut remember).await;
         remember(state);
         self.lock.leave_folder();
-        match result {
-            Ok(Some(Outcome::Unchanged | Outcome::Paused)) => false,
-            Ok(Some(Outcome::Applied { how, .. })) => {
-                warn!("HAProxy had ended, and was brought to the files that it ran; {how}");
-                false
-            }
-            Ok(Some(Outcome::NotRunning { .. })) => {
-                warn!(
-                    "HAProxy does not run any more, and the way in which it is reloaded starts none; \
-                     `{}` waits for whoever does",
-                    self.config.haproxy.config.display()
-                );
-                false
-            }
-            Ok(Some(Outcome::ReloadFailed { error, .. })) => {
-                error!("HAProxy has ended, and cannot be started: {error}");
-                true
-            }
-            Ok(
-                Some(
-                    Outcome::Waiting { .. } | Outcome::Postponed { .. } | Outcome::Rejected { .. },
-                )
-                | None,
-            ) => true,
-            Err(error) => {
-                error!("HAProxy has ended, and cannot be started: {error:#}");
-                true
-            }
+        looked
+    }
+
+    /// A process whose program is gone may be hard to tell from others, so that nothing is said while
+    /// its number is in use.
+    fn lacks_program(&self, error: &anyhow::Error) {
+        let state = &self.memory.state;
+        let pid = state
+            .applied
+            .as_ref()
+            .and_then(|applied| applied.haproxy_pid);
+        let is_there = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
+        if pid.is_some_and(is_there) {
+            return;
+        }
+        if let Some(ground) = self.known_ground() {
+            ground
+                .host(&ground.haproxy())
+                .is_lost(state, &format!("{error:#}"));
         }
     }
 }

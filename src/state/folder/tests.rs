@@ -34,6 +34,7 @@ fn full() -> State {
         unmended: Some("`web/t1`: its id is 7".to_owned()),
         pending: Some(Pending {
             refused: true,
+            none_ran: true,
             cfg_hash: digest,
             attempts: 1,
             last_error: "no answer".to_owned(),

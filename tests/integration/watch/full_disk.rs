@@ -43,17 +43,17 @@ fn within(mut outer: Command, inner: &Command) -> Command {
     outer
 }
 
-struct Scene {
-    host: Host,
-    web: Web,
-    watcher: Watcher,
+pub(super) struct Scene {
+    pub(super) host: Host,
+    pub(super) web: Web,
+    pub(super) watcher: Watcher,
     said: Vec<String>,
 }
 
 impl Scene {
     /// A watcher that serves, whose files and memory lie on a small disk; `None` where no disk can be
     /// mounted, which only a run of all tests takes for a failure.
-    fn new(host: Host, more: &[&str]) -> Option<Self> {
+    pub(super) fn new(host: Host, more: &[&str]) -> Option<Self> {
         let tried = unshare().arg("true").output();
         let tried = tried.expect("`unshare` is part of util-linux, which this test needs");
         if !tried.status.success() {
@@ -98,14 +98,14 @@ impl Scene {
         root.join("root").join(disk).join(name)
     }
 
-    fn fill(&self) {
+    pub(super) fn fill(&self) {
         let mut file = File::create(self.on_disk("ballast")).unwrap();
         for size in [65_536, 4_096, 1] {
             while file.write(&vec![0; size]).is_ok_and(|written| written > 0) {}
         }
     }
 
-    fn free(&self) {
+    pub(super) fn free(&self) {
         fs::remove_file(self.on_disk("ballast")).unwrap();
     }
 
