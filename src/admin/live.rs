@@ -44,6 +44,18 @@ pub struct Facts {
     /// The last turn, where the state could not be saved; null where it was.
     #[serde(default)]
     pub unsaved: Option<Unsaved>,
+    /// What was edited and is not put to use: what counted before does.
+    #[serde(default)]
+    pub unused: Vec<Unused>,
+}
+
+/// An edit of options, templates or certificates that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unused {
+    /// Since when there is one.
+    pub since: Time,
+    /// What is wrong with the last one, in a sentence.
+    pub why: String,
 }
 
 /// What Marathon told of, and no turn has answered.
@@ -150,6 +162,7 @@ impl Live {
             quarantined: 0,
             served: None,
             unsaved: None,
+            unused: Vec::new(),
         };
         Self {
             shared: Mutex::new(Shared {
@@ -224,6 +237,11 @@ impl Live {
     /// The last turn, where the state could not be saved.
     pub fn unsaved(&self, unsaved: Option<Unsaved>) {
         self.shared().facts.unsaved = unsaved;
+    }
+
+    /// What was edited and is not put to use.
+    pub fn unused(&self, unused: Vec<Unused>) {
+        self.shared().facts.unused = unused;
     }
 
     /// HAProxy was brought to the installed files again.

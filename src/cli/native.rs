@@ -61,8 +61,8 @@ pub(super) const COMMANDS: &[Entry] = &[
     Entry {
         name: "status",
         takes: "",
-        about: "Tell what came of the last turn; exit 1 where it was not all good",
-        details: "It reads what is remembered, and asks neither Marathon nor HAProxy. Something was not all good where the last turn failed, something is held back, or a reload is still to come.",
+        about: "Tell what came of the last turn; exit 1 where something is wrong",
+        details: "It reads what is remembered, and asks neither Marathon nor HAProxy, but a watcher of itself. Something is wrong where the last turn failed, something is held back, a reload is still to come, HAProxy does not run the files, an edit is not put to use, or a service port is in quarantine though HAProxy named nobody. What an app is in quarantine for by what it says itself is told, and is for its owner to mend.",
     },
     Entry {
         name: "doctor",

@@ -498,7 +498,7 @@ fn the_help_reads_well() {
       check        Have HAProxy judge what refresh would install; exit 1 where something is left out
       explain      Tell what becomes of an app, or where a request is led, and why
       compare      Show what differs from a predecessor's file; exit 0 nothing, 1 something, 2 trouble
-      status       Tell what came of the last turn; exit 1 where it was not all good
+      status       Tell what came of the last turn; exit 1 where something is wrong
       doctor       Look for what keeps HAProxy from being kept in step, and tell what mends it
       rollback     Go back to the good files before those that are installed, and pause
       pause        Let refresh apply nothing and only tell what it would do

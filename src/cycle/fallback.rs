@@ -20,7 +20,23 @@ use crate::state::{Quarantined, Refusal, SavedSnapshot, Time};
 
 /// What HAProxy refused may be right later, for a file that it names may come. So it is asked again
 /// after this time, although nobody said anything else.
-pub const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(600);
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(600);
+
+/// The same where HAProxy named nobody: that may have been short of memory, and no app's fault. The
+/// pauses double.
+const UNNAMED_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// How long after it was last refused it is asked again.
+#[must_use]
+pub fn asked_again_after(entry: &Quarantined) -> Duration {
+    match entry.unnamed {
+        0 => ASKED_AGAIN_AFTER,
+        times => {
+            let doubled = UNNAMED_ASKED_AGAIN_AFTER * (1 << (times - 1).min(16));
+            doubled.min(ASKED_AGAIN_AFTER)
+        }
+    }
+}
 
 /// Reads the last good answer from where it is kept.
 pub type LastAnswer = Rc<dyn Fn() -> Option<SavedSnapshot>>;
@@ -120,7 +136,7 @@ impl Fallback {
             let is_same = entry.said == said
                 && entry.service_port == service_port
                 && entry.decisions == decisions;
-            is_same && !entry.is_open && now >= entry.asked_at && age < ASKED_AGAIN_AFTER
+            is_same && !entry.is_open && now >= entry.asked_at && age < asked_again_after(entry)
         })
     }
 
@@ -144,10 +160,9 @@ impl Fallback {
         };
         let last_good = last_good.filter(|last_good| last_good != asking.said);
         let (decisions, now) = self.turn?;
-        let asked_at = match &before {
-            Some(entry) if self.is_young(entry, asking.service_port, said) => entry.asked_at,
-            _ => now,
-        };
+        let young = before.as_ref();
+        let young = young.filter(|entry| self.is_young(entry, asking.service_port, said));
+        let (asked_at, unnamed) = young.map_or((now, 0), |entry| (entry.asked_at, entry.unnamed));
         let good = last_good.and_then(|settings| {
             let (options, faults) =
                 labels::parse(&settings, asking.app, asking.index, asking.values);
@@ -164,6 +179,7 @@ impl Fallback {
             decisions,
             why: Refusal::of(why),
             is_open: false,
+            unnamed,
             last_good: good.as_ref().map(|(_, settings)| settings.clone()),
         };
         self.refused.insert(place, entry);
@@ -174,6 +190,19 @@ impl Fallback {
     pub(super) fn keeps_open(&mut self, app: &AppId, index: usize) {
         if let Some(entry) = self.refused.get_mut(&(app.clone(), index)) {
             entry.is_open = true;
+        }
+    }
+
+    /// It was found by trial alone.
+    pub(super) fn was_unnamed(&mut self, app: &AppId, index: usize) {
+        let place = (app.clone(), index);
+        let before = self.remembered.get(&place);
+        if let Some(entry) = self.refused.get_mut(&place) {
+            let is_same = |before: &&Quarantined| {
+                before.said == entry.said && before.decisions == entry.decisions
+            };
+            let times = before.filter(is_same).map_or(0, |before| before.unnamed);
+            entry.unnamed = times.saturating_add(1);
         }
     }
 
@@ -207,4 +236,62 @@ impl Fallback {
 pub(super) fn apps_of(answer: &[u8]) -> Option<Vec<Arc<App>>> {
     let (apps, _) = marathon::apps(str::from_utf8(answer).ok()?).ok()?;
     Some(apps.into_iter().map(Arc::new).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn who_was_found_by_trial_alone_is_asked_again_sooner_and_then_ever_later() {
+        let decisions = Digest::of(b"decisions");
+        let app = AppId::new("/a");
+        let said = Settings::default();
+        let mut now = Time::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+        let why = Warning {
+            app: Some(app.clone()),
+            subject: "service port 10000".to_owned(),
+            found: "something".to_owned(),
+            expected: "a section".to_owned(),
+            effect: String::new(),
+        };
+        let asking = Asking {
+            app: &app,
+            index: 0,
+            service_port: 10_000,
+            written_port: None,
+            said: &said,
+            values: Values::Typed,
+        };
+        let mut quarantined = Vec::new();
+        let mut refuse = |is_named: bool, now| {
+            let mut fallback = Fallback::new(None, &quarantined, decisions, now);
+            assert!(fallback.instead_of(asking, &why, &|_| None).is_none());
+            if !is_named {
+                fallback.was_unnamed(&app, 0);
+            }
+            quarantined = fallback.quarantined();
+            let pause = asked_again_after(&quarantined[0]);
+            let known = |after: Duration| {
+                let then = Fallback::new(None, &quarantined, decisions, now.after(after));
+                then.known(&app, 0, 10_000, || said.clone()).is_some()
+            };
+            assert!(known(pause - Duration::from_secs(1)) && !known(pause));
+            // What is passed on unasked is passed on as it is.
+            let mut idle = Fallback::new(None, &quarantined, decisions, now);
+            assert!(idle.instead_of(asking, &why, &|_| None).is_none());
+            assert_eq!(idle.quarantined(), quarantined);
+            pause
+        };
+        for minutes in [1, 2, 4, 8, 10, 10] {
+            let pause = refuse(false, now);
+            assert_eq!(pause, Duration::from_secs(60 * minutes));
+            now = now.after(pause);
+        }
+        assert_eq!(refuse(true, now), ASKED_AGAIN_AFTER);
+        now = now.after(ASKED_AGAIN_AFTER);
+        assert_eq!(refuse(false, now), UNNAMED_ASKED_AGAIN_AFTER);
+    }
 }

@@ -167,8 +167,10 @@ impl Labelled {
             }
             let last_good =
                 self.last_good(&spoken.app, port.index, port.service_port, why, fallback);
-            if cause == Cause::Others {
-                fallback.keeps_open(&port.app, port.index);
+            match cause {
+                Cause::Own => (),
+                Cause::Others => fallback.keeps_open(&port.app, port.index),
+                Cause::Unnamed => fallback.was_unnamed(&port.app, port.index),
             }
             match last_good {
                 Some((mut options, app)) => {

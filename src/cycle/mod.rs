@@ -30,10 +30,11 @@ mod wanted;
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use tracing::warn;
 
 pub use edited::Unwritable;
 pub use explained::{Explained, ExplainedPort, Fate};
-pub use fallback::{ASKED_AGAIN_AFTER, LastAnswer};
+pub use fallback::{LastAnswer, asked_again_after};
 pub use labelled::Labelled;
 pub use plan::Plan;
 pub use readiness::Waiting;
@@ -42,6 +43,7 @@ pub use servers::InService;
 pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
+use self::wanted::Cause;
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::{AppId, ServicePort};
 use crate::config::Names;
@@ -373,6 +375,17 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             rounds += 1;
             let mut culprits = plan.culprits(messages);
             let is_unnamed = culprits.is_empty();
+            let words = unnamed::words(messages).filter(|_| rounds < MOST_ROUNDS);
+            if let Some(words) = words
+                && self.was_passing(host, &plan).await?
+            {
+                let file = host.at.cfg.display();
+                warn!(
+                    "`haproxy -c` refused `{file}` and accepted the same when it was asked again, so \
+                     that nobody is blamed: {words}"
+                );
+                continue;
+            }
             if self.blames_the_edit(&culprits, &served) {
                 return Ok(Applied::of(plan, outcome));
             }
@@ -389,7 +402,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     complaints,
                 });
             }
-            let left = self.draw_instead(plan.clone(), culprits, installed)?;
+            let cause = if is_unnamed {
+                Cause::Unnamed
+            } else {
+                Cause::Own
+            };
+            let left = self.draw_instead(plan.clone(), culprits, cause, installed)?;
             // Who was only found by trial is not taken out of service. And where most of several apps
             // went bad at once, the installed file is better than what is left.
             let is_loss = if is_unnamed {

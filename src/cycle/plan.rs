@@ -457,10 +457,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         &mut self,
         plan: Plan,
         culprits: Vec<(Owner, Warning)>,
+        cause: Cause,
         installed: Option<&str>,
     ) -> Result<Plan> {
         self.redraw(plan, installed, |stages, draft, refused| {
-            stages.fall_back(draft, refused, culprits, Cause::Own);
+            stages.fall_back(draft, refused, culprits, cause);
         })
     }
 

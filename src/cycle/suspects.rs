@@ -4,9 +4,9 @@
 //! suspected whose text is not installed, and groups of them are tried beside all others, until the
 //! culprits stand alone or so much was tried that the rest of the suspects pass for them.
 
-/// So many tries are made of few suspects: with the refusal before and the check of what is left,
-/// eight runs.
-const FEWEST_TRIES: usize = 6;
+/// So many tries are made of few suspects: with the refusal before, which is asked for twice, and the
+/// check of what is left, eight runs.
+const FEWEST_TRIES: usize = 5;
 
 /// Whom to suspect, narrowed down from try to try. Pure: somebody else does the tries.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl<T: Clone> Suspects<T> {
                 guilt: Guilt::Certain,
             }],
             culprits: Vec::new(),
-            tries_left: FEWEST_TRIES.max(3 * halvings.saturating_sub(1)),
+            tries_left: FEWEST_TRIES.max((3 * halvings).saturating_sub(4)),
             are_to_blame: false,
         }
     }

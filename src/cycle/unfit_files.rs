@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use super::Stages;
 use super::plan::Plan;
 use super::source::Source;
+use super::wanted::Cause;
 use crate::apply::{Balancer, Host};
 use crate::cluster::Warning;
 use crate::haproxy::files::{NamedFile, bases, named};
@@ -47,7 +48,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             if first.is_none() {
                 first = unfit.into_iter().next().map(|fault| (plan.clone(), fault));
             }
-            plan = self.draw_instead(plan, culprits, installed)?;
+            plan = self.draw_instead(plan, culprits, Cause::Own, installed)?;
         }
         // As of what HAProxy refuses: a file that several apps name cannot be the fault of each.
         if let Some((wanted, (file, found))) = first

@@ -23,6 +23,18 @@ use crate::resolve::Lookup;
 const SHORTEST_TRY: Duration = Duration::from_secs(10);
 
 impl<S: Source, L: Lookup> Stages<S, L> {
+    /// Whether HAProxy accepts by now what it just refused without naming anything: then it was short of
+    /// memory or time, and the file is not to blame.
+    pub(super) async fn was_passing<B: Balancer>(
+        &self,
+        host: &Host<'_, B>,
+        plan: &Plan,
+    ) -> Result<bool> {
+        let verdict = host.balancer.check(&plan.files, host.at, None).await;
+        let verdict = verdict.context("the new files cannot be checked once more")?;
+        Ok(matches!(verdict, Verdict::Accepted { .. }))
+    }
+
     /// Those without whom HAProxy accepts the file; nobody where it never does. Suspected is who says
     /// what is not installed: others are served as they are, and nobody is taken out of service by
     /// trial. Tries are made on copies, and nothing is installed.
@@ -114,6 +126,15 @@ impl Plan {
         let mut lines = alerts.filter_map(|message| message.line);
         lines.any(|line| self.rendered.owner_of_line(line).is_none())
     }
+}
+
+/// Why HAProxy refuses a file, where it tells of neither a line nor a section.
+pub(super) fn words(messages: &[CheckMessage]) -> Option<String> {
+    let mut alerts = messages.iter().filter(|m| m.severity == Severity::Alert);
+    let names_something = |m: &CheckMessage| m.line.is_some() || !m.proxies.is_empty();
+    let is_named = alerts.clone().any(names_something);
+    let first = alerts.next().filter(|_| !is_named);
+    first.map(CheckMessage::lasting)
 }
 
 fn unnamed(owner: Owner, messages: &[CheckMessage]) -> (Owner, Warning) {

@@ -110,6 +110,8 @@ pub(super) enum Cause {
     Own,
     /// Others as well, or what they bring about.
     Others,
+    /// The owner alone, as far as trials tell: HAProxy names nobody.
+    Unnamed,
 }
 
 /// What becomes of a service port that is refused.

@@ -34,7 +34,7 @@ pub use lasting::{failing, lasting};
 pub use line::paints;
 pub use syslog::{LOGGED, Priority, Syslog};
 pub use told::{TOLD, warning};
-pub use trouble::Trouble;
+pub use trouble::{Trouble, brief, in_one_line};
 
 /// A duration for people: in whole seconds, below one in milliseconds.
 #[must_use]

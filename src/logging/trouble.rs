@@ -4,6 +4,25 @@ const MOST: usize = 100;
 /// So many of them are told again when it is over, beside the last.
 const MOST_OVER: usize = 3;
 
+/// So many characters of it are told again.
+const LONGEST_OVER: usize = 300;
+
+/// The same without line ends, and what stands at the beginning of lines.
+#[must_use]
+pub fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// So much of it in one line as tells which trouble is over.
+#[must_use]
+pub fn brief(sentence: &str) -> String {
+    let line = in_one_line(sentence);
+    match line.char_indices().nth(LONGEST_OVER) {
+        None => line,
+        Some((end, _)) => format!("{}…", &line[..end]),
+    }
+}
+
 /// One kind of trouble, as long as it lasts: what was said of it is not said again.
 #[derive(Clone, Debug, Default)]
 pub struct Trouble {
@@ -24,12 +43,12 @@ impl Trouble {
         true
     }
 
-    /// It is not there, or no more: then what was said of it, the last first.
+    /// It is not there, or no more: then what was said of it in short, the last first.
     pub fn is_over(&mut self) -> Option<String> {
         let told = std::mem::take(&mut self.told);
         let (last, before) = told.split_last()?;
         if before.is_empty() {
-            return Some(last.clone());
+            return Some(brief(last));
         }
         let mut over = format!("{last} (and before: ");
         let shown: Vec<&str> = before
@@ -43,7 +62,7 @@ impl Trouble {
             over.push_str("; …");
         }
         over.push(')');
-        Some(over)
+        Some(brief(&over))
     }
 }
 
@@ -68,6 +87,18 @@ mod tests {
         );
         assert_eq!(trouble.is_over(), None);
         assert!(trouble.is_news("refused"));
+    }
+
+    #[test]
+    fn a_long_story_is_not_told_twice() {
+        let mut trouble = Trouble::default();
+        assert!(trouble.is_news(&format!("refused:\n  {}", "ä".repeat(1000))));
+        let over = trouble.is_over().unwrap();
+        assert!(
+            over.starts_with("refused: ää") && over.ends_with("ä…"),
+            "{over}"
+        );
+        assert_eq!(over.chars().count(), LONGEST_OVER + 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use tokio::time::timeout;
 
+use super::away::Away;
 use super::essence::essence;
 use super::fetch::{Fetcher, Form};
 use super::{
@@ -56,6 +57,7 @@ pub struct Client {
     fetcher: Fetcher,
     /// Position of the node that answered last.
     last_good: Option<usize>,
+    away: Away,
     /// Whether the nodes have shown that they no longer speak the text form (Marathon 1.10).
     json_only: bool,
     /// An answer that needs no reading.
@@ -92,6 +94,7 @@ impl Client {
             addresses,
             fetcher,
             last_good: None,
+            away: Away::default(),
             json_only: false,
             known: None,
             fetched: Arc::default(),
@@ -145,7 +148,7 @@ impl Client {
         for index in self.order() {
             match self.ask_one(index, form).await {
                 Ok(answer) => {
-                    self.answered(index, failures);
+                    self.answered(index, &failures);
                     self.fetched.got_whole(answer.body.len());
                     return Ok(answer);
                 }
@@ -167,11 +170,10 @@ impl Client {
     }
 
     /// This address answered, after those had failed.
-    fn answered(&mut self, index: usize, failures: Vec<Failure>) {
+    fn answered(&mut self, index: usize, failures: &[Failure]) {
         let from = &self.addresses[index];
-        for failure in failures {
-            tracing::warn!("Marathon at {failure}; `{from}` answered instead");
-        }
+        self.away
+            .is_replaced(&from.to_string(), "answered", failures);
         self.last_good = Some(index);
     }
 

@@ -6,11 +6,12 @@
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
 //! `client` asks one node after the other, `events` hears from one which apps have changed, `essence`
 //! tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one node, `auth`
-//! proves to it who asks, `transport` carries what is said, `fetched` counts it, and `fault` says why one did not answer.
+//! proves to it who asks, `away` tells whom another one stood in for, `transport` carries what is said, `fetched` counts it, and `fault` says why one did not answer.
 //! Nothing here knows HAProxy.
 
 mod address;
 mod auth;
+mod away;
 mod body;
 mod client;
 mod convert;

@@ -92,9 +92,7 @@ async fn only_turn(
         if let Some(pending) = &mut state.pending {
             pending.next_try_at = now;
         }
-        for entry in &mut state.quarantined {
-            entry.asked_at = Time::at(SystemTime::UNIX_EPOCH);
-        }
+        state.ask_quarantined_again();
     }
     memory.turn(&mut stages, local, at, now).await
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::lock::places;
 use super::{access, block_on, print};
-use crate::admin::{self, Facts};
+use crate::admin::{self, Facts, Unused};
 use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
@@ -100,9 +100,14 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         .zip(most)
         .is_some_and(|(last, most)| now.since(last.at) > most || is_ahead(last.at, now));
     let is_at_work = is_watched && is_at_work(&state, now);
+    let unused = match watcher {
+        Watcher::Tells(facts) => facts.unused.as_slice(),
+        Watcher::None | Watcher::Silent(..) => &[],
+    };
     let status = Status {
         ok: unread.is_none()
             && unsaved.is_none()
+            && unused.is_empty()
             && !is_old
             && is_well(&state, process, installed, is_at_work)
             && good.unusable.is_empty(),
@@ -115,6 +120,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         last_marathon: state.last_good_marathon.as_deref(),
         as_of: state.as_of,
         unsaved: unsaved.as_ref().map(|unsaved| unsaved.why.as_str()),
+        unused,
         applied: state.applied.as_ref(),
         haproxy_process: process,
         installed,
@@ -238,6 +244,8 @@ struct Status<'a> {
     as_of: Option<Time>,
     /// Why the last turn could not be saved, where it could not.
     unsaved: Option<&'a str>,
+    /// What was edited and a watcher does not put to use.
+    unused: &'a [Unused],
     applied: Option<&'a Applied>,
     /// Null where no process is known.
     haproxy_process: Option<Process>,
@@ -397,8 +405,10 @@ fn is_well(
     let is_gone = matches!(process, Some(Process::Gone { .. }))
         || applied.is_some_and(Applied::has_ended)
         || applied.is_none() && state.paused.is_none();
+    // What an app says is for its owner to mend; who is only suspected may be out for no fault of his.
+    let is_suspected = state.quarantined.iter().any(|entry| entry.unnamed > 0);
     let is_open = state.pending.is_some() && !is_at_work;
-    went_well && is_known && last.held.is_none() && !is_open && !is_gone
+    went_well && is_known && last.held.is_none() && !is_open && !is_gone && !is_suspected
 }
 
 fn outcome(outcome: TurnOutcome) -> &'static str {
@@ -447,6 +457,10 @@ impl Status<'_> {
         }
         if let Some(why) = self.unsaved {
             out.put("not saved", why);
+        }
+        for Unused { since, why } in self.unused {
+            let ago = ago(*since, now);
+            out.put("not in use", &format!("since {since} ({ago}): {why}"));
         }
         if let Some(marathon) = self.last_marathon {
             out.put("marathon", marathon);
@@ -543,7 +557,11 @@ fn quarantined(entry: &Quarantined, now: Time) -> String {
         Some(_) => "is served as it was before",
         None => "is left out",
     };
-    format!("service port {service_port} of app `{app}` {fate}, since {since} ({ago})")
+    let doubt = match entry.unnamed {
+        0 => "",
+        _ => "; HAProxy named nobody, and it is tried again by itself",
+    };
+    format!("service port {service_port} of app `{app}` {fate}, since {since} ({ago}){doubt}")
 }
 
 fn in_words(pending: &Pending) -> String {

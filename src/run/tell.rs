@@ -92,7 +92,7 @@ fn of_apps(report: &Report, last: Option<&LastTurn>) {
     }
     for warning in known {
         if !now.contains_key(warning) {
-            info!("over: {warning}");
+            info!("over: {}", logging::brief(warning));
         }
     }
 }
@@ -114,6 +114,7 @@ fn of_haproxy(report: &Report, last: Option<&LastTurn>) {
     }
     for warning in known {
         if !complaints.contains_key(warning) {
+            let warning = logging::brief(warning);
             info!("over: `haproxy -c` warned: {warning}");
         }
     }

@@ -12,6 +12,7 @@ mod unsaved;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,16 @@ pub struct State {
     pub quarantined: Vec<Quarantined>,
     /// Tasks whose readiness Marathon has spoken of, while that may be asked again.
     pub readiness: ReadinessMemory,
+}
+
+impl State {
+    /// Whatever is in quarantine is tried again in the next turn: somebody wants that, or what it was
+    /// refused for may be over.
+    pub fn ask_quarantined_again(&mut self) {
+        for entry in &mut self.quarantined {
+            entry.ask_again();
+        }
+    }
 }
 
 /// A set of files that HAProxy was proved to run.
@@ -285,11 +296,20 @@ pub struct Quarantined {
     /// anew in each turn.
     #[serde(default)]
     pub is_open: bool,
+    /// How often in a row HAProxy refused this without naming it, so that it was found by trial alone;
+    /// 0 where it is known to be wrong.
+    #[serde(default)]
+    pub unnamed: u32,
     /// What was said of it when it was last served, and still is; `None` where it is left out.
     pub last_good: Option<BTreeMap<Box<str>, Box<str>>>,
 }
 
 impl Quarantined {
+    /// It is tried again in the next turn, however short it is ago that it was refused.
+    pub fn ask_again(&mut self) {
+        self.asked_at = Time::at(SystemTime::UNIX_EPOCH);
+    }
+
     /// Whether it is the same service port of the same app.
     #[must_use]
     pub fn is_about(&self, other: &Self) -> bool {

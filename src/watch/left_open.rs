@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::End;
 use crate::apply::Outcome;
-use crate::cycle::{ASKED_AGAIN_AFTER, Report};
+use crate::cycle::{Report, asked_again_after};
 use crate::guard;
 use crate::state::{State, Time};
 
@@ -42,8 +42,9 @@ pub fn left_open(report: &Report, state: &State, now: Time, refusals: u32) -> En
     let waiting = plan.waiting();
     let unready = (!waiting.tasks.is_empty()).then_some(READY_AGAIN_AFTER);
     let silent = waiting.until.map(|until| until.since(now));
-    let asked = state.quarantined.iter().map(|entry| entry.asked_at);
-    let quarantined = asked.min().map(|at| at.after(ASKED_AGAIN_AFTER).since(now));
+    let quarantined = state.quarantined.iter();
+    let due = quarantined.map(|entry| entry.asked_at.after(asked_again_after(entry)));
+    let quarantined = due.min().map(|at| at.since(now));
     let all = [pending, held, refused, quarantined, unready, silent];
     let all = all.into_iter().flatten();
     let at_best = if report.is_light {

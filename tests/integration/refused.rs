@@ -165,7 +165,7 @@ fn who_is_not_named_is_looked_for_among_those_who_say_something_new() {
             "service port 10007 is served as it was before",
         ]);
         assert_eq!(served(&test), all_but(40, &[]));
-        assert_eq!(asked, 2, "what is left is installed already");
+        assert_eq!(asked, 3, "what is left is installed already");
         // What was refused not long ago is not asked for again.
         let (_, asked) = turn(&test, &apps(41, &poisoned(&[7])));
         assert_eq!((asked, served(&test).len()), (1, 41));
@@ -177,6 +177,27 @@ fn who_is_not_named_is_looked_for_among_those_who_say_something_new() {
         }
         assert_eq!(served(&test), all_but(41, &[]));
         assert!(asked <= 8, "{asked}");
+    }
+}
+
+/// It was short of memory or time, and not of anything that an app says.
+#[test]
+fn what_is_accepted_when_it_is_asked_again_is_nobodys_fault() {
+    for (says, words) in [
+        ("exit 1", "without a reason that can be read"),
+        (
+            "echo '[ALERT]    (4711) : config : Out of memory error.' >&2; exit 1",
+            "Out of memory error",
+        ),
+    ] {
+        let test = host(&format!("[ -e short ] && {{ rm short; {says}; }}"));
+        turn(&test, &apps(40, &|_| None));
+        fs::write(test.path().join("short"), "").unwrap();
+        let (done, asked) = turn(&test, &apps(41, &poisoned(&[40])));
+        assert!(!done.stderr.contains("app `/a40`"), "{done:#?}");
+        done.says(&["so that nobody is blamed", words]);
+        assert_eq!(served(&test), all_but(41, &[]));
+        assert_eq!(asked, 3, "refused, accepted, and accepted to be installed");
     }
 }
 

@@ -31,7 +31,7 @@ impl Client {
             let from = address.to_string();
             match answer.unwrap_or(Err(Fault::TooSlow(limit))) {
                 Ok((app, warnings, bytes)) => {
-                    self.answered(index, failures);
+                    self.answered(index, &failures);
                     self.fetched.got_single(bytes);
                     return Ok(AppAnswer {
                         app,

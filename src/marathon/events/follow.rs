@@ -14,6 +14,7 @@ use super::frames::Frames;
 use super::pending::Pending;
 use super::plans::Plans;
 use super::{Lost, Pace};
+use crate::marathon::away::Away;
 use crate::marathon::{Failure, Fault};
 
 /// The nodes of one cluster.
@@ -47,8 +48,9 @@ pub(super) async fn run<N: Nodes>(
     pace: Pace,
 ) -> Infallible {
     let mut first = 0;
+    let mut away = Away::default();
     loop {
-        let failures = match open(&nodes, first, &pace).await {
+        let failures = match open(&nodes, first, &pace, &mut away).await {
             Err(failures) => failures,
             Ok((index, stream)) => {
                 let began = Instant::now();
@@ -75,6 +77,7 @@ async fn open<N: Nodes>(
     nodes: &N,
     first: usize,
     pace: &Pace,
+    away: &mut Away,
 ) -> Result<(usize, N::Stream), Vec<Failure>> {
     let mut failures = Vec::new();
     for index in (first..nodes.count()).chain(0..first) {
@@ -82,10 +85,7 @@ async fn open<N: Nodes>(
         match opened.unwrap_or(Err(Fault::Silent(pace.opening))) {
             Err(fault) => failures.push(failure(nodes, index, fault)),
             Ok(stream) => {
-                let from = nodes.shown(index);
-                for failure in failures {
-                    tracing::warn!("Marathon at {failure}; `{from}` tells the events instead");
-                }
+                away.is_replaced(&nodes.shown(index), "tells the events", &failures);
                 return Ok((index, stream));
             }
         }

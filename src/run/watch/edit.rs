@@ -21,7 +21,6 @@ use crate::config::Config;
 use crate::cycle::Unwritable;
 use crate::disk::Digest;
 use crate::marathon::events::Follower;
-use crate::state::Time;
 use crate::watch::Schedule;
 
 /// What it was refused for may be mended elsewhere, as by a file that it names. The first pause; the
@@ -150,9 +149,7 @@ impl Watcher {
         if self.edit.before.take().is_some() {
             self.stages.is_on_trial = false;
             // What was refused before may be right now.
-            for entry in &mut self.memory.state.quarantined {
-                entry.asked_at = Time::at(std::time::SystemTime::UNIX_EPOCH);
-            }
+            self.memory.state.ask_quarantined_again();
         }
     }
 

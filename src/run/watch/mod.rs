@@ -91,6 +91,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 Wish::End => break,
                 Wish::Resync => {
                     notify.reloading();
+                    watcher.memory.state.ask_quarantined_again();
                     around.try_edit_again();
                     schedule.asked(now());
                 }
@@ -113,6 +114,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 if !is_done(look, &mut signals).await {
                     break;
                 }
+                watcher.live.unused(watcher.troubles.unused());
                 notify.status(&watcher.status());
             }
             () = sleep_until(schedule.due().into()) => {
@@ -128,6 +130,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 }
                 schedule.ended(end, now());
                 watcher.look_after_turn(&mut around, began);
+                watcher.live.unused(watcher.troubles.unused());
                 notify.ready(&watcher.status());
             }
         }
@@ -289,7 +292,22 @@ impl Watcher {
     /// Apps of which the next turn asks alone.
     fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>) {
         self.live.began();
+        let apps = apps.filter(|apps| !self.is_worth_another_try(apps));
         self.stages.ask_for(apps, &self.memory.state);
+    }
+
+    /// Whether one of these apps was put into quarantine by trial, and that only once so far: it may have
+    /// been no fault of its own, and is tried again in this turn, which then is a whole one.
+    fn is_worth_another_try(&mut self, apps: &BTreeSet<AppId>) -> bool {
+        let quarantined = self.memory.state.quarantined.iter_mut();
+        let unproved =
+            quarantined.filter(|entry| entry.unnamed == 1 && apps.contains(entry.app.as_str()));
+        let mut any = false;
+        for entry in unproved {
+            entry.ask_again();
+            any = true;
+        }
+        any
     }
 
     /// A whole turn, and when the next one is due for what is left of it.

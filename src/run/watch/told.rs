@@ -1,14 +1,16 @@
 //! What lasts is told once, and once when it is over.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{debug, error, info, warn};
 
 use super::super::blame::Blamed;
 use super::super::tell::Word;
+use crate::admin::Unused;
 use crate::cycle::Unanswered;
-use crate::logging::{Trouble, shown};
+use crate::logging::{Trouble, in_one_line, shown};
 use crate::marathon::events::Lost;
+use crate::state::Time;
 use crate::watch::Reasons;
 
 /// A stream that lasted so long is not one that falls silent after its first word: those are given up
@@ -32,7 +34,9 @@ pub(super) struct Troubles {
     templates: Trouble,
     certificates: Trouble,
     sees_late: Trouble,
-    worst: [Option<String>; 6],
+    worst: [Option<String>; 3],
+    /// Options, templates and certificates that were edited and are not in use.
+    unused: [Option<Unused>; 3],
 }
 
 impl Troubles {
@@ -83,7 +87,7 @@ impl Troubles {
                 "the options were changed and are not put to use, those of before count: {mistakes}"
             )
         });
-        self.worst[3].clone_from(&sentence);
+        self.is_unused(0, sentence.as_deref());
         tell(&mut self.configuration, sentence.as_deref(), |sentence| {
             error!("{sentence}");
         });
@@ -97,9 +101,10 @@ impl Troubles {
     /// Why changed templates, or new options that go with them, cannot be put to use.
     pub(super) fn templates(&mut self, why: Option<&str>) {
         let sentence = why.map(|why| {
+            let why = in_one_line(why);
             format!("what was changed is not put to use, what counted before does: {why}")
         });
-        self.worst[4].clone_from(&sentence);
+        self.is_unused(1, sentence.as_deref());
         tell(&mut self.templates, sentence.as_deref(), |sentence| {
             error!("{sentence}");
         });
@@ -107,7 +112,7 @@ impl Troubles {
 
     /// Why HAProxy was not brought to changed certificates.
     pub(super) fn certificates(&mut self, sentence: Option<&str>) {
-        self.worst[5] = sentence.map(str::to_owned);
+        self.is_unused(2, sentence);
         tell(&mut self.certificates, sentence, |sentence| {
             error!("{sentence}");
         });
@@ -161,7 +166,22 @@ impl Troubles {
 
     /// What `systemctl status` should show first.
     pub(super) fn worst(&self) -> Option<&str> {
-        self.worst.iter().flatten().map(String::as_str).next()
+        let unused = self.unused.iter().flatten().map(|unused| &unused.why);
+        let mut all = self.worst.iter().flatten().chain(unused);
+        all.next().map(String::as_str)
+    }
+
+    /// What was edited and is not in use.
+    pub(super) fn unused(&self) -> Vec<Unused> {
+        self.unused.iter().flatten().cloned().collect()
+    }
+
+    fn is_unused(&mut self, which: usize, why: Option<&str>) {
+        let before = self.unused[which].take();
+        self.unused[which] = why.map(|why| Unused {
+            since: before.map_or_else(|| Time::at(SystemTime::now()), |before| before.since),
+            why: in_one_line(why),
+        });
     }
 }
 
@@ -205,6 +225,26 @@ mod tests {
             }],
             retry_in: Duration::from_secs(1),
         }
+    }
+
+    #[test]
+    fn an_edit_that_is_not_in_use_is_known_in_one_line_until_one_is() {
+        let mut troubles = Troubles::default();
+        troubles.templates(Some("error: no end\n  --> listen.cfg:1\n"));
+        let first = troubles.unused();
+        assert_eq!(first.len(), 1);
+        let words = "does: error: no end --> listen.cfg:1";
+        assert!(first[0].why.ends_with(words), "{first:?}");
+        troubles.templates(Some("another"));
+        troubles.configuration(Some("a typo"));
+        let both = troubles.unused();
+        assert_eq!(both.len(), 2);
+        assert!(both[0].why.ends_with(": a typo") && both[1].why.ends_with(": another"));
+        assert_eq!(both[1].since, first[0].since);
+        assert_eq!(troubles.worst(), Some(both[0].why.as_str()));
+        troubles.configuration(None);
+        troubles.templates(None);
+        assert_eq!((troubles.unused(), troubles.worst()), (Vec::new(), None));
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn full() -> State {
                 expected: "a port number".to_owned(),
             },
             is_open: true,
+            unnamed: 2,
             last_good: Some(BTreeMap::from([("HAPROXY_1_PORT".into(), "80".into())])),
         }],
         readiness: ReadinessMemory {

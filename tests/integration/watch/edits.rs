@@ -11,7 +11,7 @@ use rcgen::ExtendedKeyUsagePurpose;
 
 use super::{Watcher, fetches};
 use crate::access::secret;
-use crate::host::{Host, Web};
+use crate::host::{Host, Web, wait_until};
 use crate::tls::Authority;
 
 /// Nothing but an edit leads to a turn.
@@ -41,8 +41,12 @@ fn a_template_counts_as_soon_as_it_is_saved_and_a_broken_one_is_told_once() {
     assert!(host.installed().contains("# first"));
 
     fs::write(host.path(LISTEN), format!("{good}{{% if %}}")).unwrap();
-    watcher.says("what was changed is not put to use");
-    watcher.says("listen.cfg.tera");
+    let said = watcher.says("what was changed is not put to use");
+    let last = &said[said.len() - 1];
+    assert!(last.contains("listen.cfg.tera"), "in one line: {said:#?}");
+    let told = || host.status();
+    wait_until("a bad status", || !told().status.success());
+    told().prints(&["something is wrong", "not in use", "listen.cfg.tera"]);
     let before = host.installed();
     fs::write(host.path(LISTEN), format!("{good}{{% if %}} ")).unwrap();
     // What tasks do is followed all the same.
@@ -56,6 +60,7 @@ fn a_template_counts_as_soon_as_it_is_saved_and_a_broken_one_is_told_once() {
     let said = watcher.says("installed `");
     assert_eq!(count(&said, "over: what was changed"), 1, "{said:#?}");
     assert!(host.installed().contains("# second"));
+    wait_until("a good status", || told().status.success());
 }
 
 /// As Kubernetes does it.
@@ -113,12 +118,23 @@ fn options_are_read_again_and_mistakes_in_them_change_nothing() {
     fs::write(&file, toml(&other.url(), "reload-timeout = \"soon\"\n")).unwrap();
     let said = watcher.says("the options were changed and are not put to use");
     assert!(said[said.len() - 1].contains("config.toml:2"), "{said:#?}");
+    let told = || {
+        let mut status = host.status_command();
+        let done = status.arg("--json").output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&done.stdout).unwrap()
+    };
+    wait_until("what status tells", || told()["ok"] == false);
+    let unused = told()["unused"][0]["why"].clone();
+    assert!(
+        unused.as_str().unwrap().contains("config.toml:2"),
+        "{unused}"
+    );
     fs::remove_file(&file).unwrap();
     watcher.says("it was there, and is gone");
     assert_eq!(host.installed(), before);
     watcher.send(Signal::SIGHUP);
     let asked = fetches(&web);
-    crate::host::wait_until("a turn", || asked < fetches(&web));
+    wait_until("a turn", || asked < fetches(&web));
     assert_eq!(fetches(&other), 0);
 
     let state = host.path("elsewhere");

@@ -16,6 +16,7 @@
 //! | the disk full | `hosts::a_full_disk_is_told_of_once_and_made_up_for` |
 //! | HAProxy missing | `hosts::a_haproxy_that_is_gone_is_awaited` |
 //! | HAProxy refusing | `hosts::a_haproxy_that_refuses_all_is_told_of_once`, `hosts::a_program_that_is_put_right_is_noticed` |
+//! | HAProxy refusing without a name | `suspected`, `refused` |
 //! | a reload that fails | `survives::a_reload_that_failed_is_tried_again_by_itself` |
 //! | a template, an option or a certificate that is broken | `broken`, `edits` |
 
@@ -38,6 +39,7 @@ mod several;
 mod signals;
 mod streams;
 mod survives;
+mod suspected;
 mod systemd;
 mod unanswered;
 
