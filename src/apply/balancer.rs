@@ -384,8 +384,11 @@ impl Balancer for LocalHaproxy<'_> {
     }
 
     fn certificate_names(&self, certificates: &[Box<str>], bases: &[PathBuf]) -> CertificateNames {
-        let named = |path: &Box<str>| (path.clone(), names(path, bases));
-        certificates.iter().map(named).collect()
+        let mut all = CertificateNames::new();
+        for path in certificates {
+            all.insert(path.clone(), names(path, bases));
+        }
+        all
     }
 
     fn starts(&self, started_before: bool) -> bool {

@@ -278,7 +278,7 @@ mod tests {
                 let then = Fallback::new(None, &quarantined, decisions, now.after(after));
                 then.known(&app, 0, 10_000, || said.clone()).is_some()
             };
-            assert!(known(pause - Duration::from_secs(1)) && !known(pause));
+            assert!(known(pause.saturating_sub(Duration::from_secs(1))) && !known(pause));
             // What is passed on unasked is passed on as it is.
             let mut idle = Fallback::new(None, &quarantined, decisions, now);
             assert!(idle.instead_of(asking, &why, &|_| None).is_none());

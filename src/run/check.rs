@@ -70,7 +70,9 @@ fn notes(plan: &Plan) -> String {
         .collect();
     let more = remarks.len().saturating_sub(MOST_NOTES);
     if more > 0 {
-        text += &format!("note: and {more} more, which `explain` tells of each app\n");
+        text.push_str("note: and ");
+        text.push_str(&more.to_string());
+        text.push_str(" more, which `explain` tells of each app\n");
     }
     text
 }

@@ -149,10 +149,10 @@ mod tests {
     /// The one of `--ssl-certs` has `*.shop.test`, that of `/evil/x` also `www.shop.test`.
     #[test]
     fn a_newcomer_shows_nothing_for_hosts_of_others_that_have_a_certificate() {
-        let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let mut names = CertificateNames::from([
-            ("given".into(), named(&["*.shop.test"])),
-            ("evil".into(), named(&["evil.test", "www.shop.test"])),
+            ("given".into(), owned(&["*.shop.test"])),
+            ("evil".into(), owned(&["evil.test", "www.shop.test"])),
         ]);
         let layout = |evil: &str, year: &str, host: &str| Layout {
             services: vec![one(evil, year, "evil"), one("/shop/web", "2016", "")],
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(told(&own, &names, nothing), [""; 0], "of one folder");
         let free = layout("/evil/x", "2020", "www.other.test");
         assert_eq!(told(&free, &names, nothing), [""; 0], "nobody's host");
-        names.insert("given".into(), named(&["*.other.test"]));
+        names.insert("given".into(), owned(&["*.other.test"]));
         assert_eq!(told(&newer, &names, nothing), [""; 0], "nothing else fits");
     }
 }
