@@ -373,7 +373,7 @@ fn passwords() {
     let six = format!("$6$x${}", hash(86));
     assert!(read("AUTH", &format!("Größe (1):u:{six}")).is_ok());
     for (text, part) in [
-        ("".to_owned(), ""),
+        (String::new(), ""),
         ("realm:user".to_owned(), ""),
         ("r:u:p:q".to_owned(), ""),
         (format!(":user:{six}"), "realm"),
