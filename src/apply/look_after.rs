@@ -133,6 +133,18 @@ impl<B: Balancer> Host<'_, B> {
         }
     }
 
+    /// The same at the end of a turn, which has seen to all the rest.
+    pub async fn start_again(
+        &self,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) {
+        if self.balancer.is_asked() && self.missed(memory, now) == Some(Standing::ToStart) {
+            self.look_after(memory, now, remember).await;
+        }
+    }
+
     /// Tells that HAProxy has ended where nobody can start it, for this reason.
     pub fn is_lost(&self, memory: &State, why: &str) {
         let standing = self.standing(memory);

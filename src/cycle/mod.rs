@@ -192,7 +192,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
         let result = Box::pin(self.turn_alone(host, memory, now, remember)).await;
-        host.look_after(memory, now, remember).await;
+        host.start_again(memory, now, remember).await;
         result
     }
 

@@ -15,6 +15,7 @@ use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm};
 use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
+use crate::haproxy::Version;
 use crate::marathon::events::Follower;
 use crate::state::{State, Time};
 use crate::watch::Schedule;
@@ -385,11 +386,13 @@ impl Watcher {
         if pid.is_some_and(is_there) {
             return;
         }
-        if let Some(ground) = self.known_ground() {
-            ground
-                .host(&ground.haproxy())
-                .is_lost(state, &format!("{error:#}"));
-        }
+        // Its version says nothing of processes.
+        let ground = self.known_ground().unwrap_or_else(|| {
+            let program = self.config.haproxy.program.clone();
+            self.ground((program, Version::NEWEST))
+        });
+        let local = ground.haproxy();
+        ground.host(&local).is_lost(state, &format!("{error:#}"));
     }
 }
 
