@@ -382,8 +382,8 @@ fn is_well(state: &State, process: Option<Process>, installed: Installed) -> boo
         || applied.is_none() && state.paused.is_none();
     // What an app says is for its owner to mend; who is only suspected may be out for no fault of his.
     let is_suspected = state.quarantined.iter().any(|entry| entry.unnamed > 0);
-    let is_done = last.held.is_none() && state.pending.is_none();
-    went_well && is_known && is_done && !is_gone && !is_suspected
+    let nothing_is_open = last.held.is_none() && state.pending.is_none();
+    went_well && is_known && nothing_is_open && !is_gone && !is_suspected
 }
 
 fn outcome(outcome: TurnOutcome) -> &'static str {
