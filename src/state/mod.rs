@@ -89,6 +89,15 @@ impl State {
             entry.ask_again();
         }
     }
+
+    /// The turn that began then has `ended`: HAProxy may have taken minutes to refuse what it was asked,
+    /// and the pause begins after them.
+    pub fn asked_until(&mut self, began: Time, ended: Time) {
+        let asked = self.quarantined.iter_mut();
+        for entry in asked.filter(|entry| entry.asked_at == began) {
+            entry.asked_at = ended;
+        }
+    }
 }
 
 /// A set of files that HAProxy was proved to run.

@@ -44,7 +44,12 @@ pub fn left_open(report: &Report, state: &State, now: Time, refusals: u32) -> En
     let silent = waiting.until.map(|until| until.since(now));
     let quarantined = state.quarantined.iter();
     let due = quarantined.map(|entry| entry.asked_at.after(asked_again_after(entry)));
-    let quarantined = due.min().map(|at| at.since(now));
+    // One that is due and was not asked, as while paused, or that took its time to be refused, waits.
+    let due = due.map(|at| match at.since(now) {
+        Duration::ZERO => REFUSED_AGAIN_AFTER,
+        pause => pause,
+    });
+    let quarantined = due.min();
     let all = [pending, held, refused, quarantined, unready, silent];
     let all = all.into_iter().flatten();
     let at_best = if report.is_light {

@@ -153,37 +153,39 @@ fn a_request_is_followed_as_haproxy_would_lead_it() {
 /// Nobody has to mend it: who has a host is told of longer paths in other folders, and of weights.
 #[test]
 fn what_is_allowed_is_noted_and_no_complaint() {
-    let host = ("HAPROXY_0_VHOST", "v.test");
-    let labels = |more: &[(&str, &str)]| {
-        let all = [host, ("HAPROXY_1_ENABLED", "false")];
+    let labels = |host: &str, more: &[(&str, &str)]| {
+        let all = [("HAPROXY_0_VHOST", host), ("HAPROXY_1_ENABLED", "false")];
         let all = all.iter().chain(more);
         Value::Object(all.map(|(k, v)| ((*k).to_owned(), json!(v))).collect())
     };
     let merge = [("HAPROXY_0_MERGE", "g")];
-    let mut merged = app("/m/one", 10030, &json!({"HAPROXY_0_MERGE": "g"}));
-    merged["labels"]["HAPROXY_1_ENABLED"] = "false".into();
     let paths = [("HAPROXY_0_PATH", "/a /b /c /d")];
-    let weight = [("HAPROXY_0_PATH", "/"), ("HAPROXY_0_BACKEND_WEIGHT", "5")];
+    let weight = [("HAPROXY_0_BACKEND_WEIGHT", "5")];
     let apps = json!({"apps": [
-        app("/v/web", 10000, &labels(&merge)),
-        app("/v/first", 10010, &labels(&weight)),
-        app("/evil/x", 10020, &labels(&paths)),
-        merged,
+        app("/v/web", 10000, &labels("v.test", &merge)),
+        app("/evil/x", 10010, &labels("v.test", &paths)),
+        app("/m/one", 10020, &labels("m.test", &merge)),
+        app("/w/web", 10030, &labels("w.test", &[("HAPROXY_0_PATH", "/deep")])),
+        app("/w/first", 10040, &labels("w.test", &weight)),
     ]});
     let test = Test::new()
         .file("apps.json", apps.to_string())
         .env("HMB_MARATHON", "file:apps.json")
         .env("HMB_HAPROXY_CONFIG", "etc/haproxy.cfg");
     let below = "note: app `/evil/x`: `v.test/a`, `v.test/b`, `v.test/c` and 1 more, of a host that \
-                 app `/v/";
-    let weight = "note: app `/v/first`: label `HAPROXY_0_BACKEND_WEIGHT` goes before `v.test` of app \
-                  `/v/web`, service port 10000\n";
+                 app `/v/web` of another folder has, lead there\n";
+    let weight = "note: app `/w/first`: label `HAPROXY_0_BACKEND_WEIGHT` goes before `w.test/deep` of \
+                  app `/w/web`, service port 10030\n";
     let done = test.call(["check"]).expect(0).prints(&[below, weight]);
     assert!(done.stderr.is_empty(), "{done:#?}");
-    for what in ["/v/first", "/v/web"] {
-        explain(&test, what).expect(0).prints(&[weight]);
+    for (what, told) in [
+        ("/w/first", weight),
+        ("/w/web", weight),
+        ("/evil/x", below),
+        ("/v/web", below),
+    ] {
+        explain(&test, what).expect(0).prints(&[told]);
     }
-    explain(&test, "/evil/x").expect(0).prints(&[below]);
 }
 
 #[test]

@@ -355,6 +355,7 @@ impl Watcher {
                 self.places.file.display()
             );
         }
+        let began = Instant::now();
         let result = match self.haproxy().await {
             Ok(haproxy) => {
                 self.enter_folder().await;
@@ -377,6 +378,8 @@ impl Watcher {
             }
             Err(error) => Err(error),
         };
+        let ended = at.after(began.elapsed());
+        self.memory.state.asked_until(at, ended);
         self.memory.ended(result, at)
     }
 
