@@ -15,7 +15,7 @@ use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm};
 use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
-use crate::haproxy::Version;
+use crate::haproxy::{Proc, Version};
 use crate::marathon::events::Follower;
 use crate::state::{State, Time};
 use crate::watch::Schedule;
@@ -382,7 +382,7 @@ impl Watcher {
             .applied
             .as_ref()
             .and_then(|applied| applied.haproxy_pid);
-        let is_there = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
+        let is_there = |pid: u32| Proc::default().process(pid).is_some();
         if pid.is_some_and(is_there) {
             return;
         }
