@@ -120,6 +120,12 @@ impl Watch {
         {
             return broken("what one owner says kept all others from being served");
         }
+        // One that had ended is started with what is installed, whatever else waits.
+        let is_paused = matches!(turn.ended, Ended::Done(Outcome::Paused));
+        let is_back = haproxy.starts
+            && !is_paused
+            && turn.ran_before.is_none()
+            && runs.as_ref().map(|process| &process.files) == turn.after;
         match turn.ended {
             Ended::Done(Outcome::Unchanged) => {
                 // HAProxy is asked from time to time whether it still refuses what it refused.
@@ -131,7 +137,8 @@ impl Watch {
                 } else {
                     told
                 };
-                if told > 0 || !turn.leaves_files() || runs.as_ref() != turn.ran_before {
+                let is_told = told > 0 || runs.as_ref() != turn.ran_before;
+                if is_told && !is_back || !turn.leaves_files() {
                     return broken("a turn that says Unchanged changed something");
                 }
                 check_served(turn, &answered.sections)
@@ -157,11 +164,6 @@ impl Watch {
                 | Outcome::Waiting { .. },
             )
             | Ended::Failed(_) => {
-                // One that had ended is started with what is installed, whatever else waits.
-                let files = runs.as_ref().map(|process| &process.files);
-                let is_paused = matches!(turn.ended, Ended::Done(Outcome::Paused));
-                let is_back = haproxy.starts && !is_paused && turn.ran_before.is_none();
-                let is_back = is_back && files == turn.after;
                 if !turn.meddled && runs.as_ref() != turn.ran_before && !is_back {
                     return broken("a turn that came to nothing changed what HAProxy runs");
                 }
