@@ -58,6 +58,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) was_broken_off: bool,
     /// The program knew that HAProxy ran what was installed, and of which answer that was made.
     pub(crate) knew_answer: bool,
+    /// The program knew that HAProxy ran what was installed: a full disk can make it forget.
+    pub(crate) knew_installed: bool,
     pub(crate) facts: Facts,
 }
 
@@ -299,7 +301,8 @@ fn check_unanswered(turn: &Turn<'_>) -> Result<(), Broken> {
     let told = haproxy.checks.get() + haproxy.reloads.get();
     let runs = haproxy.running.borrow();
     // What somebody else wrote and had HAProxy read is none of the good files.
-    let is_in_service = turn.before.is_some()
+    let is_in_service = turn.knew_installed
+        && turn.before.is_some()
         && turn.before == turn.kept.as_ref()
         && turn.ran_before.map(|process| &process.files) == turn.before;
     // What a kill broke off is brought to its end.

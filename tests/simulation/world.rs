@@ -227,6 +227,9 @@ impl<'a> World<'a> {
         program.stages.allow_removal = allow_removal;
         let now = self.time();
         let knew_answer = counts_on_answer(&program.memory, before.as_ref());
+        let hash = |files: &FileSet| Digest::of(files.cfg.as_bytes());
+        let applied = program.memory.applied.as_ref();
+        let knew_installed = applied.map(|a| a.cfg_hash) == before.as_ref().map(hash);
         let was_broken_off = self
             .disk
             .names()
@@ -306,6 +309,7 @@ impl<'a> World<'a> {
             is_paused: self.pause.lasts,
             was_broken_off,
             knew_answer,
+            knew_installed,
             facts,
         })?;
         self.last_steps = steps;
