@@ -122,12 +122,14 @@ impl Watch {
         {
             return broken("what one owner says kept all others from being served");
         }
-        // One that had ended is started with what is installed, whatever else waits.
+        // One that had ended is started with what is installed, whatever else waits, or this is tried.
         let is_paused = matches!(turn.ended, Ended::Done(Outcome::Paused));
         let is_back = haproxy.starts
             && !is_paused
             && turn.ran_before.is_none()
-            && runs.as_ref().map(|process| &process.files) == turn.after;
+            && runs
+                .as_ref()
+                .is_none_or(|process| Some(&process.files) == turn.after);
         match turn.ended {
             Ended::Done(Outcome::Unchanged) => {
                 // HAProxy is asked from time to time whether it still refuses what it refused.
