@@ -11,7 +11,7 @@ use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome, load_
 use haproxy_marathon_bridge::cluster::AppId;
 use haproxy_marathon_bridge::disk::{Digest, Fault, FaultyDisk, MemoryDisk, PowerCut};
 use haproxy_marathon_bridge::render::Renderer;
-use haproxy_marathon_bridge::state::{Folder, Time};
+use haproxy_marathon_bridge::state::{Folder, State, Time};
 use tokio::runtime::Runtime;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
@@ -227,14 +227,9 @@ impl<'a> World<'a> {
         program.stages.allow_removal = allow_removal;
         let now = self.time();
         let knew_answer = counts_on_answer(&program.memory, before.as_ref());
-        let hash = |files: &FileSet| Digest::of(files.cfg.as_bytes());
-        let applied = program.memory.applied.as_ref();
-        let knew_installed = applied.map(|a| a.cfg_hash) == before.as_ref().map(hash);
-        let was_broken_off = self
-            .disk
-            .names()
-            .iter()
-            .any(|name| name.ends_with("journal"));
+        let knew_installed = knows(&program.memory, before.as_ref());
+        let names = self.disk.names();
+        let was_broken_off = names.iter().any(|name| name.ends_with("journal"));
         let at = Installation::new(Path::new(CFG), program.store.path());
         let kept = load_last_good(&self.disk, &at).unwrap_or_default();
         let seen = Seen {
@@ -451,6 +446,12 @@ impl<'a> World<'a> {
         );
         self.note(&line);
     }
+}
+
+/// Whether HAProxy ran what is installed, as far as is remembered.
+fn knows(memory: &State, installed: Option<&FileSet>) -> bool {
+    let hash = installed.map(|files| Digest::of(files.cfg.as_bytes()));
+    memory.applied.as_ref().map(|applied| applied.cfg_hash) == hash
 }
 
 fn short(files: &FileSet) -> String {
