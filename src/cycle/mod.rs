@@ -321,9 +321,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if plan.keeps_all {
             return Ok(plan);
         }
-        let plan = self.without_unfit_files(host, plan, installed.as_deref())?;
-        let plan = self.without_usurpers(host, plan, installed.as_deref())?;
-        self.without_held_ports(host, plan, installed.as_deref())
+        self.as_the_host_allows(host, plan, installed.as_deref())
+    }
+
+    /// The plan without what the files and the ports of this host stand against. Who shows which
+    /// certificate is looked at last: whoever is taken out, or served as before, can change it.
+    fn as_the_host_allows<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        plan: Plan,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        let plan = self.without_unfit_files(host, plan, installed)?;
+        let plan = self.without_held_ports(host, plan, installed)?;
+        self.without_usurpers(host, plan, installed)
     }
 
     /// Brings HAProxy to a plan; to what is left of it where HAProxy refuses a part.
@@ -345,9 +356,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan.change = diff::compare(installed, &files.cfg);
             plan.files = files;
         } else {
-            plan = self.without_unfit_files(host, plan, installed)?;
-            plan = self.without_usurpers(host, plan, installed)?;
-            plan = self.without_held_ports(host, plan, installed)?;
+            plan = self.as_the_host_allows(host, plan, installed)?;
         }
         let mut served = Vec::new();
         let mut rounds = 0;
@@ -408,6 +417,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 Cause::Own
             };
             let left = self.draw_instead(plan.clone(), culprits, cause, installed)?;
+            // With the labels of before a certificate, a file or a port can come back.
+            let left = self.as_the_host_allows(host, left, installed)?;
             // Who was only found by trial is not taken out of service. And where most of several apps
             // went bad at once, the installed file is better than what is left.
             let is_loss = if is_unnamed {

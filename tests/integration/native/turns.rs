@@ -442,6 +442,15 @@ fn a_newcomer_shows_no_certificate_for_hosts_of_another_folder_that_have_one() {
         assert_eq!(presented("api.good.test").as_ref(), Some(&good_shown));
         assert_eq!(https.get("evil.test", "/").by(), "evil/x");
     }
+    // Nor does it come back by a refusal, after which what was said before counts.
+    let broken = scene.test.path().join("broken.pem");
+    fs::write(&broken, "no certificate\n").unwrap();
+    scene.apps[1]["labels"]["HAPROXY_0_SSL_CERT"] = json!(broken);
+    for _ in 0..2 {
+        refresh(&scene).expect(0);
+        assert_eq!(presented("www.shop.test").as_ref(), Some(&shown));
+        assert_eq!(https.get("evil.test", "/").by(), "evil/x");
+    }
 }
 
 /// A reload that tries the port fails, and every turn would.
