@@ -193,22 +193,18 @@ impl Plan {
             .collect()
     }
 
+    /// Other apps that are one service with it, as they were merged.
     fn merged(&self, service: &Service) -> Vec<AppId> {
-        let name = |service: &Service| service.options.own.get("MERGE").cloned();
-        let Some(own) = name(service) else {
+        let merged = self.proxies.native.as_ref().map(|native| &native.merged);
+        let Some((merged, first)) = merged.and_then(|all| Some((all, all.get(&service.owner)?)))
+        else {
             return Vec::new();
         };
-        let said = self.draft.wanted.said.iter();
-        let mut others: Vec<AppId> = said
-            .flat_map(|said| said.options.values())
-            .filter(|spoken| {
-                let is_of_folder = spoken.app.id.folder() == service.owner.app.folder();
-                is_of_folder && spoken.options.own.get("MERGE") == Some(&own)
-            })
-            .map(|spoken| spoken.app.id.clone())
+        let members = merged.iter().filter(|(_, other)| *other == first);
+        let mut others: Vec<AppId> = members
+            .map(|(owner, _)| owner.app.clone())
             .filter(|app| *app != service.owner.app)
             .collect();
-        others.sort_unstable();
         others.dedup();
         others
     }
@@ -223,10 +219,11 @@ fn leaves_out(warning: &Warning, index: usize) -> bool {
     warning.effect.contains("left out") && (is_of_this || !is_of_a_label)
 }
 
-/// The requests that its owner names. For what lies below a host stands one such name.
+/// The requests that its owner names. For what lies below a host stands one such name, and one where
+/// paths of all hosts are meant.
 fn requests(service: &Service) -> Vec<(String, String)> {
     let options = &service.options;
-    let hosts: Vec<String> = options
+    let mut hosts: Vec<String> = options
         .vhosts()
         .iter()
         .map(|host| host.trim().replacen('*', "any", 1))
@@ -239,6 +236,9 @@ fn requests(service: &Service) -> Vec<(String, String)> {
         .collect();
     if paths.is_empty() && !hosts.is_empty() {
         paths.push("/");
+    }
+    if hosts.is_empty() && service.is_http() {
+        hosts.push("any".to_owned());
     }
     let all = hosts.iter().flat_map(|host| {
         paths

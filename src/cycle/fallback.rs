@@ -140,9 +140,10 @@ impl Fallback {
         })
     }
 
-    /// With what the service port was served before, and how that was said, if that is something else and can be read;
-    /// notes that what is said of it now is refused. `said_of` gives what an app says of it; nothing where
-    /// it is another service port there: what one lets in another must not.
+    /// What the service port was last served with, as options and as it was said; `None` where that is
+    /// what is said now, or cannot be read. Notes that what is said now is refused. `said_of` gives
+    /// what an app said of the service port; nothing where another one stood at that position, since
+    /// whom the one lets in the other may have to keep out.
     pub(super) fn instead_of(
         &mut self,
         asking: Asking<'_>,

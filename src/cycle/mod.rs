@@ -28,6 +28,7 @@ mod unnamed;
 mod wanted;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tracing::warn;
@@ -58,6 +59,10 @@ use crate::{diff, guard};
 /// names everybody whom it gets to see.
 const MOST_ROUNDS: u32 = 8;
 
+/// A turn that changes nothing asks HAProxy for its servers at most so often: that costs it more than
+/// anything else in such a turn, and answers can come every second.
+const AUDITS_APART: Duration = Duration::from_secs(60);
+
 /// The stages between Marathon's answer and the finished text, with what they remember.
 pub struct Stages<S, L> {
     /// Where the cluster is asked.
@@ -82,6 +87,9 @@ pub struct Stages<S, L> {
     pub is_on_trial: bool,
     /// What [`Stages::servers_alone`] stands on; nothing at first.
     pub in_service: Option<InService>,
+    /// When a turn that changed nothing last found HAProxy as the file says; nothing at first, and
+    /// where somebody wants it looked at.
+    pub audited: Option<Time>,
 }
 
 /// What a turn did.
@@ -216,7 +224,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory.last_good_marathon = Some(answer.from.clone());
         if let Cluster::AsBefore = answer.cluster {
             memory.as_of = Some(now);
-            let outcome = host.audit(memory, now).await?;
+            let outcome = self.audit(host, memory, now).await?;
             return Ok(Report::as_before(answer.from).with(outcome));
         }
         let (essence, body) = (answer.essence, std::mem::take(&mut answer.body));
@@ -228,7 +236,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 ..seen
             });
             memory.as_of = Some(now);
-            let outcome = host.audit(memory, now).await?;
+            let outcome = self.audit(host, memory, now).await?;
             return Ok(Report::as_before(asked.from).with(outcome));
         }
         let installed = host.installed_cfg()?;
@@ -301,6 +309,22 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             is_light: false,
             good_answer,
         })
+    }
+
+    /// As [`Host::audit`], unless that was done just before and found nothing that is still wrong.
+    async fn audit<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<Outcome> {
+        let is_young = |at: Time| at <= now && now.since(at) < AUDITS_APART;
+        if self.audited.is_some_and(is_young) {
+            return Ok(Outcome::Unchanged);
+        }
+        let outcome = host.audit(memory, now).await?;
+        self.audited = (outcome == Outcome::Unchanged).then_some(now);
+        Ok(outcome)
     }
 
     /// What a turn would bring HAProxy to, as far as can be told without asking it.

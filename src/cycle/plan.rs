@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Stages;
+use super::drained::take_out;
 use super::fallback::{Fallback, apps_of};
 use super::held_ports::{HTTPS, closed, opener_of_https};
 use super::readiness::Waiting;
@@ -208,12 +209,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } = asked;
         let own = self.own_header()?;
         let served = |text| guard::served(text, &own);
-        let served = guard::with_those_behind(
+        let mut served = guard::with_those_behind(
             installed.map(served).unwrap_or_default(),
             behind.map(served),
         );
         let incumbents = incumbents(memory, &served);
         let is_labelled = wanted.is_labelled();
+        if !is_labelled {
+            take_out(&mut wanted.ports, &mut served, &memory.drained);
+        }
         let mut held = None;
         let mut keeps_all = false;
         if self.allow_removal {

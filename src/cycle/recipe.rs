@@ -74,12 +74,14 @@ impl Recipe {
     ) -> Result<Wanted> {
         match (self, cluster) {
             (_, Cluster::AsBefore) => Ok(Wanted::default()),
-            (Self::Bridge { .. }, Cluster::Endpoints(ports)) => {
-                Ok(Wanted::of_ports(without_drained(ports, at.drained)))
+            (Self::Bridge { .. }, Cluster::Endpoints(mut ports)) => {
+                drain(&mut ports, at.drained);
+                Ok(Wanted::of_ports(ports))
             }
             (Self::Bridge { serving, groups }, Cluster::Apps(snapshot)) => {
-                let ports = of_bridge(&snapshot, *serving, groups, warnings);
-                Ok(Wanted::of_ports(without_drained(ports, at.drained)))
+                let mut ports = of_bridge(&snapshot, *serving, groups, warnings);
+                drain(&mut ports, at.drained);
+                Ok(Wanted::of_ports(ports))
             }
             (Self::Labelled(labelled), Cluster::Apps(snapshot)) => {
                 Ok(labelled.select(snapshot.apps(), at, fallback, warnings))
@@ -146,15 +148,6 @@ impl Recipe {
             Self::Labelled(labelled) => labelled.build(ports, wanted, incumbents, renderer),
         }
     }
-}
-
-/// The lines of the bridge know no servers that rest.
-fn without_drained(mut ports: Vec<ServicePort>, drained: &[Drained]) -> Vec<ServicePort> {
-    drain(&mut ports, drained);
-    for port in &mut ports {
-        port.endpoints.retain(|endpoint| !endpoint.draining);
-    }
-    ports
 }
 
 fn of_bridge(

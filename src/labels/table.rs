@@ -364,8 +364,8 @@ pub static NATIVE: &[Label] = &[
         "a whole number from -1000000 to 1000000",
         "10",
         "Rules with a weight above 0 are tried before all others, the largest first; those below 0 \
-         behind all others. It counts before apps of the same folder, which a warning names, and \
-         not before more precise places of others.",
+         behind all others. It counts before apps of the same folder, which `check` and `explain` \
+         note, and not before more precise places of others, which a warning names.",
     ),
     service(
         "SSL_CERT",

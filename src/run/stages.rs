@@ -39,6 +39,7 @@ pub(super) async fn stages(
         allow_removal: config.allow_removal,
         is_on_trial: false,
         in_service: None,
+        audited: None,
     })
 }
 

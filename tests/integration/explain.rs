@@ -189,6 +189,39 @@ fn what_is_allowed_is_noted_and_no_complaint() {
 }
 
 #[test]
+fn an_app_is_told_with_whom_it_was_merged_and_who_gets_its_paths_of_all_hosts() {
+    let merge = |more: &[(&str, &str)]| {
+        let all = [("HAPROXY_0_MERGE", "g"), ("HAPROXY_1_ENABLED", "false")];
+        let all = all.iter().chain(more);
+        Value::Object(all.map(|(k, v)| ((*k).to_owned(), json!(v))).collect())
+    };
+    let apps = json!({"apps": [
+        app("/m/a", 10000, &merge(&[("HAPROXY_0_PATH", "/api /v2")])),
+        app("/m/b", 10010, &merge(&[("HAPROXY_0_PATH", "/b")])),
+        app("/m/c", 10020, &merge(&[("HAPROXY_0_PATH", "/c"), ("HAPROXY_0_USE_HSTS", "true")])),
+    ]});
+    let test = Test::new()
+        .file("apps.json", apps.to_string())
+        .env("HMB_MARATHON", "file:apps.json")
+        .env("HMB_HAPROXY_CONFIG", "etc/haproxy.cfg");
+    explain(&test, "/m/a").expect(0).prints(&[
+        "  one service with `/m/b`\n",
+        "  requests for any/api: `m_a_10000`, by path2backend.map\n",
+        "  requests for any/v2: `m_a_10000`, by path2backend.map\n",
+    ]);
+    explain(&test, "/m/b").expect(0).prints(&[
+        "  one service with `/m/a`\n",
+        "  requests for any/b: `m_a_10000` of app `/m/a`, by path2backend.map\n",
+    ]);
+    // It is protected in another way, so that it is served on its own.
+    let alone = explain(&test, "/m/c").expect(1).prints(&[
+        "  requests for any/c: `m_c_10020`, by path2backend.map\n",
+        "warning: app `/m/c`: label `HAPROXY_0_MERGE`: found another USE_HSTS than app `/m/a`",
+    ]);
+    assert!(!alone.stdout.contains("one service with"), "{alone:#?}");
+}
+
+#[test]
 fn a_request_to_an_app_without_servers_is_not_served() {
     let mut idle = app("/z/web", 10000, &json!({"HAPROXY_0_VHOST": "z.test"}));
     idle["tasks"] = json!([]);

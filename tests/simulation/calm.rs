@@ -231,6 +231,7 @@ impl World<'_> {
             allow_removal: false,
             is_on_trial: false,
             in_service: None,
+            audited: None,
         };
         let before = before.map(|files| files.cfg.as_str());
         let plan = stages.plan_beside(before, None, &mut memory, now);

@@ -229,6 +229,7 @@ impl World<'_> {
                 allow_removal: false,
                 is_on_trial: false,
                 in_service: None,
+                audited: None,
             },
             store,
             memory,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::{Rows, Service, Shape, settle as settle_ports};
 use super::super::{DefaultBackend, Holders, Incumbents, Owner};
-use super::bounds::Bounds;
+use super::bounds::within_bounds;
 use super::certificates::certificates;
 use super::claims::{claims_of, mark_incumbents, passed_by, settle, weigh_within_folders};
 use super::maps::maps;
@@ -76,6 +76,8 @@ pub fn arrange(
     };
     drop_idle_labels(&mut services, without_certificate, &mut warnings);
     let leaders = merge(&mut services, &mut warnings);
+    let first_of = |(owner, first): (&Owner, &Arc<Service>)| (owner.clone(), first.owner.clone());
+    layout.merged = leaders.iter().map(first_of).collect();
     layout.refused = refused;
     if shape.binds_http_https {
         let before = &incumbents.places;
@@ -177,36 +179,37 @@ fn drop_idle_labels(
 }
 
 /// Decides who gets which requests of ports 80 and 443. What those that are absent had is nobody's.
-fn route(
-    (services, absent): (&[Arc<Service>], &[Arc<Service>]),
+fn route<'s>(
+    (services, absent): (&'s [Arc<Service>], &'s [Arc<Service>]),
     leaders: &Leaders,
     before: &Holders,
     layout: &mut Layout,
     warnings: &mut Vec<Warning>,
 ) {
+    let mut untold = Vec::new();
+    let claims_of_all = |services: &'s [Arc<Service>], warnings: &mut Vec<Warning>| {
+        let of_one = |claimant: &'s Arc<Service>| {
+            let service = leaders.get(&claimant.owner).unwrap_or(claimant);
+            (claimant, claims_of(claimant, service, warnings))
+        };
+        services.iter().map(of_one).collect::<Vec<_>>()
+    };
+    let mut all = claims_of_all(services, warnings);
+    // Without maps all are rules, as the operator wants it.
+    if layout.looks_up {
+        all = within_bounds(all, warnings);
+    }
+    all.extend(claims_of_all(absent, &mut untold));
     let mut requests = Vec::new();
     let mut handshakes = Vec::new();
-    let mut untold = Vec::new();
-    let mut bounds = Bounds::default();
-    for claimant in services.iter().chain(absent) {
-        let warnings = if claimant.is_absent {
-            &mut untold
-        } else {
-            &mut *warnings
-        };
-        let service = leaders.get(&claimant.owner).unwrap_or(claimant);
-        let mut claims = claims_of(claimant, service, warnings);
-        // Without maps all are rules, as the operator wants it.
-        if layout.looks_up && !claimant.is_absent {
-            claims = bounds.keep(claimant, claims);
-        }
-        if service.is_http() {
+    for (claimant, claims) in all {
+        // Who is merged has one mode.
+        if claimant.is_http() {
             requests.extend(claims);
         } else {
             handshakes.extend(claims);
         }
     }
-    warnings.extend(bounds.warnings());
     mark_incumbents(&mut requests, "", before);
     let requests = settle(requests, "", &mut layout.holders, warnings);
     let mut requests = weigh_within_folders(requests, warnings);
@@ -341,8 +344,8 @@ mod tests {
         assert_eq!(
             warning.to_string(),
             "app `/a`: label `HAPROXY_4_VHOST`: found 25000 pairs of host and path with `-i`, \
-             HEADER, METHOD, BACKEND_WEIGHT or SNI_PASSTHROUGH in the service ports of the app, \
-             expected at most 200 of one app; no request is led there on ports 80 and 443 for \
+             HEADER, METHOD, BACKEND_WEIGHT or SNI_PASSTHROUGH, or more precise than such, in the \
+             service ports of the app, expected at most 200 of one app; no request is led there on ports 80 and 443 for \
              service port 10004 and 495 behind it"
         );
         // Those that are no rules cost nobody anything.
@@ -357,6 +360,50 @@ mod tests {
         });
         let (rules, warnings) = told(plain.collect());
         assert_eq!((rules, warnings), (0, vec![]));
+    }
+
+    /// They have to be tried before the rule, which no map can do.
+    #[test]
+    fn plain_places_beside_a_rule_of_the_app_are_bounded_with_it() {
+        let with_path = |app: &str, index: usize, port: u32, path: &str| {
+            let mut service = service(app);
+            service.index = index;
+            service.owner.service_port = port;
+            service.options = Arc::new(ServiceOptions {
+                path: Some(path.into()),
+                ..ServiceOptions::default()
+            });
+            Arc::new(service)
+        };
+        let many = |begin: &str, count: usize| {
+            let paths = (0..count).map(|nth| format!("{begin}{nth}"));
+            paths.collect::<Vec<_>>().join(" ")
+        };
+        let told = |services: Vec<Arc<Service>>| {
+            let (layout, warnings) = arrange(services, &shape(), &Incumbents::default());
+            let told = warnings.into_iter().map(|w| (w.subject, w.effect));
+            (layout.paths.len(), told.collect::<Vec<_>>())
+        };
+        let rule = |index, port| with_path("/a", index, port, "-i /p");
+        let places = |index, port, count| with_path("/a", index, port, &many("/p/", count));
+        let effect = |port: &str| {
+            format!("no request is led there on ports 80 and 443 for service port {port}")
+        };
+        assert_eq!(told(vec![rule(0, 1), places(1, 2, 199)]), (200, vec![]));
+        // The later service port gets none, whichever it is.
+        assert_eq!(
+            told(vec![rule(0, 1), places(1, 2, 200)]),
+            (1, vec![("label `HAPROXY_1_PATH`".to_owned(), effect("2"))])
+        );
+        assert_eq!(
+            told(vec![places(0, 1, 200), rule(1, 2)]),
+            (0, vec![("label `HAPROXY_1_PATH`".to_owned(), effect("2"))])
+        );
+        // Neither places elsewhere nor other apps count: nobody pays for what others say.
+        let elsewhere = with_path("/a", 1, 2, &many("/q/", 500));
+        assert_eq!(told(vec![rule(0, 1), elsewhere]), (1, vec![]));
+        let other = with_path("/b", 0, 2, &many("/p/", 300));
+        assert_eq!(told(vec![rule(0, 1), other]), (301, vec![]));
     }
 
     /// Nothing of what grows with their product is made.

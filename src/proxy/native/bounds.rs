@@ -1,66 +1,105 @@
 //! How many rules one app may have in the shared frontends, in all of its service ports together.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::marathon_lb::Service;
 use super::claims::Claim;
 use super::label;
-use crate::cluster::{AppId, Warning};
+use super::rules::may_be_tried_before;
+use crate::cluster::Warning;
 
 /// Requests of all apps are compared with each of these, one after the other: a hundred cost HAProxy
 /// about 25 µs per request.
 const MOST_RULES_OF_AN_APP: usize = 200;
 
-/// What the apps have of it.
-#[derive(Default)]
-pub(super) struct Bounds<'s>(BTreeMap<&'s AppId, Rules<'s>>);
-
+/// What the service ports of one app have of it.
 #[derive(Default)]
 struct Rules<'s> {
     wanted: usize,
+    /// Rules, as their owner wants them.
+    own: Vec<Claim>,
+    /// Plain places that are in maps alone, as long as nothing asks for more.
+    in_maps: Vec<Claim>,
     /// The first service port that gets none, the label that asks for them, and how many more there
     /// are.
     refused: Option<(&'s Service, &'static str, usize)>,
 }
 
-impl<'s> Bounds<'s> {
-    /// The same claims; none where there are rules among them and the app has too many. It gets those
-    /// of its first service ports.
-    pub(super) fn keep(&mut self, claimant: &'s Service, claims: Vec<Claim>) -> Vec<Claim> {
-        let is_rule = |claim: &&Claim| !claim.is_plain() || !claimant.is_http();
-        let Some(first) = claims.iter().find(is_rule) else {
-            return claims;
+/// The claims of all service ports, without those of service ports that would have rules beyond the
+/// bound of their app: it gets those of its first ones. Service ports of one app stand in a row.
+pub(super) fn within_bounds<'s>(
+    mut all: Vec<(&'s Arc<Service>, Vec<Claim>)>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<(&'s Arc<Service>, Vec<Claim>)> {
+    for of_app in all.chunk_by_mut(|(one, _), (other, _)| one.owner.app == other.owner.app) {
+        // Most have none, and nothing of theirs is to be compared.
+        if !of_app.iter().any(|(_, claims)| claims.iter().any(is_rule)) {
+            continue;
+        }
+        let mut rules = Rules::default();
+        for (claimant, claims) in of_app {
+            rules.keep(*claimant, claims);
+        }
+        warnings.extend(rules.warning());
+    }
+    all
+}
+
+/// TLS is passed on by rules alone.
+fn is_rule(claim: &Claim) -> bool {
+    !claim.is_plain() || !claim.claimant.is_http()
+}
+
+/// Whether a plain place is written as a rule too, for the sake of one that it has to go before.
+fn is_beside(place: &Claim, rule: &Claim) -> bool {
+    rule.claimant.is_http() && may_be_tried_before(place, rule)
+}
+
+impl<'s> Rules<'s> {
+    /// Empties `claims` where there would be too many rules with them.
+    fn keep(&mut self, claimant: &'s Service, claims: &mut Vec<Claim>) {
+        let (own, plain): (Vec<&Claim>, Vec<&Claim>) = claims.iter().partition(|c| is_rule(c));
+        let (beside, in_maps): (Vec<&Claim>, Vec<&Claim>) = plain.into_iter().partition(|place| {
+            let mut rules = self.own.iter().chain(own.iter().copied());
+            rules.any(|rule| is_beside(place, rule))
+        });
+        let Some(first) = own.first().or(beside.first()) else {
+            self.in_maps.extend(in_maps.into_iter().cloned());
+            return;
         };
-        let number = claims.iter().filter(is_rule).count();
-        let rules = self.0.entry(&claimant.owner.app).or_default();
-        rules.wanted += number;
-        match &mut rules.refused {
-            None if rules.wanted <= MOST_RULES_OF_AN_APP => return claims,
-            None => rules.refused = Some((claimant, first.label(), 0)),
+        let is_moved = |place: &&Claim| own.iter().any(|rule| is_beside(place, rule));
+        let moved = self.in_maps.iter().filter(is_moved).count();
+        self.wanted += own.len() + beside.len() + moved;
+        match &mut self.refused {
+            None if self.wanted <= MOST_RULES_OF_AN_APP => {
+                self.in_maps.retain(|place| !is_moved(&place));
+                self.in_maps.extend(in_maps.into_iter().cloned());
+                self.own.extend(own.into_iter().cloned());
+                return;
+            }
+            None => self.refused = Some((claimant, first.label(), 0)),
             Some((.., more)) => *more += 1,
         }
-        Vec::new()
+        claims.clear();
     }
 
-    /// One for each app that has too many.
-    pub(super) fn warnings(self) -> impl Iterator<Item = Warning> {
-        self.0.into_values().filter_map(|rules| {
-            let (service, name, more) = rules.refused?;
-            let found = format!(
-                "{} pairs of host and path with `-i`, HEADER, METHOD, BACKEND_WEIGHT or \
-                 SNI_PASSTHROUGH in the service ports of the app",
-                rules.wanted
-            );
-            let expected = format!("at most {MOST_RULES_OF_AN_APP} of one app");
-            let more = match more {
-                0 => String::new(),
-                more => format!(" and {more} behind it"),
-            };
-            let effect = format!(
-                "no request is led there on ports 80 and 443 for service port {}{more}",
-                service.owner.service_port
-            );
-            Some(label(service, name, &found, &expected, &effect))
-        })
+    /// For an app that has too many.
+    fn warning(self) -> Option<Warning> {
+        let (service, name, more) = self.refused?;
+        let found = format!(
+            "{} pairs of host and path with `-i`, HEADER, METHOD, BACKEND_WEIGHT or \
+             SNI_PASSTHROUGH, or more precise than such, in the service ports of the app",
+            self.wanted
+        );
+        let expected = format!("at most {MOST_RULES_OF_AN_APP} of one app");
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} behind it"),
+        };
+        let effect = format!(
+            "no request is led there on ports 80 and 443 for service port {}{more}",
+            service.owner.service_port
+        );
+        Some(label(service, name, &found, &expected, &effect))
     }
 }

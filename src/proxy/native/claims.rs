@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::super::marathon_lb::Service;
 use super::super::{Holders, Owner, WITHOUT_TASKS, precedence};
 use super::place::{Host, Place, first_of, wish};
-use super::tuning::{Conditions, conditions};
+use super::tuning::conditions;
 use super::{Remark, Rule, label};
 use crate::cluster::Warning;
 
@@ -160,12 +160,7 @@ pub(super) fn claims_of(
 ) -> Vec<Claim> {
     // They were read before, or the service were not here.
     let conditions = conditions(claimant).unwrap_or_default();
-    let mut wish = wish(claimant, conditions, warnings);
-    if !service.is_http() {
-        // Of a handshake nothing but the host is known.
-        wish.priority = 0;
-        wish.conditions = Conditions::default();
-    }
+    let wish = wish(claimant, conditions, warnings);
     let claim = |place: &Place| Claim {
         claimant: Arc::clone(claimant),
         priority: wish.priority,

@@ -77,6 +77,8 @@ pub struct Layout {
     pub looks_up: bool,
     /// File name → rows.
     pub maps: BTreeMap<&'static str, Rows>,
+    /// Those who are one service with others by `MERGE`, and the first of them.
+    pub merged: BTreeMap<Owner, Owner>,
     /// Weights by which apps go before others of their folder.
     pub passing: Vec<Remark>,
     /// Whether clients of ports 80 and 443 are named by the PROXY protocol.

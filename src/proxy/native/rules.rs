@@ -149,6 +149,16 @@ fn stage(claims: Vec<Claim>, routing: &mut Routing) {
     }
 }
 
+/// Whether a plain place stands as a rule before this one, as [`stage`] puts them. A weight above 0 may
+/// be lost, so that one with it counts.
+pub(super) fn may_be_tried_before(place: &Claim, rule: &Claim) -> bool {
+    let (one, other) = (&place.rule, &rule.rule);
+    rule.priority >= 0
+        && is_of_one_stage(&one.place.host, &other.place.host)
+        && one.order(other).is_le()
+        && one.overlaps(other)
+}
+
 /// Whether all requests for `host` are ones for `other` too, which is the end of more of them.
 pub(super) fn lies_below(host: &Host, other: &Host) -> bool {
     host < other && matches!(other, Host::Below(..)) && hosts_overlap(host, other)

@@ -13,7 +13,8 @@ use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 
 impl MarathonLb {
-    /// The same for hosts in rules that are nobody's, since apps may share a host.
+    /// Whether the hosts of a service keep to their place in rules that stand in chunks of nobody,
+    /// since apps may share a host.
     pub(super) fn keeps_hosts_within(&self, service: &Service) -> Result<(), Fault> {
         if !self.loose(service).contains(&"hostname") {
             return Ok(());

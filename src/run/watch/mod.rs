@@ -92,6 +92,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 Wish::Resync => {
                     notify.reloading();
                     watcher.memory.state.ask_quarantined_again();
+                    watcher.stages.audited = None;
                     around.try_edit_again();
                     schedule.asked(now());
                 }

@@ -172,6 +172,7 @@ pub(super) fn stages<S: Source>(
         allow_removal: false,
         is_on_trial: false,
         in_service: None,
+        audited: None,
     }
 }
 

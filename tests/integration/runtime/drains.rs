@@ -84,4 +84,12 @@ fn in_the_set_of_the_bridge_it_leaves_the_file() {
     host.operate(&["undrain", &newest]).expect(0);
     host.refresh(&web.url(), &[]).expect(0);
     assert!(host.installed().contains(&newest));
+    // However much it is: an answer lacks nothing of it.
+    host.operate(&["drain", "127.0.0.1"]).expect(0);
+    host.refresh(&web.url(), &[])
+        .expect(0)
+        .says(&["servers 3 → 0"]);
+    host.operate(&["undrain", "127.0.0.1"]).expect(0);
+    host.refresh(&web.url(), &[]).expect(0);
+    assert!(host.installed().contains(&newest));
 }
