@@ -210,7 +210,8 @@ struct Said {
     body: String,
 }
 
-fn nodes(addresses: &[Address]) -> impl Iterator<Item = &Node> + Clone {
+/// Those that are asked. Saved answers stand in for none.
+pub(super) fn nodes(addresses: &[Address]) -> impl Iterator<Item = &Node> + Clone {
     addresses.iter().filter_map(|address| match address {
         Address::Node(node) => Some(node),
         Address::File(_) => None,

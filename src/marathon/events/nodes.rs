@@ -10,7 +10,7 @@ use super::follow::{Nodes, Stream};
 use crate::config;
 use crate::marathon::fetch::Fetcher;
 use crate::marathon::transport::broken;
-use crate::marathon::{Address, Clock, Fault, Node};
+use crate::marathon::{Address, Clock, Fault, Node, client};
 
 /// All nodes, and how they are asked.
 pub(super) struct Cluster {
@@ -23,13 +23,8 @@ pub(super) struct Cluster {
 /// The nodes that were given, for those who `tell` events, or do otherwise with them. Saved answers
 /// that stand in for Marathon are passed over: nothing happens in them.
 pub(super) fn nodes(config: &config::Marathon, tell: &str) -> anyhow::Result<Vec<Node>> {
-    let mut nodes = Vec::new();
-    for url in &config.urls {
-        match url.parse()? {
-            Address::Node(node) => nodes.push(node),
-            Address::File(_) => (),
-        }
-    }
+    let addresses: Result<Vec<Address>, _> = config.urls.iter().map(|url| url.parse()).collect();
+    let nodes: Vec<Node> = client::nodes(&addresses?).cloned().collect();
     if nodes.is_empty() {
         bail!("no address of a node of Marathon was given that could {tell} events");
     }
@@ -37,7 +32,7 @@ pub(super) fn nodes(config: &config::Marathon, tell: &str) -> anyhow::Result<Vec
 }
 
 impl Cluster {
-    /// Saved answers that stand in for Marathon are passed over: nothing happens in them.
+    /// As [`nodes`].
     pub(super) fn new(
         config: &config::Marathon,
         pace: &Pace,

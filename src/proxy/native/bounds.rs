@@ -38,7 +38,7 @@ pub(super) fn within_bounds<'s>(
         }
         let mut rules = Rules::default();
         for (claimant, claims) in of_app {
-            rules.keep(*claimant, claims);
+            rules.keep(claimant, claims);
         }
         warnings.extend(rules.warning());
     }

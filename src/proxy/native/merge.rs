@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::super::Owner;
 use super::super::marathon_lb::{Server, Service};
 use super::super::server_id::ServerIds;
+use super::label;
 use super::share::{Given, Miss, Wanted, missed, percent, split};
 use crate::cluster::Warning;
 
@@ -24,7 +25,7 @@ pub(super) type Leaders = BTreeMap<Owner, Arc<Service>>;
 pub(super) fn merge(services: &mut [Arc<Service>], warnings: &mut Vec<Warning>) -> Leaders {
     let mut names: BTreeMap<&str, BTreeMap<&str, Vec<&Arc<Service>>>> = BTreeMap::new();
     for service in &*services {
-        if let Some(name) = name(service) {
+        if let Some(name) = service.options.merge() {
             let folders = names.entry(name).or_default();
             let group = folders.entry(service.owner.app.folder()).or_default();
             group.push(service);
@@ -54,26 +55,6 @@ pub(super) fn merge(services: &mut [Arc<Service>], warnings: &mut Vec<Warning>) 
     leaders
 }
 
-fn name(service: &Service) -> Option<&str> {
-    service.options.merge()
-}
-
-fn warning(
-    service: &Service,
-    label: &str,
-    found: String,
-    expected: &str,
-    effect: String,
-) -> Warning {
-    Warning {
-        app: Some(service.owner.app.clone()),
-        subject: format!("label `HAPROXY_{}_{label}`", service.index),
-        found,
-        expected: expected.to_owned(),
-        effect,
-    }
-}
-
 /// The first, and those who are protected as it is.
 fn alike<'s>(
     name: &str,
@@ -93,7 +74,7 @@ fn alike<'s>(
         );
         let own = service.owner.service_port;
         let effect = format!("not merged: service port {own} is served on its own");
-        warnings.push(warning(service, "MERGE", found, "the same", effect));
+        warnings.push(label(service, "MERGE", &found, "the same", &effect));
         false
     });
     alike
@@ -116,7 +97,7 @@ fn difference(service: &Service, first: &Service) -> Option<&'static str> {
         ("USE_HSTS", one.use_hsts != other.use_hsts),
     ];
     let mut differs = differs.into_iter().filter(|(_, differs)| *differs);
-    differs.next().map(|(label, _)| label)
+    differs.next().map(|(name, _)| name)
 }
 
 /// Of all of the group. The share of an app is what its label says, however many tasks it has.
@@ -167,10 +148,10 @@ fn of_shares(group: &[&Arc<Service>], wanted: &[Wanted], given: &[Given]) -> Vec
     let Owner { app, service_port } = &first.owner;
     let is_served = wanted.iter().any(|wanted| wanted.servers > 0);
     if is_served && given.iter().all(|given| given.weight == 0) {
-        let found = "0, as of all apps that it is merged with and that have tasks".to_owned();
-        let effect = "none of their tasks gets requests as one of them".to_owned();
+        let found = "0, as of all apps that it is merged with and that have tasks";
+        let effect = "none of their tasks gets requests as one of them";
         let expected = "a share above 0 of one of them";
-        return vec![warning(first, "WEIGHT", found, expected, effect)];
+        return vec![label(first, "WEIGHT", found, expected, effect)];
     }
     let misses = group.iter().zip(missed(wanted, given));
     let told = misses.filter_map(|(service, miss)| {
@@ -181,7 +162,7 @@ fn of_shares(group: &[&Arc<Service>], wanted: &[Wanted], given: &[Given]) -> Vec
         );
         let expected = "one that weights from 0 to 256 of each server can give";
         let effect = format!("it gets {}", percent(real));
-        Some(warning(service, "WEIGHT", found, expected, effect))
+        Some(label(service, "WEIGHT", &found, expected, &effect))
     });
     told.collect()
 }

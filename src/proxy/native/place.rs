@@ -197,10 +197,9 @@ pub(super) fn wish(service: &Service, conditions: Conditions, warnings: &mut Vec
             }
         },
     };
-    let paths = match &path {
-        _ if passes_on => vec![Beginning::new("")],
+    let paths = match path.filter(|_| !passes_on) {
         None => vec![Beginning::new("")],
-        Some(text) => match paths(text) {
+        Some(text) => match paths(&text) {
             Ok((ignores_case, paths)) => {
                 wish.ignores_case = ignores_case;
                 paths
