@@ -29,8 +29,15 @@ impl fmt::Display for Unwritable {
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// What the file says whatever the cluster is.
-    pub(super) fn own_header(&self) -> Result<String> {
+    fn own_header(&self) -> Result<String> {
         self.renderer.header().context(Unwritable)
+    }
+
+    /// The service ports of a file, if there is one.
+    pub(super) fn served_by(&self, text: Option<&str>) -> Result<Vec<ServicePort>> {
+        let own = self.own_header()?;
+        let served = text.map(|text| guard::served(text, &own));
+        Ok(served.unwrap_or_default())
     }
 
     /// Whether the edit on trial is to blame, and not these whom `served` names.
@@ -52,9 +59,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if !self.is_on_trial || failed.peek().is_none() {
             return Ok(());
         }
-        let own = self.own_header()?;
-        let served = installed.map(|text| guard::served(text, &own));
-        let served = served.unwrap_or_default();
+        let served = self.served_by(installed)?;
         match one_of(failed, &served) {
             None => Ok(()),
             Some(warning) => {

@@ -24,7 +24,7 @@ use crate::cluster::{
 use crate::config::{SettingsFrom, TemplateLabels, Values};
 use crate::labels::{self, ServiceOptions, Settings};
 use crate::proxy::Owner;
-use crate::proxy::marathon_lb::{Flavour, Shape};
+use crate::proxy::marathon_lb::{self, Asked, Flavour, Service, Shape};
 
 /// What decides beside the labels.
 #[derive(Debug)]
@@ -186,6 +186,18 @@ impl Labelled {
             }
         }
         all_fell
+    }
+
+    /// A service port as its owner asks for it; `None` where that is not known.
+    pub(super) fn service(&self, port: &ServicePort, said: &Said) -> Option<Service> {
+        let spoken = said.options.get(&(port.app.clone(), port.index))?;
+        let asked = Asked {
+            app: &spoken.app,
+            port,
+            options: &spoken.options,
+            siblings: &said.siblings,
+        };
+        Some(marathon_lb::service(asked, self.shape.flavour))
     }
 
     /// Where settings are read.

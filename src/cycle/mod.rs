@@ -4,12 +4,14 @@
 //! there. The second half is [`Host::bring_to`].
 
 mod drained;
+mod draw;
 mod edited;
 mod explained;
 mod fallback;
 mod held_ports;
 mod labelled;
 mod loss;
+mod of_one;
 mod permitted;
 mod plan;
 mod readiness;
@@ -48,12 +50,12 @@ use self::wanted::Cause;
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::{AppId, ServicePort};
 use crate::config::Names;
+use crate::diff;
 use crate::disk::Digest;
 use crate::marathon::{self, Cluster};
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
 use crate::state::{self, GuardMemory, KeptAnswer, Quarantined, Seen, State, Time};
-use crate::{diff, guard};
 
 /// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
 /// names everybody whom it gets to see.
@@ -463,9 +465,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
 
     /// What the installed file serves and the plan goes on to serve.
     fn served_and_wanted(&self, plan: &Plan, installed: Option<&str>) -> Result<Vec<ServicePort>> {
-        let own = self.own_header()?;
-        let served = installed.map(|text| guard::served(text, &own));
-        Ok(plan.serves(&served.unwrap_or_default()))
+        Ok(plan.serves(&self.served_by(installed)?))
     }
 
     /// What would leave everything as it is. There is nothing while anything is open.

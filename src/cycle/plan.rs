@@ -7,16 +7,15 @@ use anyhow::Result;
 use super::Stages;
 use super::drained::take_out;
 use super::fallback::{Fallback, apps_of};
-use super::held_ports::{HTTPS, closed, opener_of_https};
 use super::readiness::Waiting;
 use super::recipe::At;
 use super::served::incumbents;
 use super::source::Source;
-use super::wanted::{Built, Cause, Wanted, effect};
+use super::wanted::Wanted;
 use crate::apply::validate::Severity;
 use crate::apply::{CheckMessage, FileSet};
 use crate::cluster::{App, Warning};
-use crate::diff::{self, Change};
+use crate::diff::Change;
 use crate::disk::Digest;
 use crate::guard::{self, Held};
 use crate::marathon::Answer;
@@ -56,7 +55,7 @@ pub(super) struct Draft {
     pub(super) wanted: Wanted,
     pub(super) fallback: Fallback,
     pub(super) incumbents: Incumbents,
-    warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl Plan {
@@ -207,12 +206,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             warnings,
             from,
         } = asked;
-        let own = self.own_header()?;
-        let served = |text| guard::served(text, &own);
-        let mut served = guard::with_those_behind(
-            installed.map(served).unwrap_or_default(),
-            behind.map(served),
-        );
+        let behind_it = self.served_by(behind)?;
+        let mut served = guard::with_those_behind(self.served_by(installed)?, Some(behind_it));
         let incumbents = incumbents(memory, &served);
         let is_labelled = wanted.is_labelled();
         if !is_labelled {
@@ -284,22 +279,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             held.apps.contains(&served_as.safe_path())
         });
         let apps = guard::with_lost_apps(&plan.draft.wanted.apps, &last);
-        let mut warnings = Vec::new();
-        let mut fallback = self.fallback(memory, now);
-        let recipe = &mut self.recipe;
+        let fallback = self.fallback(memory, now);
         let at = &mut At {
             now,
             readiness: &mut memory.readiness,
             drained: &memory.drained,
         };
-        let mut wanted = recipe.select_apps(&apps, at, &mut fallback, &mut warnings);
-        self.resolve(&mut wanted, &mut warnings).await;
-        let draft = Draft {
-            wanted,
-            fallback,
-            incumbents: plan.draft.incumbents.clone(),
-            warnings,
-        };
+        let incumbents = plan.draft.incumbents.clone();
+        let draft = self.draft_of(&apps, at, fallback, incumbents).await;
         self.draw_numeric(draft, cfg).map(Some)
     }
 
@@ -315,35 +302,35 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let Some(apps) = apps_of(&kept.bytes) else {
             return Ok(None);
         };
-        let mut warnings = Vec::new();
-        let mut fallback = self.fallback(memory, now);
-        let recipe = &mut self.recipe;
+        let fallback = self.fallback(memory, now);
         let at = &mut At {
             now,
             readiness: &mut memory.readiness.clone(),
             drained: &memory.drained,
         };
-        let mut wanted = recipe.select_apps(&apps, at, &mut fallback, &mut warnings);
-        self.resolve(&mut wanted, &mut warnings).await;
-        let draft = Draft {
-            wanted,
-            fallback,
-            incumbents: incumbents(memory, &[]),
-            warnings,
-        };
+        let incumbents = incumbents(memory, &[]);
+        let draft = self.draft_of(&apps, at, fallback, incumbents).await;
         self.draw_numeric(draft, installed).map(Some)
     }
 
-    /// A draft as files; where they differ from those installed, without names that no longer resolve.
-    fn draw_numeric(&mut self, draft: Draft, installed: Option<&str>) -> Result<Plan> {
-        let mut plan = self.draw(draft, installed, Vec::new())?;
-        if installed != Some(&*plan.files.cfg)
-            && let Some((resolver, _)) = &self.resolver
-            && resolver.replace_stale(&mut plan.draft.wanted.ports)
-        {
-            plan = self.draw(plan.draft, installed, Vec::new())?;
+    /// What apps that are known already ask for.
+    async fn draft_of(
+        &mut self,
+        apps: &[Arc<App>],
+        at: &mut At<'_>,
+        mut fallback: Fallback,
+        incumbents: Incumbents,
+    ) -> Draft {
+        let mut warnings = Vec::new();
+        let recipe = &mut self.recipe;
+        let mut wanted = recipe.select_apps(apps, at, &mut fallback, &mut warnings);
+        self.resolve(&mut wanted, &mut warnings).await;
+        Draft {
+            wanted,
+            fallback,
+            incumbents,
+            warnings,
         }
-        Ok(plan)
     }
 
     /// Host names to addresses, where they have to resolve.
@@ -363,188 +350,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return None;
         }
         apps_of(&self.last_answer.as_ref()?()?.bytes)
-    }
-
-    /// The files of a draft, but for those who are `refused`. A service whose text cannot be written
-    /// takes its rules with it, on which those of others may depend: so all is built anew.
-    fn draw(
-        &mut self,
-        mut draft: Draft,
-        installed: Option<&str>,
-        mut refused: Vec<Owner>,
-    ) -> Result<Plan> {
-        loop {
-            let Built {
-                failed,
-                left_out,
-                displaced,
-                https_holder,
-                files,
-                rendered,
-                proxies,
-                warnings: faults,
-            } = self.recipe.build(
-                &draft.wanted,
-                &refused,
-                &draft.incumbents,
-                &mut self.renderer,
-            )?;
-            if let Some(holder) = https_holder
-                && let Some((app, label)) = opener_of_https(&proxies)
-                && !draft.wanted.closes_https
-            {
-                let Owner {
-                    app: own,
-                    service_port,
-                } = holder;
-                let holder = format!("app `{own}`");
-                let warning = closed(app, label, service_port, &holder, HTTPS[0]);
-                draft.wanted.closes_https = true;
-                draft.warnings.push(warning);
-                continue;
-            }
-            self.heed_the_edit(failed.iter().chain(&left_out), installed)?;
-            if !failed.is_empty() || !displaced.is_empty() {
-                self.fall_back(&mut draft, &mut refused, failed, Cause::Own);
-                self.fall_back(&mut draft, &mut refused, displaced, Cause::Others);
-                continue;
-            }
-            let mut warnings = draft.warnings.clone();
-            warnings.extend(faults);
-            warnings.extend(left_out.into_iter().map(|(_, warning)| warning));
-            return Ok(Plan {
-                change: diff::compare(installed, &files.cfg),
-                files,
-                rendered,
-                proxies,
-                warnings,
-                held: None,
-                keeps_all: false,
-                from: String::new(),
-                refused,
-                draft,
-            });
-        }
-    }
-
-    /// Gives those who cannot be served as they want what they were served with, else takes them
-    /// out.
-    fn fall_back(
-        &self,
-        draft: &mut Draft,
-        refused: &mut Vec<Owner>,
-        culprits: Vec<(Owner, Warning)>,
-        cause: Cause,
-    ) {
-        for (owner, why) in culprits {
-            let Draft {
-                wanted, fallback, ..
-            } = draft;
-            let fell = self
-                .recipe
-                .fall_back(wanted, &owner, (&why, cause), fallback);
-            if !fell {
-                no_longer_kept(&mut draft.warnings, &owner, &why);
-            }
-            draft.warnings.push(Warning {
-                effect: effect(owner.service_port, fell),
-                ..why
-            });
-            if !fell {
-                refused.push(owner);
-            }
-        }
-    }
-
-    /// The same where HAProxy refuses what these say.
-    pub(super) fn draw_instead(
-        &mut self,
-        plan: Plan,
-        culprits: Vec<(Owner, Warning)>,
-        cause: Cause,
-        installed: Option<&str>,
-    ) -> Result<Plan> {
-        self.redraw(plan, installed, |stages, draft, refused| {
-            stages.fall_back(draft, refused, culprits, cause);
-        })
-    }
-
-    /// The same without these service ports.
-    pub(super) fn draw_without(
-        &mut self,
-        plan: Plan,
-        culprits: Vec<(Owner, Warning)>,
-        installed: Option<&str>,
-    ) -> Result<Plan> {
-        self.redraw(plan, installed, |_, draft, refused| {
-            for (owner, warning) in culprits {
-                refused.push(owner);
-                draft.warnings.push(warning);
-            }
-        })
-    }
-
-    /// The same with port 443 closed.
-    pub(super) fn draw_without_https(
-        &mut self,
-        plan: Plan,
-        why: Warning,
-        installed: Option<&str>,
-    ) -> Result<Plan> {
-        self.redraw(plan, installed, |_, draft, _| {
-            draft.wanted.closes_https = true;
-            draft.warnings.push(why);
-        })
-    }
-
-    /// The same with these certificates of labels not shown on port 443.
-    pub(super) fn draw_without_certificates(
-        &mut self,
-        plan: Plan,
-        hidden: Vec<(Box<str>, Warning)>,
-        installed: Option<&str>,
-    ) -> Result<Plan> {
-        self.redraw(plan, installed, |_, draft, _| {
-            for (path, warning) in hidden {
-                draft.wanted.hidden_certificates.insert(path);
-                draft.warnings.push(warning);
-            }
-        })
-    }
-
-    fn redraw(
-        &mut self,
-        plan: Plan,
-        installed: Option<&str>,
-        change: impl FnOnce(&Self, &mut Draft, &mut Vec<Owner>),
-    ) -> Result<Plan> {
-        let Plan {
-            mut draft,
-            mut refused,
-            held,
-            from,
-            ..
-        } = plan;
-        change(self, &mut draft, &mut refused);
-        let plan = self.draw(draft, installed, refused)?;
-        Ok(Plan { held, from, ..plan })
-    }
-}
-
-/// What was to serve this service port in the place of what its owner says is refused too. So what
-/// was told of that has another end, and is not told twice.
-fn no_longer_kept(warnings: &mut Vec<Warning>, owner: &Owner, why: &Warning) {
-    let (kept, out) = (
-        effect(owner.service_port, true),
-        effect(owner.service_port, false),
-    );
-    let is_kept =
-        |warning: &Warning| warning.app.as_ref() == Some(&owner.app) && warning.effect == kept;
-    warnings.retain(|warning| {
-        !is_kept(warning) || (&warning.subject, &warning.found) != (&why.subject, &why.found)
-    });
-    for warning in warnings.iter_mut().filter(|warning| is_kept(warning)) {
-        warning.effect.clone_from(&out);
     }
 }
 

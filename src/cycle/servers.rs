@@ -11,24 +11,19 @@ use anyhow::Result;
 use tracing::debug;
 
 use super::fallback::Fallback;
-use super::labelled::Labelled;
 use super::readiness::may_wait;
-use super::recipe::At;
 use super::source::{Changes, Source};
-use super::wanted::Wanted;
 use super::{Plan, Recipe, Report, Stages};
 use crate::apply::runtime::Frame;
 use crate::apply::{Balancer, FileSet, Host, Outcome};
-use crate::cluster::{App, Host as Address, ServicePort, Warning, needs_auto_ports};
-use crate::config::Names;
 use crate::diff::{self, Change, ServerChange};
 use crate::disk::Stamp;
 use crate::guard;
-use crate::proxy::marathon_lb::{self, Asked, Server, Service};
+use crate::proxy::marathon_lb::{Server, Service};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
-use crate::resolve::{Lookup, Resolver};
-use crate::state::{Drained, GuardMemory, ReadinessMemory, State, Time};
+use crate::resolve::Lookup;
+use crate::state::{GuardMemory, State, Time};
 
 /// What is in service since the last turn that ended well.
 pub struct InService {
@@ -130,7 +125,7 @@ fn distinct<'s>(servers: impl IntoIterator<Item = &'s Server>) -> usize {
 }
 
 /// Why a whole turn has to be taken.
-struct Doubt(&'static str);
+pub(super) struct Doubt(pub(super) &'static str);
 
 /// One service, before and after.
 struct Resupply {
@@ -398,86 +393,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         all.after.push_str(&texts.after);
         Ok(())
     }
-}
-
-/// What one app has, as if there were no other.
-struct OfOne {
-    services: Vec<Service>,
-    warnings: Vec<Warning>,
-}
-
-impl Labelled {
-    /// What becomes of an app has to be told by it alone.
-    fn stands_alone(&self, app: &App) -> Result<(), Doubt> {
-        if app.labels.contains_key("HAPROXY_DEPLOYMENT_GROUP") {
-            return Err(Doubt("the app is a part of a deployment"));
-        }
-        if self.selection.auto_ports.is_some() && needs_auto_ports(app) {
-            return Err(Doubt("service ports are given in the order of all apps"));
-        }
-        Ok(())
-    }
-
-    /// The service ports of an app that are asked for.
-    fn services_of<L: Lookup>(
-        &mut self,
-        app: &Arc<App>,
-        fallback: &mut Fallback,
-        resolver: Option<&(Resolver<L>, Names)>,
-        (now, drained): (Time, &[Drained]),
-    ) -> Result<OfOne, Doubt> {
-        let mut warnings = Vec::new();
-        // Nothing was said of the readiness of its tasks, and what was of others is to stay.
-        let at = &mut At {
-            now,
-            readiness: &mut ReadinessMemory::default(),
-            drained,
-        };
-        let mut wanted = self.select(std::slice::from_ref(app), at, fallback, &mut warnings);
-        if !fallback.is_empty() {
-            return Err(Doubt("the app is served as it was before"));
-        }
-        if let Some((resolver, names)) = resolver {
-            resolved(&mut wanted.ports, resolver, *names)?;
-        }
-        let Wanted { ports, said, .. } = &wanted;
-        let service = |port: &ServicePort| {
-            let said = said.as_ref()?;
-            let spoken = said.options.get(&(port.app.clone(), port.index))?;
-            let asked = Asked {
-                app: &spoken.app,
-                port,
-                options: &spoken.options,
-                siblings: &said.siblings,
-            };
-            let is_idle = port.endpoints.is_empty();
-            (!is_idle).then(|| marathon_lb::service(asked, self.shape.flavour))
-        };
-        let services: Option<Vec<Service>> = ports.iter().map(service).collect();
-        Ok(OfOne {
-            services: services.ok_or(Doubt("a service has, or had, no servers"))?,
-            warnings,
-        })
-    }
-}
-
-/// Addresses in the place of names.
-fn resolved<L: Lookup>(
-    ports: &mut [ServicePort],
-    resolver: &Resolver<L>,
-    names: Names,
-) -> Result<(), Doubt> {
-    for endpoint in ports.iter_mut().flat_map(|port| &mut port.endpoints) {
-        let Address::Name(name) = &endpoint.host else {
-            continue;
-        };
-        if names == Names::Keep {
-            return Err(Doubt("names stand in the file"));
-        }
-        let host = resolver.host(name, names);
-        endpoint.host = host.ok_or(Doubt("a name of an agent is new"))?;
-    }
-    Ok(())
 }
 
 /// Whether their servers are the same, too.

@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result};
 use super::super::edited::Unwritable;
 use super::super::held_ports::{HTTPS, opener_of_https};
 use super::super::reserved::Reserved;
-use super::super::wanted::{Built, Said, Wanted};
+use super::super::wanted::{Built, Wanted};
 use super::Labelled;
 use crate::apply::FileSet;
 use crate::cluster::{ServicePort, Warning};
-use crate::proxy::marathon_lb::{self, Asked, Flavour, Service, Shape};
+use crate::proxy::marathon_lb::{self, Flavour, Service, Shape};
 use crate::proxy::{Incumbents, Owner, Proxies, native};
 use crate::render::Renderer;
 
@@ -66,17 +66,10 @@ impl Labelled {
         let present = ports.map(|port| (port, false));
         let absent = wanted.absent.iter().map(|port| (port, true));
         let services = present.chain(absent).filter_map(|(port, is_absent)| {
-            let Said { options, siblings } = wanted.said.as_ref()?;
-            let spoken = options.get(&(port.app.clone(), port.index))?;
-            let asked = Asked {
-                app: &spoken.app,
-                port,
-                options: &spoken.options,
-                siblings,
-            };
+            let service = self.service(port, wanted.said.as_ref()?)?;
             Some(Arc::new(Service {
                 is_absent,
-                ..marathon_lb::service(asked, self.shape.flavour)
+                ..service
             }))
         });
         let services = services.collect();
