@@ -5,6 +5,7 @@
 //! whoever renders decides what becomes of its service. Source of names, defaults and forms:
 //! marathon-lb 1.15, "Labels"; `servicerouter.py` reads a part of the same from the environment.
 
+mod known;
 mod table;
 mod template;
 mod typed;
@@ -14,7 +15,8 @@ mod verbatim;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-pub use table::{LABELS, Label, NATIVE, Reach, is_known, is_value, position};
+pub use known::{is_known, is_value, position};
+pub use table::{LABELS, Label, NATIVE, Reach};
 pub use template::{Definition, Reading, Scope, Template};
 pub use typed::{is_app_id, request};
 pub use verbatim::doubtful;
@@ -175,7 +177,7 @@ struct Misread {
 impl ServiceOptions {
     /// Takes the label `HAPROXY_{n}_<name>`; names that nobody knows are none of ours.
     fn set(&mut self, name: &str, text: &str, values: Values) -> Result<(), Misread> {
-        if let Some(name) = table::own(name) {
+        if let Some(name) = known::own(name) {
             self.own.insert(name, text.into());
             return Ok(());
         }
@@ -212,7 +214,7 @@ impl ServiceOptions {
                 verbatim::set(self, name, text).map_err(|expected| misread(None, expected))
             }
             Values::Typed => typed::set(self, name, text)
-                .map_err(|typed::Wrong(part)| misread(Some(part), table::form_of(name))),
+                .map_err(|typed::Wrong(part)| misread(Some(part), known::form_of(name))),
         }
     }
 }
