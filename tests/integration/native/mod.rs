@@ -6,6 +6,7 @@ mod consent;
 mod documented;
 mod http_2;
 mod measured;
+mod port_443;
 mod protects;
 mod routes;
 mod tunes;

@@ -1,0 +1,232 @@
+//! Port 443 over turns of `refresh`: whose certificates it shows, and who has the port.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::json;
+
+use super::turns::{Ending, Tasks, quarantined, refresh};
+use super::{Ask, Scene, at};
+
+/// A certificate that another app brings opens port 443, unless somebody has it.
+#[test]
+fn who_has_port_443_keeps_it_though_another_app_brings_a_certificate() {
+    let mut scene = Scene::new();
+    let certificate = scene.certificate("tls.test");
+    scene.app("/edge", &[("MODE", "http")]);
+    scene.apps[0]["ports"][0] = scene.https.into();
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let port = Ask::http(at(scene.https));
+    assert_eq!(port.get("any.test", "/").by(), "edge");
+    scene.app("/tls", &[("VHOST", "tls.test"), ("SSL_CERT", &certificate)]);
+    let told = format!(
+        "app `/tls`: label `HAPROXY_0_SSL_CERT`: found port {}, which it opens, is held by app `/edge`",
+        scene.https
+    );
+    let http = Ask::http(at(scene.http));
+    refresh(&scene).expect(0).says(&[&told]);
+    for _ in 0..2 {
+        assert_eq!(port.get("any.test", "/").by(), "edge");
+        assert_eq!(http.get("tls.test", "/").by(), "tls");
+        refresh(&scene).expect(0);
+    }
+    assert_eq!(quarantined(&scene), json!([]));
+    // Once the port is free it opens, and who comes back finds it taken.
+    let edge = scene.apps.remove(0);
+    // Certificates of service ports open nothing.
+    let own_port = [("MODE", "tcp"), ("SSL_CERT", certificate.as_str())];
+    scene.app("/alone", &own_port);
+    scene.apps.rotate_right(1);
+    let done = refresh(&scene).expect(0).says(&["over: ", &told]);
+    let https = Ask::https(at(scene.https));
+    assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
+    scene.apps.insert(0, edge);
+    let told = format!(
+        "app `/edge`: service port {0}: found port {0} is held by `frontend marathon_https_in`, \
+         which label `HAPROXY_0_SSL_CERT` of app `/tls` opens",
+        scene.https
+    );
+    for _ in 0..2 {
+        let done = refresh(&scene).expect(0);
+        assert_eq!(https.get("tls.test", "/").by(), "tls", "{done:#?}");
+    }
+    assert_eq!(quarantined(&scene)[0]["is_open"], true);
+    scene.apps.pop();
+    let done = refresh(&scene).expect(0).says(&["over: ", &told]);
+    assert_eq!(port.get("any.test", "/").by(), "edge", "{done:#?}");
+    assert_eq!(quarantined(&scene), json!([]));
+}
+
+/// Of two certificates for one name HAProxy shows the first.
+#[test]
+fn a_certificate_is_shown_though_another_app_brings_one_for_the_same_name() {
+    let mut scene = Scene::new();
+    let made = |scene: &Scene, name: &str| {
+        crate::serve::certificate(&scene.test, name, "www.test");
+        let path = |ending: &str| scene.test.path().join(format!("{name}.{ending}"));
+        let der = fs::read(path("der")).unwrap();
+        (path("pem").display().to_string(), der)
+    };
+    let (own, shown) = made(&scene, "z-own");
+    let (other, shown_later) = made(&scene, "a-other");
+    scene.app("/shop/web", &[("VHOST", "www.test"), ("SSL_CERT", &own)]);
+    scene.app("/other/b", &[("VHOST", "b.test")]);
+    scene.app("/other/c", &[("VHOST", "c.test")]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let https = Ask::https(at(scene.https));
+    let presented = |name: &str| https.clone().sni("www.test").get(name, "/").certificate;
+    assert_eq!(presented("www.test").as_ref(), Some(&shown));
+    // It stands first by its path, by the id of its app and by its age, and has a host of its own.
+    let labels = [("VHOST", "evil.test"), ("SSL_CERT", &*other)];
+    scene.app("/evil/x", &labels);
+    let dates = |scene: &mut Scene, dates: [&str; 4]| {
+        for (app, year) in scene.apps.iter_mut().zip(dates) {
+            let date = format!("{year}-01-01T00:00:00.000Z");
+            app["versionInfo"] = json!({"lastConfigChangeAt": date});
+        }
+    };
+    dates(&mut scene, ["2030", "2012", "2012", "2010"]);
+    for _ in 0..2 {
+        refresh(&scene).expect(0);
+        assert_eq!(presented("www.test").as_ref(), Some(&shown));
+        assert_eq!(https.get("evil.test", "/").by(), "evil/x");
+    }
+    // A moment without tasks changes nothing in that.
+    let tasks = Tasks::gone(&mut scene, 0);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("evil.test").as_ref(), Some(&shown_later));
+    tasks.are_back(&mut scene);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("www.test").as_ref(), Some(&shown));
+    // Who has none of its hosts brings nothing.
+    scene.apps[3]["labels"]["HAPROXY_0_VHOST"] = "www.test".into();
+    refresh(&scene).expect(0);
+    let cfg = fs::read_to_string(scene.cfg()).unwrap();
+    let port = format!(":{} ", scene.https);
+    let mut binds = cfg.lines().filter(|line| line.contains(&port));
+    let bind = binds.next().unwrap();
+    assert!(bind.contains(&own) && !bind.contains(&other), "{bind}");
+    scene.apps[0]["instances"] = 0.into();
+    scene.apps[0]["tasks"] = json!([]);
+    refresh(&scene).expect(0);
+    assert_eq!(presented("www.test").as_ref(), Some(&shown_later));
+}
+
+/// HAProxy takes a certificate with the name of the host before one with `*.`, wherever they stand.
+#[test]
+fn a_newcomer_shows_no_certificate_for_hosts_of_another_folder_that_have_one() {
+    let mut scene = Scene::new();
+    let made = |scene: &Scene, name: &str, hosts: &str| {
+        crate::serve::certificate(&scene.test, name, hosts);
+        let path = |ending: &str| scene.test.path().join(format!("{name}.{ending}"));
+        let der = fs::read(path("der")).unwrap();
+        (path("pem").display().to_string(), der)
+    };
+    let (wide, shown) = made(&scene, "wide", "*.shop.test");
+    let (evil, _) = made(&scene, "evil", "evil.test,www.shop.test");
+    let (good, good_shown) = made(&scene, "good", "good.test,api.good.test");
+    scene = scene.flags(&["--ssl-certs", &wide]);
+    scene.app("/shop/web", &[("VHOST", "www.shop.test")]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    scene.app("/evil/x", &[("VHOST", "evil.test"), ("SSL_CERT", &evil)]);
+    // For a host of another folder that has none, it is better than none.
+    scene.app("/good/x", &[("VHOST", "good.test"), ("SSL_CERT", &good)]);
+    scene.app("/api/x", &[("VHOST", "api.good.test")]);
+    for (app, year) in scene.apps.iter_mut().zip(["2030", "2010", "2010", "2030"]) {
+        let date = format!("{year}-01-01T00:00:00.000Z");
+        app["versionInfo"] = json!({"lastConfigChangeAt": date});
+    }
+    let https = Ask::https(at(scene.https));
+    let presented = |name: &str| https.clone().sni(name).get(name, "/").certificate;
+    for turn in 0..2 {
+        let done = refresh(&scene).expect(0);
+        // It is told once.
+        let told = [
+            "app `/evil/x`: label `HAPROXY_0_SSL_CERT`: found `",
+            "evil.pem`, which bears the name `www.shop.test` of a host of app `/shop/web`, for which \
+             `",
+            "wide.pem` is there, expected a certificate of hosts of its own folder; not used on port \
+             443",
+        ];
+        if turn == 0 {
+            done.says(&told);
+        }
+        assert_eq!(presented("www.shop.test").as_ref(), Some(&shown));
+        assert_eq!(presented("evil.test").as_ref(), Some(&shown));
+        assert_eq!(presented("good.test").as_ref(), Some(&good_shown));
+        assert_eq!(presented("api.good.test").as_ref(), Some(&good_shown));
+        assert_eq!(https.get("evil.test", "/").by(), "evil/x");
+    }
+    // Nor does it come back by a refusal, after which what was said before counts.
+    let broken = scene.test.path().join("broken.pem");
+    fs::write(&broken, "no certificate\n").unwrap();
+    scene.apps[1]["labels"]["HAPROXY_0_SSL_CERT"] = json!(broken);
+    for _ in 0..2 {
+        refresh(&scene).expect(0);
+        assert_eq!(presented("www.shop.test").as_ref(), Some(&shown));
+        assert_eq!(https.get("evil.test", "/").by(), "evil/x");
+    }
+}
+
+/// A reload that tries the port fails, and every turn would.
+#[test]
+fn port_443_that_a_label_opens_stays_closed_while_somebody_holds_it() {
+    let mut scene = Scene::new();
+    let certificate = scene.certificate("a.test");
+    let _ending = Ending(scene.cfg());
+    let cert = ("SSL_CERT", &*certificate);
+    scene.app(
+        "/a",
+        &[("VHOST", "a.test"), cert, ("REDIRECT_TO_HTTPS", "true")],
+    );
+    scene.app("/b", &[("VHOST", "b.test")]);
+    let other = TcpListener::bind(at(scene.https)).unwrap();
+    let told = format!(
+        "app `/a`: label `HAPROXY_0_SSL_CERT`: found port {}, which it opens, is held by `",
+        scene.https
+    );
+    let holder = format!(
+        "process {}, expected a port on which nobody listens; `frontend marathon_https_in` left \
+         out until it is free",
+        std::process::id()
+    );
+    refresh(&scene)
+        .expect(0)
+        .says(&[&told, &holder, "nothing listens on port 443"]);
+    let http = Ask::http(at(scene.http));
+    assert_eq!(http.get("a.test", "/").by(), "a");
+    assert_eq!(http.get("b.test", "/").by(), "b");
+    assert_eq!(refresh(&scene).expect(0).stderr, "", "it was said before");
+    drop(other);
+    refresh(&scene).expect(0);
+    http.get("a.test", "/").expect(301);
+    TcpStream::connect(at(scene.https)).unwrap();
+}
+
+/// Nothing can be reloaded to, and a try would have the old listeners refuse connections.
+#[test]
+fn port_80_that_somebody_holds_is_an_error_that_names_the_holder() {
+    let mut scene = Scene::new().with_https();
+    scene.app("/a", &[("VHOST", "a.test")]);
+    let _ending = Ending(scene.cfg());
+    for (port, section) in [
+        (scene.http, "marathon_http_in"),
+        (scene.https, "marathon_https_in"),
+    ] {
+        let other = TcpListener::bind(at(port)).unwrap();
+        refresh(&scene).expect(1).says(&[
+            &format!("port {port} of `frontend {section}` is held by `"),
+            &format!(
+                "process {}, expected a port on which nobody listens; nothing is changed",
+                std::process::id()
+            ),
+        ]);
+        assert!(!scene.cfg().exists());
+        drop(other);
+    }
+    refresh(&scene).expect(0);
+    assert_eq!(Ask::http(at(scene.http)).get("a.test", "/").by(), "a");
+}
