@@ -35,7 +35,7 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
     configured_on(request, &system(request, Command::Install), |config| {
         let site = Site::of(&config)?;
         let wish = Wish {
-            options_name_marathons: hosts.is_empty() && !config.marathon.urls.is_empty(),
+            options_name_marathons: config.install.file_names_marathons,
             hosts,
             schedule: match extent {
                 Extent::Native => config.install.schedule(),
