@@ -29,14 +29,14 @@ impl fmt::Display for Init {
     }
 }
 
-/// Where systemd looks for units, the strongest first.
-const UNIT_FOLDERS: [&str; 5] = [
-    "/etc/systemd/system",
+/// Where systemd looks for the units of administrators, the strongest first.
+const ADMINISTRATED_UNITS: [&str; 3] = [
+    super::UNITS,
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
 ];
+/// Where it looks for those of packages, after them.
+pub(super) const PACKAGED_UNITS: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// The folders of programs.
 const PROGRAMS: [&str; 6] = [
@@ -56,9 +56,9 @@ pub(super) fn program(look: &dyn Look, name: &str) -> Option<PathBuf> {
 
 /// Where the unit `name` lies.
 pub(super) fn unit(look: &dyn Look, name: &str) -> Option<PathBuf> {
-    let places = UNIT_FOLDERS.iter();
-    let places = places.map(|folder| Path::new(folder).join(name));
-    places.into_iter().find(|place| look.is_there(place))
+    let places = ADMINISTRATED_UNITS.iter().chain(&PACKAGED_UNITS);
+    let mut places = places.map(|folder| Path::new(folder).join(name));
+    places.find(|place| look.is_there(place))
 }
 
 /// Commands of one action, each with its words.

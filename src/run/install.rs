@@ -110,7 +110,7 @@ impl Site {
     fn of(config: &Config) -> Result<Self> {
         let host = Real::below(config.install.root.as_deref())?;
         let program = env::current_exe().context("this program cannot be found")?;
-        let facts = Facts::of(&host, host.is_tree(), &program);
+        let facts = Facts::of(&host, host.is_tree(), &program, &config.haproxy.program);
         Ok(Self {
             host,
             facts,

@@ -32,7 +32,7 @@ const HAPROXY: &str = "haproxy";
 pub(super) fn all(config: &Config) -> Result<Vec<Finding>> {
     let host = Real::below(None)?;
     let own = env::current_exe().unwrap_or_default();
-    let facts = Facts::of(&host, false, &own);
+    let facts = Facts::of(&host, false, &own, &config.haproxy.program);
     let in_use = in_use(&host, &facts);
     let mut found = vec![installed(&facts, &own)];
     found.extend(block_on(async {
