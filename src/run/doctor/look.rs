@@ -172,12 +172,8 @@ async fn process(program: &Path, config: &Config, facts: &Facts) -> Finding {
             )
         },
     );
-    let starts = match facts.init {
-        Init::Systemd => "systemctl enable --now haproxy",
-        Init::OpenRc => "rc-service haproxy start",
-        Init::Scripts => "service haproxy start",
-        Init::Nobody => "haproxy-marathon-bridge refresh --reload sf",
-    };
+    let starts = facts.init.typed_start(facts.has_chkconfig, HAPROXY);
+    let starts = starts.unwrap_or_else(|| "haproxy-marathon-bridge refresh --reload sf".to_owned());
     let Some(pid) = context.serving() else {
         let file = config.haproxy.config.display();
         return Finding::bad(ABOUT, format!("no HAProxy runs `{file}`"), starts);
