@@ -45,6 +45,8 @@ test-packages: ## install, use, upgrade and purge a package of the program as it
 	$(CARGO_RPM) --profile dev --payload-compress gzip --output target/package/test.rpm
 	rpm --checksig --nosignature target/package/test.rpm
 	rpm --query --package --list target/package/test.rpm | grep -x /usr/bin/haproxy-marathon-bridge
+	rpm --query --package --docfiles target/package/test.rpm | grep templates/native/haproxy.cfg.tera
+	rpm --query --package --scripts target/package/test.rpm | grep '^postuninstall'
 
 lint: ## check formatting and lints as CI does
 	$(CARGO) fmt --check

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use super::reload::{
-    Choice, Context, Method, Probe, ReloadError, Reloaded, choose, reload, runtime_file,
+    Choice, Context, Method, Probe, ReloadError, Reloaded, SERVICE, choose, reload, runtime_file,
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{Candidate, CheckError, Verdict, check};
@@ -30,9 +30,6 @@ const CHECK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The kind of trouble that it cannot be written.
 const RUNTIME_FILE: &str = "the file that gives HAProxy a socket";
-
-/// The systemd unit, Upstart job and init script.
-const SERVICE: &str = "haproxy";
 
 /// No number of tries makes a turn longer than this: it holds the lock.
 const LONGEST_RELOAD: Duration = Duration::from_secs(60 * 60);
@@ -184,13 +181,7 @@ impl<'a> LocalHaproxy<'a> {
     }
 
     async fn choose(&self, context: &Context, may_start: bool) -> Option<Choice> {
-        let probe = Probe {
-            context,
-            master_socket: self.haproxy.master_socket.as_deref(),
-            unit: SERVICE,
-            root: Path::new("/"),
-        };
-        let facts = probe.observe().await;
+        let facts = Probe::of(context, self.haproxy).observe().await;
         debug!(?facts, "observed");
         if may_start && self.starts_again() && facts.is_nobody_there() {
             return Some(Choice {

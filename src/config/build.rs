@@ -131,6 +131,7 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     if request.needs_marathon && !layers.have(option::MARATHON) && !may_lack_keys {
         mistakes.extend(read_marathons(&mut config, system));
     }
+    config.install.file_names_marathons = file.layer.has(option::MARATHON);
     decide_reload(&mut config, &layers, &mut mistakes);
     decide_trust(&mut config, &layers);
     mistakes.extend(decide_schedule(&mut config, &layers));

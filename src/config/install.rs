@@ -23,6 +23,8 @@ pub struct Install {
     pub dry_run: bool,
     /// `--purge`: what people wrote and what is remembered goes too.
     pub purge: bool,
+    /// Whether the file of options names Marathons, be they what counts in this call or not.
+    pub file_names_marathons: bool,
     /// `--cron`.
     pub(super) cron: bool,
     /// `--timer`.

@@ -16,8 +16,8 @@ use super::Version;
 use super::child::{Child, RunError};
 use super::package::{OsRelease, PackageManager};
 
-/// Searched after `PATH`.
-const ALSO_SEARCHED: [&str; 6] = [
+/// Where programs lie; searched after `PATH`.
+pub const FOLDERS: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
     "/usr/sbin",
@@ -33,7 +33,7 @@ pub fn search_path() -> OsString {
     let mut folders: Vec<PathBuf> = env::split_paths(&own)
         .filter(|folder| !folder.as_os_str().is_empty())
         .collect();
-    for folder in ALSO_SEARCHED.map(PathBuf::from) {
+    for folder in FOLDERS.map(PathBuf::from) {
         if !folders.contains(&folder) {
             folders.push(folder);
         }

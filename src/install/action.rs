@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::host::{Found, Host, Look};
 use super::service::{Commands, Init, program, unit};
-use super::texts;
+use super::{service, texts};
 use crate::config::redact_value;
 use crate::haproxy::child::Environment;
 use crate::haproxy::package::PackageManager;
@@ -343,9 +343,7 @@ impl Action {
 
     /// Its commands, as people type them.
     pub(super) fn typed(&self) -> String {
-        let commands = self.commands();
-        let lines: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
-        lines.join(" && ")
+        service::typed(&self.commands())
     }
 
     /// Whether what comes after it can go on without it.

@@ -1,15 +1,25 @@
 //! What is to be known of a host before anything is planned for it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::host::Look;
-use super::service::{Init, program, unit};
-use super::texts::is_as_installed;
-use super::{PROGRAM, SERVICE, list};
+use super::service::{Init, PACKAGED_UNITS, program, unit};
+use super::texts::{is_as_installed, is_written_here};
+use super::{HAPROXY, ONCE, PROGRAM, SERVICE, TIMER, UNITS, list};
 use crate::haproxy::package::{OsRelease, PackageManager};
 
 /// One of these brings what stands in `/etc/cron.d` to run. The crond of busybox does not read it.
 const CRON_DAEMONS: [&str; 2] = ["cron", "crond"];
+
+/// A package of this program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packaged {
+    /// Where it put the program.
+    pub program: PathBuf,
+    /// The units that came with it, by their names.
+    pub units: BTreeMap<&'static str, String>,
+}
 
 /// Facts about a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +39,8 @@ pub struct Facts {
     pub has_chkconfig: bool,
     /// Whether HAProxy is installed.
     pub haproxy: bool,
+    /// HAProxy's program, where the options name another one than the package brings.
+    pub own_haproxy: Option<PathBuf>,
     /// HAProxy's unit of systemd.
     pub haproxy_unit: Option<PathBuf>,
     /// Whether there is a group `haproxy`.
@@ -39,14 +51,16 @@ pub struct Facts {
     pub has_list: bool,
     /// Whether somebody wrote the file of options, or changed it.
     pub has_own_options: bool,
-    /// Where a package put this program; its units came with it.
-    pub packaged: Option<PathBuf>,
+    /// The package that brought this program.
+    pub packaged: Option<Packaged>,
+    /// Units of our names that stand before those of a package, and whether `install` wrote them.
+    pub units_before: BTreeMap<&'static str, bool>,
 }
 
 impl Facts {
-    /// Looks. `started_as` is the program that runs.
+    /// Looks. `started_as` is the program that runs, `haproxy` the name or path of HAProxy's.
     #[must_use]
-    pub fn of(look: &dyn Look, is_tree: bool, started_as: &Path) -> Self {
+    pub fn of(look: &dyn Look, is_tree: bool, started_as: &Path, haproxy: &Path) -> Self {
         let text = |path: &str| {
             let found = look.file(Path::new(path)).ok().flatten();
             found.map(|found| String::from_utf8_lossy(&found.content).into_owned())
@@ -60,7 +74,6 @@ impl Facts {
             .map(|manager| as_installed(look, manager));
         let init = Init::of(look, is_tree);
         let has_name = |text: &str| text.lines().any(|line| !without_comment(line).is_empty());
-        let is_packaged = started_as.starts_with("/usr/bin") && !is_tree;
         Self {
             is_tree,
             system: os_release.name().unwrap_or("an unknown system").to_owned(),
@@ -72,7 +85,14 @@ impl Facts {
                     .any(|name| name.ends_with("_Packages") || name.contains("_Packages.")),
             init,
             has_chkconfig: program(look, "chkconfig").is_some(),
-            haproxy: program(look, "haproxy").is_some(),
+            haproxy: if haproxy.components().count() > 1 {
+                look.is_there(haproxy)
+            } else {
+                haproxy
+                    .to_str()
+                    .is_some_and(|name| program(look, name).is_some())
+            },
+            own_haproxy: (haproxy != Path::new(HAPROXY)).then(|| haproxy.to_owned()),
             haproxy_unit: unit(look, "haproxy.service"),
             haproxy_group: text("/etc/group")
                 .is_some_and(|groups| groups.lines().any(|line| line.starts_with("haproxy:"))),
@@ -80,7 +100,13 @@ impl Facts {
             has_list: text(&list().display().to_string()).is_some_and(|text| has_name(&text)),
             has_own_options: text(&super::options().display().to_string())
                 .is_some_and(|text| !is_as_installed(&text)),
-            packaged: (is_packaged && unit(look, SERVICE).is_some()).then(|| started_as.to_owned()),
+            packaged: packaged(&text, is_tree, started_as),
+            units_before: OURS
+                .into_iter()
+                .filter_map(|name| {
+                    Some((name, is_written_here(&text(&format!("{UNITS}/{name}"))?)))
+                })
+                .collect(),
         }
     }
 
@@ -92,8 +118,35 @@ impl Facts {
     /// Where the program lies that cron or systemd runs.
     #[must_use]
     pub fn program(&self) -> &Path {
-        self.packaged.as_deref().unwrap_or(Path::new(PROGRAM))
+        let packaged = self.packaged.as_ref();
+        packaged.map_or(Path::new(PROGRAM), |packaged| &packaged.program)
     }
+}
+
+/// All units that a package brings.
+const OURS: [&str; 3] = [SERVICE, ONCE, TIMER];
+
+/// A unit in another folder tells of no package: an earlier installation may have left it there.
+fn packaged(
+    text: &dyn Fn(&str) -> Option<String>,
+    is_tree: bool,
+    started_as: &Path,
+) -> Option<Packaged> {
+    if is_tree || !started_as.starts_with("/usr/bin") {
+        return None;
+    }
+    let packaged = |name: &str| {
+        let mut folders = PACKAGED_UNITS.iter();
+        folders.find_map(|folder| text(&format!("{folder}/{name}")))
+    };
+    let units: BTreeMap<&str, String> = OURS
+        .into_iter()
+        .filter_map(|name| Some((name, packaged(name)?)))
+        .collect();
+    (!units.is_empty()).then(|| Packaged {
+        program: started_as.to_owned(),
+        units,
+    })
 }
 
 /// As `config` reads the list.

@@ -27,17 +27,12 @@ pub fn in_use(look: &dyn Look, facts: &Facts) -> Vec<InUse> {
     let mut found = Vec::new();
     if look.is_there(Path::new(CRON_FILE)) {
         let name = facts.packages.map_or("cron", |manager| manager.cron().1);
-        let commands = facts.init.start(facts.has_chkconfig, name);
-        let lines: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
+        let start = facts.init.typed_start(facts.has_chkconfig, name);
         found.push(InUse {
             schedule: Schedule::Cron,
             place: CRON_FILE.into(),
             runs: has_process(look, &["cron", "crond"]),
-            start: if lines.is_empty() {
-                name.to_owned()
-            } else {
-                lines.join(" && ")
-            },
+            start: start.unwrap_or_else(|| name.to_owned()),
         });
     }
     if facts.init != Init::Systemd {

@@ -15,7 +15,7 @@ mod texts;
 mod work;
 
 pub use action::{Action, Content, What};
-pub use facts::Facts;
+pub use facts::{Facts, Packaged};
 pub use host::{Found, Host, Look, Real};
 pub use in_use::{InUse, in_use};
 pub use plan::{Plan, Wish, install};
@@ -46,6 +46,9 @@ pub const TIMER: &str = "haproxy-marathon-bridge-refresh.timer";
 const FOLDER: &str = "/etc/haproxy-marathon-bridge";
 /// What the name of the file ends in that was there before us.
 const BACKUP: &str = ".before-haproxy-marathon-bridge";
+
+/// HAProxy's program, and the name of its package and service.
+const HAPROXY: &str = "haproxy";
 
 /// Where the list of Marathons lies.
 fn list() -> &'static Path {

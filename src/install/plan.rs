@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use super::action::{Action, Content, What};
 use super::facts::Facts;
 use super::service::Init;
-use super::{BACKUP, CRON_FILE, ONCE, SERVICE, TIMER, UNITS, list, options, remove, texts};
+use super::{
+    BACKUP, CRON_FILE, HAPROXY, ONCE, SERVICE, TIMER, UNITS, list, options, remove, texts,
+};
 use crate::config::{ReloadMethod, Schedule};
 
 /// Where Debian's and Ubuntu's package had HAProxy disabled.
 const DEFAULTS: &str = "/etc/default/haproxy";
-const HAPROXY: &str = "haproxy";
+/// What starts services with the host.
+pub(super) const MULTI_USER: &str = "multi-user.target";
+/// What starts timers.
+pub(super) const TIMERS: &str = "timers.target";
 
 /// What the operator wants.
 #[derive(Clone, Debug)]
@@ -88,6 +93,12 @@ pub(super) fn backup(config: &Path) -> PathBuf {
     name.into()
 }
 
+/// By which link the unit `name` is started with `target`.
+pub(super) fn wanted_by(target: &str, name: impl AsRef<Path>) -> PathBuf {
+    let folder = Path::new(UNITS).join(format!("{target}.wants"));
+    folder.join(name)
+}
+
 fn schedule(facts: &Facts, wish: &Wish) -> Result<Schedule, String> {
     let has_systemd = facts.init == Init::Systemd;
     let by_default = if has_systemd {
@@ -126,8 +137,22 @@ fn schedule(facts: &Facts, wish: &Wish) -> Result<Schedule, String> {
 impl Plan {
     fn packages(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) -> Result<(), String> {
         let mut wanted: Vec<(&'static str, &'static [&'static str])> = Vec::new();
-        if wish.haproxy {
-            wanted.push((HAPROXY, &[HAPROXY]));
+        match &facts.own_haproxy {
+            _ if !wish.haproxy => (),
+            None => wanted.push((HAPROXY, &[HAPROXY])),
+            // No package brings it.
+            Some(_) if facts.haproxy => (),
+            Some(own) if facts.is_tree => self
+                .later
+                .push(format!("bring HAProxy to `{}`", own.display())),
+            Some(own) => {
+                return Err(format!(
+                    "`{}` names HAProxy's program as `{}`, found none there; expected it, or no \
+                     `haproxy` in the file, for that of the package",
+                    options().display(),
+                    own.display()
+                ));
+            }
         }
         if schedule == Schedule::Cron {
             let package = facts.packages.map_or("cron", |manager| manager.cron().0);
@@ -247,15 +272,33 @@ impl Plan {
             self.file(What::CronLine, CRON_FILE, text.as_str().into(), 0o644);
             return Ok(());
         }
-        let units: &[&str] = match schedule {
-            _ if facts.packaged.is_some() => &[],
-            Schedule::Timer => &[ONCE, TIMER],
-            _ => &[SERVICE],
+        let (units, target): (&[&str], _) = match schedule {
+            Schedule::Timer => (&[ONCE, TIMER], TIMERS),
+            _ => (&[SERVICE], MULTI_USER),
         };
         for name in units {
             let text = texts::unit(name, program, wish, facts.may_have_group());
             let path = Path::new(UNITS).join(name);
-            self.file(What::Unit, path, text.as_str().into(), 0o644);
+            let packaged = facts.packaged.as_ref();
+            let packaged = packaged.and_then(|packaged| packaged.units.get(name));
+            // Another group, or another folder than the usual one, takes another unit.
+            if !packaged.is_some_and(|unit| texts::is_same_unit(unit, &text)) {
+                self.file(What::Unit, path, text.as_str().into(), 0o644);
+                continue;
+            }
+            match facts.units_before.get(name) {
+                None => (),
+                // That of an earlier installation would run the program of then. Its link leads to it.
+                Some(true) => {
+                    let link = wanted_by(target, name);
+                    self.actions.push(Action::Gone { path: link });
+                    self.actions.push(Action::Gone { path });
+                }
+                Some(false) => self.notes.push(format!(
+                    "`{}` is kept as it is, and stands before the unit of the package",
+                    path.display()
+                )),
+            }
         }
         if !facts.is_tree {
             self.actions.push(Action::UnitsRead);
@@ -286,7 +329,7 @@ impl Plan {
             return;
         }
         match (&facts.haproxy_unit, facts.init) {
-            (Some(unit), Init::Systemd) => self.link(unit, "multi-user.target"),
+            (Some(unit), Init::Systemd) => self.link(unit, MULTI_USER),
             (_, init) => self
                 .later
                 .push(format!("start HAProxy with the host, by {init}")),
@@ -303,9 +346,8 @@ impl Plan {
 
     fn link(&mut self, unit: &Path, target: &str) {
         let name = unit.file_name().unwrap_or_default();
-        let folder = Path::new(UNITS).join(format!("{target}.wants"));
         self.actions.push(Action::Link {
-            path: folder.join(name),
+            path: wanted_by(target, name),
             to: unit.to_owned(),
         });
     }
@@ -314,8 +356,8 @@ impl Plan {
     fn begin(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) {
         let unit = match schedule {
             Schedule::Cron => None,
-            Schedule::Timer => Some((TIMER, "timers.target")),
-            Schedule::Service => Some((SERVICE, "multi-user.target")),
+            Schedule::Timer => Some((TIMER, TIMERS)),
+            Schedule::Service => Some((SERVICE, MULTI_USER)),
         };
         if facts.is_tree {
             if let Some((name, target)) = unit {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::action::Action;
 use super::facts::Facts;
-use super::plan::{Plan, backup};
+use super::plan::{MULTI_USER, Plan, TIMERS, backup, wanted_by};
 use super::service::Init;
 use super::{
     CRON_FILE, FOLDER, ONCE, PROGRAM, RUNTIME_FOLDER, SERVICE, TIMER, UNITS, list, options,
@@ -67,8 +67,8 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
 pub(super) fn schedules(facts: &Facts, kept: Option<Schedule>) -> Vec<Action> {
     let mut actions = Vec::new();
     let units: [(Schedule, &[&'static str], &str); 2] = [
-        (Schedule::Service, &[SERVICE], "multi-user.target.wants"),
-        (Schedule::Timer, &[TIMER, ONCE], "timers.target.wants"),
+        (Schedule::Service, &[SERVICE], MULTI_USER),
+        (Schedule::Timer, &[TIMER, ONCE], TIMERS),
     ];
     if kept != Some(Schedule::Cron) {
         actions.push(Action::Gone {
@@ -84,7 +84,7 @@ pub(super) fn schedules(facts: &Facts, kept: Option<Schedule>) -> Vec<Action> {
         if !facts.is_tree && facts.init == Init::Systemd {
             actions.push(Action::Stopped { name: first });
         }
-        let link = Path::new(UNITS).join(target).join(first);
+        let link = wanted_by(target, first);
         let files = names.iter().map(|name| Path::new(UNITS).join(name));
         let paths = [link].into_iter().chain(files);
         actions.extend(paths.map(|path| Action::Gone { path }));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::host::Look;
+use crate::haproxy::program::FOLDERS;
 
 /// What starts services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,40 +30,36 @@ impl fmt::Display for Init {
     }
 }
 
-/// Where systemd looks for units, the strongest first.
-const UNIT_FOLDERS: [&str; 5] = [
-    "/etc/systemd/system",
+/// Where systemd looks for the units of administrators, the strongest first.
+const ADMINISTRATED_UNITS: [&str; 3] = [
+    super::UNITS,
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
 ];
-
-/// The folders of programs.
-const PROGRAMS: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
+/// Where it looks for those of packages, after them.
+pub(super) const PACKAGED_UNITS: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// Where the program `name` lies.
 pub(super) fn program(look: &dyn Look, name: &str) -> Option<PathBuf> {
-    let places = PROGRAMS.iter().map(|folder| Path::new(folder).join(name));
+    let places = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
     places.into_iter().find(|place| look.is_there(place))
 }
 
 /// Where the unit `name` lies.
 pub(super) fn unit(look: &dyn Look, name: &str) -> Option<PathBuf> {
-    let places = UNIT_FOLDERS.iter();
-    let places = places.map(|folder| Path::new(folder).join(name));
-    places.into_iter().find(|place| look.is_there(place))
+    let places = ADMINISTRATED_UNITS.iter().chain(&PACKAGED_UNITS);
+    let mut places = places.map(|folder| Path::new(folder).join(name));
+    places.find(|place| look.is_there(place))
 }
 
 /// Commands of one action, each with its words.
 pub(super) type Commands = Vec<Vec<&'static str>>;
+
+/// Commands, as people type them.
+pub(super) fn typed(commands: &[Vec<&str>]) -> String {
+    let lines: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
+    lines.join(" && ")
+}
 
 impl Init {
     /// That of this host, or of the one that `look` will be as a tree.
@@ -130,5 +127,12 @@ impl Init {
             }
             Self::Nobody => Vec::new(),
         }
+    }
+
+    /// What people type for that; `None` where nobody could.
+    #[must_use]
+    pub fn typed_start(self, has_chkconfig: bool, name: &'static str) -> Option<String> {
+        let commands = self.start(has_chkconfig, name);
+        (!commands.is_empty()).then(|| typed(&commands))
     }
 }

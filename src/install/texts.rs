@@ -81,6 +81,24 @@ pub(super) fn unit(name: &str, program: &Path, wish: &Wish, has_group: bool) -> 
     lines.map(|line| format!("{line}\n")).collect()
 }
 
+/// What the units begin with that `install` writes; those of a package begin with something else.
+const WRITTEN: &str = "# Written by `haproxy-marathon-bridge install`";
+
+/// Whether `install` wrote a unit.
+pub(super) fn is_written_here(unit: &str) -> bool {
+    unit.starts_with(WRITTEN)
+}
+
+/// Whether two units say the same, whatever is told to people.
+pub(super) fn is_same_unit(one: &str, other: &str) -> bool {
+    fn lines(unit: &str) -> impl Iterator<Item = &str> {
+        unit.lines()
+            .map(str::trim_end)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    }
+    lines(one).eq(lines(other))
+}
+
 /// Whether `path` can stand in a unit and in a line for cron as it is.
 pub(super) fn is_plain(path: &Path) -> bool {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/-._+".contains(b);

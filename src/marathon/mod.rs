@@ -5,7 +5,7 @@
 //! turns it into `cluster::App`, `body` reads a whole answer so that one bad app costs only
 //! itself, `text` reads the text form of `/v2/tasks`, `address` what users write to name a node,
 //! `client` asks one node after the other, `events` hears from one which apps have changed, `essence`
-//! tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one node, `auth`
+//! tells answers apart unread, `write` writes apps as Marathon would, `fetch` asks one node, `page` somebody else, `auth`
 //! proves to it who asks, `away` tells whom another one stood in for, `transport` carries what is said, `fetched` counts it, and `fault` says why one did not answer.
 //! Nothing here knows HAProxy.
 
@@ -20,6 +20,7 @@ pub mod events;
 mod fault;
 mod fetch;
 mod fetched;
+mod page;
 mod text;
 mod transport;
 mod wire;
@@ -31,6 +32,7 @@ pub use body::{WrongBody, app, apps};
 pub use client::{Answer, AppAnswer, Client, Cluster};
 pub use fault::{Failure, Fault, FetchError, Sent};
 pub use fetched::Fetched;
+pub use page::page;
 pub use text::tasks;
 pub use write::answer;
 

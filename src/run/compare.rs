@@ -6,17 +6,16 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use reqwest::redirect;
+use anyhow::{Context as _, Result, ensure};
 use tracing::error;
 
 use super::print;
 use super::stages::stages;
 use crate::config::{Config, redact_value};
 use crate::diff::{Beside, Kin, beside};
-use crate::logging;
 use crate::resolve::{Resolver, System};
 use crate::state::{State, Time};
+use crate::{logging, marathon};
 
 /// Where marathon-lb shows the file that it installed, on the port of the statistics.
 const GETCONFIG: &str = "/_haproxy_getconfig";
@@ -56,10 +55,7 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
 /// A file, or what a URL gives; the folder alone stands for where marathon-lb shows its file.
 async fn read(config: &Config, other: &str) -> Result<String> {
     let shown = redact_value(other);
-    if other.starts_with("https://") {
-        bail!("found `{shown}`, expected http:// or a file; `curl {shown} > FILE` makes one");
-    }
-    if !other.starts_with("http://") {
+    if !other.starts_with("http://") && !other.starts_with("https://") {
         let text = fs::read_to_string(other);
         return text.with_context(|| format!("`{shown}` cannot be read"));
     }
@@ -68,30 +64,8 @@ async fn read(config: &Config, other: &str) -> Result<String> {
     if url.path() == "/" {
         url.set_path(GETCONFIG);
     }
-    let client = reqwest::Client::builder()
-        .tls_certs_only([])
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(config.marathon.connect_timeout)
-        .timeout(config.marathon.fetch_timeout)
-        .build()
-        .context("HTTP cannot be set up")?;
-    let mut response = client.get(url).send().await.with_context(unreadable)?;
-    let status = response.status();
-    ensure!(
-        status.is_success(),
-        "`{shown}` answered with status {status}, expected 200"
-    );
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.with_context(unreadable)? {
-        body.extend_from_slice(&chunk);
-        let most = config.marathon.max_body;
-        ensure!(
-            body.len() as u64 <= most,
-            "`{shown}` gave more than {most} bytes"
-        );
-    }
-    Ok(String::from_utf8_lossy(&body).into_owned())
+    let body = marathon::page(&config.marathon, url).await;
+    Ok(String::from_utf8_lossy(&body.with_context(unreadable)?).into_owned())
 }
 
 fn told(all: &[Beside<'_>]) -> String {

@@ -35,7 +35,7 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
     configured_on(request, &system(request, Command::Install), |config| {
         let site = Site::of(&config)?;
         let wish = Wish {
-            options_name_marathons: hosts.is_empty() && !config.marathon.urls.is_empty(),
+            options_name_marathons: config.install.file_names_marathons,
             hosts,
             schedule: match extent {
                 Extent::Native => config.install.schedule(),
@@ -110,7 +110,7 @@ impl Site {
     fn of(config: &Config) -> Result<Self> {
         let host = Real::below(config.install.root.as_deref())?;
         let program = env::current_exe().context("this program cannot be found")?;
-        let facts = Facts::of(&host, host.is_tree(), &program);
+        let facts = Facts::of(&host, host.is_tree(), &program, &config.haproxy.program);
         Ok(Self {
             host,
             facts,

@@ -3,6 +3,7 @@
 //! In comes what happened and when; out goes the moment of the next turn. Nothing here waits or
 //! looks at a clock.
 
+mod beside;
 mod left_open;
 mod reasons;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::AppId;
 
+pub use beside::{FIRST_WORD, WITHOUT_EVENTS, Wanted, pulse};
 pub use left_open::left_open;
 pub use reasons::Reasons;
 

@@ -91,7 +91,7 @@ fn a_certificate_without_an_end_takes_out_its_own_service_alone() {
                 found,
                 ", expected a file of at most 64 MiB, or a folder of such; service port 10002 left out",
             ]);
-            let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+            let cfg = test.cfg();
             assert!(
                 cfg.contains("backend good_10001") && !cfg.contains("bad_10002"),
                 "{cfg}"
@@ -124,7 +124,7 @@ fn what_most_of_them_name_leaves_all_as_it_is() {
         json!({"apps": (0..6).map(app).collect::<Vec<_>>()}).to_string()
     };
     turn(&test, &all(31000), &NATIVE).expect(0);
-    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let before = test.cfg();
     fs::remove_file(&path).unwrap();
     mkfifo(Path::new(&path), Mode::S_IRWXU).unwrap();
     let done = turn(&test, &all(31001), &NATIVE).expect(1);
@@ -133,7 +133,7 @@ fn what_most_of_them_name_leaves_all_as_it_is() {
         "all.pem`, a pipe",
         "stays as it is",
     ]);
-    let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let after = test.cfg();
     assert_eq!(before, after);
 }
 
@@ -145,12 +145,12 @@ fn who_was_served_is_served_as_before() {
     let own = certificate();
     let labels = [("VHOST", "bad.example.com"), ("SSL_CERT", own.as_str())];
     turn(&test, &apps(&labels), &NATIVE).expect(0);
-    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let before = test.cfg();
     assert!(before.contains("backend bad_10002"));
     let labels = [("VHOST", "bad.example.com"), ("SSL_CERT", "/dev/zero")];
     let done = turn(&test, &apps(&labels), &NATIVE).expect(0);
     done.says(&["`/dev/zero`, a device", "is served as it was before"]);
-    let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let after = test.cfg();
     assert_eq!(before, after);
 }
 

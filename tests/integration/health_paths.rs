@@ -30,14 +30,8 @@ fn apps(path: Option<&str>, task: u16) -> String {
 /// A turn, and the file that it leaves.
 fn turn(test: &Test, apps: &str) -> (Done, String) {
     fs::write(test.path().join("apps.json"), apps).unwrap();
-    let words = [
-        "refresh",
-        "--reload=none",
-        "--marathon=file:apps.json",
-        "--haproxy-config=haproxy.cfg",
-    ];
-    let done = test.call(words).expect(0);
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let done = test.refresh(&[]).expect(0);
+    let cfg = test.cfg();
     assert_accepted(&cfg);
     (done, cfg)
 }

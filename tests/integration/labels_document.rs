@@ -1,10 +1,10 @@
 //! `docs/labels.md` is made of the tables that the program works by: `UPDATE=1` writes it anew.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 use haproxy_marathon_bridge::labels::{LABELS, Label, Reach, Reading, Scope, Template};
+
+use crate::support::{cell, document_is};
 
 const HEAD: &str = "\
 # Labels
@@ -46,10 +46,6 @@ In the native commands so is one whose texts reach for files, sockets or program
 | label `HAPROXY_{n}_…` | when | values |
 |---|---|---|
 ";
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
-}
 
 fn row(label: &Label) -> String {
     let Label {
@@ -106,14 +102,5 @@ fn document() -> String {
 
 #[test]
 fn the_document_is_what_the_code_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/labels.md");
-    let document = document();
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &document).unwrap();
-    }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == document,
-        "docs/labels.md is out of date: UPDATE=1 writes it anew"
-    );
+    document_is("labels", &document());
 }

@@ -44,3 +44,4 @@ mod support;
 mod tls;
 mod told;
 mod watch;
+mod watcher;

@@ -44,17 +44,11 @@ fn apps(ports: u16, tasks: u16, certificate: &Path, task_of_others: u16) -> Stri
 
 fn turn(test: &Test, apps: &str) -> Done {
     fs::write(test.path().join("apps.json"), apps).unwrap();
-    let words = [
-        "refresh",
-        "--reload=none",
-        "--marathon=file:apps.json",
-        "--haproxy-config=haproxy.cfg",
-    ];
-    test.call(words)
+    test.refresh(&[])
 }
 
 fn cfg(test: &Test) -> String {
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     assert_accepted(&cfg);
     cfg
 }

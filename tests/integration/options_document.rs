@@ -1,10 +1,10 @@
 //! `docs/options.md` is made of the table that the program works by: `UPDATE=1` writes it anew.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 use haproxy_marathon_bridge::config::option::{self, Definition, Takes};
+
+use crate::support::{cell, document_is};
 
 const HEAD: &str = "\
 # Options
@@ -14,10 +14,6 @@ Flags win over the environment, the environment over the file, the file over def
 This page is made from the code; `UPDATE=1 cargo test --test integration options_document` writes it anew.
 The manual (`haproxy-marathon-bridge man | man -l -`) tells more of each.
 ";
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
-}
 
 fn row(option: &Definition) -> String {
     let flag = match &option.takes {
@@ -71,14 +67,5 @@ fn document() -> String {
 
 #[test]
 fn the_document_is_what_the_code_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/options.md");
-    let document = document();
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &document).unwrap();
-    }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == document,
-        "docs/options.md is out of date: UPDATE=1 writes it anew"
-    );
+    document_is("options", &document());
 }

@@ -296,6 +296,6 @@ fn a_command_runs_without_a_shell_on_each_change_and_on_nothing_else() {
         let noted = std::fs::read_to_string(test.path().join("note.txt")).unwrap();
         assert_eq!(noted, "<a b><$HOME><c;d>", "turn {turn}");
     }
-    let cfg = std::fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     assert!(cfg.contains("10.0.0.1:31001"), "{cfg}");
 }

@@ -56,7 +56,7 @@ fn turn(test: &Test, labels: &[(&str, &str)], task: u16) -> Done {
 
 /// The section of `/a`, empty where it is left out.
 fn section(test: &Test) -> String {
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     assert!(cfg.contains("\nbackend b_10171\n"), "{cfg}");
     let Some(from) = cfg.find("\nbackend a_10170\n") else {
         return String::new();
@@ -88,7 +88,7 @@ fn another_service_port_at_the_same_position_gets_nothing_of_the_one_before() {
     fs::write(test.path().join("apps.json"), other).unwrap();
     for _ in 0..2 {
         test.run().expect(0);
-        let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        let cfg = test.cfg();
         assert!(
             !cfg.contains("10180") && cfg.contains("backend b_10171"),
             "{cfg}"

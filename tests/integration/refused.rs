@@ -79,7 +79,7 @@ fn turn(test: &Test, apps: &str) -> (Done, usize) {
 }
 
 fn served(test: &Test) -> Vec<usize> {
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     let names = cfg
         .lines()
         .filter_map(|line| line.strip_prefix("backend a"));
@@ -274,7 +274,7 @@ fn what_is_refused_of_all_leaves_all_as_it_is_however_few_they_are() {
 fn a_frame_that_is_refused_costs_one_search_and_no_app() {
     let test = host("true");
     turn(&test, &apps(5, &|_| None));
-    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let before = test.cfg();
     let head = format!("{HEAD}  # {POISON}\n");
     let test = test.env("HAPROXY_HEAD", head);
     let grudge = fs::read_to_string(test.path().join("grudge")).unwrap();
@@ -284,9 +284,6 @@ fn a_frame_that_is_refused_costs_one_search_and_no_app() {
     )
     .unwrap();
     let (_, asked) = turn(&test, &apps(6, &|_| None));
-    assert_eq!(
-        fs::read_to_string(test.path().join("haproxy.cfg")).unwrap(),
-        before
-    );
+    assert_eq!(test.cfg(), before);
     assert!(asked <= 3, "{asked}");
 }

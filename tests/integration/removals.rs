@@ -64,11 +64,11 @@ fn served(test: &Test) -> String {
 fn what_the_answer_lacks_stays_with_all_its_labels_and_what_is_new_comes() {
     let test = host();
     turn(&test, &apps(0..6));
-    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let before = test.cfg();
     assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5");
     turn(&test, &apps([0, 9])).says(&["the answer lacks 5 of 6 service ports"]);
     assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h9");
-    let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let after = test.cfg();
     for line in before.lines() {
         assert!(after.contains(line), "{line}");
     }
@@ -121,13 +121,13 @@ fn whatever_takes_most_away_is_held() {
     for (way, spoil) in ways {
         let test = host();
         turn(&test, &apps(0..8));
-        let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        let before = test.cfg();
         let mut fresh: Value = serde_json::from_str(&apps(0..8)).unwrap();
         for app in &mut fresh["apps"].as_array_mut().unwrap()[..5] {
             spoil(app);
         }
         turn(&test, &fresh.to_string()).says(&["the answer lacks 5 of 8 service ports"]);
-        let after = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        let after = test.cfg();
         assert_eq!(after, before, "{way}");
     }
 }
@@ -168,7 +168,7 @@ fn changes_go_on_being_applied_while_a_removal_is_held() {
 fn without_the_last_good_answer_nothing_is_changed() {
     let test = host();
     turn(&test, &apps(0..6));
-    let before = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let before = test.cfg();
     fs::remove_dir_all(test.path().join("state")).unwrap();
     let told = [
         "the answer lacks 5 of 6 service ports",
@@ -178,10 +178,7 @@ fn without_the_last_good_answer_nothing_is_changed() {
     ];
     turn(&test, &apps([0, 9])).says(&told);
     assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5");
-    assert_eq!(
-        fs::read_to_string(test.path().join("haproxy.cfg")).unwrap(),
-        before
-    );
+    assert_eq!(test.cfg(), before);
     // Nobody may take it for a host where nothing is to be done.
     let command = |word: &str| {
         let theirs = test.command();
@@ -229,7 +226,7 @@ fn what_was_never_served_is_not_put_back() {
     fresh["apps"][1]["tasks"][1]["host"] = json!("10.0.1.1");
     turn(&test, &fresh.to_string()).says(&["the answer lacks 5 of 6 service ports"]);
     assert_eq!(served(&test), "h0 h1 h2 h3 h4 h5 h6");
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     assert!(cfg.contains(" 10.0.1.1:31000 ") && !cfg.contains(" 10.0.0.7:31000 "));
 }
 
@@ -241,7 +238,7 @@ fn a_task_whose_place_is_taken_does_not_come_back() {
     let mut fresh: Value = serde_json::from_str(&apps([0, 9])).unwrap();
     fresh["apps"][1]["tasks"][0]["host"] = json!("10.0.0.6");
     turn(&test, &fresh.to_string()).says(&["the answer lacks"]);
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     let section = |name: &str| {
         let from = cfg.find(&format!("\nbackend {name}\n")).unwrap();
         let rest = &cfg[from + 1..];

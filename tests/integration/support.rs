@@ -41,6 +41,23 @@ impl Test {
         self.folder.path()
     }
 
+    /// Installs what `apps.json` there says as `haproxy.cfg` beside it, and has nobody told.
+    pub(crate) fn refresh(&self, more: &[&str]) -> Done {
+        let words = [
+            "refresh",
+            "--reload=none",
+            "--marathon=file:apps.json",
+            "--haproxy-config=haproxy.cfg",
+        ];
+        self.call([&words[..], more].concat())
+    }
+
+    /// What stands in the `haproxy.cfg` there.
+    #[track_caller]
+    pub(crate) fn cfg(&self) -> String {
+        fs::read_to_string(self.path().join("haproxy.cfg")).unwrap()
+    }
+
     /// Writes a file into the folder.
     pub(crate) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = self.path().join(name);
@@ -150,6 +167,30 @@ pub(crate) fn assert_accepted(text: &str) {
         output.status.success(),
         "haproxy -c refuses\n{text}\nand says\n{told}"
     );
+}
+
+/// A text in a table of Markdown.
+pub(crate) fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// Asserts that the page `name` of `docs` is this text, which the code makes; `UPDATE=1` writes it.
+#[track_caller]
+pub(crate) fn document_is(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/{name}.md"));
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "docs/{name}.md is out of date: UPDATE=1 writes it anew"
+    );
+}
+
+/// How many of `lines` say this.
+pub(crate) fn count(lines: &[String], part: &str) -> usize {
+    lines.iter().filter(|line| line.contains(part)).count()
 }
 
 /// Where HAProxy lies. A missing HAProxy fails the tests: it is their judge.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use haproxy_marathon_bridge::apply::validate::Verdict;
 use haproxy_marathon_bridge::apply::{Balancer as _, Host, Installation, Looked};
 use haproxy_marathon_bridge::disk::{Fault, FaultyDisk};
+use haproxy_marathon_bridge::watch::pulse;
 use tokio::time::timeout;
 
 use crate::haproxy::{Seen, digest_of};
@@ -15,9 +16,6 @@ use crate::program::Program;
 use crate::promises::{Broken, broken};
 use crate::random::Random;
 use crate::world::{CFG, World};
-
-/// Between two looks at HAProxy, and between two while it does not run.
-const PULSE: [u64; 2] = [2_000, 5_000];
 
 impl World<'_> {
     /// Does something of the watcher beside its turns; `None` where it is killed in it.
@@ -105,7 +103,7 @@ impl World<'_> {
                 self.haproxy.served.borrow_mut().insert(digest_of(&files));
                 self.count("new servers proved");
             }
-            Some(Some(false)) => watcher.proof.is_wanted(now),
+            Some(Some(false)) => watcher.proof.is_wanted(watcher.moment(now)),
         }
         Ok(())
     }
@@ -156,7 +154,8 @@ impl World<'_> {
         let is_left = looked == Some(Looked::Left);
         let is_down = looked == Some(Looked::Down);
         watcher.looked_at = (runs, is_left || is_down);
-        watcher.look_at = self.clock + PULSE[usize::from(runs.is_none() || is_left || is_down)];
+        let pause = pulse(runs.is_none() || is_left || is_down);
+        watcher.look_at = self.clock + u64::try_from(pause.as_millis()).expect("it is short");
         if is_left {
             self.ask_for_turn();
         }

@@ -8,7 +8,7 @@ use haproxy_marathon_bridge::apply::FileSet;
 use haproxy_marathon_bridge::cluster::AppId;
 use haproxy_marathon_bridge::disk::{Fault, PowerCut};
 use haproxy_marathon_bridge::marathon::events::Told;
-use haproxy_marathon_bridge::watch::{End, Rhythm, Schedule};
+use haproxy_marathon_bridge::watch::{End, FIRST_WORD, Rhythm, Schedule, WITHOUT_EVENTS, Wanted};
 
 use crate::promises::Broken;
 use crate::random::Random;
@@ -20,18 +20,11 @@ pub(crate) const RHYTHM: Rhythm = Rhythm {
     gather: Duration::from_millis(100),
     at_most: Duration::from_secs(2),
     resync: Duration::from_secs(300),
-    without_events: Duration::from_secs(15),
+    without_events: WITHOUT_EVENTS,
     chance: 0.5,
 };
 
-/// What the watcher waits for before its first turn. All times are milliseconds.
-const FIRST_WORD: u64 = 1_000;
-
-/// Files in which servers are new are looked at when nothing changed for so long, or after so long.
-const QUIET: u64 = 1_000;
-const AT_MOST: u64 = 30_000;
-
-/// What of a program that goes on running is not its turns.
+/// What of a program that goes on running is not its turns. All times are milliseconds.
 pub(crate) struct Watcher {
     pub(crate) schedule: Schedule,
     /// Two names of one moment.
@@ -49,31 +42,21 @@ pub(crate) struct Watcher {
 /// The check of files that are installed already.
 #[derive(Default)]
 pub(crate) struct Proof {
-    pub(crate) wanted: Option<(u64, u64)>,
+    pub(crate) wanted: Option<Wanted>,
     pub(crate) running: Option<(FileSet, u64)>,
 }
 
 impl Proof {
-    pub(crate) fn is_wanted(&mut self, now: u64) {
-        let first = self.wanted.map_or(now, |(first, _)| first);
-        self.wanted = Some((first, now));
-    }
-
-    fn next_at(&self) -> u64 {
-        match (&self.running, self.wanted) {
-            (Some((_, at)), _) => *at,
-            (None, Some((first, last))) => (last + QUIET).min(first + AT_MOST),
-            (None, None) => u64::MAX,
-        }
+    pub(crate) fn is_wanted(&mut self, now: Instant) {
+        self.wanted = Some(Wanted::after(self.wanted, now));
     }
 }
 
 impl Watcher {
     fn new(now: u64) -> Self {
         let moment = Instant::now();
-        let first_word = Duration::from_millis(FIRST_WORD);
         Self {
-            schedule: Schedule::new(RHYTHM, moment + first_word),
+            schedule: Schedule::new(RHYTHM, moment + FIRST_WORD),
             began: (moment, now),
             hears: false,
             proof: Proof::default(),
@@ -89,8 +72,21 @@ impl Watcher {
     }
 
     pub(crate) fn turn_at(&self) -> u64 {
+        self.clock_at(self.schedule.due())
+    }
+
+    fn proof_at(&self) -> u64 {
+        match (&self.proof.running, self.proof.wanted) {
+            (Some((_, at)), _) => *at,
+            (None, Some(wanted)) => self.clock_at(wanted.due()),
+            (None, None) => u64::MAX,
+        }
+    }
+
+    /// The other way round.
+    fn clock_at(&self, due: Instant) -> u64 {
         let (moment, began) = self.began;
-        let later = self.schedule.due().saturating_duration_since(moment);
+        let later = due.saturating_duration_since(moment);
         began + u64::try_from(later.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX / 2)
     }
 }
@@ -138,7 +134,7 @@ impl World<'_> {
         let is_to_look = self.setting.tells() && watcher.looked_at != (pid, false);
         let looks = [
             (self.stream.next_at(self.clock), Next::Told),
-            (watcher.proof.next_at(), Next::Proof),
+            (watcher.proof_at(), Next::Proof),
             (
                 if is_to_look {
                     watcher.look_at
@@ -323,7 +319,7 @@ impl World<'_> {
         }
         match program.stages.unproved() {
             None => watcher.proof = Proof::default(),
-            Some(_) => watcher.proof.is_wanted(self.clock),
+            Some(_) => watcher.proof.is_wanted(now),
         }
     }
 

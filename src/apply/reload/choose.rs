@@ -11,11 +11,14 @@ use tokio::time::Instant;
 use super::service::Unit;
 use super::workers::{EXECUTES_ANEW, answers};
 use super::{Context, Method};
-use crate::config::{ReloadCommand, ReloadMethod};
+use crate::config::{self, ReloadCommand, ReloadMethod};
 use crate::haproxy::{Process, Role};
 
 /// For each question of the probe.
 const ASK: Duration = Duration::from_secs(5);
+
+/// HAProxy's systemd unit, Upstart job and init script.
+pub const SERVICE: &str = "haproxy";
 
 /// What was observed on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,6 +136,19 @@ pub struct Probe<'a> {
     pub unit: &'a str,
     /// `/`, or another folder for tests.
     pub root: &'a Path,
+}
+
+impl<'a> Probe<'a> {
+    /// Of this host's HAProxy.
+    #[must_use]
+    pub fn of(context: &'a Context, haproxy: &'a config::Haproxy) -> Self {
+        Self {
+            context,
+            master_socket: haproxy.master_socket.as_deref(),
+            unit: SERVICE,
+            root: Path::new("/"),
+        }
+    }
 }
 
 impl Probe<'_> {

@@ -25,7 +25,7 @@ use crate::haproxy::program::search_path;
 use crate::haproxy::{AskError, Proc, Process};
 use crate::logging::shown;
 
-pub use choose::{Choice, Facts, Probe, choose};
+pub use choose::{Choice, Facts, Probe, SERVICE, choose};
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
 
 /// How HAProxy is told.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{ReloadMethod, Schedule};
 use crate::haproxy::child::Environment;
+
 use crate::install::host::{Found, Host, Look};
-use crate::install::{Action, Content, Done, Facts, Plan, Step, Wish, carry_out, install};
+use crate::install::{Action, Content, Done, Facts, HAPROXY, Plan, Step, Wish, carry_out, install};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mind {
@@ -63,7 +64,12 @@ impl Mind {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        Facts::of(self, false, Path::new("/home/joe/program"))
+        Facts::of(
+            self,
+            false,
+            Path::new("/home/joe/program"),
+            HAPROXY.as_ref(),
+        )
     }
 
     /// Installs what is wished for.

@@ -2,7 +2,8 @@
 
 use super::hosts::{DEBIAN, Mind, by, wish};
 use crate::config::{ReloadMethod, Schedule};
-use crate::install::{Facts, Init, Step, Wish, install};
+
+use crate::install::{Facts, HAPROXY, Init, Step, Wish, install};
 
 fn actions(mind: &Mind, wish: &Wish) -> Vec<String> {
     let plan = install(&mind.facts(), wish).unwrap();
@@ -320,6 +321,21 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
     assert!(install(&there.facts(), &wish()).is_ok());
 }
 
+/// As one that was built by hand, which no package brings.
+#[test]
+fn a_haproxy_that_the_options_name_takes_the_place_of_the_package() {
+    let own = "/opt/haproxy/sbin/haproxy";
+    let plan = |mind: &Mind| {
+        let facts = Facts::of(mind, false, "/x".as_ref(), own.as_ref());
+        install(&facts, &by(Schedule::Cron))
+    };
+    let why = plan(&Mind::systemd(DEBIAN).with("/usr/sbin/haproxy", "")).unwrap_err();
+    assert!(why.contains(own), "{why}");
+    let plan = plan(&Mind::systemd(DEBIAN).with(own, "")).unwrap();
+    let mut told = plan.actions.iter().map(ToString::to_string);
+    assert!(!told.any(|told| told.contains("package `haproxy`")));
+}
+
 #[test]
 fn units_name_no_group_that_there_is_not() {
     const UNIT: &str = "/etc/systemd/system/haproxy-marathon-bridge.service";
@@ -414,7 +430,7 @@ fn init_scripts_and_openrc_are_spoken_to_in_their_words() {
 /// Alpine's own crond does not read /etc/cron.d.
 #[test]
 fn the_crond_of_busybox_does_not_do() {
-    let facts = |mind: &Mind| Facts::of(mind, false, "/x".as_ref());
+    let facts = |mind: &Mind| Facts::of(mind, false, "/x".as_ref(), HAPROXY.as_ref());
     let alpine = Mind::bare("ID=alpine\n").linked("/usr/sbin/crond", "/bin/busybox");
     assert!(!facts(&alpine).cron);
     let (_, steps) = alpine.clone().install(&wish());
@@ -429,28 +445,8 @@ fn the_crond_of_busybox_does_not_do() {
 }
 
 #[test]
-fn a_package_of_ours_brought_program_and_units() {
-    let mind = Mind::systemd(DEBIAN).with(
-        "/usr/lib/systemd/system/haproxy-marathon-bridge.service",
-        "",
-    );
-    let facts = Facts::of(&mind, false, "/usr/bin/haproxy-marathon-bridge".as_ref());
-    let plan = install(&facts, &wish()).unwrap();
-    let told: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
-    let told = told.join("\n");
-    assert!(
-        !told.contains("/usr/local") && !told.contains("write the unit"),
-        "{told}"
-    );
-    assert!(
-        told.contains("`/usr/bin/haproxy-marathon-bridge refresh`"),
-        "{told}"
-    );
-}
-
-#[test]
 fn in_an_empty_tree_the_packages_are_left_to_whoever_fills_it() {
-    let facts = Facts::of(&Mind::bare(""), true, "/x".as_ref());
+    let facts = Facts::of(&Mind::bare(""), true, "/x".as_ref(), HAPROXY.as_ref());
     let plan = install(&facts, &by(Schedule::Cron)).unwrap();
     let later = plan.later.join("\n");
     assert!(
@@ -462,7 +458,7 @@ fn in_an_empty_tree_the_packages_are_left_to_whoever_fills_it() {
 #[test]
 fn in_a_tree_no_command_is_run_and_what_is_left_is_told() {
     let mind = Mind::bare(DEBIAN).with("/usr/lib/systemd/systemd", "");
-    let facts = Facts::of(&mind, true, "/x".as_ref());
+    let facts = Facts::of(&mind, true, "/x".as_ref(), HAPROXY.as_ref());
     let plan = install(&facts, &wish()).unwrap();
     let mut tree = mind;
     tree.follow(&plan);

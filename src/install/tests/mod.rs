@@ -2,5 +2,6 @@
 
 mod hosts;
 mod installs;
+mod packaged;
 mod removes;
 mod texts;

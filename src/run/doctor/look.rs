@@ -11,7 +11,7 @@ use anyhow::Result;
 use nix::unistd::{AccessFlags, Uid, access};
 
 use super::Finding;
-use crate::apply::reload::{Context, Probe, choose};
+use crate::apply::reload::{Context, Probe, SERVICE as HAPROXY, choose};
 use crate::config::{Config, ReloadMethod, Schedule, redact, redact_value};
 use crate::disk::{folder_of, user_name};
 use crate::haproxy::child::Child;
@@ -25,14 +25,12 @@ use crate::run::{block_on, status};
 const ASK: Duration = Duration::from_secs(10);
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK: Duration = Duration::from_secs(60);
-/// The unit, Upstart job and init script of HAProxy.
-const HAPROXY: &str = "haproxy";
 
 /// All of them, in the order in which they build on each other.
 pub(super) fn all(config: &Config) -> Result<Vec<Finding>> {
     let host = Real::below(None)?;
     let own = env::current_exe().unwrap_or_default();
-    let facts = Facts::of(&host, false, &own);
+    let facts = Facts::of(&host, false, &own, &config.haproxy.program);
     let in_use = in_use(&host, &facts);
     let mut found = vec![installed(&facts, &own)];
     found.extend(block_on(async {
@@ -154,13 +152,7 @@ async fn process(program: &Path, config: &Config, facts: &Facts) -> Finding {
         &config.haproxy.pid_file,
         ASK,
     );
-    let probe = Probe {
-        context: &context,
-        master_socket: config.haproxy.master_socket.as_deref(),
-        unit: HAPROXY,
-        root: Path::new("/"),
-    };
-    let observed = probe.observe().await;
+    let observed = Probe::of(&context, &config.haproxy).observe().await;
     let command = config.reload.command.as_ref();
     let choice = choose(config.reload.method, command, HAPROXY, &observed);
     let told = choice.as_ref().map_or_else(
@@ -172,12 +164,8 @@ async fn process(program: &Path, config: &Config, facts: &Facts) -> Finding {
             )
         },
     );
-    let starts = match facts.init {
-        Init::Systemd => "systemctl enable --now haproxy",
-        Init::OpenRc => "rc-service haproxy start",
-        Init::Scripts => "service haproxy start",
-        Init::Nobody => "haproxy-marathon-bridge refresh --reload sf",
-    };
+    let starts = facts.init.typed_start(facts.has_chkconfig, HAPROXY);
+    let starts = starts.unwrap_or_else(|| "haproxy-marathon-bridge refresh --reload sf".to_owned());
     let Some(pid) = context.serving() else {
         let file = config.haproxy.config.display();
         return Finding::bad(ABOUT, format!("no HAProxy runs `{file}`"), starts);

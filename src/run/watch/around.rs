@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
@@ -18,13 +18,7 @@ use crate::config::{Built, Config, ReloadMethod};
 use crate::haproxy::{Proc, Version};
 use crate::marathon::events::Follower;
 use crate::state::{State, Time};
-use crate::watch::Schedule;
-
-/// Between two looks at the process of HAProxy: a few reads below `/proc`.
-const PULSE: Duration = Duration::from_secs(2);
-
-/// The same while none runs, which takes a look at every process of the host.
-const PULSE_WHILE_DOWN: Duration = Duration::from_secs(5);
+use crate::watch::{Schedule, pulse};
 
 /// What may have happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,11 +117,7 @@ impl Watcher {
                 }
                 let applied = self.memory.state.applied.as_ref();
                 let is_down = applied.is_some_and(|applied| applied.down.is_some());
-                let pause = if is_down || looked != Looked::Done {
-                    PULSE_WHILE_DOWN
-                } else {
-                    PULSE
-                };
+                let pause = pulse(is_down || looked != Looked::Done);
                 around.pulse_at = Instant::now() + pause;
             }
         }

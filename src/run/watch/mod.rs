@@ -48,13 +48,7 @@ use crate::haproxy::{Version, program};
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
-use crate::watch::{End, Rhythm, Schedule, left_open};
-
-/// Between two turns while Marathon tells no events.
-const WITHOUT_EVENTS: Duration = Duration::from_secs(15);
-
-/// So long the first turn waits for the stream of events, of which it is the answer then.
-const FIRST_WORD: Duration = Duration::from_secs(1);
+use crate::watch::{End, FIRST_WORD, Rhythm, Schedule, WITHOUT_EVENTS, left_open};
 
 /// Between two looks whether Marathon still knows where to send its events.
 const CALLBACK_CHECK: Duration = Duration::from_secs(30);

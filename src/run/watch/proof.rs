@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio::time::sleep_until;
 use tracing::debug;
@@ -14,13 +14,7 @@ use crate::apply::validate::{CheckError, Verdict};
 use crate::apply::{Balancer as _, FileSet};
 use crate::cycle::Report;
 use crate::state::Time;
-
-/// So long nothing has to change before it is checked.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// But it is checked after this time, whatever changes. A large file takes HAProxy seconds, and us
-/// more than all changes that come meanwhile.
-const AT_MOST: Duration = Duration::from_secs(30);
+use crate::watch::Wanted;
 
 type Check = Pin<Box<dyn Future<Output = Result<Verdict, CheckError>>>>;
 
@@ -29,13 +23,6 @@ type Check = Pin<Box<dyn Future<Output = Result<Verdict, CheckError>>>>;
 pub(super) struct Proof {
     wanted: Option<Wanted>,
     running: Option<(Rc<FileSet>, Check)>,
-}
-
-/// When something was installed that is yet to be proved.
-#[derive(Clone, Copy)]
-struct Wanted {
-    first: Instant,
-    last: Instant,
 }
 
 /// What is next.
@@ -49,8 +36,7 @@ pub(super) enum Next {
 impl Proof {
     /// Something was installed that is yet to be proved.
     pub(super) fn is_wanted(&mut self, now: Instant) {
-        let first = self.wanted.map_or(now, |wanted| wanted.first);
-        self.wanted = Some(Wanted { first, last: now });
+        self.wanted = Some(Wanted::after(self.wanted, now));
     }
 
     /// Nothing is; or a whole turn sees to it.
@@ -76,9 +62,7 @@ impl Proof {
             return Next::Said(files, verdict);
         }
         match self.wanted {
-            Some(Wanted { first, last }) => {
-                sleep_until((last + QUIET).min(first + AT_MOST).into()).await;
-            }
+            Some(wanted) => sleep_until(wanted.due().into()).await,
             None => std::future::pending().await,
         }
         Next::Begin

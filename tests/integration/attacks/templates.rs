@@ -1,7 +1,5 @@
 //! Texts in the place of templates.
 
-use std::fs;
-
 use serde_json::Value;
 
 use super::{apps, generate, others_are_served, verbatim};
@@ -289,20 +287,14 @@ fn a_certificate_that_is_named_in_a_shared_frontend_alone_takes_out_its_own_serv
         ("HAPROXY_0_FRONTEND_HEAD", head),
     ];
     let test = Test::new().file("apps.json", apps(&labels, &Value::Null));
-    let done = test.call([
-        "refresh",
-        "--reload=none",
-        "--template-labels=all",
-        "--marathon=file:apps.json",
-        "--haproxy-config=haproxy.cfg",
-        &format!("--ssl-certs={}", super::certificate()),
-    ]);
+    let certs = format!("--ssl-certs={}", super::certificate());
+    let done = test.refresh(&["--template-labels=all", &certs]);
     done.expect(0).says(&[
         "app `/m/bad`: ",
         "/nonexistent/bad.pem",
         "service port 10002 left out",
     ]);
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     assert!(!cfg.contains("m_bad") && !cfg.contains("bad.pem"), "{cfg}");
     for name in ["a_10001", "z_10003"] {
         assert!(cfg.contains(&format!("\nbackend {name}\n")), "{cfg}");

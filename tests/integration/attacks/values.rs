@@ -310,7 +310,7 @@ fn nobody_breaks_the_frontend_of_a_host() {
         ]);
         done.expect(0)
             .says(&["app `/m/bad`: ", "service port 10002 left out"]);
-        let cfg = std::fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        let cfg = test.cfg();
         assert!(!cfg.contains("backend m_bad_10002"), "{cfg}");
         for name in ["a_10001", "z_10003"] {
             assert!(cfg.contains(&format!("\nbackend {name}\n")), "{cfg}");
@@ -376,7 +376,7 @@ fn what_is_refused_is_served_as_it_was() {
     let turn = |labels: &[(&str, &str)], fields: &Value| {
         std::fs::write(test.path().join("apps.json"), apps(labels, fields)).unwrap();
         let done = test.run().expect(0);
-        let cfg = std::fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+        let cfg = test.cfg();
         let map = std::fs::read_to_string(test.path().join("domain2backend.map")).unwrap();
         (done, cfg, map)
     };

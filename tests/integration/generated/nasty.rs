@@ -290,7 +290,7 @@ fn install(answer: &str, bad: usize, words: &[&str]) -> (String, Test) {
         done.stderr
     );
     let done = done.expect(0);
-    let cfg = fs::read_to_string(test.path().join("haproxy.cfg")).unwrap();
+    let cfg = test.cfg();
     for number in 0..bad {
         let port = 10_101 + 2 * number;
         let (id, name) = (2 * number + 1, format!("app-{}_{port}", 2 * number + 1));

@@ -10,6 +10,7 @@ fn each_thing_that_is_wrong_is_told_with_what_mends_it() {
 echo "== before"; /opt/bridge doctor 2>&1 || echo "exit $?"
 /opt/bridge install file:/srv/apps.json > /dev/null 2>&1
 echo "== well"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
+echo "== version"; haproxy -v | sed -n '1s/^HA-*Proxy version \([0-9]*\.[0-9]*\).*/\1/p'
 echo "== json"; haproxy-marathon-bridge doctor --json
 master=$(head -n 1 /run/haproxy.pid)
 kill -TERM $master
@@ -30,9 +31,11 @@ echo "== ill"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
         "exit 1",
     ];
     told.says("before", &before);
+    // "HAProxy version", and "HA-Proxy version" before 2.4.
+    let version = format!("ok    haproxy   HAProxy {}", told.part("version"));
     let well = [
         "ok    program   `/usr/local/bin/haproxy-marathon-bridge`",
-        "ok    haproxy   HAProxy 2.",
+        version.as_str(),
         ", with TLS",
         "ok    file      HAProxy accepts `/etc/haproxy/haproxy.cfg`",
         "ok    process   pid ",

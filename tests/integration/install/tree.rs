@@ -197,6 +197,19 @@ fn what_cannot_be_is_said_and_nothing_is_done() {
         .says(&["a child of our unit"]);
 }
 
+/// Those of the file of options win, whatever the list says.
+#[test]
+fn marathons_that_the_file_of_options_names_are_told_of() {
+    let test = debian();
+    let options = "tree/etc/haproxy-marathon-bridge/config.toml";
+    let test = test.file(options, "marathon = \"m1:8080\"\n");
+    at(&test, &["install", "--cron", "m2:8080"])
+        .expect(0)
+        .prints(&["names Marathons itself, which win over the list"]);
+    let done = at(&test, &["install", "--cron"]).expect(0);
+    assert!(!done.stdout.contains("names Marathons"), "{done:#?}");
+}
+
 /// What is told needs root, since this is about the host itself.
 #[test]
 fn who_is_not_root_is_told_what_needs_root() {

@@ -1,11 +1,7 @@
 //! A cluster and the host that serves it, for `refresh` and `watch`.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
@@ -14,12 +10,12 @@ use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
 use haproxy_marathon_bridge::haproxy::servers::states;
 use haproxy_marathon_bridge::haproxy::socket::ask;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::{LONG, instance};
 use crate::host::{Host, SOON, block_on};
 use crate::support::Done;
+use crate::watcher;
 
 pub(super) const TOLD: &str = "1 server changed at runtime";
 
@@ -110,19 +106,8 @@ impl Scene {
     }
 }
 
-/// A watcher that ends with its test.
-pub(super) struct Watcher {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// A watcher of a scene.
+pub(super) struct Watcher(watcher::Watcher);
 
 impl Watcher {
     /// Once it has taken its first turn and hears events.
@@ -130,18 +115,8 @@ impl Watcher {
     pub(super) fn start(scene: &Scene, more: &[&str]) -> Self {
         let streams = scene.marathon.event_streams();
         let flags = [&["--debounce", "5ms:50ms", "--log-level", "debug"], more].concat();
-        let mut command = scene.host.watch_command(&[scene.marathon.url()], &flags);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let watcher = Self { child, lines };
+        let command = scene.host.watch_command(&[scene.marathon.url()], &flags);
+        let watcher = Self(watcher::Watcher::start(command));
         watcher.says(
             "haproxy.cfg` is as it should be|was yet to be brought|installed `|the reload failed",
         );
@@ -152,24 +127,13 @@ impl Watcher {
     /// What it says up to a line with one of these `parts`, which `|` divides.
     #[track_caller]
     pub(super) fn says(&self, parts: &str) -> Vec<String> {
-        let mut all = Vec::new();
-        loop {
-            match self.lines.recv_timeout(SOON) {
-                Ok(line) => {
-                    let is_last = parts.split('|').any(|part| line.contains(part));
-                    all.push(line);
-                    if is_last {
-                        return all;
-                    }
-                }
-                Err(error) => panic!("`{parts}`: {error}; it said {all:#?}"),
-            }
-        }
+        let parts: Vec<&str> = parts.split('|').collect();
+        self.0.says_one_of(&parts, SOON)
     }
 
     /// Processor time that it has used, without those that it ran.
     pub(super) fn used(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let fields: Vec<&str> = fields.split_whitespace().collect();
         // proc(5): utime is field 14 and stime 15, counted from the pid; the first here is 3.
@@ -178,13 +142,14 @@ impl Watcher {
     }
 
     pub(super) fn send(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        self.0.send(signal);
     }
 
     /// Asks it to end, and waits for that.
     pub(super) fn end(mut self) {
         self.send(Signal::SIGTERM);
-        assert!(self.child.wait().unwrap().success());
+        let (status, words) = self.0.ended();
+        assert!(status.success(), "{words:#?}");
     }
 }
 

@@ -206,7 +206,7 @@ fn an_event_of_a_gigabyte_costs_no_memory() {
     watcher.says("Marathon tells no events");
     web.scale_up();
     watcher.says("installed `");
-    let status = fs::read_to_string(format!("/proc/{}/status", watcher.child.id())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", watcher.id())).unwrap();
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))

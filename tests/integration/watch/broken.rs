@@ -3,33 +3,19 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Fault, Task};
 use nix::sys::signal::Signal;
 
-use super::{Watcher, fetches};
+use super::{NEVER, Watcher, fetches, swap_in};
 use crate::host::{Host, SOON, Web, block_on, wait_until};
-use crate::support::haproxy;
-
-/// Nothing but events and edits leads to a turn.
-const NEVER: &[&str] = &["--resync", "1h"];
+use crate::support::{count, haproxy};
 
 const LISTEN: &str = "templates/listen.cfg.tera";
 const HEADER: &str = "templates/header.cfg.tera";
 const UNUSED: &str = "what was changed is not put to use, what counted before does";
-
-fn count(lines: &[String], part: &str) -> usize {
-    lines.iter().filter(|line| line.contains(part)).count()
-}
-
-/// As editors save.
-fn swap_in(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(new, path).unwrap();
-}
 
 /// A file of a host, and what stood in it.
 struct Edited {

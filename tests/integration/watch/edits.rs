@@ -2,33 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::Command;
 
 use haproxy_marathon_bridge::demo::free_ports;
 use nix::sys::signal::Signal;
 use rcgen::ExtendedKeyUsagePurpose;
 
-use super::{Watcher, fetches};
+use super::{NEVER, Watcher, fetches, swap_in};
 use crate::access::secret;
 use crate::host::{Host, Web, wait_until};
+use crate::support::count;
 use crate::tls::Authority;
 
-/// Nothing but an edit leads to a turn.
-const NEVER: &[&str] = &["--resync", "1h"];
-
 const LISTEN: &str = "templates/listen.cfg.tera";
-
-fn count(lines: &[String], part: &str) -> usize {
-    lines.iter().filter(|line| line.contains(part)).count()
-}
-
-/// As editors save.
-fn swap_in(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(new, path).unwrap();
-}
 
 #[test]
 fn a_template_counts_as_soon_as_it_is_saved_and_a_broken_one_is_told_once() {

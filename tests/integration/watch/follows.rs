@@ -8,11 +8,8 @@ use haproxy_marathon_bridge::demo::marathon::{App, Fault, Task};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{Watcher, fetches};
+use super::{NEVER, Watcher, fetches};
 use crate::host::{Host, SOON, Web, block_on, wait_until};
-
-/// A resync that no test lives to see.
-const NEVER: &[&str] = &["--resync", "1h"];
 
 /// One that talks, and has taken its first turn, which came after it was attached.
 fn settled(host: &Host, web: &Web, more: &[&str]) -> Watcher {

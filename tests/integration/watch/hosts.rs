@@ -9,11 +9,7 @@ use std::process::Command;
 use super::Watcher;
 use super::load::Load;
 use crate::host::{Host, SOON, Web};
-use crate::support::haproxy;
-
-fn count(lines: &[String], part: &str) -> usize {
-    lines.iter().filter(|line| line.contains(part)).count()
-}
+use crate::support::{count, haproxy};
 
 /// `program` in front of it, which leaves signals and the environment as they are.
 fn under(mut program: Command, watch: &Command) -> Command {

@@ -43,112 +43,23 @@ mod suspected;
 mod systemd;
 mod unanswered;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::path::Path;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use crate::host::Web;
+use crate::watcher::Watcher;
 
-use crate::host::{Host, SOON, Web, wait_until};
-
-/// A watcher at work. It ends with its test.
-struct Watcher {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Watcher {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
-    }
-
-    /// Of `web`.
-    fn of(host: &Host, web: &Web, more: &[&str]) -> Self {
-        Self::start(host.watch_command(&web.url(), more))
-    }
-
-    /// The same, once it serves.
-    fn serving(host: &Host, web: &Web, more: &[&str]) -> Self {
-        let watcher = Self::of(host, web, more);
-        watcher.says("installed `");
-        watcher
-    }
-
-    /// What it says until it says this; that is the last line.
-    #[track_caller]
-    fn says(&self, part: &str) -> Vec<String> {
-        self.says_within(part, SOON)
-    }
-
-    #[track_caller]
-    fn says_within(&self, part: &str, limit: Duration) -> Vec<String> {
-        let until = Instant::now() + limit;
-        let mut said = Vec::new();
-        loop {
-            match self.lines.recv_timeout(until - Instant::now().min(until)) {
-                Ok(line) => {
-                    let is_it = line.contains(part);
-                    said.push(line);
-                    if is_it {
-                        return said;
-                    }
-                }
-                Err(error) => panic!("`{part}` was not said ({error}): {said:#?}"),
-            }
-        }
-    }
-
-    /// What it has said and nobody has heard yet.
-    fn said(&self) -> Vec<String> {
-        self.lines.try_iter().collect()
-    }
-
-    fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn send(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
-    }
-
-    /// How it ends, and its last words.
-    fn ended(&mut self) -> (ExitStatus, Vec<String>) {
-        wait_until("the end of the watcher", || {
-            self.child.try_wait().unwrap().is_some()
-        });
-        let mut words = Vec::new();
-        loop {
-            match self.lines.recv_timeout(SOON) {
-                Ok(line) => words.push(line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("its log stays open"),
-            }
-        }
-        (self.child.wait().unwrap(), words)
-    }
-}
+/// A resync that no test lives to see: nothing but what happens leads to a turn.
+const NEVER: &[&str] = &["--resync", "1h"];
 
 /// Every fetch of the whole cluster so far.
 fn fetches(web: &Web) -> u64 {
     web.marathon.requests("/v2/apps")
+}
+
+/// As editors save.
+fn swap_in(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
 }

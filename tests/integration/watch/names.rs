@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 
 use super::Watcher;
 use crate::host::{Host, SOON, block_on};
+use crate::support::count;
 
 /// The names of a test.
 struct Names {
@@ -44,10 +45,6 @@ impl Names {
     fn are_gone(&self) {
         fs::remove_file(&self.file).unwrap();
     }
-}
-
-fn count(lines: &[String], part: &str) -> usize {
-    lines.iter().filter(|line| line.contains(part)).count()
 }
 
 #[test]

@@ -5,10 +5,7 @@ use nix::sys::signal::Signal;
 
 use super::{Watcher, fetches};
 use crate::host::{Host, SOON, Web, block_on, wait_until};
-
-fn count(lines: &[String], part: &str) -> usize {
-    lines.iter().filter(|line| line.contains(part)).count()
-}
+use crate::support::count;
 
 #[test]
 fn a_start_without_marathon_leaves_all_in_service_and_catches_up() {

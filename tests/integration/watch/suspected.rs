@@ -8,19 +8,12 @@ use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
 use nix::sys::signal::Signal;
 
-use super::Watcher;
+use super::{NEVER, Watcher};
 use crate::host::{Host, SOON, Web, block_on, wait_until};
-use crate::support::haproxy;
-
-/// Nothing but events and signals leads to a turn soon.
-const NEVER: &[&str] = &["--resync", "1h"];
+use crate::support::{count, haproxy};
 
 const SUSPECTED: &str = "app `/late`: ";
 const OVER: &str = "over: app `/late`: ";
-
-fn count(lines: &[String], part: &str) -> usize {
-    lines.iter().filter(|line| line.contains(part)).count()
-}
 
 /// A HAProxy that `is_short` of something as long as there is a file `short`: then it refuses what holds
 /// `/late`, without saying why.
