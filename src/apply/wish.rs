@@ -85,6 +85,7 @@ impl<'a> Wish<'a> {
             last_error: error.to_owned(),
             next_try_at: self.now.after(pause),
             structure_hash: Some(self.marks.structure.clone()),
+            alone_hash: None,
             refused: false,
             none_ran: false,
         }
