@@ -66,13 +66,13 @@ impl<B: Balancer> Host<'_, B> {
         };
         let of = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         let file = self.at.cfg.display();
+        let waits_for_a_start = format!(
+            "HAProxy does not run any more, and the way in which it is reloaded starts none; \
+             `{file}` waits for whoever does"
+        );
         let is_other = |waiting: &Pending| Some(waiting.cfg_hash) != of;
         if standing == Standing::HasEnded && memory.pending.as_ref().is_some_and(is_other) {
-            let sentence = format!(
-                "HAProxy does not run any more, and the way in which it is reloaded starts none; \
-                 `{file}` waits for whoever does"
-            );
-            lasting(KIND, Some(&sentence));
+            lasting(KIND, Some(&waits_for_a_start));
             return Looked::Done;
         }
         let mut waiting = None;
@@ -107,10 +107,7 @@ impl<B: Balancer> Host<'_, B> {
                 return Looked::Done;
             }
             Ok(Some(Outcome::NotRunning { .. })) => {
-                warn!(
-                    "HAProxy does not run any more, and the way in which it is reloaded starts none; \
-                     `{file}` waits for whoever does"
-                );
+                warn!("{waits_for_a_start}");
                 return Looked::Done;
             }
             Ok(None) if others_wait => format!("`{file}` and its maps are not what it ran"),

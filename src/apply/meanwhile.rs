@@ -1,13 +1,15 @@
 //! Servers that come and go while a reload has to wait: since one failed, or came only just before.
 
 use anyhow::Result;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::proved::is_run;
 use super::wish::Wish;
-use super::{Balancer, FileSet, Host};
+use super::{Balancer, CheckMessage, FileSet, Host, Outcome};
 use crate::diff;
-use crate::state::{State, Time};
+use crate::disk::Digest;
+use crate::logging::lasting;
+use crate::state::{Pending, State, Time};
 
 impl<B: Balancer> Host<'_, B> {
     /// Until when the reload that `wish` needs has to wait. Servers never do: whoever waited for them
@@ -29,21 +31,21 @@ impl<B: Balancer> Host<'_, B> {
             .flatten()
     }
 
-    /// Brings HAProxy to as much of what is wanted as it can be told of.
+    /// Brings HAProxy to as much of what is wanted as it can be told of; `Some` where that was all.
     pub(super) async fn meanwhile(
         &self,
         wish: &Wish<'_>,
         before: Option<&FileSet>,
         memory: &mut State,
         remember: &mut dyn FnMut(&State),
-    ) -> Result<()> {
+    ) -> Result<Option<Outcome>> {
         let runs = before.filter(|before| is_run(before, memory));
         let Some(before) = runs.filter(|_| wish.is_told) else {
-            return Ok(());
+            return Ok(None);
         };
         let cfg = diff::with_servers_of(&before.cfg, &wish.files.cfg);
         if cfg == before.cfg {
-            return Ok(());
+            return Ok(None);
         }
         let known = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
         let maps = known.filter_map(|name| before.maps.get_key_value(name));
@@ -52,13 +54,61 @@ impl<B: Balancer> Host<'_, B> {
             cfg,
             maps: maps.collect(),
         };
+        let hash = Digest::of(files.cfg.as_bytes());
+        // There is nothing less of it to try, and its pause is not over.
+        if memory.pending.as_ref().is_some_and(|p| is_tried(p, hash)) {
+            return Ok(None);
+        }
         // What failed is no reason to leave servers as they are.
         let failed = memory.pending.take();
         let brought = Box::pin(self.bring_to(&files, memory, wish.now, remember)).await;
-        if memory.pending.is_none() {
-            memory.pending = failed;
+        if files == *wish.files
+            && let Ok(outcome) = &brought
+            && outcome.is_settled()
+        {
+            return brought.map(Some);
         }
-        debug!("while a reload has to wait, for servers alone: {brought:?}");
-        brought.map(|_| ())
+        if let Some(mut failed) = failed {
+            let alone = memory.pending.take();
+            failed.refused &= alone.as_ref().is_none_or(|alone| alone.refused);
+            // What could not even be tried is tried again.
+            let is_in_vain = alone.is_some() || matches!(brought, Ok(Outcome::Rejected { .. }));
+            if brought.is_ok() && is_in_vain {
+                failed.alone_hash = Some(hash);
+            }
+            memory.pending = Some(failed);
+        }
+        tell(brought?);
+        Ok(None)
     }
+}
+
+/// Says what it came to for servers alone.
+fn tell(outcome: Outcome) {
+    let why = match outcome {
+        Outcome::Applied { how, .. } => {
+            info!("servers alone, while a reload has to wait: {how}");
+            None
+        }
+        Outcome::Rejected { messages } => {
+            let messages: Vec<String> = messages.iter().map(CheckMessage::lasting).collect();
+            Some(format!(
+                "`haproxy -c` refuses them: {}",
+                messages.join("; ")
+            ))
+        }
+        Outcome::ReloadFailed { error, .. } => Some(error),
+        outcome => {
+            debug!("servers alone, while a reload has to wait: {outcome:?}");
+            return;
+        }
+    };
+    let sentence = why
+        .map(|why| format!("servers that came or went have to wait with the reload, too: {why}"));
+    lasting("servers alone", sentence.as_deref());
+}
+
+/// Whether it is just these servers that were tried in vain.
+fn is_tried(pending: &Pending, cfg: Digest) -> bool {
+    pending.cfg_hash == cfg || pending.alone_hash == Some(cfg)
 }

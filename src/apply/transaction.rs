@@ -258,9 +258,10 @@ impl<B: Balancer> Host<'_, B> {
             }
         }
         if let Some(waiting) = wish.waits(memory) {
-            self.meanwhile(&wish, before.as_ref(), memory, remember)
+            let alone = self
+                .meanwhile(&wish, before.as_ref(), memory, remember)
                 .await?;
-            return Ok(waiting);
+            return Ok(alone.unwrap_or(waiting));
         }
         let was_refused = memory.pending.as_ref().is_none_or(|p| p.refused);
         let of_others = memory.pending.as_ref().map(|pending| pending.cfg_hash);
@@ -281,9 +282,10 @@ impl<B: Balancer> Host<'_, B> {
         if way.is_none()
             && let Some(until) = self.waits_for_the_next(&wish, before.as_ref(), memory)
         {
-            self.meanwhile(&wish, before.as_ref(), memory, remember)
+            let alone = self
+                .meanwhile(&wish, before.as_ref(), memory, remember)
                 .await?;
-            return Ok(Outcome::Postponed { until });
+            return Ok(alone.unwrap_or(Outcome::Postponed { until }));
         }
         if !same {
             // What somebody else wrote here ran until now: `rollback` must find it.

@@ -85,6 +85,7 @@ impl<'a> Wish<'a> {
             last_error: error.to_owned(),
             next_try_at: self.now.after(pause),
             structure_hash: Some(self.marks.structure.clone()),
+            alone_hash: None,
             refused: false,
             none_ran: false,
         }
@@ -95,16 +96,10 @@ impl<'a> Wish<'a> {
     pub(super) fn known(&self, memory: &mut State, pid: Option<u32>, ran: Option<Ran>) {
         memory.pending = None;
         memory.told = None;
+        let how = "in an earlier turn, which is not remembered".to_owned();
         memory.applied = Some(Applied {
-            cfg_hash: self.marks.cfg,
-            map_hashes: self.marks.maps.clone(),
-            structure_hash: Some(self.marks.structure.clone()),
-            at: self.now,
-            how: "in an earlier turn, which is not remembered".to_owned(),
-            unproved: false,
             started_by_us: ran.is_some_and(|ran| ran.started_by_us),
-            down: None,
-            haproxy_pid: pid,
+            ..self.applied(how, pid)
         });
     }
 
@@ -114,15 +109,8 @@ impl<'a> Wish<'a> {
         memory.pending = None;
         memory.told = None;
         memory.applied = Some(Applied {
-            cfg_hash: self.marks.cfg,
-            map_hashes: self.marks.maps.clone(),
-            structure_hash: Some(self.marks.structure.clone()),
-            at: self.now,
-            how,
-            unproved: false,
             started_by_us,
-            down: None,
-            haproxy_pid: Some(pid),
+            ..self.applied(how, Some(pid))
         });
     }
 
@@ -144,19 +132,29 @@ impl<'a> Wish<'a> {
             Down::NeverRan
         };
         memory.applied = Some(Applied {
-            cfg_hash: self.marks.cfg,
-            map_hashes: self.marks.maps.clone(),
-            structure_hash: Some(self.marks.structure.clone()),
-            at: self.now,
-            how,
             unproved,
             started_by_us: matches!(
                 reloaded,
                 Reloaded::Started { .. } | Reloaded::TookOver { .. }
             ),
             down: is_down.then_some(down),
-            haproxy_pid: pid,
+            ..self.applied(how, pid)
         });
+    }
+
+    /// HAProxy was brought to it now, and proved to run it.
+    fn applied(&self, how: String, pid: Option<u32>) -> Applied {
+        Applied {
+            cfg_hash: self.marks.cfg,
+            map_hashes: self.marks.maps.clone(),
+            structure_hash: Some(self.marks.structure.clone()),
+            at: self.now,
+            how,
+            unproved: false,
+            started_by_us: false,
+            down: None,
+            haproxy_pid: pid,
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
 use crate::resolve::Lookup;
 
-const EXPECTED: &str = "a file of at most 64 MiB, or a folder of such";
+const EXPECTED: &str = "a file of at most 64 MiB, a folder of such, or a list of at most 10000 \
+                        lines and 4 MiB";
 
 /// By file: who names it, and in which label where that is known.
 type Named = BTreeMap<NamedFile, Vec<(Owner, String)>>;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::outline::{Outline, opens_section};
+use super::outline::Outline;
+use crate::haproxy::opens_section;
 
 /// `running` with the servers that `wanted` has in the sections that both have. Those of a section that
 /// is to become another one are taken, too: the old ones end.
@@ -12,31 +13,83 @@ pub fn with_servers_of(running: &str, wanted: &str) -> String {
     let new: BTreeMap<_, _> = new.sections().iter().map(|s| (s.title, s)).collect();
     let mut sections = old.sections().iter();
     let mut text = String::with_capacity(running.len());
-    // What the section at hand gets, and whether it has it already.
-    let mut servers: Option<(&[&str], bool)> = None;
+    let mut graft: Option<Graft<'_>> = None;
     for line in running.split_inclusive('\n') {
         let word = line.split_ascii_whitespace().next().unwrap_or_default();
         if opens_section(word) {
-            let wanted = sections.next().and_then(|old| new.get(old.title));
-            servers = wanted.map(|new| (new.servers.as_slice(), false));
-        }
-        match &mut servers {
-            Some((servers, is_there)) if word == "server" => {
-                if *is_there {
-                    continue;
-                }
-                *is_there = true;
-                let indent = &line[..line.len() - line.trim_start().len()];
-                for server in *servers {
-                    text.push_str(indent);
-                    text.push_str(server);
-                    text.push('\n');
-                }
+            if let Some(graft) = graft.take() {
+                graft.finish(&mut text);
             }
-            _ => text.push_str(line),
+            let both = sections.next().and_then(|old| new.get(old.title));
+            graft = both.map(|wanted| Graft::of(&wanted.servers));
+        }
+        let Some(graft) = &mut graft else {
+            text.push_str(line);
+            continue;
+        };
+        let indent = &line[..line.len() - line.trim_start().len()];
+        if word == "server" {
+            graft.put(&mut text, indent);
+            continue;
+        }
+        text.push_str(line);
+        // What stands behind that, as a remark, may belong to the next section.
+        if !word.is_empty() && !word.starts_with('#') {
+            graft.end = text.len();
+            if !opens_section(word) {
+                graft.indent = indent;
+            }
         }
     }
+    if let Some(graft) = graft {
+        graft.finish(&mut text);
+    }
     text
+}
+
+/// What a section gets.
+struct Graft<'a> {
+    servers: &'a [&'a str],
+    is_there: bool,
+    /// Where its last line ends, and how that is indented.
+    end: usize,
+    indent: &'a str,
+}
+
+impl<'a> Graft<'a> {
+    fn of(servers: &'a [&'a str]) -> Self {
+        Self {
+            servers,
+            is_there: false,
+            end: 0,
+            indent: "  ",
+        }
+    }
+
+    /// In the place of the first server.
+    fn put(&mut self, text: &mut String, indent: &str) {
+        if !self.is_there {
+            self.is_there = true;
+            text.push_str(&self.lines(indent));
+        }
+    }
+
+    /// At the end, where it had none.
+    fn finish(self, text: &mut String) {
+        if self.is_there || self.servers.is_empty() {
+            return;
+        }
+        let mut lines = self.lines(self.indent);
+        if !text[..self.end].ends_with('\n') {
+            lines.insert(0, '\n');
+        }
+        text.insert_str(self.end, &lines);
+    }
+
+    fn lines(&self, indent: &str) -> String {
+        let lines = self.servers.iter();
+        lines.map(|server| format!("{indent}{server}\n")).collect()
+    }
 }
 
 #[cfg(test)]
@@ -87,5 +140,16 @@ backend d
         // All of them may go.
         let wanted = RUNNING.replace("  server x h:3\n", "");
         assert_eq!(with_servers_of(RUNNING, &wanted), wanted);
+    }
+
+    #[test]
+    fn servers_come_back_to_a_section_that_has_none() {
+        let emptied = RUNNING.replace("  server x h:1\n  server y h:2\n", "");
+        let emptied = emptied.replace("  server x h:4\n", "");
+        let grafted = with_servers_of(&emptied, RUNNING);
+        assert_eq!(grafted, RUNNING);
+        assert_eq!(with_servers_of(emptied.trim_end(), RUNNING), RUNNING);
+        let change = compare(Some(&emptied), &grafted);
+        assert!(matches!(change, Change::Servers(_)), "{change}");
     }
 }

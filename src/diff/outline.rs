@@ -1,3 +1,5 @@
+use crate::haproxy::opens_section;
+
 /// A configuration as a list of sections, borrowed from its text.
 #[derive(Debug)]
 pub struct Outline<'a> {
@@ -13,33 +15,6 @@ pub struct Section<'a> {
     pub lines: Vec<&'a str>,
     /// Its `server` lines.
     pub servers: Vec<&'a str>,
-}
-
-/// Words that open a section (configuration manual of HAProxy 3.2, and what earlier ones had).
-const SECTION_WORDS: &[&str] = &[
-    "acme",
-    "backend",
-    "cache",
-    "crt-store",
-    "defaults",
-    "fcgi-app",
-    "frontend",
-    "global",
-    "http-errors",
-    "listen",
-    "log-forward",
-    "log-profile",
-    "mailers",
-    "peers",
-    "program",
-    "resolvers",
-    "ring",
-    "traces",
-    "userlist",
-];
-
-pub(super) fn opens_section(word: &str) -> bool {
-    SECTION_WORDS.contains(&word)
 }
 
 impl<'a> Outline<'a> {

@@ -82,6 +82,13 @@ pub fn certificates(text: &str) -> BTreeSet<Certificate> {
     found
 }
 
+/// The text of a `crt-list`, of a larger one its beginning; nothing where it cannot be read.
+#[must_use]
+pub fn list_text(path: &Path) -> String {
+    let text = read_head(path, LARGEST_LIST).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// The certificates of a `crt-list`: the first word of each line.
 pub fn listed<'t>(text: &'t str, base: &'t Path) -> impl Iterator<Item = PathBuf> + 't {
     let lines = text.lines().map(str::trim_start);
@@ -103,6 +110,9 @@ pub fn with_companions(path: &Path) -> impl Iterator<Item = PathBuf> {
     own.into_iter().chain(beside)
 }
 
+/// Lists of whole hosters are smaller.
+const LARGEST_LIST: u64 = 64 << 20;
+
 /// A chain with its key is smaller.
 const LARGEST_CHAIN: u64 = 1 << 20;
 
@@ -114,9 +124,7 @@ const MOST_OF_FOLDER: usize = 10_000;
 /// cannot be read, or bears its host as the common name alone.
 #[must_use]
 pub fn names(path: &str, bases: &[PathBuf]) -> BTreeSet<String> {
-    let places = bases.iter().map(|base| base.join(path));
-    let mut places = places.chain([PathBuf::from(path)]);
-    let Some(place) = places.find(|place| place.exists()) else {
+    let Some(place) = places(path, bases).find(|place| place.exists()) else {
         return BTreeSet::new();
     };
     let Ok(entries) = fs::read_dir(&place) else {
@@ -136,19 +144,33 @@ fn names_in(file: &Path) -> BTreeSet<String> {
 
 /// Of the first certificate of a file: those behind it are of its issuers.
 fn names_of(file: &Path) -> Option<BTreeSet<String>> {
-    // A pipe has no end, and is not waited for.
+    let text = read_head(file, LARGEST_CHAIN)?;
+    let first = CertificateDer::pem_slice_iter(&text).next()?.ok()?;
+    let certificate = EndEntityCert::try_from(&first).ok()?;
+    let names = certificate.valid_dns_names();
+    Some(names.map(str::to_ascii_lowercase).collect())
+}
+
+/// Where `path` may lie: an absolute one in one place.
+pub(super) fn places(path: &str, bases: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let path = PathBuf::from(path);
+    let bases = if path.is_absolute() { &[] } else { bases };
+    let below: Vec<PathBuf> = bases.iter().map(|base| base.join(&path)).collect();
+    below.into_iter().chain([path])
+}
+
+/// So many bytes of a regular file; `None` where it cannot be read.
+pub(super) fn read_head(file: &Path, most: u64) -> Option<Vec<u8>> {
+    // A pipe has no end, and is not waited for, also where it became one just now.
     if !fs::metadata(file).ok()?.is_file() {
         return None;
     }
     let mut options = File::options();
     let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
     let mut text = Vec::new();
-    let mut head = options.open(file).ok()?.take(LARGEST_CHAIN);
+    let mut head = options.open(file).ok()?.take(most);
     head.read_to_end(&mut text).ok()?;
-    let first = CertificateDer::pem_slice_iter(&text).next()?.ok()?;
-    let certificate = EndEntityCert::try_from(&first).ok()?;
-    let names = certificate.valid_dns_names();
-    Some(names.map(str::to_ascii_lowercase).collect())
+    Some(text)
 }
 
 /// Whether HAProxy reads this file with a certificate that lies beside it.

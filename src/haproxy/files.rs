@@ -4,18 +4,22 @@
 //! a list of certificates names. A pipe or a device has no end, so that it waits or works for ever, and
 //! names nobody.
 
-use std::fs::{self, File, Metadata};
-use std::io::Read as _;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-
 use super::Line;
-use super::certificates::{is_companion, listed, with_companions};
+use super::certificates::{is_companion, listed, places, read_head, with_companions};
 
-/// Certificates and lists are smaller. HAProxy keeps what it reads in memory.
+/// Certificates are smaller. HAProxy keeps what it reads in memory.
 const LARGEST: u64 = 64 << 20;
+
+/// A list is read here, and each of its files looked for under many names, while everybody waits.
+const LARGEST_LIST: u64 = 4 << 20;
+
+/// So many lines a list may have.
+const MOST_LISTED: usize = 10_000;
 
 /// In so many files of a folder it is looked for one that is too large.
 const MOST_ENTRIES: usize = 10_000;
@@ -118,13 +122,13 @@ pub fn bases(text: &str) -> Vec<PathBuf> {
 }
 
 /// What of a file or folder, which may lie below one of `bases`, keeps HAProxy from reading it to its
-/// end. `None` also where there is nothing: HAProxy tells that itself. Nothing but lists of
-/// certificates is opened.
+/// end, or us from looking at all that it names. `None` also where there is nothing: HAProxy tells that
+/// itself. Nothing but lists of certificates is opened.
 #[must_use]
 pub fn unfit(file: &NamedFile, bases: &[PathBuf]) -> Option<String> {
-    let places = bases.iter().map(|base| base.join(&file.path));
-    let mut places = places.chain([PathBuf::from(&file.path)]);
-    places.find_map(|place| {
+    // HAProxy looks for the files of a list below a base, and not for the list.
+    let below = if file.kind == Kind::List { &[] } else { bases };
+    places(&file.path, below).find_map(|place| {
         fault(&place).or_else(|| match file.kind {
             Kind::Certificate => beside(&place),
             Kind::List => in_list(&place, bases),
@@ -136,8 +140,8 @@ pub fn unfit(file: &NamedFile, bases: &[PathBuf]) -> Option<String> {
 /// The same of what HAProxy looks for beside a certificate.
 fn beside(certificate: &Path) -> Option<String> {
     // Parts of a bundle have companions of their own.
-    let mut companions =
-        with_companions(certificate).flat_map(|path| with_companions(&path).collect::<Vec<_>>());
+    let parts = with_companions(certificate).filter(|part| part.exists());
+    let mut companions = parts.flat_map(|path| with_companions(&path).collect::<Vec<_>>());
     companions.find_map(|path| {
         let found = fault(&path)?;
         let name = path.file_name()?.display();
@@ -148,17 +152,15 @@ fn beside(certificate: &Path) -> Option<String> {
 /// The same of what a list of certificates names. A label may name any file as a list, so that
 /// nothing of its lines is told.
 fn in_list(list: &Path, bases: &[PathBuf]) -> Option<String> {
-    // What became a pipe just now is not waited for.
-    let mut options = File::options();
-    let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
-    let mut text = Vec::new();
-    options
-        .open(list)
-        .ok()?
-        .take(LARGEST)
-        .read_to_end(&mut text)
-        .ok()?;
+    let text = read_head(list, LARGEST_LIST + 1)?;
+    if LARGEST_LIST < text.len() as u64 {
+        return Some(format!("a list of more than {LARGEST_LIST} bytes"));
+    }
     let text = String::from_utf8_lossy(&text);
+    if MOST_LISTED < text.lines().count() {
+        return Some(format!("a list of more than {MOST_LISTED} lines"));
+    }
+    let mut known = BTreeSet::new();
     let mut lines = text.lines().zip(1..);
     lines.find_map(|(line, number)| {
         let certificates = listed(line, Path::new("")).map(|path| NamedFile {
@@ -167,10 +169,13 @@ fn in_list(list: &Path, bases: &[PathBuf]) -> Option<String> {
         });
         let options = line.replace(['[', ']'], " ");
         let mut files = certificates.chain(named(&options));
-        let is_unfit = |file: NamedFile| file.kind != Kind::List && unfit(&file, bases).is_some();
+        let mut is_unfit = |file: NamedFile| {
+            let is_new = file.kind != Kind::List && known.insert(file.clone());
+            is_new && unfit(&file, bases).is_some()
+        };
         let without_end = "names what is no file of a disk, or is too large";
         files
-            .any(is_unfit)
+            .any(&mut is_unfit)
             .then(|| format!("a list whose line {number} {without_end}"))
     })
 }
@@ -308,13 +313,15 @@ mod tests {
         let list = "# pipe\nb.pem [alpn h2] x.test\n\na.pem\n";
         fs::write(path("list"), list).unwrap();
         fs::write(path("authority"), "b.pem [verify required ca-file pipe]\n").unwrap();
+        let lists = ["list", "authority"].map(path);
+        let [list, authority] = lists.each_ref().map(|list| list.to_str().unwrap());
         let all = [
+            (list, Kind::List),
+            (authority, Kind::List),
             ("a.pem", Kind::Certificate),
             ("b.pem", Kind::Certificate),
             ("c.pem", Kind::Certificate),
             ("folder", Kind::Certificate),
-            ("list", Kind::List),
-            ("authority", Kind::List),
         ];
         for (name, kind) in all {
             assert_eq!(told(name, kind), None, "{name}");
@@ -343,18 +350,48 @@ mod tests {
                 Some("a folder with `d.pem.key`, a pipe"),
             ),
             (
-                "list",
+                list,
                 Kind::List,
                 Some("a list whose line 4 names what is no file of a disk, or is too large"),
             ),
-            ("list", Kind::Other, None),
+            (list, Kind::Other, None),
+            // HAProxy does not look for a list below a base.
+            ("list", Kind::List, None),
             (
-                "authority",
+                authority,
                 Kind::List,
                 Some("a list whose line 1 names what is no file of a disk, or is too large"),
             ),
         ] {
             assert_eq!(told(name, kind).as_deref(), want, "{name}");
         }
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list");
+        let told = || {
+            let path = list.display().to_string();
+            unfit(
+                &NamedFile {
+                    path,
+                    kind: Kind::List,
+                },
+                &[],
+            )
+        };
+        fs::write(&list, "a.pem\n".repeat(MOST_LISTED)).unwrap();
+        assert_eq!(told(), None);
+        fs::write(&list, "a.pem\n".repeat(MOST_LISTED + 1)).unwrap();
+        assert_eq!(told().as_deref(), Some("a list of more than 10000 lines"));
+        File::create(&list).unwrap().set_len(LARGEST_LIST).unwrap();
+        assert_eq!(told(), None);
+        File::create(&list)
+            .unwrap()
+            .set_len(LARGEST_LIST + 1)
+            .unwrap();
+        let large = "a list of more than 4194304 bytes";
+        assert_eq!(told().as_deref(), Some(large));
     }
 }

@@ -159,6 +159,9 @@ pub struct Pending {
     /// Of the structure of that file.
     #[serde(default)]
     pub structure_hash: Option<String>,
+    /// Of the file that ran, with those servers: that was tried in vain, too, since the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone_hash: Option<Digest>,
     /// Each attempt was refused, or came to nothing before HAProxy was told: the process that ran
     /// before has no reason to run anything else.
     #[serde(default)]

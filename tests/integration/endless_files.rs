@@ -89,7 +89,8 @@ fn a_certificate_without_an_end_takes_out_its_own_service_alone() {
             done.says(&[
                 &format!("app `/bad`: label `HAPROXY_0_{label}`: found `"),
                 found,
-                ", expected a file of at most 64 MiB, or a folder of such; service port 10002 left out",
+                ", expected a file of at most 64 MiB, a folder of such, or a list of at most 10000 lines and \
+                 4 MiB; service port 10002 left out",
             ]);
             let cfg = test.cfg();
             assert!(

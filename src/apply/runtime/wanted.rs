@@ -44,9 +44,9 @@ pub struct Said {
     pub port: u16,
     /// `id`.
     pub id: Option<u32>,
-    /// `weight`, 1 where nothing is said.
+    /// `weight`, of `default-server` where the line says none, else 1.
     pub weight: u16,
-    /// It gets no requests: a deployment is about to end it.
+    /// It gets no requests: a deployment is about to end it, or `default-server` says so.
     pub is_disabled: bool,
     /// `check`.
     pub is_checked: bool,
@@ -144,16 +144,52 @@ struct Section {
     barrier: Option<String>,
     has_dynamic_cookie: bool,
     has_defaults: bool,
+    defaults: Defaults,
+}
+
+/// What `default-server` says of the servers behind it, of what can be told.
+#[derive(Clone, Default)]
+struct Defaults {
+    weight: Option<u16>,
+    is_disabled: bool,
+    /// What is not understood of that: nobody knows what the servers are to be.
+    strange: Option<String>,
+}
+
+impl Defaults {
+    fn read(&mut self, words: &[String], line: &Line) {
+        if line.asks_environment.is_some() {
+            self.strange = Some("a value of the environment in `default-server`".to_owned());
+        }
+        let mut words = words.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            match word {
+                "enabled" => self.is_disabled = false,
+                "disabled" => self.is_disabled = true,
+                "weight" => {
+                    let text = words.next().unwrap_or_default();
+                    self.weight = weight(text);
+                    if self.weight.is_none() {
+                        self.strange = Some(format!("`default-server weight {text}`"));
+                    }
+                }
+                _ => (),
+            }
+        }
+    }
 }
 
 impl Section {
     fn read(&mut self, word: &str, rest: &[String], line: &Line) {
         let is = |place: usize, text: &str| rest.get(place).is_some_and(|word| word == text);
         match word {
-            "server" => self.servers.extend(server(rest, line)),
+            "server" => self.servers.extend(server(rest, line, &self.defaults)),
             "balance" => self.balance = rest.first().cloned(),
             "hash-type" => self.is_consistent = is(0, "consistent"),
-            "default-server" => self.has_defaults = true,
+            "default-server" => {
+                self.has_defaults = true;
+                self.defaults.read(rest, line);
+            }
             "cookie" => self.has_dynamic_cookie = rest.iter().any(|word| word == "dynamic"),
             "server-template" => self.barrier = Some("it has a `server-template`".to_owned()),
             "option" if is(0, "external-check") => {
@@ -181,14 +217,14 @@ impl Section {
     }
 }
 
-fn server(words: &[String], line: &Line) -> Option<Server> {
+fn server(words: &[String], line: &Line, defaults: &Defaults) -> Option<Server> {
     let (name, rest) = words.split_first()?;
     let fixed = || {
         let mut fixed = Vec::new();
         let mut words = rest.iter().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
-                "disabled" => (),
+                "enabled" | "disabled" => (),
                 "weight" => drop(words.next()),
                 _ => fixed.push(word.clone()),
             }
@@ -198,7 +234,7 @@ fn server(words: &[String], line: &Line) -> Option<Server> {
     let said = if line.asks_environment.is_some() {
         Err("a value of the environment".to_owned())
     } else {
-        said(rest)
+        said(rest, defaults)
     };
     Some(Server {
         name: name.clone(),
@@ -208,15 +244,18 @@ fn server(words: &[String], line: &Line) -> Option<Server> {
     })
 }
 
-fn said(words: &[String]) -> Result<Said, String> {
+fn said(words: &[String], defaults: &Defaults) -> Result<Said, String> {
+    if let Some(strange) = &defaults.strange {
+        return Err(strange.clone());
+    }
     let (place, rest) = words.split_first().ok_or("no address")?;
     let (address, port) = address(place).ok_or_else(|| format!("`{place}`"))?;
     let mut said = Said {
         address,
         port,
         id: None,
-        weight: 1,
-        is_disabled: false,
+        weight: defaults.weight.unwrap_or(1),
+        is_disabled: defaults.is_disabled,
         is_checked: false,
         check_port: None,
         cookie: None,
@@ -236,7 +275,7 @@ fn said(words: &[String]) -> Result<Said, String> {
             }
             "weight" => {
                 let (text, shown) = value();
-                said.weight = text.parse().ok().filter(|w| *w <= 256).ok_or(shown)?;
+                said.weight = weight(text).ok_or(shown)?;
             }
             "port" => {
                 let (text, shown) = value();
@@ -249,6 +288,7 @@ fn said(words: &[String]) -> Result<Said, String> {
                 said.cookie = Some(is_plain(text).then(|| text.to_owned()).ok_or(shown)?);
             }
             "disabled" => said.is_disabled = true,
+            "enabled" => said.is_disabled = false,
             _ => {
                 let known = KEYWORDS.iter().find(|(keyword, _)| *keyword == word);
                 let (keyword, takes) = known.ok_or_else(|| format!("`{word}`"))?;
@@ -284,6 +324,10 @@ fn address(text: &str) -> Option<(IpAddr, u16)> {
         .and_then(|host| host.strip_suffix(']'));
     let port = port.parse().ok().filter(|port| *port > 0)?;
     Some((bare.unwrap_or(host).parse().ok()?, port))
+}
+
+fn weight(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|weight| *weight <= 256)
 }
 
 fn is_number(text: &str) -> bool {
@@ -423,5 +467,26 @@ mod tests {
         assert!(all["b"].barrier.is_none() && all["b"].has_dynamic_cookie);
         assert!(all["c"].barrier.is_none() && !all["c"].has_defaults);
         assert!(all["d"].barrier.is_some(), "defaults by name");
+    }
+
+    #[test]
+    fn what_default_server_says_counts_for_the_servers_behind_it() {
+        let text = "defaults\n default-server weight 5 inter 1s\n\
+            backend a\n server v 10.0.0.1:1\n default-server disabled\n\
+            server w 10.0.0.1:1 weight 3\n server x 10.0.0.1:1 enabled\n\
+            default-server weight 7 enabled\n server y 10.0.0.1:1\n\
+            backend b\n default-server weight x\n server z 10.0.0.1:1\n";
+        let all = backends(text);
+        let said = |server: &Server| {
+            server
+                .said
+                .clone()
+                .map(|said| (said.weight, said.is_disabled))
+        };
+        let found: Vec<_> = all["a"].servers.iter().map(said).collect();
+        let want = [(5, false), (3, true), (5, false), (7, false)];
+        assert_eq!(found, want.map(Ok));
+        let strange = "`default-server weight x`".to_owned();
+        assert_eq!(said(&all["b"].servers[0]), Err(strange));
     }
 }

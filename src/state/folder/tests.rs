@@ -35,6 +35,7 @@ fn full() -> State {
         pending: Some(Pending {
             refused: true,
             none_ran: true,
+            alone_hash: Some(Digest::of(b"alone")),
             cfg_hash: digest,
             attempts: 1,
             last_error: "no answer".to_owned(),

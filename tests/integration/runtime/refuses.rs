@@ -10,8 +10,9 @@ use std::time::Duration;
 use haproxy_marathon_bridge::apply::runtime::Fallback;
 use haproxy_marathon_bridge::haproxy::servers::ServerState;
 use haproxy_marathon_bridge::haproxy::structure_hash;
+use tokio::time::timeout;
 
-use super::{Scene, instance, line};
+use super::{LONG, Scene, instance, line};
 use crate::support::{Done, haproxy};
 
 fn names(states: &[ServerState]) -> Vec<&str> {
@@ -30,13 +31,13 @@ async fn another_process_than_the_one_that_serves_is_told_nothing() {
     reload.arg("-x").arg(scene.socket());
     reload.args(["-sf", &old.to_string()]);
     Done::of(reload).expect(0);
-    while scene
-        .say("show info")
-        .await
-        .contains(&format!("Pid: {old}\n"))
-    {
-        tokio::task::yield_now().await;
-    }
+    let is_old = format!("Pid: {old}\n");
+    let other_answers = async {
+        while scene.say("show info").await.contains(&is_old) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, other_answers).await.unwrap();
     let error = scene.bring(&[line(&a, 1), line(&b, 2)]).await.unwrap_err();
     assert!(
         matches!(error, Fallback::OtherProcess { expected, .. } if expected == old),

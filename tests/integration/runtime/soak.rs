@@ -23,6 +23,12 @@ use crate::support::{Done, haproxy};
 /// A reload follows so many changes of servers.
 const RELOAD_EVERY: usize = 20;
 
+/// A run with fewer proves nothing; the slowest hosts reach many times as much.
+const FEWEST_REQUESTS_PER_SECOND: f64 = 20.0;
+
+/// Where HAProxy checks the servers, a change takes seconds.
+const LONGEST_CHANGE: Duration = Duration::from_secs(10);
+
 /// Instances of an app.
 const FEWEST: usize = 3;
 
@@ -109,6 +115,7 @@ fn churn_and_reloads_lose_no_request() {
             row.report.stale, 0,
             "connections were closed that were idle"
         );
+        row.is_no_idle_run(length);
     }
 }
 
@@ -375,6 +382,18 @@ struct Row {
 impl Row {
     const HEAD: &str = "variant                 seconds  changes  reloads  requests   per s  lost  \
                         event to HAProxy p50 / p95";
+
+    /// Nothing is lost where nothing is done.
+    fn is_no_idle_run(&self, length: Length) {
+        let changes = self.took.len();
+        assert!(length.changes <= changes, "{self}");
+        let average = self.elapsed / u32::try_from(changes).unwrap();
+        assert!(average <= LONGEST_CHANGE, "{self}");
+
+        assert!(changes / length.reload_every <= self.reloads, "{self}");
+        let per_second = self.report.answered as f64 / self.elapsed.as_secs_f64();
+        assert!(FEWEST_REQUESTS_PER_SECOND <= per_second, "{self}");
+    }
 }
 
 /// Of times in their order.

@@ -423,3 +423,16 @@ proptest::proptest! {
         proptest::prop_assert_eq!(present.len(), wanted.len());
     }
 }
+
+#[test]
+fn what_default_server_says_is_not_overruled() {
+    let wanted = backend(&[
+        "default-server weight 5 disabled",
+        "server a 10.0.0.1:80",
+        "server b 10.0.0.2:80 weight 3 enabled",
+    ]);
+    let mut a = with_admin(up("a", 1), 1 | 4);
+    let mut b = up("b", 2);
+    (a.weight, b.weight) = (5, 3);
+    assert_eq!(steps(&wanted, &[a, b]), Ok(Vec::new()));
+}

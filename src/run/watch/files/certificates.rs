@@ -1,12 +1,11 @@
 //! The certificates that the running HAProxy has read, beside what lies there now.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::footprint::{Contents, Footprint, Item};
-use crate::haproxy::certificates::{Certificate, certificates, listed, with_companions};
+use crate::haproxy::certificates::{Certificate, certificates, list_text, listed, with_companions};
 
 /// Those that the installed file names.
 #[derive(Default)]
@@ -97,8 +96,7 @@ fn items(named: &BTreeSet<Certificate>) -> Vec<Item> {
             Certificate::Own(path) | Certificate::Others(path) => own(path),
             Certificate::List { path, base } => {
                 own(path);
-                let text = fs::read_to_string(path).unwrap_or_default();
-                listed(&text, base).for_each(|path| own(&path));
+                listed(&list_text(path), base).for_each(|path| own(&path));
             }
         }
     }
