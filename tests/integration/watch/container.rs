@@ -140,9 +140,9 @@ impl Container {
     }
 
     /// As Marathon starts it.
-    fn start(&self, mode: &[&str], more: &[&str]) -> Started {
+    fn start(&self, call: &[&str], more: &[&str]) -> Started {
         let url = &self.web.url()[0];
-        let words = [mode, &["--group", "external", "--marathon", url], more].concat();
+        let words = [call, &["--group", "external", "--marathon", url], more].concat();
         let mut command = self.command(&words);
         command.process_group(0);
         Started {
