@@ -308,7 +308,7 @@ await test -S /run/haproxy/marathon-bridge.sock
 printf '%s' '{other}' > /srv/apps.json
 await grep -q 10081 $CONFIG
 await sh -c 'grep -q "a new process took over" /srv/watch.log'
-echo "== who"; stat -c '%U' $CONFIG; ps -o user:30= -p $watcher
+echo "== who"; stat -c '%U' $CONFIG; stat -c %U /proc/$watcher
 echo "== powers"; sed -n 's/^Cap[EPB].*:[[:space:]]*//p' /proc/$watcher/status | sort -u
 echo "== master"; [ "$master" = "$(head -n 1 /run/haproxy.pid)" ] && echo same
 echo "== status"; haproxy-marathon-bridge status
