@@ -5,7 +5,7 @@ CARGO ?= cargo
 CARGO_DEB = command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb; cargo-deb
 CARGO_RPM = command -v cargo-generate-rpm >/dev/null || $(CARGO) install --locked cargo-generate-rpm; cargo-generate-rpm
 
-.PHONY: help demo test test-all soak build packages test-packages lint bench clean needs
+.PHONY: help demo test test-all soak build static packages test-packages lint bench clean needs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ soak: needs ## count lost requests while tasks come and go, for SECONDS=60
 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked
+
+STATIC = x86_64-unknown-linux-musl
+
+static: ## build a program that needs no library of the system (wants rustup and musl-gcc)
+	rustup target add $(STATIC)
+	$(CARGO) build --release --locked --target $(STATIC)
 
 packages: ## build the packages, small and fast, into target/debian and target/generate-rpm
 	$(CARGO) build --profile dist --locked

@@ -16,6 +16,7 @@ mod compare;
 mod config;
 mod corpus;
 mod demo;
+mod documents;
 mod endless_files;
 mod explain;
 mod faults;

@@ -183,7 +183,10 @@ echo "== log"; cat /srv/watch.log
     assert_eq!(told.part("master"), "same");
     assert_eq!(told.part("end"), "0", "{told:#?}");
     let log = told.part("log");
-    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    assert!(
+        !log.contains(" warn: ") && !log.contains(" error: "),
+        "{log}"
+    );
 }
 
 #[test]
@@ -211,5 +214,122 @@ echo "== taken back"; tail -n 2 /srv/systemctl.log; ls /etc/systemd/system | gre
     assert_eq!(
         told.part("taken back"),
         "disable --now haproxy-marathon-bridge-refresh.timer\ndaemon-reload\n0"
+    );
+}
+
+fn unprivileged() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/unprivileged")
+}
+
+#[test]
+fn systemd_finds_no_fault_with_the_example_of_a_user_of_its_own() {
+    let (folder, _) = units();
+    let dropin = |unit: &str, name: &str| {
+        let place = folder.path().join(format!("{unit}.d"));
+        fs::create_dir(&place).unwrap();
+        fs::copy(unprivileged().join(name), place.join(name)).unwrap();
+    };
+    let haproxy = "[Service]\nExecStart=/bin/true -f $CONFIG $EXTRAOPTS\n";
+    fs::write(folder.path().join("haproxy.service"), haproxy).unwrap();
+    dropin("haproxy.service", "haproxy.conf");
+    dropin(
+        "haproxy-marathon-bridge.service",
+        "haproxy-marathon-bridge.conf",
+    );
+    for name in ["haproxy.service", "haproxy-marathon-bridge.service"] {
+        let done = analyze(&folder, &["verify", &format!("./{name}")]);
+        assert_eq!(done.stderr, "", "{name}");
+    }
+    let security = ["security", "--offline=true", "--threshold=16", "--no-pager"];
+    analyze(
+        &folder,
+        &[&security[..], &["./haproxy-marathon-bridge.service"]].concat(),
+    );
+}
+
+/// The commands of the document, then what the units say.
+#[test]
+fn it_works_as_a_user_of_its_own_as_the_document_says() {
+    let document = include_str!("../../../docs/unprivileged.md");
+    let block = document.split("```console\n").nth(1).unwrap();
+    let block = block.split("```").next().unwrap();
+    let commands: String = block
+        .lines()
+        .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
+        .collect();
+    let files = [
+        "haproxy.conf",
+        "haproxy-marathon-bridge.conf",
+        "sysusers.conf",
+    ];
+    let files: String = files
+        .iter()
+        .map(|name| {
+            let text = fs::read_to_string(unprivileged().join(name)).unwrap();
+            format!("cat > /srv/{name} << 'FILE'\n{text}FILE\n")
+        })
+        .collect();
+    let script = with_systemd(&format!(
+        r#"
+echo "== install"; /opt/bridge install file:/srv/apps.json 2>&1
+{files}
+cd /srv
+{commands}
+echo "== told"; tail -n 1 /srv/systemctl.log
+await() {{
+    tries=0
+    until "$@" > /dev/null 2>&1; do
+        tries=$((tries + 1))
+        if [ $tries -gt 300 ]; then echo "== never"; echo "$*"; cat /srv/watch.log /srv/haproxy.log; exit 1; fi
+        sleep 0.1
+    done
+}}
+old=$(head -n 1 /run/haproxy.pid)
+kill -TERM $old
+await sh -c "! kill -0 $old"
+eval "$(sed -n 's/^Environment=/export /p' /etc/systemd/system/haproxy.service.d/*.conf)"
+rm /run/haproxy.pid
+setsid haproxy -Ws -f $CONFIG -p /run/haproxy.pid $EXTRAOPTS < /dev/null > /srv/haproxy.log 2>&1 &
+await test -s /run/haproxy.pid
+master=$(head -n 1 /run/haproxy.pid)
+echo "== master's socket"; stat -c '%G %a' /run/haproxy/master.sock
+of() {{ sed -n "s/^$1=//p" /etc/systemd/system/haproxy-marathon-bridge.service; }}
+user=$(sed -n 's/^User=//p' /etc/systemd/system/haproxy-marathon-bridge.service.d/*.conf)
+chown -R $user /var/lib/haproxy-marathon-bridge
+unshare --mount sh -euc '
+    for folder in /run/haproxy /var/lib/haproxy-marathon-bridge; do mount --bind $folder $folder; done
+    mount -o remount,bind,ro /
+    export STATE_DIRECTORY=/var/lib/haproxy-marathon-bridge
+    exec "$@"' sh \
+    setpriv --reuid=$user --regid=$user --groups="$(of SupplementaryGroups)" \
+    --bounding-set=-all --no-new-privs $(of ExecStart) 2> /srv/watch.log &
+watcher=$!
+await test -S /run/haproxy/marathon-bridge.sock
+printf '%s' '{other}' > /srv/apps.json
+await grep -q 10081 $CONFIG
+await sh -c 'grep -q "a new process took over" /srv/watch.log'
+echo "== who"; stat -c '%U' $CONFIG; stat -c %U /proc/$watcher
+echo "== powers"; sed -n 's/^Cap[EPB].*:[[:space:]]*//p' /proc/$watcher/status | sort -u
+echo "== master"; [ "$master" = "$(head -n 1 /run/haproxy.pid)" ] && echo same
+echo "== status"; haproxy-marathon-bridge status
+kill -TERM $watcher
+echo "== end"; wait $watcher; echo $?
+echo "== log"; cat /srv/watch.log
+"#,
+        other = apps(10081)
+    ));
+    let Some(told) = run(&script) else { return };
+    assert_eq!(told.part("told"), "restart haproxy haproxy-marathon-bridge");
+    assert_eq!(told.part("master's socket"), "haproxy 660");
+    let user = "haproxy-marathon-bridge";
+    assert_eq!(told.part("who"), format!("{user}\n{user}"));
+    assert_eq!(told.part("powers"), "0000000000000000");
+    assert_eq!(told.part("master"), "same");
+    told.says("status", &["/haproxy/haproxy.cfg: all is well"]);
+    assert_eq!(told.part("end"), "0", "{told:#?}");
+    let log = told.part("log");
+    assert!(
+        !log.contains(" warn: ") && !log.contains(" error: "),
+        "{log}"
     );
 }

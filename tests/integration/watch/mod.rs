@@ -24,6 +24,7 @@ mod answers;
 mod asked;
 mod broken;
 mod callbacks;
+mod container;
 mod edits;
 mod follows;
 mod full_disk;
