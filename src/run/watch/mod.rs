@@ -78,9 +78,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
         watcher = Watcher::new(Rc::clone(&config), folder) => watcher?,
     };
     let mut follower = follower(&config)?;
-    if let Some(follower) = &follower {
-        watcher.live.hears(follower.heard());
-    }
+    watcher.hears(follower.as_ref());
     let _desk = live::desk(&config, &watcher.live);
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
     let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
@@ -287,6 +285,12 @@ impl Watcher {
                 schedule.hears(false, now());
             }
         }
+    }
+
+    /// Who tells events from now on.
+    fn hears(&self, follower: Option<&Follower>) {
+        let heard = follower.map(Follower::heard);
+        self.live.hears(heard, Time::at(SystemTime::now()));
     }
 
     /// Apps of which the next turn asks alone.
