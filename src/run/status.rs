@@ -28,11 +28,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(300);
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
-    let watcher = match watcher(&places(config, &folder)) {
-        None => Watcher::None,
-        Some(holder) => ask(config, holder)?,
-    };
-    let (text, is_ok) = told(config, &watcher, config.json)?;
+    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, config.json)?;
     print(&text)?;
     Ok(ExitCode::from(u8::from(!is_ok)))
 }
@@ -44,7 +40,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
 pub(super) fn verdict(config: &Config) -> Result<(String, bool)> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
-    let (text, is_ok) = told(config, &Watcher::None, false)?;
+    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, false)?;
     let verdict = text.lines().next().unwrap_or_default();
     Ok((verdict.to_owned(), is_ok))
 }
@@ -60,6 +56,15 @@ enum Watcher {
     Tells(Box<Facts>),
     /// It does not answer, for this reason.
     Silent(Holder, String),
+}
+
+impl Watcher {
+    fn found(config: &Config, folder: &Folder) -> Result<Self> {
+        match watcher(&places(config, folder)) {
+            None => Ok(Self::None),
+            Some(holder) => ask(config, holder),
+        }
+    }
 }
 
 /// A watcher whose socket is turned off is not asked, and does its work as well.
@@ -88,7 +93,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = Good::of(&at);
     let is_watched = !matches!(watcher, Watcher::None);
-    let installed = Installed::beside(&at.cfg, state.applied.as_ref(), is_watched)?;
+    let installed = Installed::beside(&at.cfg, &state, is_watched)?;
     let process = state
         .applied
         .as_ref()
@@ -174,15 +179,15 @@ fn put_before(state: &mut State, unsaved: &Unsaved) {
     });
 }
 
-/// How long ago the last turn may have been; `None` where that is not known. A watcher takes one every
-/// `--resync`, and says itself how it is, unless it is silent.
+/// How long ago the last turn may have been; `None` where it may have been at any time. A watcher takes
+/// one when something happens, else every `--resync`; one that answers is at work, and not all of its
+/// turns are saved.
 fn oldest(config: &Config, watcher: &Watcher) -> Option<Duration> {
-    let wanted = Some(config.max_age).filter(|age| *age > Duration::ZERO);
-    let usual = match watcher {
+    match watcher {
+        Watcher::None => Some(config.max_age).filter(|age| *age > Duration::ZERO),
         Watcher::Silent(..) => Some(config.watch.resync + LONGEST_TURN),
-        Watcher::None | Watcher::Tells(_) => None,
-    };
-    wanted.into_iter().chain(usual).min()
+        Watcher::Tells(_) => None,
+    }
 }
 
 /// What is known of who watches; nothing where nobody does.
@@ -229,7 +234,7 @@ fn watching(watcher: &Watcher, now: Time) -> String {
 #[derive(Debug, Serialize)]
 struct Status<'a> {
     ok: bool,
-    /// Why nothing is known, where there should be something.
+    /// What cannot be read of the state, and why.
     unread: Option<&'a str>,
     /// Whether the last turn is older than it may be, or lies in the future.
     is_old: bool,
@@ -294,7 +299,8 @@ impl Good {
 enum Installed {
     Missing,
     AsApplied,
-    /// But for servers, of which HAProxy was told; the watcher has the whole checked soon.
+    /// But for servers, of which HAProxy was told; the watcher has the whole checked soon, or the next
+    /// turn does.
     ToBeProved,
     /// By hand, or by a run that was killed.
     Changed,
@@ -303,18 +309,21 @@ enum Installed {
 }
 
 impl Installed {
-    fn beside(cfg: &Path, applied: Option<&Applied>, is_watched: bool) -> Result<Self> {
+    fn beside(cfg: &Path, state: &State, is_watched: bool) -> Result<Self> {
         let Some(content) = OsDisk.read(cfg)? else {
             return Ok(Self::Missing);
         };
-        let Some(applied) = applied else {
+        let Some(applied) = &state.applied else {
             return Ok(Self::Unknown);
         };
-        let mut is_same = applied.cfg_hash == Digest::of(&content);
-        let is_to_be_proved = !is_same && is_watched && {
+        let hash = Digest::of(&content);
+        let mut is_same = applied.cfg_hash == hash;
+        // A watcher says what it told when it ends.
+        let is_told = || {
             let structure = std::str::from_utf8(&content).map(structure_hash).ok();
-            structure.is_some() && structure == applied.structure_hash
+            is_watched && structure.is_some() && structure == applied.structure_hash
         };
+        let is_to_be_proved = !is_same && (state.told == Some(hash) || is_told());
         is_same |= is_to_be_proved;
         for (name, hash) in &applied.map_hashes {
             let map = OsDisk.read(&cfg.with_file_name(name))?;
@@ -427,7 +436,7 @@ impl Status<'_> {
     fn for_people(&self, now: Time) -> String {
         let mut out = Lines::default();
         let verdict = match (self.ok, self.paused, self.last_turn) {
-            _ if self.unread.is_some() => "nothing is known: the state cannot be read",
+            (_, _, None) if self.unread.is_some() => "nothing is known: the state cannot be read",
             (_, _, None) => "nothing is known: no turn was ever taken",
             (_, _, Some(last)) if self.is_old && is_ahead(last.at, now) => {
                 "the last turn lies in the future, so that nobody knows how long ago it was"
@@ -449,9 +458,10 @@ impl Status<'_> {
         }
         if let Some(last) = self.last_turn {
             out.last_turn(last, now);
-        } else if let Some(unread) = self.unread {
+        }
+        if let Some(unread) = self.unread {
             out.put("state", unread);
-        } else {
+        } else if self.last_turn.is_none() {
             let place = self.state_folder.display();
             out.put("state", &format!("`{place}` holds none"));
         }

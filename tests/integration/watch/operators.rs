@@ -1,10 +1,14 @@
 //! What operators do beside a watcher.
 
+use std::time::{Duration, SystemTime};
+
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use haproxy_marathon_bridge::state::Time;
+use serde_json::json;
 
 use super::Watcher;
-use crate::host::{Host, Web};
+use crate::host::{Host, Web, wait_until};
 
 #[test]
 fn a_pause_holds_from_the_next_turn_on_and_its_end_is_heeded_at_once() {
@@ -64,4 +68,27 @@ fn a_rollback_is_not_undone_before_the_pause_ends() {
     assert_eq!(host.installed(), second);
     web.scale_up();
     watcher.says("installed `");
+}
+
+/// It takes turns when something happens, and says itself how it is.
+#[test]
+fn a_watcher_that_answers_is_well_however_long_ago_its_last_turn_was() {
+    let host = Host::new();
+    let web = Web::start();
+    let watcher = Watcher::serving(&host, &web, &["--resync", "1h"]);
+    wait_until("the end of all turns", || {
+        let told = host.status();
+        told.status.success() && !told.stdout.contains("to be asked")
+    });
+    let ago = Time::at(SystemTime::now() - Duration::from_secs(16 * 60));
+    host.edit_state(|state| state["last_turn"]["at"] = json!(ago));
+    host.status().expect(0).prints(&["all is well", "16m"]);
+    let doctor = host.operate(&["doctor"]);
+    doctor.prints(&[&format!(
+        "ok    last turn {}: all is well",
+        host.cfg().display()
+    )]);
+    drop(watcher);
+    let told = host.status().expect(1);
+    told.prints(&["no turn was taken for too long"]);
 }
