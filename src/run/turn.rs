@@ -137,6 +137,7 @@ impl Memory {
         };
         // It is saved once the file is proved: a kill before that costs a check.
         let (last, result) = self.summed_up(Ok(report), now);
+        self.note_unsaved();
         Ok(Some(self.told(result?, last)))
     }
 
@@ -157,7 +158,7 @@ impl Memory {
         };
         let is_still = stages.proved(&host, files, &mut self.state, now);
         if is_still {
-            save(&mut self.store, &self.state);
+            self.save();
         }
         is_still
     }
@@ -173,25 +174,31 @@ impl Memory {
         })
     }
 
+    /// Saves what is remembered, and notes where that fails, whoever asks and whenever.
     pub(super) fn save(&mut self) {
         save(&mut self.store, &self.state);
+        self.note_unsaved();
+    }
+
+    fn note_unsaved(&mut self) {
+        let unsaved = self.unsaved();
+        self.store.note_unsaved(&OsDisk, unsaved.as_ref());
     }
 
     /// Remembers what came of a turn.
     pub(super) fn ended(&mut self, result: Result<Report>, now: Time) -> Result<Turn> {
         let (last, result) = self.summed_up(result, now);
-        save(&mut self.store, &self.state);
-        let unsaved = self.unsaved();
-        self.store.note_unsaved(&OsDisk, unsaved.as_ref());
+        self.save();
         let mut report = result?;
         if let Some(GoodAnswer { text, kept }) = report.good_answer.take() {
-            let Self { store, state } = self;
+            let Self { store, state } = &mut *self;
             let warning = store.keep_answer(&OsDisk, state, text.as_bytes(), kept);
             let kind = match store.unsaved() {
                 Some(_) => STATE,
                 None => "the answer that is kept",
             };
             logging::lasting(kind, warning.as_deref());
+            self.note_unsaved();
         }
         Ok(self.told(report, last))
     }

@@ -384,7 +384,7 @@ impl Watcher {
         let Memory { store, state } = &mut self.memory;
         let mut remember = |state: &State| save(store, state);
         let looked = host.look_after(state, at, &mut remember).await;
-        remember(state);
+        self.save();
         self.lock.leave_folder();
         looked
     }

@@ -446,8 +446,14 @@ impl Watcher {
         let mut remember = |state: &State| save(store, state);
         let at = Time::at(SystemTime::now());
         let result = host.bring_again(state, at, &mut remember).await;
-        remember(state);
+        self.save();
         result
+    }
+
+    /// Saves what is remembered; where that fails, whoever asks is told.
+    fn save(&mut self) {
+        self.memory.save();
+        self.live.unsaved(self.memory.unsaved());
     }
 
     /// What HAProxy was told of, and nobody has checked yet, is remembered: else the next run would
@@ -455,7 +461,7 @@ impl Watcher {
     async fn leave_word(&mut self) {
         if self.memory.state.told.is_some() {
             self.enter_folder().await;
-            self.memory.save();
+            self.save();
             self.lock.leave_folder();
         }
     }
