@@ -1,6 +1,7 @@
 //! What surrounds a turn, whoever takes it: what is remembered of the one before, and of this one.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,15 +72,17 @@ impl Memory {
             );
             self.state.answer = None;
         }
+        let drained = mem::take(&mut self.state.drained);
         if let Some(state) = self.store.reread(&OsDisk) {
             self.state = state;
         }
         self.state.paused = self.store.folder().paused(&OsDisk);
-        let (drained, warning) = self.store.folder().drained(&OsDisk);
-        // Of one that cannot be read, what it was before counts.
-        if warning.is_none() {
-            self.state.drained = drained;
-        }
+        let (drained, unread) = match self.store.folder().drained(&OsDisk) {
+            Ok(drained) => (drained, None),
+            Err(why) => (drained, Some(format!("{why}; what was drained still is"))),
+        };
+        self.state.drained = drained;
+        logging::lasting("what is drained", unread.as_deref());
     }
 
     /// Takes the installed files for proved where nothing can be written down, as on a file system
