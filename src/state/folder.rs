@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::{Drained, KeptAnswer, Paused, State, Time, Unsaved, unsaved};
-use crate::disk::{self, Digest, Disk, DiskError, folder_of};
+use crate::disk::{self, Digest, Disk, DiskError, Stamp, folder_of};
 
 /// The format that is written; older ones are read.
 const FORMAT: u32 = 1;
@@ -229,6 +229,8 @@ pub struct Writable {
     folder: Folder,
     exists: bool,
     state: OnDisk,
+    /// Of the file that was last found to be what we saved, so that it is not read again.
+    looked_at: Option<Stamp>,
     /// Why the state of this run is not saved.
     unsaved: Option<String>,
     /// Whether a turn is noted that was not saved.
@@ -251,6 +253,7 @@ impl Writable {
             is_noted: folder.unsaved(disk).is_some(),
             folder,
             state: on_disk,
+            looked_at: None,
             unsaved: match on_disk {
                 OnDisk::Ours(_) | OnDisk::Corrupt => made.as_ref().err().map(ToString::to_string),
                 OnDisk::OfANewerProgram => Some("a newer version wrote what is there".to_owned()),
@@ -322,8 +325,15 @@ impl Writable {
         let OnDisk::Ours(Some(saved)) = self.state else {
             return None;
         };
-        let content = disk.read(&self.folder.state_path()).ok()??;
+        let path = self.folder.state_path();
+        // Before it is read, so that whatever is written meanwhile is another one.
+        let stamp = disk.stamp(&path).ok()??;
+        if self.looked_at == Some(stamp) {
+            return None;
+        }
+        let content = disk.read(&path).ok()??;
         if Digest::of(&content) == saved {
+            self.looked_at = Some(stamp);
             return None;
         }
         let (state, _, on_disk) = self.folder.read(disk);
@@ -356,6 +366,7 @@ impl Writable {
             .make(disk)
             .and_then(|()| disk::replace(disk, &self.folder.state_path(), &content, FILE_MODE));
         self.state = OnDisk::Ours(replaced.is_ok().then_some(digest));
+        self.looked_at = None;
         self.unsaved = replaced.as_ref().err().map(ToString::to_string);
         replaced.err().map(|error| forgotten(&error))
     }
