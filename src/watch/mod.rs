@@ -4,7 +4,6 @@
 //! looks at a clock.
 
 mod left_open;
-mod reasons;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,7 +11,6 @@ use std::time::{Duration, Instant};
 use crate::cluster::AppId;
 
 pub use left_open::left_open;
-pub use reasons::Reasons;
 
 /// The first pause after a turn that failed; the following ones double.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
