@@ -16,35 +16,33 @@ mod told;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use self::around::Around;
 use self::configuration::Reader;
 use self::edit::Edit;
+use self::ground::Haproxy;
 use self::notify::Notify;
 use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
-use super::lock::{enter_folder, lock_for_life, placed, places};
+use super::lock::{lock_for_life, places};
 use super::stages::stages;
 use super::tell;
-use super::turn::{Memory, Turn, save, version};
+use super::turn::{Memory, Turn, save};
 use crate::admin::Live;
-use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome, reserve_mark};
+use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
-use crate::disk::{Digest, OsDisk};
-use crate::haproxy::{Version, program};
+use crate::disk::Digest;
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
@@ -222,14 +220,6 @@ struct Watcher {
     /// So many turns in a row were refused.
     refusals: u32,
     live: Arc<Live>,
-}
-
-/// The program, as it was when its version was asked.
-struct Haproxy {
-    path: PathBuf,
-    /// Device, inode, and when it was last changed.
-    file: (u64, u64, i64, i64),
-    version: Version,
 }
 
 impl Watcher {
@@ -464,41 +454,6 @@ impl Watcher {
             self.save();
             self.lock.leave_folder();
         }
-    }
-
-    /// Keeps others out of the folder of the configuration, until [`Locked::leave_folder`], and learns
-    /// what an operator did there before.
-    async fn enter_folder(&mut self) {
-        enter_folder(&mut self.lock, &self.places).await;
-        self.troubles.lock(self.lock.warning());
-        self.memory.heed_operator();
-        let state = self.memory.store.path();
-        reserve_mark(&OsDisk, &placed(&self.config, state, self.lock.is_alone()));
-    }
-
-    /// Its program and version, which is asked again only when the program is another one.
-    async fn haproxy(&mut self) -> Result<(PathBuf, Version)> {
-        let path = match program::find(&self.config.haproxy.program) {
-            Err(_) if self.config.validation.skip => {
-                return super::turn::haproxy(&self.config).await;
-            }
-            found => found?,
-        };
-        let facts = std::fs::metadata(&path)
-            .with_context(|| format!("`{}` cannot be looked at", path.display()))?;
-        let file = (facts.dev(), facts.ino(), facts.ctime(), facts.ctime_nsec());
-        let known = self.haproxy.take();
-        let haproxy = match known.filter(|known| known.path == path && known.file == file) {
-            Some(known) => known,
-            None => Haproxy {
-                version: version(&self.config, &path).await?,
-                path,
-                file,
-            },
-        };
-        let found = (haproxy.path.clone(), haproxy.version);
-        self.haproxy = Some(haproxy);
-        Ok(found)
     }
 
     /// For `systemctl status`.
