@@ -63,7 +63,7 @@ impl Memory {
     }
 
     /// What an operator did beside a watcher, between two of its turns: he may have gone back to other
-    /// files, or wants turns to apply nothing.
+    /// files, or wants turns to apply nothing, or servers to get no new requests.
     pub(super) fn heed_operator(&mut self) {
         if self.store.is_lost(&OsDisk) {
             let folder = self.store.folder().path().display();

@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 1000;
 /// A turn that the state does not know of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsaved {
-    /// When it ended.
+    /// When it began.
     pub at: Time,
     /// How it ended.
     pub outcome: TurnOutcome,
