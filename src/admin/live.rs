@@ -174,9 +174,15 @@ impl Live {
         }
     }
 
-    /// Who counts the events.
-    pub fn hears(&self, heard: Arc<Heard>) {
-        self.shared().heard = Some(heard);
+    /// Who counts the events from now on, and has heard none yet; nobody where none are followed.
+    pub fn hears(&self, heard: Option<Arc<Heard>>, now: Time) {
+        let Shared {
+            facts, heard: old, ..
+        } = &mut *self.shared();
+        *old = heard;
+        if facts.events_from.take().is_some() {
+            facts.events_since = now;
+        }
     }
 
     /// Marathon told something.

@@ -4,7 +4,7 @@
 //! once more to what it runs. To write over a small file takes no room: so this one is known all
 //! the same. It is taken back before anything is installed, so that it never tells of too much.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tracing::debug;
 
@@ -50,12 +50,7 @@ fn of(marks: &Marks, ran: Ran) -> String {
 /// Takes the room for a note before it is needed, since a full disk has none later.
 pub fn reserve_mark(disk: &dyn Disk, at: &Installation) {
     let Some(path) = place(at) else { return };
-    let is_there = disk
-        .read(&path)
-        .map(|noted| noted.is_some_and(|noted| noted.len() >= BLANK.len()));
-    if let Ok(false) = is_there
-        && let Err(error) = write(disk, &path, BLANK)
-    {
+    if let Err(error) = disk::reserve(disk, &path, BLANK.as_bytes(), MODE) {
         debug!("{error}; what HAProxy runs is known by the state alone");
     }
 }
@@ -63,7 +58,7 @@ pub fn reserve_mark(disk: &dyn Disk, at: &Installation) {
 /// Notes that HAProxy was brought to this set.
 pub(super) fn set(disk: &dyn Disk, at: &Installation, marks: &Marks, ran: Ran) {
     let Some(path) = place(at) else { return };
-    if let Err(error) = write(disk, &path, &of(marks, ran)) {
+    if let Err(error) = disk::write_over(disk, &path, of(marks, ran).as_bytes(), MODE) {
         debug!("{error}; if the state cannot be saved either, the next turn reloads once more");
     }
 }
@@ -85,13 +80,6 @@ pub(super) fn get(disk: &dyn Disk, at: &Installation, marks: &Marks) -> Option<R
     let both = [true, false].map(|started_by_us| Ran { started_by_us });
     both.into_iter()
         .find(|ran| noted == of(marks, *ran).as_bytes())
-}
-
-fn write(disk: &dyn Disk, path: &Path, text: &str) -> disk::Result<()> {
-    if disk.look(path)?.is_none() {
-        disk.create(path, MODE)?;
-    }
-    disk.write(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod access;
 mod apps;
 mod build;
 mod credentials;
+mod defaults;
 mod environment;
 mod file;
 mod frontends;
@@ -29,10 +30,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use apps::{Apps, AutoPorts, GroupRule, PortRule, SettingsFrom, Values};
-pub use build::{
-    Built, DEFAULT_FILE, DEFAULT_STATE_DIR, MARATHONS, ModeOf, ReadFile, Request, System, build,
-};
+pub use build::{Built, DEFAULT_FILE, MARATHONS, ModeOf, ReadFile, Request, System, build};
 pub use credentials::{Credentials, DcosAccount, Secret, WrongCredentials};
+pub use defaults::DEFAULT_STATE_DIR;
 pub use frontends::Frontends;
 pub use install::{Install, Schedule};
 pub use layers::{Layer, Mistake, Mistakes, Origin, Written};

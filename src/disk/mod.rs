@@ -253,6 +253,24 @@ pub(crate) fn create_afresh(disk: &dyn Disk, path: &Path, mode: u32) -> Result<(
     }
 }
 
+/// Writes over a small file, which takes no room where it was as long before: a full disk has it. Not
+/// atomic.
+pub(crate) fn write_over(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    if disk.look(path)?.is_none() {
+        disk.create(path, mode)?;
+    }
+    disk.write(path, content)
+}
+
+/// Takes the room for [`write_over`] before it is needed, where the file does not have it.
+pub(crate) fn reserve(disk: &dyn Disk, path: &Path, blank: &[u8], mode: u32) -> Result<()> {
+    let there = disk.read(path)?;
+    if there.is_some_and(|there| there.len() >= blank.len()) {
+        return Ok(());
+    }
+    write_over(disk, path, blank, mode)
+}
+
 /// A file in the same folder.
 pub(crate) fn beside(path: &Path, name: impl FnOnce(&str) -> String) -> PathBuf {
     let old = path.file_name().unwrap_or_default().to_string_lossy();

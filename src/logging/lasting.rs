@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, warn};
 
 use super::Trouble;
 
@@ -24,13 +24,5 @@ pub fn failing(kind: &'static str, sentence: &str) {
 
 fn tell(kind: &'static str, sentence: Option<&str>, say: impl FnOnce(&str)) {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    match sentence {
-        None => {
-            if let Some(over) = known.get_mut(kind).and_then(Trouble::is_over) {
-                info!("over: {over}");
-            }
-        }
-        Some(sentence) if known.entry(kind).or_default().is_news(sentence) => say(sentence),
-        Some(sentence) => debug!("still: {sentence}"),
-    }
+    known.entry(kind).or_default().tell(sentence, say);
 }

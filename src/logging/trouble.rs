@@ -1,3 +1,5 @@
+use tracing::{debug, info};
+
 /// So many ways to say one trouble are remembered, though it may last for weeks.
 const MOST: usize = 100;
 
@@ -31,6 +33,20 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// It is there, in this sentence, of which `say` is given what is news; or it is not there, or no
+    /// more, which is said here.
+    pub fn tell(&mut self, sentence: Option<&str>, say: impl FnOnce(&str)) {
+        match sentence {
+            None => {
+                if let Some(over) = self.is_over() {
+                    info!("over: {over}");
+                }
+            }
+            Some(sentence) if self.is_news(sentence) => say(sentence),
+            Some(sentence) => debug!("still: {sentence}"),
+        }
+    }
+
     /// It is there, in these words. Whether they are news.
     pub fn is_news(&mut self, sentence: &str) -> bool {
         if self.told.iter().any(|told| told == sentence) {

@@ -228,12 +228,21 @@ impl Follower {
     }
 
     /// Follows no more. Where Marathon was told to send something, it is told to stop; that takes
-    /// `limit` at most.
-    pub async fn leave(self, limit: Duration) {
+    /// `limit` at most, and the port is free then.
+    pub async fn leave(mut self, limit: Duration) {
         self.task.abort();
-        if let Some(called) = &self.called {
-            called.subscriber.unsubscribe(limit).await;
+        if let Some(Called { door, subscriber }) = &mut self.called {
+            subscriber.unsubscribe(limit).await;
+            door.abort();
+            // It is listened on until the task is gone.
+            let _ = door.await;
         }
+    }
+
+    /// Whether Marathon was told to send something, and a port is taken for that.
+    #[must_use]
+    pub fn is_called_back(&self) -> bool {
+        self.called.is_some()
     }
 
     /// Waits for the next thing to tell. A wait that is given up loses nothing: neither what was

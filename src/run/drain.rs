@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::access;
 use super::lock::lock_for_operator;
@@ -74,9 +74,15 @@ async fn change(
     if memory.drained == before {
         return Ok(ExitCode::SUCCESS);
     }
-    store
+    let unread = store
         .drain(&OsDisk, &memory.drained)
         .context("nothing was changed: have the state folder take a file, then call this again")?;
+    if let Some(kept) = unread {
+        warn!(
+            "what was drained before could not be read and is drained no more; it is kept in `{}`",
+            kept.display()
+        );
+    }
     if held.watcher().is_none() {
         info!("the next refresh heeds that");
     }

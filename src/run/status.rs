@@ -1,7 +1,8 @@
 //! `status`: what came of the last turn, told from the state, and what a watcher tells of itself.
 //! Nobody else is asked, but `/proc`.
 
-use std::fmt::Write as _;
+mod words;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use serde::Serialize;
 
+use self::words::watching;
 use super::lock::places;
 use super::{access, block_on, print};
 use crate::admin::{self, Facts, Unused};
@@ -28,11 +30,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(300);
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
-    let watcher = match watcher(&places(config, &folder)) {
-        None => Watcher::None,
-        Some(holder) => ask(config, holder)?,
-    };
-    let (text, is_ok) = told(config, &watcher, config.json)?;
+    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, config.json)?;
     print(&text)?;
     Ok(ExitCode::from(u8::from(!is_ok)))
 }
@@ -44,7 +42,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
 pub(super) fn verdict(config: &Config) -> Result<(String, bool)> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
-    let (text, is_ok) = told(config, &Watcher::None, false)?;
+    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, false)?;
     let verdict = text.lines().next().unwrap_or_default();
     Ok((verdict.to_owned(), is_ok))
 }
@@ -60,6 +58,15 @@ enum Watcher {
     Tells(Box<Facts>),
     /// It does not answer, for this reason.
     Silent(Holder, String),
+}
+
+impl Watcher {
+    fn found(config: &Config, folder: &Folder) -> Result<Self> {
+        match watcher(&places(config, folder)) {
+            None => Ok(Self::None),
+            Some(holder) => ask(config, holder),
+        }
+    }
 }
 
 /// A watcher whose socket is turned off is not asked, and does its work as well.
@@ -88,7 +95,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     let at = Installation::new(&config.haproxy.config, Some(folder.path()));
     let good = Good::of(&at);
     let is_watched = !matches!(watcher, Watcher::None);
-    let installed = Installed::beside(&at.cfg, state.applied.as_ref(), is_watched)?;
+    let installed = Installed::beside(&at.cfg, &state, is_watched)?;
     let process = state
         .applied
         .as_ref()
@@ -174,62 +181,22 @@ fn put_before(state: &mut State, unsaved: &Unsaved) {
     });
 }
 
-/// How long ago the last turn may have been; `None` where that is not known. A watcher takes one every
-/// `--resync`, and says itself how it is, unless it is silent.
+/// How long ago the last turn may have been; `None` where it may have been at any time. A watcher takes
+/// one when something happens, else every `--resync`; one that answers is at work, and not all of its
+/// turns are saved.
 fn oldest(config: &Config, watcher: &Watcher) -> Option<Duration> {
-    let wanted = Some(config.max_age).filter(|age| *age > Duration::ZERO);
-    let usual = match watcher {
-        Watcher::Silent(..) => Some(config.watch.resync + LONGEST_TURN),
-        Watcher::None | Watcher::Tells(_) => None,
-    };
-    wanted.into_iter().chain(usual).min()
-}
-
-/// What is known of who watches; nothing where nobody does.
-fn watching(watcher: &Watcher, now: Time) -> String {
-    let mut out = Lines::default();
-    let since = |pid: u32, since: Time| format!("pid {pid} since {since} ({})", ago(since, now));
     match watcher {
-        Watcher::None => (),
-        Watcher::Silent(holder, reason) => {
-            let text = format!("{}; {reason}", since(holder.pid, holder.since));
-            out.put("watcher", &text);
-        }
-        Watcher::Tells(facts) => {
-            out.put("watcher", &since(facts.pid, facts.since));
-            let ago = ago(facts.events_since, now);
-            let mut events = match &facts.events_from {
-                Some(from) => format!("from {from} since {} ({ago})", facts.events_since),
-                None => format!("none are told since {} ({ago})", facts.events_since),
-            };
-            if let Some(last) = facts.last_event {
-                let _ = write!(events, ", {} so far, the last at {last}", facts.events);
-            }
-            out.put("events", &events);
-            let all: u64 = facts.turns.values().sum();
-            let turns = facts.turns.iter().filter(|(_, count)| **count > 0);
-            let turns: Vec<String> = turns.map(|(word, n)| format!("{n} {word}")).collect();
-            let turns = match turns.as_slice() {
-                [] => "none yet".to_owned(),
-                some => format!("{all}: {}", some.join(", ")),
-            };
-            out.put("turns", &turns);
-            match facts.pending {
-                admin::Pending::Nothing => (),
-                admin::Pending::Apps(1) => out.put("to be asked", "1 app"),
-                admin::Pending::Apps(many) => out.put("to be asked", &format!("{many} apps")),
-                admin::Pending::Everything => out.put("to be asked", "everything"),
-            }
-        }
+        Watcher::None => Some(config.max_age).filter(|age| *age > Duration::ZERO),
+        Watcher::Silent(..) => Some(config.watch.resync + LONGEST_TURN),
+        Watcher::Tells(_) => None,
     }
-    out.text
 }
 
 /// The keys of `--json`; people read the same.
 #[derive(Debug, Serialize)]
 struct Status<'a> {
     ok: bool,
-    /// Why nothing is known, where there should be something.
+    /// What cannot be read of the state, and why.
     unread: Option<&'a str>,
     /// Whether the last turn is older than it may be, or lies in the future.
     is_old: bool,
@@ -294,7 +261,8 @@ impl Good {
 enum Installed {
     Missing,
     AsApplied,
-    /// But for servers, of which HAProxy was told; the watcher has the whole checked soon.
+    /// But for servers, of which HAProxy was told; the watcher has the whole checked soon, or the next
+    /// turn does.
     ToBeProved,
     /// By hand, or by a run that was killed.
     Changed,
@@ -303,18 +271,21 @@ enum Installed {
 }
 
 impl Installed {
-    fn beside(cfg: &Path, applied: Option<&Applied>, is_watched: bool) -> Result<Self> {
+    fn beside(cfg: &Path, state: &State, is_watched: bool) -> Result<Self> {
         let Some(content) = OsDisk.read(cfg)? else {
             return Ok(Self::Missing);
         };
-        let Some(applied) = applied else {
+        let Some(applied) = &state.applied else {
             return Ok(Self::Unknown);
         };
-        let mut is_same = applied.cfg_hash == Digest::of(&content);
-        let is_to_be_proved = !is_same && is_watched && {
+        let hash = Digest::of(&content);
+        let mut is_same = applied.cfg_hash == hash;
+        // A watcher says what it told when it ends.
+        let is_told = || {
             let structure = std::str::from_utf8(&content).map(structure_hash).ok();
-            structure.is_some() && structure == applied.structure_hash
+            is_watched && structure.is_some() && structure == applied.structure_hash
         };
+        let is_to_be_proved = !is_same && (state.told == Some(hash) || is_told());
         is_same |= is_to_be_proved;
         for (name, hash) in &applied.map_hashes {
             let map = OsDisk.read(&cfg.with_file_name(name))?;
@@ -411,216 +382,7 @@ fn is_well(
     went_well && is_known && last.held.is_none() && !is_open && !is_gone && !is_suspected
 }
 
-fn outcome(outcome: TurnOutcome) -> &'static str {
-    match outcome {
-        TurnOutcome::Unchanged => "nothing to do",
-        TurnOutcome::Applied => "applied",
-        TurnOutcome::Rejected => "refused by `haproxy -c`",
-        TurnOutcome::ReloadFailed => "the reload failed",
-        TurnOutcome::Failed => "failed",
-        TurnOutcome::Paused => "paused, something differs",
-        TurnOutcome::RolledBack => "rolled back",
-    }
-}
-
-impl Status<'_> {
-    fn for_people(&self, now: Time) -> String {
-        let mut out = Lines::default();
-        let verdict = match (self.ok, self.paused, self.last_turn) {
-            _ if self.unread.is_some() => "nothing is known: the state cannot be read",
-            (_, _, None) => "nothing is known: no turn was ever taken",
-            (_, _, Some(last)) if self.is_old && is_ahead(last.at, now) => {
-                "the last turn lies in the future, so that nobody knows how long ago it was"
-            }
-            _ if self.is_old => "no turn was taken for too long",
-            (false, ..) => "something is wrong",
-            (true, Some(_), _) => "paused",
-            (true, None, _) if !self.quarantined.is_empty() => {
-                "all is well, but for what is quarantined"
-            }
-            (true, None, _) => "all is well",
-        };
-        out.text = format!("{}: {verdict}\n", self.config.display());
-        if let Some(paused) = self.paused {
-            out.put("paused", &paused.to_string().replacen("paused ", "", 1));
-        }
-        for drained in self.drained {
-            out.put("drained", &drained.to_string());
-        }
-        if let Some(last) = self.last_turn {
-            out.last_turn(last, now);
-        } else if let Some(unread) = self.unread {
-            out.put("state", unread);
-        } else {
-            let place = self.state_folder.display();
-            out.put("state", &format!("`{place}` holds none"));
-        }
-        if let Some(why) = self.unsaved {
-            out.put("not saved", why);
-        }
-        for Unused { since, why } in self.unused {
-            let ago = ago(*since, now);
-            out.put("not in use", &format!("since {since} ({ago}): {why}"));
-        }
-        if let Some(marathon) = self.last_marathon {
-            out.put("marathon", marathon);
-        }
-        if let Some(as_of) = self.as_of {
-            out.put("served", &format!("as of {as_of} ({})", ago(as_of, now)));
-        }
-        match self.pending {
-            Some(_) if self.is_at_work => out.put("at work", "on a reload to other files"),
-            Some(pending) => out.put("to be tried", &in_words(pending)),
-            None => (),
-        }
-        if let Some(applied) = self.applied {
-            if applied.unproved {
-                let (at, ago) = (applied.at, ago(applied.at, now));
-                let how = &applied.how;
-                let ended = if applied.has_ended() {
-                    "; the one that ran before has ended"
-                } else {
-                    ""
-                };
-                out.put(
-                    "installed",
-                    &format!("these files since {at} ({ago}); {how}{ended}"),
-                );
-            } else {
-                out.put("haproxy runs", &self.running(applied, now));
-            }
-        }
-        match self.installed {
-            Installed::Missing => out.put("installed", "no file"),
-            Installed::Changed if self.is_at_work => (),
-            Installed::Changed => {
-                out.put("installed", "other files than those that HAProxy runs");
-            }
-            Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => (),
-        }
-        if !self.good_sets.is_empty() {
-            let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();
-            out.put("good files", &format!("of {}", times.join(", ")));
-        }
-        for fault in &self.good_sets_unusable {
-            out.put("good files", &format!("cannot be used: {fault}"));
-        }
-        for entry in self.quarantined {
-            out.put("quarantined", &quarantined(entry, now));
-        }
-        for warning in self.last_turn.iter().flat_map(|last| &last.warnings) {
-            out.put("warning", warning);
-        }
-        for warning in self
-            .last_turn
-            .iter()
-            .flat_map(|last| &last.haproxy_warnings)
-        {
-            out.put("haproxy warns", warning);
-        }
-        out.text
-    }
-
-    fn running(&self, applied: &Applied, now: Time) -> String {
-        let mut text = format!(
-            "these files since {} ({})",
-            applied.at,
-            ago(applied.at, now)
-        );
-        if let Some(hash) = &applied.structure_hash {
-            let _ = write!(text, ", structure {hash}");
-        }
-        let _ = match self.haproxy_process {
-            Some(Process::AsKnown { pid }) => write!(text, ", pid {pid}"),
-            Some(Process::Other { pid }) if self.is_at_work => {
-                write!(text, "; pid {pid} is to take over")
-            }
-            Some(Process::Other { pid }) => {
-                write!(text, ", pid {pid} since somebody else reloaded it")
-            }
-            Some(Process::Gone { pid }) => write!(text, "; its pid was {pid}, which is gone"),
-            None => Ok(()),
-        };
-        text
-    }
-}
-
-fn quarantined(entry: &Quarantined, now: Time) -> String {
-    let Quarantined {
-        app,
-        service_port,
-        since,
-        ..
-    } = entry;
-    let ago = ago(*since, now);
-    let fate = match entry.last_good {
-        Some(_) => "is served as it was before",
-        None => "is left out",
-    };
-    let doubt = match entry.unnamed {
-        0 => "",
-        _ => "; HAProxy named nobody, and it is tried again by itself",
-    };
-    format!("service port {service_port} of app `{app}` {fate}, since {since} ({ago}){doubt}")
-}
-
-fn in_words(pending: &Pending) -> String {
-    let Pending {
-        attempts,
-        last_error,
-        next_try_at,
-        ..
-    } = pending;
-    match attempts {
-        0 => format!("a reload, from {next_try_at} on: {last_error}"),
-        1 => format!("a reload, from {next_try_at} on; it failed once: {last_error}"),
-        many => {
-            format!("a reload, from {next_try_at} on; {many} failed, the last so: {last_error}")
-        }
-    }
-}
-
 /// The clock was set back since; a few seconds are what clocks do.
 fn is_ahead(moment: Time, now: Time) -> bool {
     moment.since(now) > Duration::from_secs(60)
-}
-
-fn ago(moment: Time, now: Time) -> String {
-    if is_ahead(moment, now) {
-        return "in the future: the clock was set back".to_owned();
-    }
-    format!("{} ago", humantime::format_duration(now.since(moment)))
-}
-
-/// Name and value a line.
-#[derive(Default)]
-struct Lines {
-    text: String,
-}
-
-impl Lines {
-    fn put(&mut self, name: &str, value: &str) {
-        // Lines that go on stand below the value.
-        let value = value.replace('\n', "\n                ");
-        writeln!(self.text, "  {name:<12}  {value}").expect("a String takes all text");
-    }
-
-    fn last_turn(&mut self, last: &LastTurn, now: Time) {
-        let mut text = format!(
-            "{} ({}): {}",
-            last.at,
-            ago(last.at, now),
-            outcome(last.outcome)
-        );
-        if let Some(detail) = &last.detail {
-            let _ = write!(text, ": {detail}");
-        }
-        self.put("last turn", &text);
-        if let Some(change) = &last.change {
-            self.put("change", change);
-        }
-        if let Some(held) = &last.held {
-            self.put("held back", held);
-        }
-    }
 }

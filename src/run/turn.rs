@@ -1,6 +1,7 @@
 //! What surrounds a turn, whoever takes it: what is remembered of the one before, and of this one.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Memory {
     }
 
     /// What an operator did beside a watcher, between two of its turns: he may have gone back to other
-    /// files, or wants turns to apply nothing.
+    /// files, or wants turns to apply nothing, or servers to get no new requests.
     pub(super) fn heed_operator(&mut self) {
         if self.store.is_lost(&OsDisk) {
             let folder = self.store.folder().path().display();
@@ -71,15 +72,17 @@ impl Memory {
             );
             self.state.answer = None;
         }
+        let drained = mem::take(&mut self.state.drained);
         if let Some(state) = self.store.reread(&OsDisk) {
             self.state = state;
         }
         self.state.paused = self.store.folder().paused(&OsDisk);
-        let (drained, warning) = self.store.folder().drained(&OsDisk);
-        // Of one that cannot be read, what it was before counts.
-        if warning.is_none() {
-            self.state.drained = drained;
-        }
+        let (drained, unread) = match self.store.folder().drained(&OsDisk) {
+            Ok(drained) => (drained, None),
+            Err(why) => (drained, Some(format!("{why}; what was drained still is"))),
+        };
+        self.state.drained = drained;
+        logging::lasting("what is drained", unread.as_deref());
     }
 
     /// Takes the installed files for proved where nothing can be written down, as on a file system
@@ -137,6 +140,7 @@ impl Memory {
         };
         // It is saved once the file is proved: a kill before that costs a check.
         let (last, result) = self.summed_up(Ok(report), now);
+        self.note_unsaved();
         Ok(Some(self.told(result?, last)))
     }
 
@@ -157,7 +161,7 @@ impl Memory {
         };
         let is_still = stages.proved(&host, files, &mut self.state, now);
         if is_still {
-            save(&mut self.store, &self.state);
+            self.save();
         }
         is_still
     }
@@ -173,25 +177,31 @@ impl Memory {
         })
     }
 
+    /// Saves what is remembered, and notes where that fails, whoever asks and whenever.
     pub(super) fn save(&mut self) {
         save(&mut self.store, &self.state);
+        self.note_unsaved();
+    }
+
+    fn note_unsaved(&mut self) {
+        let unsaved = self.unsaved();
+        self.store.note_unsaved(&OsDisk, unsaved.as_ref());
     }
 
     /// Remembers what came of a turn.
     pub(super) fn ended(&mut self, result: Result<Report>, now: Time) -> Result<Turn> {
         let (last, result) = self.summed_up(result, now);
-        save(&mut self.store, &self.state);
-        let unsaved = self.unsaved();
-        self.store.note_unsaved(&OsDisk, unsaved.as_ref());
+        self.save();
         let mut report = result?;
         if let Some(GoodAnswer { text, kept }) = report.good_answer.take() {
-            let Self { store, state } = self;
+            let Self { store, state } = &mut *self;
             let warning = store.keep_answer(&OsDisk, state, text.as_bytes(), kept);
             let kind = match store.unsaved() {
                 Some(_) => STATE,
                 None => "the answer that is kept",
             };
             logging::lasting(kind, warning.as_deref());
+            self.note_unsaved();
         }
         Ok(self.told(report, last))
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::{Drained, KeptAnswer, Paused, State, Time, Unsaved, unsaved};
-use crate::disk::{self, Digest, Disk, DiskError, folder_of};
+use crate::disk::{self, Digest, Disk, DiskError, Stamp, folder_of};
 
 /// The format that is written; older ones are read.
 const FORMAT: u32 = 1;
@@ -91,8 +91,13 @@ impl Folder {
     fn read(&self, disk: &dyn Disk) -> (State, Option<String>, OnDisk) {
         let (mut state, warning, on_disk) = self.read_state(disk);
         state.paused = self.paused(disk);
-        let (drained, unread) = self.drained(disk);
-        state.drained = drained;
+        let unread = match self.drained(disk) {
+            Ok(drained) => {
+                state.drained = drained;
+                None
+            }
+            Err(why) => Some(format!("{why}; nothing is drained")),
+        };
         (state, warning.or(unread), on_disk)
     }
 
@@ -130,24 +135,18 @@ impl Folder {
         self.path.join("drained.json")
     }
 
-    /// What is to get no new requests, and why that cannot be told.
-    #[must_use]
-    pub fn drained(&self, disk: &dyn Disk) -> (Vec<Drained>, Option<String>) {
+    /// What is to get no new requests.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    pub fn drained(&self, disk: &dyn Disk) -> Result<Vec<Drained>, String> {
         let path = self.drained_path();
-        let content = match disk.read(&path) {
-            Ok(Some(content)) => content,
-            Ok(None) => return (Vec::new(), None),
-            Err(error) => return (Vec::new(), Some(format!("{error}; nothing is drained"))),
+        let content = disk.read(&path).map_err(|error| error.to_string())?;
+        let Some(content) = content else {
+            return Ok(Vec::new());
         };
-        match serde_json::from_slice(&content) {
-            Ok(drained) => (drained, None),
-            Err(error) => {
-                let shown = path.display();
-                let warning =
-                    format!("`{shown}` is not what was written: {error}; nothing is drained");
-                (Vec::new(), Some(warning))
-            }
-        }
+        serde_json::from_slice(&content)
+            .map_err(|error| format!("`{}` is not what was written: {error}", path.display()))
     }
 
     /// Who keeps turns from applying anything now. Whatever lies there, somebody wanted that nothing be
@@ -230,6 +229,8 @@ pub struct Writable {
     folder: Folder,
     exists: bool,
     state: OnDisk,
+    /// Of the file that was last found to be what we saved, so that it is not read again.
+    looked_at: Option<Stamp>,
     /// Why the state of this run is not saved.
     unsaved: Option<String>,
     /// Whether a turn is noted that was not saved.
@@ -252,6 +253,7 @@ impl Writable {
             is_noted: folder.unsaved(disk).is_some(),
             folder,
             state: on_disk,
+            looked_at: None,
             unsaved: match on_disk {
                 OnDisk::Ours(_) | OnDisk::Corrupt => made.as_ref().err().map(ToString::to_string),
                 OnDisk::OfANewerProgram => Some("a newer version wrote what is there".to_owned()),
@@ -323,8 +325,15 @@ impl Writable {
         let OnDisk::Ours(Some(saved)) = self.state else {
             return None;
         };
-        let content = disk.read(&self.folder.state_path()).ok()??;
+        let path = self.folder.state_path();
+        // Before it is read, so that whatever is written meanwhile is another one.
+        let stamp = disk.stamp(&path).ok()??;
+        if self.looked_at == Some(stamp) {
+            return None;
+        }
+        let content = disk.read(&path).ok()??;
         if Digest::of(&content) == saved {
+            self.looked_at = Some(stamp);
             return None;
         }
         let (state, _, on_disk) = self.folder.read(disk);
@@ -357,6 +366,7 @@ impl Writable {
             .make(disk)
             .and_then(|()| disk::replace(disk, &self.folder.state_path(), &content, FILE_MODE));
         self.state = OnDisk::Ours(replaced.is_ok().then_some(digest));
+        self.looked_at = None;
         self.unsaved = replaced.as_ref().err().map(ToString::to_string);
         replaced.err().map(|error| forgotten(&error))
     }
@@ -406,18 +416,29 @@ impl Writable {
         replaced
     }
 
-    /// From now on these get no new requests, and no others.
+    /// From now on these get no new requests, and no others. What lay there and cannot be read is put
+    /// aside, since it is all that tells what operators wanted; gives where it lies now.
     ///
     /// # Errors
     /// When it cannot be written: what was drained before is.
-    pub fn drain(&mut self, disk: &dyn Disk, drained: &[Drained]) -> Result<(), DiskError> {
+    pub fn drain(
+        &mut self,
+        disk: &dyn Disk,
+        drained: &[Drained],
+    ) -> Result<Option<PathBuf>, DiskError> {
         let path = self.folder.drained_path();
         if drained.is_empty() {
             disk.remove(&path)?;
-            return disk.sync_folder(self.folder.path());
+            disk.sync_folder(self.folder.path())?;
+            return Ok(None);
         }
         self.make(disk)?;
-        disk::replace(disk, &path, &lines_of(&drained), FILE_MODE)
+        let unread = self.folder.drained(disk).is_err().then(|| aside(&path));
+        if let Some(aside) = &unread {
+            disk.rename(&path, aside)?;
+        }
+        disk::replace(disk, &path, &lines_of(&drained), FILE_MODE)?;
+        Ok(unread)
     }
 
     /// Ends a pause.

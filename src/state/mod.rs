@@ -150,7 +150,7 @@ pub enum Down {
 pub struct Pending {
     /// Of the `haproxy.cfg` in question.
     pub cfg_hash: Digest,
-    /// How often it was tried; at least 1.
+    /// How often it failed; 0 while a turn is at it for the first time.
     pub attempts: u32,
     /// What went wrong last.
     pub last_error: String,
@@ -174,7 +174,7 @@ pub struct Pending {
 /// What operators ask for first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastTurn {
-    /// When it ended.
+    /// When it began.
     pub at: Time,
     /// How it ended.
     pub outcome: TurnOutcome,

@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 1000;
 /// A turn that the state does not know of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsaved {
-    /// When it ended.
+    /// When it began.
     pub at: Time,
     /// How it ended.
     pub outcome: TurnOutcome,
@@ -58,28 +58,17 @@ fn place(folder: &Path) -> PathBuf {
 
 /// Takes the room before it is needed. Without it, status does as well as it can.
 pub(super) fn reserve(disk: &dyn Disk, folder: &Path) {
-    let path = place(folder);
-    let is_there = disk.read(&path);
-    if is_there.is_ok_and(|there| there.is_none_or(|text| text.len() < ROOM)) {
-        let _ = write(disk, &path, &" ".repeat(ROOM));
-    }
+    let _ = disk::reserve(disk, &place(folder), " ".repeat(ROOM).as_bytes(), MODE);
 }
 
 /// Notes it, or takes back what was noted.
 pub(super) fn note(disk: &dyn Disk, folder: &Path, unsaved: Option<&Unsaved>) {
     let text = unsaved.map_or_else(|| " ".repeat(ROOM), Unsaved::text);
-    let _ = write(disk, &place(folder), &text);
+    let _ = disk::write_over(disk, &place(folder), text.as_bytes(), MODE);
 }
 
 pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Option<Unsaved> {
     serde_json::from_slice(&disk.read(&place(folder)).ok()??).ok()
-}
-
-fn write(disk: &dyn Disk, path: &Path, text: &str) -> disk::Result<()> {
-    if disk.look(path)?.is_none() {
-        disk.create(path, MODE)?;
-    }
-    disk.write(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 
 mod beside;
 mod left_open;
-mod reasons;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -14,7 +13,6 @@ use crate::cluster::AppId;
 
 pub use beside::{FIRST_WORD, WITHOUT_EVENTS, Wanted, pulse};
 pub use left_open::left_open;
-pub use reasons::Reasons;
 
 /// The first pause after a turn that failed; the following ones double.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

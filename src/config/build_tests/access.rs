@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Credentials;
 
 const FILE: (&str, &str) = ("auth-credentials-file", "/example/password");
 const TOKEN: (&str, &str) = ("auth-token-file", "/example/token");

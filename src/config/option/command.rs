@@ -87,18 +87,8 @@ impl Command {
 
     /// Whether it makes no sense without a Marathon that somebody named.
     #[must_use]
-    pub const fn asks_marathon(self) -> bool {
-        matches!(
-            self,
-            Self::Generate
-                | Self::Refresh
-                | Self::Watch
-                | Self::Diff
-                | Self::Check
-                | Self::Explain
-                | Self::Compare
-                | Self::Doctor
-        )
+    pub fn asks_marathon(self) -> bool {
+        ASKING.contains(&self)
     }
 }
 

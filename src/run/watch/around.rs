@@ -27,7 +27,7 @@ pub(super) enum Seen {
     Files,
     /// To HAProxy.
     Pulse,
-    /// Nothing that is known of, but an edit that was refused is due to be tried again.
+    /// Nothing that is known of, but an edit that came to nothing is due to be tried again.
     Edit,
 }
 
@@ -40,9 +40,9 @@ pub(super) struct Around<'r> {
     wanted: Rc<Config>,
     /// Of that reading.
     warnings: Vec<String>,
-    /// What was wanted last is not in service.
-    is_open: bool,
-    /// When an edit that was refused is tried again.
+    /// Somebody has edited since, and that could not be read.
+    is_unread: bool,
+    /// When an edit that came to nothing is tried again.
     again_at: Option<Instant>,
 }
 
@@ -58,7 +58,7 @@ impl<'r> Around<'r> {
             pulse_at: Instant::now(),
             wanted: Rc::new(config),
             warnings: Vec::new(),
-            is_open: false,
+            is_unread: false,
             again_at: None,
         };
         // What is wrong with it by now is told when it changes again.
@@ -87,8 +87,12 @@ impl<'r> Around<'r> {
 
     /// What was wanted last came to nothing, and is tried again then if nobody edits it before.
     pub(super) fn is_refused(&mut self, again_at: Instant) {
-        self.is_open = true;
         self.again_at = Some(again_at);
+    }
+
+    /// Whether what was read last could not be put to use.
+    fn is_unused(&self, in_use: &Rc<Config>) -> bool {
+        !Rc::ptr_eq(&self.wanted, in_use)
     }
 
     /// Somebody asks for everything to be looked at.
@@ -149,29 +153,33 @@ impl Watcher {
         self.troubles.sees_late(around.files.deaf());
         let mut is_read = false;
         if has_changed(Changed::Configuration) {
-            is_read = self.read_configuration(around);
-        }
-        let is_edited = is_read || has_changed(Changed::Templates);
-        if is_edited {
             self.edit.is_another();
         }
-        if is_edited || tries_again {
+        if has_changed(Changed::Configuration) || tries_again && around.is_unread {
+            is_read = self.read_configuration(around);
+        }
+        if has_changed(Changed::Templates) {
+            self.edit.is_another();
+        }
+        if is_read || has_changed(Changed::Templates) || tries_again {
             around.again_at = None;
-            // What is open was read, but could not be put to use; or templates alone were refused.
-            let is_unused = around.is_open && !Rc::ptr_eq(&around.wanted, &self.config);
-            let asks_anew = is_read || is_unused;
-            match self.renew(around, asks_anew, follower).await {
+            // Else templates alone were refused.
+            let asks_anew = is_read || around.is_unused(&self.config);
+            match self.renew(around, asks_anew, follower, schedule).await {
                 Ok(is_other) => {
-                    if asks_anew {
-                        schedule.keep_time(rhythm(&self.config), now());
-                        schedule.hears(false, now());
-                    }
                     if asks_anew || is_other {
                         schedule.asked(now());
                     }
                 }
-                Err(error) => self.troubles.templates(Some(&format!("{error:#}"))),
+                Err(error) => {
+                    self.troubles.templates(Some(&format!("{error:#}")));
+                    around.is_refused(self.edit.again_at());
+                }
             }
+        }
+        if around.is_unread && around.again_at.is_none() {
+            // What kept it from being read may be over without a trace in the file.
+            around.is_refused(self.edit.again_at());
         }
         let is_left = self.renew_certificates(&mut around.files).await;
         // They may have been what a turn came to nothing for.
@@ -204,7 +212,7 @@ impl Watcher {
                 around.warnings = warnings;
                 around.files.become_of(files, &config);
                 around.wanted = Rc::new(config);
-                around.is_open = true;
+                around.is_unread = false;
                 true
             }
             Err(mistakes) => {
@@ -212,6 +220,7 @@ impl Watcher {
                 self.troubles.configuration(Some(&sentence));
                 let wanted = around.config();
                 around.files.become_of(files, &wanted);
+                around.is_unread = true;
                 false
             }
         }
@@ -224,26 +233,18 @@ impl Watcher {
         around: &mut Around<'_>,
         asks_anew: bool,
         follower: &mut Option<Follower>,
+        schedule: &mut Schedule,
     ) -> Result<bool> {
         let config = around.config();
         // Whatever fails does so before anything is changed.
-        let anew = if asks_anew {
-            Some(self.follow_anew(&config, follower).await?)
-        } else {
-            None
-        };
         let edited = Edited::read(&config, asks_anew).await?;
-        if let Some(anew) = anew {
-            if let Some(anew) = &anew {
-                self.live.hears(anew.heard());
-            }
-            *follower = anew;
+        if asks_anew {
+            self.follow(&config, follower, schedule).await?;
             let is_removal_news = config.allow_removal && !self.config.allow_removal;
             self.stages.allow_removal = is_removal_news;
             // Its version may be written down now.
             self.haproxy = None;
         }
-        around.is_open = false;
         let what = if asks_anew {
             "the options"
         } else {
@@ -252,23 +253,37 @@ impl Watcher {
         Ok(self.put_to_use(edited, config, what))
     }
 
-    /// Follows what `config` names. A Marathon that was told to send its events is told to stop, and
-    /// the port is free for the next one.
-    pub(super) async fn follow_anew(
+    /// Follows what `config` names, in its rhythm. A Marathon that was told to send its events is told to
+    /// stop before, so that the port is free for the next one.
+    ///
+    /// # Errors
+    /// When that cannot be followed: what the options in use name is, as far as possible.
+    pub(super) async fn follow(
         &mut self,
         config: &Config,
         follower: &mut Option<Follower>,
-    ) -> Result<Option<Follower>> {
-        if self.config.watch.callback_url.is_some()
-            && let Some(old) = follower.take()
-        {
+        schedule: &mut Schedule,
+    ) -> Result<()> {
+        if let Some(old) = follower.take_if(|old| old.is_called_back()) {
             old.leave(super::LEAVE).await;
         }
-        super::follower(config).inspect_err(|_| {
-            if follower.is_none() {
-                *follower = super::follower(&self.config).ok().flatten();
+        let result = super::follower(config).map(|anew| *follower = anew);
+        let in_use = match &result {
+            Ok(()) => config,
+            // Whoever was not left tells events as before.
+            Err(_) if follower.is_some() => return result,
+            Err(_) => {
+                match super::follower(&self.config) {
+                    Ok(old) => *follower = old,
+                    Err(error) => warn!("the events of before cannot be followed: {error:#}"),
+                }
+                &self.config
             }
-        })
+        };
+        schedule.keep_time(rhythm(in_use), now());
+        self.hears(follower.as_ref());
+        schedule.hears(false, now());
+        result
     }
 
     /// Has HAProxy read certificates that were changed. Gives whether a turn has something to do.
@@ -359,7 +374,7 @@ impl Watcher {
         let Memory { store, state } = &mut self.memory;
         let mut remember = |state: &State| save(store, state);
         let looked = host.look_after(state, at, &mut remember).await;
-        remember(state);
+        self.save();
         self.lock.leave_folder();
         looked
     }

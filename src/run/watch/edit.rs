@@ -1,6 +1,6 @@
 //! An edit of options or templates is on trial until HAProxy was brought to what comes of it. One that
 //! is refused must not keep tasks from being followed: what counted before it does so again, and the
-//! edit is tried once more when it is edited again, or after a while.
+//! edit is tried again when it is edited once more, and after a while, each time a longer one.
 
 use std::mem;
 use std::rc::Rc;
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::super::blame::Blamed;
 use super::super::stages::Edited;
 use super::super::turn::Turn;
 use super::around::Around;
-use super::{Watcher, now, rhythm};
+use super::{Watcher, now};
 use crate::apply::Outcome;
 use crate::apply::validate::Severity;
 use crate::config::Config;
@@ -67,6 +67,13 @@ impl Edit {
     /// Somebody has edited again.
     pub(super) fn is_another(&mut self) {
         self.failures = 0;
+    }
+
+    /// It came to nothing: when it is tried again, if nobody edits before.
+    pub(super) fn again_at(&mut self) -> Instant {
+        let pause = AGAIN_AFTER.saturating_mul(1 << self.failures.min(16));
+        self.failures += 1;
+        Instant::now() + pause.min(AGAIN_AT_LEAST)
     }
 }
 
@@ -187,24 +194,17 @@ impl Watcher {
         let asks_otherwise = edited.asked_otherwise();
         drop(edited.put_into(&mut self.stages));
         self.stages.is_on_trial = false;
-        if asks_otherwise {
-            match self.follow_anew(&config, follower).await {
-                Ok(anew) => {
-                    if let Some(anew) = &anew {
-                        self.live.hears(anew.heard());
-                    }
-                    *follower = anew;
-                    schedule.keep_time(rhythm(&config), now());
-                    schedule.hears(false, now());
-                }
-                Err(error) => warn!("the events of before cannot be followed again: {error:#}"),
-            }
-        }
-        self.config = config;
+        self.config = Rc::clone(&config);
         self.haproxy = None;
-        let pause = AGAIN_AFTER.saturating_mul(1 << self.edit.failures.min(16));
-        self.edit.failures += 1;
-        around.is_refused(Instant::now() + pause.min(AGAIN_AT_LEAST));
+        if asks_otherwise {
+            // It follows what was refused.
+            if let Some(refused) = follower.take() {
+                refused.leave(super::LEAVE).await;
+            }
+            // It says so itself.
+            let _ = self.follow(&config, follower, schedule).await;
+        }
+        around.is_refused(self.edit.again_at());
         // What it kept waiting is due.
         schedule.asked(now());
     }

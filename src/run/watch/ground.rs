@@ -1,15 +1,27 @@
 //! What a watcher works on: HAProxy as it is found, and the files as the configuration of now places
 //! them.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::super::lock::placed;
+use anyhow::{Context as _, Result};
+
+use super::super::lock::{enter_folder, placed};
+use super::super::turn::{self, version};
 use super::Watcher;
-use crate::apply::{Host, Installation, LocalHaproxy};
+use crate::apply::{Host, Installation, LocalHaproxy, reserve_mark};
 use crate::config::Config;
 use crate::disk::OsDisk;
-use crate::haproxy::Version;
+use crate::haproxy::{Version, program};
+
+/// The program, as it was when its version was asked.
+pub(super) struct Haproxy {
+    path: PathBuf,
+    /// Device, inode, and when it was last changed.
+    file: (u64, u64, i64, i64),
+    version: Version,
+}
 
 /// It stays what it is, though the watcher is given another configuration meanwhile.
 pub(super) struct Ground {
@@ -34,6 +46,41 @@ impl Ground {
 }
 
 impl Watcher {
+    /// Keeps others out of the folder of the configuration, until [`Locked::leave_folder`], and learns
+    /// what an operator did there before.
+    pub(super) async fn enter_folder(&mut self) {
+        enter_folder(&mut self.lock, &self.places).await;
+        self.troubles.lock(self.lock.warning());
+        self.memory.heed_operator();
+        let state = self.memory.store.path();
+        reserve_mark(&OsDisk, &placed(&self.config, state, self.lock.is_alone()));
+    }
+
+    /// Its program and version, which is asked again only when the program is another one.
+    pub(super) async fn haproxy(&mut self) -> Result<(PathBuf, Version)> {
+        let path = match program::find(&self.config.haproxy.program) {
+            Err(_) if self.config.validation.skip => {
+                return turn::haproxy(&self.config).await;
+            }
+            found => found?,
+        };
+        let facts = std::fs::metadata(&path)
+            .with_context(|| format!("`{}` cannot be looked at", path.display()))?;
+        let file = (facts.dev(), facts.ino(), facts.ctime(), facts.ctime_nsec());
+        let known = self.haproxy.take();
+        let haproxy = match known.filter(|known| known.path == path && known.file == file) {
+            Some(known) => known,
+            None => Haproxy {
+                version: version(&self.config, &path).await?,
+                path,
+                file,
+            },
+        };
+        let found = (haproxy.path.clone(), haproxy.version);
+        self.haproxy = Some(haproxy);
+        Ok(found)
+    }
+
     /// With HAProxy as [`Watcher::haproxy`] has found it. Who wants to change files has entered their
     /// folder before.
     pub(super) fn ground(&self, (program, version): (PathBuf, Version)) -> Ground {

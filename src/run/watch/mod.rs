@@ -16,35 +16,33 @@ mod told;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use self::around::Around;
 use self::configuration::Reader;
 use self::edit::Edit;
+use self::ground::Haproxy;
 use self::notify::Notify;
 use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
-use super::lock::{enter_folder, lock_for_life, placed, places};
+use super::lock::{lock_for_life, places};
 use super::stages::stages;
 use super::tell;
-use super::turn::{Memory, Turn, save, version};
+use super::turn::{Memory, Turn, save};
 use crate::admin::Live;
-use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome, reserve_mark};
+use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
-use crate::disk::{Digest, OsDisk};
-use crate::haproxy::{Version, program};
+use crate::disk::Digest;
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
@@ -72,9 +70,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
         watcher = Watcher::new(Rc::clone(&config), folder) => watcher?,
     };
     let mut follower = follower(&config)?;
-    if let Some(follower) = &follower {
-        watcher.live.hears(follower.heard());
-    }
+    watcher.hears(follower.as_ref());
     let _desk = live::desk(&config, &watcher.live);
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
     let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
@@ -221,14 +217,6 @@ struct Watcher {
     live: Arc<Live>,
 }
 
-/// The program, as it was when its version was asked.
-struct Haproxy {
-    path: PathBuf,
-    /// Device, inode, and when it was last changed.
-    file: (u64, u64, i64, i64),
-    version: Version,
-}
-
 impl Watcher {
     async fn new(config: Rc<Config>, folder: Folder) -> Result<Self> {
         let places = places(&config, &folder);
@@ -282,6 +270,12 @@ impl Watcher {
                 schedule.hears(false, now());
             }
         }
+    }
+
+    /// Who tells events from now on.
+    fn hears(&self, follower: Option<&Follower>) {
+        let heard = follower.map(Follower::heard);
+        self.live.hears(heard, Time::at(SystemTime::now()));
     }
 
     /// Apps of which the next turn asks alone.
@@ -437,8 +431,14 @@ impl Watcher {
         let mut remember = |state: &State| save(store, state);
         let at = Time::at(SystemTime::now());
         let result = host.bring_again(state, at, &mut remember).await;
-        remember(state);
+        self.save();
         result
+    }
+
+    /// Saves what is remembered; where that fails, whoever asks is told.
+    fn save(&mut self) {
+        self.memory.save();
+        self.live.unsaved(self.memory.unsaved());
     }
 
     /// What HAProxy was told of, and nobody has checked yet, is remembered: else the next run would
@@ -446,44 +446,9 @@ impl Watcher {
     async fn leave_word(&mut self) {
         if self.memory.state.told.is_some() {
             self.enter_folder().await;
-            self.memory.save();
+            self.save();
             self.lock.leave_folder();
         }
-    }
-
-    /// Keeps others out of the folder of the configuration, until [`Locked::leave_folder`], and learns
-    /// what an operator did there before.
-    async fn enter_folder(&mut self) {
-        enter_folder(&mut self.lock, &self.places).await;
-        self.troubles.lock(self.lock.warning());
-        self.memory.heed_operator();
-        let state = self.memory.store.path();
-        reserve_mark(&OsDisk, &placed(&self.config, state, self.lock.is_alone()));
-    }
-
-    /// Its program and version, which is asked again only when the program is another one.
-    async fn haproxy(&mut self) -> Result<(PathBuf, Version)> {
-        let path = match program::find(&self.config.haproxy.program) {
-            Err(_) if self.config.validation.skip => {
-                return super::turn::haproxy(&self.config).await;
-            }
-            found => found?,
-        };
-        let facts = std::fs::metadata(&path)
-            .with_context(|| format!("`{}` cannot be looked at", path.display()))?;
-        let file = (facts.dev(), facts.ino(), facts.ctime(), facts.ctime_nsec());
-        let known = self.haproxy.take();
-        let haproxy = match known.filter(|known| known.path == path && known.file == file) {
-            Some(known) => known,
-            None => Haproxy {
-                version: version(&self.config, &path).await?,
-                path,
-                file,
-            },
-        };
-        let found = (haproxy.path.clone(), haproxy.version);
-        self.haproxy = Some(haproxy);
-        Ok(found)
     }
 
     /// For `systemctl status`.

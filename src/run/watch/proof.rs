@@ -104,6 +104,7 @@ impl Watcher {
                 if !memory.proved(stages, &ground.haproxy(), &ground.at, &files, time) {
                     self.proof.is_wanted(now());
                 }
+                self.live.unsaved(self.memory.unsaved());
                 true
             }
             // It finds out who is to blame, and tells.

@@ -2,16 +2,15 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::super::blame::Blamed;
 use super::super::tell::Word;
 use crate::admin::Unused;
 use crate::cycle::Unanswered;
-use crate::logging::{Trouble, in_one_line, shown};
+use crate::logging::{Reasons, Trouble, in_one_line, shown};
 use crate::marathon::events::Lost;
 use crate::state::Time;
-use crate::watch::Reasons;
 
 /// A stream that lasted so long is not one that falls silent after its first word: those are given up
 /// after 30 s.
@@ -48,7 +47,7 @@ impl Troubles {
             Some(unanswered) => unanswered.lasting(),
             None => format!("{error:#}"),
         });
-        tell(&mut self.failed, lasting.as_deref(), |lasting| {
+        self.failed.tell(lasting.as_deref(), |lasting| {
             error!("{}", now.as_deref().unwrap_or(lasting));
         });
         self.worst[0] = now;
@@ -61,14 +60,14 @@ impl Troubles {
         if sentence.is_none() {
             word.say();
         }
-        tell(&mut self.outcome, sentence.as_deref(), |_| word.say());
+        self.outcome.tell(sentence.as_deref(), |_| word.say());
     }
 
     /// What is held back.
     pub(super) fn held(&mut self, word: Option<&Word<'_>>) {
         let sentence = word.and_then(lasting);
         self.worst[2].clone_from(&sentence);
-        tell(&mut self.held, sentence.as_deref(), |_| {
+        self.held.tell(sentence.as_deref(), |_| {
             if let Some(word) = word {
                 word.say();
             }
@@ -77,7 +76,7 @@ impl Troubles {
 
     /// What is not locked as it should be.
     pub(super) fn lock(&mut self, warning: Option<&str>) {
-        tell(&mut self.lock, warning, |warning| warn!("{warning}"));
+        self.lock.tell(warning, |warning| warn!("{warning}"));
     }
 
     /// Why new options cannot be put to use.
@@ -88,14 +87,14 @@ impl Troubles {
             )
         });
         self.is_unused(0, sentence.as_deref());
-        tell(&mut self.configuration, sentence.as_deref(), |sentence| {
+        self.configuration.tell(sentence.as_deref(), |sentence| {
             error!("{sentence}");
         });
     }
 
     /// What of new options needs another start.
     pub(super) fn fixed(&mut self, sentence: Option<&str>) {
-        tell(&mut self.fixed, sentence, |sentence| warn!("{sentence}"));
+        self.fixed.tell(sentence, |sentence| warn!("{sentence}"));
     }
 
     /// Why changed templates, or new options that go with them, cannot be put to use.
@@ -105,7 +104,7 @@ impl Troubles {
             format!("what was changed is not put to use, what counted before does: {why}")
         });
         self.is_unused(1, sentence.as_deref());
-        tell(&mut self.templates, sentence.as_deref(), |sentence| {
+        self.templates.tell(sentence.as_deref(), |sentence| {
             error!("{sentence}");
         });
     }
@@ -113,7 +112,7 @@ impl Troubles {
     /// Why HAProxy was not brought to changed certificates.
     pub(super) fn certificates(&mut self, sentence: Option<&str>) {
         self.is_unused(2, sentence);
-        tell(&mut self.certificates, sentence, |sentence| {
+        self.certificates.tell(sentence, |sentence| {
             error!("{sentence}");
         });
     }
@@ -126,7 +125,7 @@ impl Troubles {
                 shown(pause)
             )
         });
-        tell(&mut self.sees_late, sentence.as_deref(), |sentence| {
+        self.sees_late.tell(sentence.as_deref(), |sentence| {
             warn!("{sentence}");
         });
     }
@@ -161,7 +160,7 @@ impl Troubles {
         self.hears_at = None;
         self.fell_silent = false;
         self.no_events.are_over();
-        tell(&mut self.events, None, |_| ());
+        self.events.tell(None, |_| ());
     }
 
     /// What `systemctl status` should show first.
@@ -182,18 +181,6 @@ impl Troubles {
             since: before.map_or_else(|| Time::at(SystemTime::now()), |before| before.since),
             why: in_one_line(why),
         });
-    }
-}
-
-fn tell(trouble: &mut Trouble, sentence: Option<&str>, say: impl FnOnce(&str)) {
-    match sentence {
-        None => {
-            if let Some(over) = trouble.is_over() {
-                info!("over: {over}");
-            }
-        }
-        Some(sentence) if trouble.is_news(sentence) => say(sentence),
-        Some(sentence) => debug!("still: {sentence}"),
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::*;
 use crate::cluster::AppId;
-use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk, PowerCut};
+use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk, PowerCut, Step};
 
 fn folder() -> Folder {
     Folder::of(Path::new("/var/lib/hmb"), Path::new("/nowhere/haproxy.cfg"))
@@ -445,4 +445,32 @@ fn what_somebody_else_saved_is_read_again_and_what_could_not_be_saved_is_not_und
     other.pending = None;
     assert!(watcher.save(&full_disk, &other).is_some());
     assert_eq!(watcher.reread(&disk), None, "ours is newer");
+}
+
+/// It is all that tells what operators wanted.
+#[test]
+fn drains_that_cannot_be_read_are_put_aside_before_others_are_written() {
+    let disk = MemoryDisk::new();
+    disk.put(&folder().drained_path(), b"at night");
+    let (mut writable, state, warning) = Writable::open(&disk, folder());
+    assert_eq!(state.drained, []);
+    let warning = warning.unwrap();
+    assert!(warning.ends_with("; nothing is drained"), "{warning}");
+    let mut drained = vec![Drained {
+        what: "10.0.0.1".to_owned(),
+        since: Time::at(SystemTime::UNIX_EPOCH),
+        by: "joe".to_owned(),
+        reason: None,
+    }];
+    let stuck = FaultyDisk::new(&disk, Fault::Every(Step::Rename, Errno::EIO));
+    writable.drain(&stuck, &drained).unwrap_err();
+    let kept = disk.text(&folder().drained_path()).unwrap();
+    assert_eq!(kept, "at night");
+
+    let aside = writable.drain(&disk, &drained).unwrap().unwrap();
+    assert_eq!(disk.text(&aside).unwrap(), "at night");
+    assert_eq!(folder().drained(&disk), Ok(drained.clone()));
+    drained[0].what.push('1');
+    assert_eq!(writable.drain(&disk, &drained).unwrap(), None);
+    assert_eq!(folder().drained(&disk), Ok(drained));
 }

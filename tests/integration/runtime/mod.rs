@@ -4,6 +4,7 @@ mod audits;
 mod churn;
 mod cluster;
 mod drains;
+mod ended;
 mod light;
 mod refuses;
 mod soak;

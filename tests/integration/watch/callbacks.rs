@@ -1,7 +1,8 @@
 //! A Marathon of old that sends its events to an address.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{Era, Fault};
@@ -54,6 +55,51 @@ fn changes_come_by_callback_from_a_marathon_up_to_1_4() {
             "it takes its address back"
         );
     }
+}
+
+/// The port is the same before and after.
+#[test]
+fn events_go_on_to_come_after_an_edit_of_the_options() {
+    let (host, mut web, (options, _)) = (Host::new(), Web::of(Era::V1_4), callback());
+    let file = host.write("config.toml", "");
+    let more = ["--resync", "1h", "--config", file.to_str().unwrap()];
+    let watcher = watcher(&host, &web, &options, &more);
+    watcher.says("installed `");
+    block_on(web.marathon.wait_callbacks(1, SOON)).unwrap();
+    for (edit, words) in [
+        ("reload-timeout = \"20s\"\n", "the options were read again"),
+        // It is followed, and left again.
+        ("haproxy = \"no-haproxy\"\n", "is not put to use"),
+    ] {
+        fs::write(&file, edit).unwrap();
+        let said = watcher.says(words);
+        assert!(!said.join("\n").contains("listened on"), "{said:#?}");
+        block_on(web.marathon.wait_callbacks(1, SOON)).unwrap();
+        web.scale_up();
+        let said = watcher.says("installed `");
+        let installed = host.installed();
+        assert!(installed.contains(&web.newest_address()), "{said:#?}");
+    }
+}
+
+/// A port says nothing when it becomes free.
+#[test]
+fn an_edit_that_a_taken_port_kept_out_is_tried_again() {
+    let (host, web, (_, url)) = (Host::new(), Web::of(Era::V1_4), callback());
+    let other = TcpListener::bind(url.strip_prefix("http://").unwrap()).unwrap();
+    let file = host.write("config.toml", "");
+    let more = ["--resync", "1h", "--config", file.to_str().unwrap()];
+    let watcher = watcher(&host, &web, &[], &more);
+    watcher.says("installed `");
+    let listen = other.local_addr().unwrap();
+    let edit = format!("callback-url = \"{url}\"\ncallback-listen = \"{listen}\"\n");
+    fs::write(&file, edit).unwrap();
+    let said = watcher.says("is not put to use");
+    assert!(said.last().unwrap().contains("cannot be listened on"));
+    drop(other);
+    watcher.send(Signal::SIGHUP);
+    watcher.says("the options were read again");
+    block_on(web.marathon.wait_callbacks(1, SOON)).unwrap();
 }
 
 #[test]
@@ -131,7 +177,7 @@ fn strangers_who_post_there_cause_nothing() {
 #[test]
 fn a_port_that_is_taken_is_told_at_the_start() {
     let (host, web, (options, url)) = (Host::new(), Web::of(Era::V1_4), callback());
-    let _other = std::net::TcpListener::bind(url.strip_prefix("http://").unwrap()).unwrap();
+    let _other = TcpListener::bind(url.strip_prefix("http://").unwrap()).unwrap();
     let (status, words) = watcher(&host, &web, &options, &[]).ended();
     assert_eq!(status.code(), Some(1));
     let words = words.join("\n");

@@ -218,27 +218,59 @@ fn a_certificate_that_haproxy_has_read_is_read_again_when_it_changes() {
     assert!(host.installed().contains(&web.newest_address()));
 }
 
-#[test]
-fn where_the_kernel_tells_nothing_files_are_looked_at_and_that_is_said_once() {
-    let host = Host::new();
-    let web = Web::start();
-    let watch = host.watch_command(&web.url(), NEVER);
+/// It ends with its test, and so does what is done to it.
+fn traced(host: &Host, watch: &Command, what: &[&str]) -> Watcher {
     // The tracer is no parent, so that signals reach the watcher.
     let mut command = Command::new("strace");
-    command.args(["-D", "-qq", "-o", "/dev/null", "-e", "trace=inotify_init1"]);
-    command.args(["-e", "inject=inotify_init1:error=EMFILE"]);
+    command.args(["-D", "-qq", "-o", "/dev/null"]).args(what);
     command.arg(watch.get_program()).args(watch.get_args());
     command.env_clear();
     for (name, value) in watch.get_envs() {
         command.env(name, value.unwrap());
     }
     command.current_dir(host.root());
-    let watcher = Watcher::start(command);
+    Watcher::start(command)
+}
+
+/// What it could not be read for leaves no trace in the file when it is over.
+#[test]
+fn options_that_could_not_be_read_once_are_read_again() {
+    let host = Host::new();
+    let web = Web::start();
+    let file = host.write("config.toml", "");
+    let config = file.to_str().unwrap();
+    let watch = host.watch_command(&web.url(), &[NEVER, &["--config", config]].concat());
+    // They are read thrice at the start.
+    let fault = "inject=openat:error=EIO:when=4";
+    let watcher = traced(
+        &host,
+        &watch,
+        &["-P", config, "-e", "trace=openat", "-e", fault],
+    );
+    watcher.says("installed `");
+    fs::write(&file, "reload-timeout = \"20s\"\n").unwrap();
+    watcher.says("the options were changed and are not put to use");
+    watcher.send(Signal::SIGHUP);
+    let said = watcher.says("the options were read again");
+    assert_eq!(
+        count(&said, "over: the options were changed"),
+        1,
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn where_the_kernel_tells_nothing_files_are_looked_at_and_that_is_said_once() {
+    let host = Host::new();
+    let web = Web::start();
+    let watch = host.watch_command(&web.url(), NEVER);
+    let deaf = "inject=inotify_init1:error=EMFILE";
+    let watcher = traced(&host, &watch, &["-e", "trace=inotify_init1", "-e", deaf]);
     let mut said = watcher.says("installed `");
     let good = fs::read_to_string(host.path(LISTEN)).unwrap();
     fs::write(host.path(LISTEN), format!("{good}  # first\n")).unwrap();
     said.extend(watcher.says("installed `"));
     assert!(host.installed().contains("# first"));
-    let deaf = "the kernel does not tell of changed files";
-    assert_eq!(count(&said, deaf), 1, "{said:#?}");
+    let told = "the kernel does not tell of changed files";
+    assert_eq!(count(&said, told), 1, "{said:#?}");
 }

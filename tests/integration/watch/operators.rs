@@ -1,10 +1,16 @@
 //! What operators do beside a watcher.
 
+use std::fs;
+use std::time::{Duration, SystemTime};
+
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use haproxy_marathon_bridge::state::Time;
+use nix::sys::signal::Signal;
+use serde_json::json;
 
 use super::Watcher;
-use crate::host::{Host, Web};
+use crate::host::{Host, Web, wait_until};
 
 #[test]
 fn a_pause_holds_from_the_next_turn_on_and_its_end_is_heeded_at_once() {
@@ -64,4 +70,54 @@ fn a_rollback_is_not_undone_before_the_pause_ends() {
     assert_eq!(host.installed(), second);
     web.scale_up();
     watcher.says("installed `");
+}
+
+#[test]
+fn drains_that_cannot_be_read_hold_in_a_watcher_and_are_kept() {
+    let host = Host::new();
+    let mut web = Web::start();
+    web.scale_up();
+    let watcher = Watcher::serving(&host, &web, &["--resync", "1h"]);
+    let drained = web.newest_address();
+    host.operate(&["drain", &drained]).expect(0);
+    watcher.says("servers 2 → 1");
+    fs::write(host.state_folder().join("drained.json"), "at night").unwrap();
+    watcher.send(Signal::SIGHUP);
+    watcher.says("drained.json` is not what was written");
+    web.scale_up();
+    watcher.says("installed `");
+    assert!(!host.installed().contains(&drained));
+    let status = host.status().expect(1);
+    status.prints(&["something is wrong", "drained.json` is not what"]);
+
+    let done = host.operate(&["drain", "10.0.0.1"]).expect(0);
+    done.says(&["is kept in `", "drained.json.corrupt`"]);
+    watcher.says("over: `");
+    watcher.says("installed `");
+    assert!(host.installed().contains(&drained));
+    let kept = host.state_folder().join("drained.json.corrupt");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "at night");
+}
+
+/// It takes turns when something happens, and says itself how it is.
+#[test]
+fn a_watcher_that_answers_is_well_however_long_ago_its_last_turn_was() {
+    let host = Host::new();
+    let web = Web::start();
+    let watcher = Watcher::serving(&host, &web, &["--resync", "1h"]);
+    wait_until("the end of all turns", || {
+        let told = host.status();
+        told.status.success() && !told.stdout.contains("to be asked")
+    });
+    let ago = Time::at(SystemTime::now() - Duration::from_secs(16 * 60));
+    host.edit_state(|state| state["last_turn"]["at"] = json!(ago));
+    host.status().expect(0).prints(&["all is well", "16m"]);
+    let doctor = host.operate(&["doctor"]);
+    doctor.prints(&[&format!(
+        "ok    last turn {}: all is well",
+        host.cfg().display()
+    )]);
+    drop(watcher);
+    let told = host.status().expect(1);
+    told.prints(&["no turn was taken for too long"]);
 }

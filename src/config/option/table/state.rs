@@ -75,7 +75,9 @@ pub(super) static STATE: &[Definition] = &[
         ),
         fallback: Fallback::Value("15m"),
         summary: "How old the last turn may be until that, too, is wrong; 0s: of any age",
-        details: "For a cron job that does not run any more.",
+        details: "For a cron job that does not run any more. A watcher that answers says itself how it \
+                  is; of one that does not, the last turn may be as old as its --resync and five \
+                  minutes.",
         heading: Heading::State,
         commands: JUDGING,
     },

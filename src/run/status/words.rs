@@ -1,0 +1,257 @@
+//! The same for people: a line of the verdict, and name and value a line.
+
+use std::fmt::Write as _;
+
+use super::{Installed, Process, Status, Watcher, is_ahead};
+use crate::admin::{self, Unused};
+use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
+
+/// What is known of who watches; nothing where nobody does.
+pub(super) fn watching(watcher: &Watcher, now: Time) -> String {
+    let mut out = Lines::default();
+    let since = |pid: u32, since: Time| format!("pid {pid} since {since} ({})", ago(since, now));
+    match watcher {
+        Watcher::None => (),
+        Watcher::Silent(holder, reason) => {
+            let text = format!("{}; {reason}", since(holder.pid, holder.since));
+            out.put("watcher", &text);
+        }
+        Watcher::Tells(facts) => {
+            out.put("watcher", &since(facts.pid, facts.since));
+            let ago = ago(facts.events_since, now);
+            let mut events = match &facts.events_from {
+                Some(from) => format!("from {from} since {} ({ago})", facts.events_since),
+                None => format!("none are told since {} ({ago})", facts.events_since),
+            };
+            if let Some(last) = facts.last_event {
+                let _ = write!(events, ", {} so far, the last at {last}", facts.events);
+            }
+            out.put("events", &events);
+            let all: u64 = facts.turns.values().sum();
+            let turns = facts.turns.iter().filter(|(_, count)| **count > 0);
+            let turns: Vec<String> = turns.map(|(word, n)| format!("{n} {word}")).collect();
+            let turns = match turns.as_slice() {
+                [] => "none yet".to_owned(),
+                some => format!("{all}: {}", some.join(", ")),
+            };
+            out.put("turns", &turns);
+            match facts.pending {
+                admin::Pending::Nothing => (),
+                admin::Pending::Apps(1) => out.put("to be asked", "1 app"),
+                admin::Pending::Apps(many) => out.put("to be asked", &format!("{many} apps")),
+                admin::Pending::Everything => out.put("to be asked", "everything"),
+            }
+        }
+    }
+    out.text
+}
+
+impl Status<'_> {
+    pub(super) fn for_people(&self, now: Time) -> String {
+        let mut out = Lines::default();
+        let verdict = match (self.ok, self.paused, self.last_turn) {
+            (_, _, None) if self.unread.is_some() => "nothing is known: the state cannot be read",
+            (_, _, None) => "nothing is known: no turn was ever taken",
+            (_, _, Some(last)) if self.is_old && is_ahead(last.at, now) => {
+                "the last turn lies in the future, so that nobody knows how long ago it was"
+            }
+            _ if self.is_old => "no turn was taken for too long",
+            (false, ..) => "something is wrong",
+            (true, Some(_), _) => "paused",
+            (true, None, _) if !self.quarantined.is_empty() => {
+                "all is well, but for what is quarantined"
+            }
+            (true, None, _) => "all is well",
+        };
+        out.text = format!("{}: {verdict}\n", self.config.display());
+        if let Some(paused) = self.paused {
+            out.put("paused", &paused.to_string().replacen("paused ", "", 1));
+        }
+        for drained in self.drained {
+            out.put("drained", &drained.to_string());
+        }
+        if let Some(last) = self.last_turn {
+            out.last_turn(last, now);
+        }
+        if let Some(unread) = self.unread {
+            out.put("state", unread);
+        } else if self.last_turn.is_none() {
+            let place = self.state_folder.display();
+            out.put("state", &format!("`{place}` holds none"));
+        }
+        if let Some(why) = self.unsaved {
+            out.put("not saved", why);
+        }
+        for Unused { since, why } in self.unused {
+            let ago = ago(*since, now);
+            out.put("not in use", &format!("since {since} ({ago}): {why}"));
+        }
+        if let Some(marathon) = self.last_marathon {
+            out.put("marathon", marathon);
+        }
+        if let Some(as_of) = self.as_of {
+            out.put("served", &format!("as of {as_of} ({})", ago(as_of, now)));
+        }
+        match self.pending {
+            Some(_) if self.is_at_work => out.put("at work", "on a reload to other files"),
+            Some(pending) => out.put("to be tried", &in_words(pending)),
+            None => (),
+        }
+        if let Some(applied) = self.applied {
+            if applied.unproved {
+                let (at, ago) = (applied.at, ago(applied.at, now));
+                let how = &applied.how;
+                let ended = if applied.has_ended() {
+                    "; the one that ran before has ended"
+                } else {
+                    ""
+                };
+                out.put(
+                    "installed",
+                    &format!("these files since {at} ({ago}); {how}{ended}"),
+                );
+            } else {
+                out.put("haproxy runs", &self.running(applied, now));
+            }
+        }
+        match self.installed {
+            Installed::Missing => out.put("installed", "no file"),
+            Installed::Changed if self.is_at_work => (),
+            Installed::Changed => {
+                out.put("installed", "other files than those that HAProxy runs");
+            }
+            Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => (),
+        }
+        if !self.good_sets.is_empty() {
+            let times: Vec<String> = self.good_sets.iter().map(ToString::to_string).collect();
+            out.put("good files", &format!("of {}", times.join(", ")));
+        }
+        for fault in &self.good_sets_unusable {
+            out.put("good files", &format!("cannot be used: {fault}"));
+        }
+        for entry in self.quarantined {
+            out.put("quarantined", &quarantined(entry, now));
+        }
+        for warning in self.last_turn.iter().flat_map(|last| &last.warnings) {
+            out.put("warning", warning);
+        }
+        for warning in self
+            .last_turn
+            .iter()
+            .flat_map(|last| &last.haproxy_warnings)
+        {
+            out.put("haproxy warns", warning);
+        }
+        out.text
+    }
+
+    fn running(&self, applied: &Applied, now: Time) -> String {
+        let mut text = format!(
+            "these files since {} ({})",
+            applied.at,
+            ago(applied.at, now)
+        );
+        if let Some(hash) = &applied.structure_hash {
+            let _ = write!(text, ", structure {hash}");
+        }
+        let _ = match self.haproxy_process {
+            Some(Process::AsKnown { pid }) => write!(text, ", pid {pid}"),
+            Some(Process::Other { pid }) if self.is_at_work => {
+                write!(text, "; pid {pid} is to take over")
+            }
+            Some(Process::Other { pid }) => {
+                write!(text, ", pid {pid} since somebody else reloaded it")
+            }
+            Some(Process::Gone { pid }) => write!(text, "; its pid was {pid}, which is gone"),
+            None => Ok(()),
+        };
+        text
+    }
+}
+
+fn quarantined(entry: &Quarantined, now: Time) -> String {
+    let Quarantined {
+        app,
+        service_port,
+        since,
+        ..
+    } = entry;
+    let ago = ago(*since, now);
+    let fate = match entry.last_good {
+        Some(_) => "is served as it was before",
+        None => "is left out",
+    };
+    let doubt = match entry.unnamed {
+        0 => "",
+        _ => "; HAProxy named nobody, and it is tried again by itself",
+    };
+    format!("service port {service_port} of app `{app}` {fate}, since {since} ({ago}){doubt}")
+}
+
+fn in_words(pending: &Pending) -> String {
+    let Pending {
+        attempts,
+        last_error,
+        next_try_at,
+        ..
+    } = pending;
+    match attempts {
+        0 => format!("a reload, from {next_try_at} on: {last_error}"),
+        1 => format!("a reload, from {next_try_at} on; it failed once: {last_error}"),
+        many => {
+            format!("a reload, from {next_try_at} on; {many} failed, the last so: {last_error}")
+        }
+    }
+}
+
+fn outcome(outcome: TurnOutcome) -> &'static str {
+    match outcome {
+        TurnOutcome::Unchanged => "nothing to do",
+        TurnOutcome::Applied => "applied",
+        TurnOutcome::Rejected => "refused by `haproxy -c`",
+        TurnOutcome::ReloadFailed => "the reload failed",
+        TurnOutcome::Failed => "failed",
+        TurnOutcome::Paused => "paused, something differs",
+        TurnOutcome::RolledBack => "rolled back",
+    }
+}
+
+fn ago(moment: Time, now: Time) -> String {
+    if is_ahead(moment, now) {
+        return "in the future: the clock was set back".to_owned();
+    }
+    format!("{} ago", humantime::format_duration(now.since(moment)))
+}
+
+/// Name and value a line.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn put(&mut self, name: &str, value: &str) {
+        // Lines that go on stand below the value.
+        let value = value.replace('\n', "\n                ");
+        writeln!(self.text, "  {name:<12}  {value}").expect("a String takes all text");
+    }
+
+    fn last_turn(&mut self, last: &LastTurn, now: Time) {
+        let mut text = format!(
+            "{} ({}): {}",
+            last.at,
+            ago(last.at, now),
+            outcome(last.outcome)
+        );
+        if let Some(detail) = &last.detail {
+            let _ = write!(text, ": {detail}");
+        }
+        self.put("last turn", &text);
+        if let Some(change) = &last.change {
+            self.put("change", change);
+        }
+        if let Some(held) = &last.held {
+            self.put("held back", held);
+        }
+    }
+}
