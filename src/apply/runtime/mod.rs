@@ -4,13 +4,15 @@
 //! has to do it. The file is written first, so that whoever starts HAProxy meanwhile has the same.
 
 mod converge;
+mod fallback;
 mod frame;
 mod step;
 mod tell;
 mod wanted;
 
 pub use converge::{Compared, Refusal, converge};
+pub use fallback::Fallback;
 pub use frame::Frame;
 pub use step::{Addition, Reply, Step, Target, Will};
-pub use tell::{Fallback, Limits, Serving, Text, Told, mark_of, tell};
+pub use tell::{Limits, Serving, Text, Told, mark_of, tell};
 pub use wanted::{Backend, Said, Server, backends};

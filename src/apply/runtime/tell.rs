@@ -13,12 +13,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use super::converge::{Compared, Refusal, converge};
+use super::fallback::Fallback;
 use super::step::{Reply, Step, Target, Will};
 use super::wanted::{Backend, backends};
 use crate::haproxy::global::Global;
 use crate::haproxy::master::show_proc;
-use crate::haproxy::servers::{Misread, ServerState, states, used_connections};
-use crate::haproxy::{AskError, Info, Session, Version, structure_hash};
+use crate::haproxy::servers::{ServerState, states, used_connections};
+use crate::haproxy::{Info, Session, Version, structure_hash};
 
 /// `add server` and `del server` without a mode for experiments.
 const FIRST: Version = Version::new(2, 6);
@@ -111,107 +112,6 @@ impl fmt::Display for Told {
     }
 }
 
-/// Why a reload has to do it.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum Fallback {
-    NoSocket,
-    Ask(AskError),
-    Misread(Misread),
-    OtherProcess {
-        found: u32,
-        expected: u32,
-    },
-    Ends {
-        pid: u32,
-    },
-    NoWorker {
-        pid: u32,
-        workers: Vec<u32>,
-    },
-    TooOld {
-        version: String,
-    },
-    OtherStructure {
-        found: Option<String>,
-        expected: String,
-    },
-    Unmarked,
-    Refused(Refusal),
-    Surprise {
-        command: String,
-        reply: String,
-    },
-    NotReached {
-        step: String,
-    },
-    TookTooLong {
-        limit: Duration,
-    },
-}
-
-impl fmt::Display for Fallback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSocket => f.write_str("the file has no `stats socket`"),
-            Self::Ask(error) => error.fmt(f),
-            Self::Misread(error) => write!(f, "HAProxy answered {error}"),
-            Self::OtherProcess { found, expected } => write!(
-                f,
-                "process {found} answers on the stats socket, and {expected} serves"
-            ),
-            Self::Ends { pid } => write!(f, "process {pid}, which answers, is about to end"),
-            Self::NoWorker { pid, workers } => write!(
-                f,
-                "process {pid} answers on the stats socket, and the master has {workers:?}"
-            ),
-            Self::TooOld { version } => {
-                write!(f, "HAProxy {version} is too old for it, expected {FIRST}")
-            }
-            Self::OtherStructure { found, expected } => write!(
-                f,
-                "HAProxy runs the structure `{}`, expected `{expected}`",
-                found.as_deref().unwrap_or_default().escape_debug()
-            ),
-            Self::Unmarked => f.write_str(
-                "`description` of `global` is not the hash of the structure, by which HAProxy tells \
-                 what it runs",
-            ),
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::Surprise { command, reply } => write!(
-                f,
-                "`{command}` was answered with `{}`",
-                reply.trim().escape_debug()
-            ),
-            Self::NotReached { step } => {
-                write!(f, "all was told, and `{step}` is still to be done")
-            }
-            Self::TookTooLong { limit } => write!(f, "it takes longer than {limit:?}"),
-        }
-    }
-}
-
-/// Without a source: the message says it already.
-impl std::error::Error for Fallback {}
-
-impl From<AskError> for Fallback {
-    fn from(error: AskError) -> Self {
-        Self::Ask(error)
-    }
-}
-
-impl From<Misread> for Fallback {
-    fn from(error: Misread) -> Self {
-        Self::Misread(error)
-    }
-}
-
-impl From<Refusal> for Fallback {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 /// The hash of the structure of `cfg`, where it carries that itself: so HAProxy tells what it runs.
 #[must_use]
 pub fn mark_of(cfg: &str) -> Option<String> {
@@ -253,6 +153,7 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     let version = info.branch().filter(|version| *version >= FIRST);
     let version = version.ok_or(Fallback::TooOld {
         version: info.version,
+        expected: FIRST,
     })?;
     let steps = talk.compare(&wanted, &before, text.sections, version);
     for step in steps.await? {
