@@ -35,6 +35,7 @@ pub enum Fallback {
     },
     Unmarked,
     Refused(Refusal),
+    Map(Refusal),
     Surprise {
         command: String,
         reply: String,
@@ -74,7 +75,9 @@ impl fmt::Display for Fallback {
                 "`description` of `global` is not the hash of the structure, by which HAProxy tells \
                  what it runs",
             ),
-            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Refused(refusal) | Self::Map(refusal) => {
+                refusal.fmt(f)
+            }
             Self::Surprise { command, reply } => write!(
                 f,
                 "`{command}` was answered with `{}`",

@@ -12,8 +12,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use super::converge::{Compared, Refusal, converge};
+use super::converge::{Compared, Refusal, Steps, converge};
 use super::fallback::Fallback;
+use super::maps::{self, MapText};
 use super::step::{Reply, Step, Target, Will};
 use super::wanted::{Backend, backends};
 use crate::haproxy::global::Global;
@@ -23,6 +24,9 @@ use crate::haproxy::{Info, Session, Version, structure_hash};
 
 /// `add server` and `del server` without a mode for experiments.
 const FIRST: Version = Version::new(2, 6);
+
+/// Bytes that a command may take with it: with the command they have to fit into a buffer.
+const ROOM: usize = 14_000;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,25 @@ pub struct Text<'a> {
     pub before: Option<&'a str>,
     /// The sections that are looked at; `None` for all.
     pub sections: Option<&'a BTreeSet<String>>,
+    /// The maps that are looked at; with them, `cfg` is the whole file.
+    pub maps: &'a [MapText<'a>],
+}
+
+impl Text<'_> {
+    /// The first version that can be told of all this.
+    fn first(&self) -> Version {
+        if self.sections.is_none_or(|sections| !sections.is_empty()) {
+            FIRST
+        } else {
+            maps::FIRST
+        }
+    }
+
+    /// How many bytes a command may take with it, to be far from the limit.
+    fn room(&self) -> usize {
+        let bufsize = Global::read(self.cfg).bufsize;
+        bufsize.map_or(ROOM, |bufsize| ROOM.min(bufsize / 2))
+    }
 }
 
 /// What was told.
@@ -87,13 +110,15 @@ pub struct Told {
     pub tombstones: Vec<Target>,
     /// Of those left earlier, who went.
     pub ended: Vec<Target>,
+    /// Which maps have other rows.
+    pub maps: Vec<String>,
 }
 
 impl Told {
     /// Whether the process was as it should be.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.servers() == 0
+        self.servers() == 0 && self.maps.is_empty()
     }
 
     /// How many servers are concerned.
@@ -105,9 +130,14 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.servers() {
-            1 => f.write_str("1 server changed at runtime"),
-            servers => write!(f, "{servers} servers changed at runtime"),
+        let counts = [(self.servers(), "server"), (self.maps.len(), "map")];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let all: Vec<String> = counts
+            .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+            .collect();
+        match all.as_slice() {
+            [] => f.write_str("0 servers changed at runtime"),
+            all => write!(f, "{} changed at runtime", all.join(" and ")),
         }
     }
 }
@@ -120,7 +150,7 @@ pub fn mark_of(cfg: &str) -> Option<String> {
     (carried.as_ref() == Some(&structure)).then_some(structure)
 }
 
-/// Tells the process that serves what its servers are.
+/// Tells the process that serves what its servers and maps are.
 ///
 /// # Errors
 /// When it cannot be told, or what became of it is not known: HAProxy has to read the file, which is
@@ -150,18 +180,28 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     if let Some(master) = serving.master {
         is_worker(master, info.pid, serving.limits.command).await?;
     }
-    let version = info.branch().filter(|version| *version >= FIRST);
+    let expected = text.first();
+    let version = info.branch().filter(|version| *version >= expected);
     let version = version.ok_or(Fallback::TooOld {
         version: info.version,
-        expected: FIRST,
+        expected,
     })?;
+    let room = text.room();
     let steps = talk.compare(&wanted, &before, text.sections, version);
-    for step in steps.await? {
-        talk.take(&step).await?;
+    let Steps { coming, going } = steps.await?;
+    for step in &coming {
+        talk.take(step).await?;
+    }
+    let maps = maps::bring(&mut talk.session, text.maps, text.cfg, room);
+    talk.told.maps = maps.await?;
+    for step in &going {
+        talk.take(step).await?;
     }
     // What it has now counts, not what it answered.
     let left = talk.compare(&wanted, &before, text.sections, version);
-    let left = left.await?.into_iter().find(|step| !is_for_later(step));
+    let Steps { coming, going } = left.await?;
+    let mut left = coming.iter().chain(&going);
+    let left = left.find(|step| !is_for_later(step));
     if let Some(step) = left {
         return Err(Fallback::NotReached {
             step: step.command().unwrap_or_default(),
@@ -227,7 +267,7 @@ impl Talk<'_> {
         before: &BTreeMap<String, Backend>,
         sections: Option<&BTreeSet<String>>,
         version: Version,
-    ) -> Result<Vec<Step>, Fallback> {
+    ) -> Result<Steps, Fallback> {
         let mut present: BTreeMap<String, Vec<ServerState>> = BTreeMap::new();
         match sections {
             None => {

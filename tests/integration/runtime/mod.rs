@@ -5,6 +5,7 @@ mod churn;
 mod cluster;
 mod drains;
 mod light;
+mod maps;
 mod refuses;
 mod soak;
 mod tells;
@@ -169,6 +170,7 @@ impl Scene {
             structure: None,
             before: self.before.as_deref(),
             sections,
+            maps: &[],
         };
         tell(serving, text).await
     }
