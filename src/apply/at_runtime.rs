@@ -98,6 +98,7 @@ impl<B: Balancer> Host<'_, B> {
             before: Some(&before.cfg),
             sections: way.sections.as_ref(),
             maps: &maps,
+            certificates: &[],
         };
         let Some(told) = self.told(way.pid, text).await else {
             return Ok(None);
@@ -139,7 +140,9 @@ impl<B: Balancer> Host<'_, B> {
             Ok(told) => told,
             Err(why) => {
                 let has_no_servers = text.sections.is_some_and(BTreeSet::is_empty);
-                let what = if has_no_servers || matches!(why, Fallback::Map(_)) {
+                let what = if !text.certificates.is_empty() {
+                    "certificates"
+                } else if has_no_servers || matches!(why, Fallback::Map(_)) {
                     "maps"
                 } else {
                     "servers"
@@ -196,6 +199,7 @@ impl<B: Balancer> Host<'_, B> {
             before: Some(&before),
             sections: Some(&names),
             maps: &[],
+            certificates: &[],
         };
         let told = self.told(pid, text).await?;
         let how = told.to_string();

@@ -37,6 +37,7 @@ impl<B: Balancer> Host<'_, B> {
             before: Some(&files.cfg),
             sections: None,
             maps: &maps,
+            certificates: &[],
         };
         let why = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => {

@@ -36,6 +36,7 @@ pub enum Fallback {
     Unmarked,
     Refused(Refusal),
     Map(Refusal),
+    Certificate(Refusal),
     Surprise {
         command: String,
         reply: String,
@@ -75,7 +76,7 @@ impl fmt::Display for Fallback {
                 "`description` of `global` is not the hash of the structure, by which HAProxy tells \
                  what it runs",
             ),
-            Self::Refused(refusal) | Self::Map(refusal) => {
+            Self::Refused(refusal) | Self::Map(refusal) | Self::Certificate(refusal) => {
                 refusal.fmt(f)
             }
             Self::Surprise { command, reply } => write!(

@@ -1,8 +1,10 @@
-//! Brings a running HAProxy to servers and maps that came, went or changed, without a reload.
+//! Brings a running HAProxy to servers, maps and certificates that came, went or changed, without a
+//! reload.
 //!
 //! In come the files that are installed and the stats socket; out goes what was told, or why a reload
 //! has to do it. The file is written first, so that whoever starts HAProxy meanwhile has the same.
 
+mod certificates;
 mod converge;
 mod fallback;
 mod frame;
@@ -11,6 +13,7 @@ mod step;
 mod tell;
 mod wanted;
 
+pub use certificates::Renewed;
 pub use converge::{Compared, Refusal, converge};
 pub use fallback::Fallback;
 pub use frame::Frame;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
+use super::certificates::{self, Renewed};
 use super::converge::{Compared, Refusal, Steps, converge};
 use super::fallback::Fallback;
 use super::maps::{self, MapText};
@@ -77,6 +78,8 @@ pub struct Text<'a> {
     pub sections: Option<&'a BTreeSet<String>>,
     /// The maps that are looked at; with them, `cfg` is the whole file.
     pub maps: &'a [MapText<'a>],
+    /// The certificates that it is to show.
+    pub certificates: &'a [Renewed],
 }
 
 impl Text<'_> {
@@ -84,6 +87,8 @@ impl Text<'_> {
     fn first(&self) -> Version {
         if self.sections.is_none_or(|sections| !sections.is_empty()) {
             FIRST
+        } else if self.maps.is_empty() {
+            certificates::FIRST
         } else {
             maps::FIRST
         }
@@ -112,13 +117,15 @@ pub struct Told {
     pub ended: Vec<Target>,
     /// Which maps have other rows.
     pub maps: Vec<String>,
+    /// Which certificates are other ones.
+    pub certificates: Vec<String>,
 }
 
 impl Told {
     /// Whether the process was as it should be.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.servers() == 0 && self.maps.is_empty()
+        self.servers() == 0 && self.maps.is_empty() && self.certificates.is_empty()
     }
 
     /// How many servers are concerned.
@@ -130,7 +137,11 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = [(self.servers(), "server"), (self.maps.len(), "map")];
+        let counts = [
+            (self.servers(), "server"),
+            (self.maps.len(), "map"),
+            (self.certificates.len(), "certificate"),
+        ];
         let counts = counts.into_iter().filter(|(count, _)| *count > 0);
         let all: Vec<String> = counts
             .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
@@ -150,7 +161,7 @@ pub fn mark_of(cfg: &str) -> Option<String> {
     (carried.as_ref() == Some(&structure)).then_some(structure)
 }
 
-/// Tells the process that serves what its servers and maps are.
+/// Tells the process that serves what its servers, maps and certificates are.
 ///
 /// # Errors
 /// When it cannot be told, or what became of it is not known: HAProxy has to read the file, which is
@@ -187,6 +198,8 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
         expected,
     })?;
     let room = text.room();
+    let renewed = certificates::bring(&mut talk.session, text.certificates, room);
+    talk.told.certificates = renewed.await?;
     let steps = talk.compare(&wanted, &before, text.sections, version);
     let Steps { coming, going } = steps.await?;
     for step in &coming {

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 
 use haproxy_marathon_bridge::apply::runtime::{
-    Fallback, Limits, MapText, Serving, Text, Told, tell,
+    Fallback, Limits, MapText, Renewed, Serving, Text, Told, tell,
 };
 use haproxy_marathon_bridge::demo::backend::Backend;
 use haproxy_marathon_bridge::demo::client::Requests;
@@ -278,50 +278,46 @@ fn rows_that_somebody_else_changed_are_put_back_and_that_is_said_once() {
 
 const CFG: &str = "global\n  description DESCRIPTION\nbackend a\n";
 
-/// What is told to a process that answers with `replies` to what comes after `show info`, of maps
-/// with these texts.
-async fn told(
-    replies: &'static [&'static str],
-    texts: &[(&str, &str)],
+/// What is told to a process of this version that answers with `replies` to what comes after
+/// `show info`.
+pub(super) async fn between(
+    version: &'static str,
+    replies: Vec<String>,
+    maps: &[MapText<'_>],
+    certificates: &[Renewed],
 ) -> (Result<Told, Fallback>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("a.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let hash = structure_hash(CFG);
     let cfg = CFG.replace("DESCRIPTION", &hash);
-    let process = thread::spawn(move || answer(&listener, &hash, replies));
+    let info = format!("Version: {version}\nPid: 7\nStopping: 0\ndescription: {hash}\n");
+    let process = thread::spawn(move || answer(&listener, &info, replies));
     let serving = Serving {
         socket: &socket,
         pid: 7,
         master: None,
         limits: Limits::default(),
     };
-    let maps = texts.iter().map(|(path, text)| MapText {
-        path: (*path).to_owned(),
-        text,
-        has_changed: true,
-    });
-    let maps: Vec<MapText<'_>> = maps.collect();
     let text = Text {
         cfg: &cfg,
         structure: None,
         before: Some(&cfg),
         sections: Some(&BTreeSet::new()),
-        maps: &maps,
+        maps,
+        certificates,
     };
     let result = tell(serving, text).await;
     (result, process.join().unwrap())
 }
 
 /// What was heard after `show info`: commands, with the lines that they take with them.
-fn answer(listener: &UnixListener, hash: &str, replies: &[&str]) -> Vec<String> {
+fn answer(listener: &UnixListener, info: &str, replies: Vec<String>) -> Vec<String> {
     let (stream, _) = listener.accept().unwrap();
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    let info = format!("Version: 2.6.12\nPid: 7\nStopping: 0\ndescription: {hash}\n");
-    let first = [String::new(), info.clone()];
-    let replies = replies.iter().map(|reply| (*reply).to_owned());
+    let first = [String::new(), info.to_owned()];
     let mut heard = Vec::new();
-    for reply in first.into_iter().chain(replies).chain([info]) {
+    for reply in first.into_iter().chain(replies).chain([info.to_owned()]) {
         let Some(Ok(mut command)) = lines.next() else {
             break;
         };
@@ -337,6 +333,35 @@ fn answer(listener: &UnixListener, hash: &str, replies: &[&str]) -> Vec<String> 
         }
     }
     heard.split_off(2)
+}
+
+/// The same of maps with these texts.
+async fn told(replies: &[&str], texts: &[(&str, &str)]) -> (Result<Told, Fallback>, Vec<String>) {
+    let maps = texts.iter().map(|(path, text)| MapText {
+        path: (*path).to_owned(),
+        text,
+        has_changed: true,
+    });
+    let maps: Vec<MapText<'_>> = maps.collect();
+    let replies = replies.iter().map(|reply| (*reply).to_owned());
+    between("2.6.12", replies.collect(), &maps, &[]).await
+}
+
+#[tokio::test]
+async fn a_version_that_makes_no_map_beside_the_old_one_is_told_nothing() {
+    let map = MapText {
+        path: "/e/a.map".to_owned(),
+        text: "a.test a\n",
+        has_changed: true,
+    };
+    let replies = vec![SHOW.to_owned(), SHOW.to_owned()];
+    let (result, heard) = between("2.3.10", replies, std::slice::from_ref(&map), &[]).await;
+    let error = result.unwrap_err().to_string();
+    assert_eq!(error, "HAProxy 2.3.10 is too old for it, expected 2.4");
+    assert_eq!(heard, [""; 0]);
+    let replies = vec![SHOW.to_owned()];
+    let (result, _) = between("2.4.0", replies, &[map], &[]).await;
+    assert!(result.unwrap().is_nothing());
 }
 
 const SHOW: &str = "0x1 a.test a\n";

@@ -1,6 +1,7 @@
 //! A real HAProxy that is told of its servers while clients send requests, and is never reloaded.
 
 mod audits;
+mod certificates;
 mod churn;
 mod cluster;
 mod drains;
@@ -171,6 +172,7 @@ impl Scene {
             before: self.before.as_deref(),
             sections,
             maps: &[],
+            certificates: &[],
         };
         tell(serving, text).await
     }
