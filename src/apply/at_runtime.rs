@@ -1,5 +1,5 @@
-//! A file in which nothing but servers is new, for a HAProxy that need not read it: the file is put
-//! in place as any other, and the process is told of what differs.
+//! Files in which nothing but servers and rows of maps is new, for a HAProxy that need not read them:
+//! they are put in place as any other, and the process is told of what differs.
 //!
 //! Whatever goes wrong with that is made good by a reload, since the file is the whole truth.
 
@@ -9,7 +9,7 @@ use anyhow::Result;
 use tracing::{debug, info};
 
 use super::proved::is_run;
-use super::runtime::{self, Frame, Text, Told, mark_of};
+use super::runtime::{self, Fallback, Frame, MapText, Text, Told, mark_of};
 use super::standing::Standing;
 use super::wish::Wish;
 use super::{Balancer, FileSet, Host, Outcome, mark};
@@ -22,6 +22,8 @@ pub(super) struct Way {
     pid: u32,
     /// All where it is not known what was told before.
     sections: Option<BTreeSet<String>>,
+    /// Those that changed.
+    maps: BTreeSet<String>,
 }
 
 impl<B: Balancer> Host<'_, B> {
@@ -36,7 +38,6 @@ impl<B: Balancer> Host<'_, B> {
         let wanted = wish.files;
         if !self.balancer.is_told_of_servers()
             || memory.pending.is_some()
-            || before.maps != wanted.maps
             || !is_run(before, memory)
         {
             return None;
@@ -51,6 +52,10 @@ impl<B: Balancer> Host<'_, B> {
             debug!("a reload is needed: the file does not carry the hash of its structure");
             return None;
         };
+        if !before.maps.keys().eq(wanted.maps.keys()) {
+            debug!("a reload is needed: there are other maps than before");
+            return None;
+        }
         let sections = match self.observe(memory, wish.now) {
             Standing::AsBefore => {
                 let titles = changes.iter().map(|change| change.section.as_str());
@@ -66,7 +71,13 @@ impl<B: Balancer> Host<'_, B> {
                 && applied.structure_hash.as_ref() == Some(&structure)
         });
         let pid = self.pid_of(applied?)?;
-        Some(Way { pid, sections })
+        let is_other = |name: &&String| before.maps.get(*name) != wanted.maps.get(*name);
+        let maps = wanted.maps.keys().filter(is_other).cloned().collect();
+        Some(Way {
+            pid,
+            sections,
+            maps,
+        })
     }
 
     /// Tells HAProxy of the servers in the installed files; `None` where it has to read them anew.
@@ -77,11 +88,17 @@ impl<B: Balancer> Host<'_, B> {
         way: Way,
         memory: &mut State,
     ) -> Result<Option<Outcome>> {
+        let mut maps = self.map_texts(wish.files, |name| way.maps.contains(name));
+        if way.sections.is_some() {
+            maps.retain(|map| map.has_changed);
+        }
         let text = Text {
             cfg: &wish.files.cfg,
             structure: None,
             before: Some(&before.cfg),
             sections: way.sections.as_ref(),
+            maps: &maps,
+            certificates: &[],
         };
         let Some(told) = self.told(way.pid, text).await else {
             return Ok(None);
@@ -104,11 +121,33 @@ impl<B: Balancer> Host<'_, B> {
         }))
     }
 
-    async fn told(&self, pid: u32, text: Text<'_>) -> Option<Told> {
+    /// The maps of `files`, by which HAProxy knows them.
+    pub(super) fn map_texts<'f>(
+        &self,
+        files: &'f FileSet,
+        has_changed: impl Fn(&str) -> bool,
+    ) -> Vec<MapText<'f>> {
+        let text = |(name, text): (&String, &'f String)| MapText {
+            path: self.at.cfg.with_file_name(name).display().to_string(),
+            text,
+            has_changed: has_changed(name),
+        };
+        files.maps.iter().map(text).collect()
+    }
+
+    pub(super) async fn told(&self, pid: u32, text: Text<'_>) -> Option<Told> {
         let told = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => told,
             Err(why) => {
-                info!("a reload is needed, since servers cannot be changed at runtime: {why}");
+                let has_no_servers = text.sections.is_some_and(BTreeSet::is_empty);
+                let what = if !text.certificates.is_empty() {
+                    "certificates"
+                } else if has_no_servers || matches!(why, Fallback::Map(_)) {
+                    "maps"
+                } else {
+                    "servers"
+                };
+                info!("a reload is needed, since {what} cannot be changed at runtime: {why}");
                 return None;
             }
         };
@@ -159,6 +198,8 @@ impl<B: Balancer> Host<'_, B> {
             structure: Some(&frame.structure),
             before: Some(&before),
             sections: Some(&names),
+            maps: &[],
+            certificates: &[],
         };
         let told = self.told(pid, text).await?;
         let how = told.to_string();

@@ -1,4 +1,5 @@
-//! Whether HAProxy still has the servers that the file says: others can speak to its stats socket too.
+//! Whether HAProxy still has the servers and maps that the files say: others can speak to its stats
+//! socket too.
 //!
 //! What differs is told once and put right; what cannot be told is put right by a reload, once.
 
@@ -29,21 +30,28 @@ impl<B: Balancer> Host<'_, B> {
         let Some(files) = files.filter(|files| is_run(files, memory)) else {
             return Ok(Outcome::Unchanged);
         };
+        let maps = self.map_texts(&files, |_| false);
         let text = Text {
             cfg: &files.cfg,
             structure: None,
             before: Some(&files.cfg),
             sections: None,
+            maps: &maps,
+            certificates: &[],
         };
         let why = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => {
                 memory.unmended = None;
                 if !told.is_nothing() {
+                    let (file, named) = (self.at.cfg.display(), named(&told));
+                    let (what, file) = match (told.servers(), told.maps.len()) {
+                        (_, 0) => ("servers", format!("`{file}` has")),
+                        (0, _) => ("maps", "their files have".to_owned()),
+                        _ => ("servers and maps", format!("`{file}` and its maps have")),
+                    };
                     warn!(
-                        "somebody else changed servers of the running HAProxy; they are as \
-                         `{}` has them again: {}",
-                        self.at.cfg.display(),
-                        named(&told)
+                        "somebody else changed {what} of the running HAProxy; they are as {file} \
+                         them again: {named}"
                     );
                 }
                 return Ok(Outcome::Unchanged);
@@ -52,15 +60,22 @@ impl<B: Balancer> Host<'_, B> {
         };
         let is_theirs = matches!(
             why,
-            Fallback::Refused(_) | Fallback::Surprise { .. } | Fallback::NotReached { .. }
+            Fallback::Refused(_)
+                | Fallback::Map(_)
+                | Fallback::Surprise { .. }
+                | Fallback::NotReached { .. }
         );
+        let what = match why {
+            Fallback::Map(_) => "maps",
+            _ => "servers",
+        };
         let why = why.to_string();
         if !is_theirs || memory.unmended.as_ref() == Some(&why) {
-            debug!("the servers of the running HAProxy are not known: {why}");
+            debug!("the {what} of the running HAProxy are not known: {why}");
             return Ok(Outcome::Unchanged);
         }
         warn!(
-            "somebody else changed servers of the running HAProxy, and a reload has to bring them \
+            "somebody else changed {what} of the running HAProxy, and a reload has to bring them \
              back, since {why}"
         );
         memory.unmended = Some(why);
@@ -76,9 +91,10 @@ impl<B: Balancer> Host<'_, B> {
 
 fn named(told: &Told) -> String {
     let all = [&told.added, &told.removed].into_iter().flatten();
-    let all: Vec<&Target> = all.chain(&told.changed).collect();
+    let all = all.chain(&told.changed).map(Target::to_string);
+    let all: Vec<String> = all.chain(told.maps.iter().cloned()).collect();
     let names = all.iter().take(MOST_NAMED);
-    let mut names: Vec<String> = names.map(|target| format!("`{target}`")).collect();
+    let mut names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     if MOST_NAMED < all.len() {
         names.push(format!("and {} more", all.len() - MOST_NAMED));
     }

@@ -61,7 +61,7 @@ pub(super) fn widen(old: &[u8], new: &[u8], in_both: &BTreeSet<&[u8]>) -> Vec<u8
 }
 
 /// Lines that HAProxy reads: comments and empty lines are none.
-fn rows(map: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn rows(map: &[u8]) -> impl Iterator<Item = &[u8]> {
     map.split(|&byte| byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|row| !row.is_empty() && !row.starts_with(b"#"))

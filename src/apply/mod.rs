@@ -7,6 +7,7 @@
 mod at_runtime;
 mod audit;
 mod balancer;
+mod certificates;
 mod files;
 mod journal;
 mod last_good;

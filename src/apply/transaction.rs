@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -342,12 +343,14 @@ impl<B: Balancer> Host<'_, B> {
         installed(self.disk, self.at, maps)
     }
 
-    /// Has HAProxy read the installed files once more, whatever it runs.
+    /// Has HAProxy read the installed files once more, whatever it runs; where it is only for these
+    /// `certificates`, it may be told of them.
     ///
     /// # Errors
     /// When there are none, and as [`Host::bring_to`].
     pub async fn bring_again(
         &self,
+        certificates: &[PathBuf],
         memory: &mut State,
         now: Time,
         remember: &mut dyn FnMut(&State),
@@ -361,6 +364,10 @@ impl<B: Balancer> Host<'_, B> {
             verdict.context("the installed files cannot be checked")?
         {
             return Ok(Outcome::Rejected { messages });
+        }
+        let told = self.certificates_at_runtime(certificates, &files, memory);
+        if let Some(told) = told.await {
+            return Ok(told);
         }
         let wish = Wish::new(&files, now);
         let done = Done {

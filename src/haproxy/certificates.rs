@@ -1,7 +1,7 @@
 //! Which files of certificates and keys a configuration text has HAProxy read.
 //!
 //! In comes the text of `haproxy.cfg`; out go paths. HAProxy reads these files when it starts and
-//! never again, so that whoever renews one has to have it reloaded.
+//! never again, so that whoever renews one has to tell it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use nix::fcntl::OFlag;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -144,11 +145,16 @@ fn names_in(file: &Path) -> BTreeSet<String> {
 
 /// Of the first certificate of a file: those behind it are of its issuers.
 fn names_of(file: &Path) -> Option<BTreeSet<String>> {
-    let text = read_head(file, LARGEST_CHAIN)?;
+    let text = head_of(file)?;
     let first = CertificateDer::pem_slice_iter(&text).next()?.ok()?;
     let certificate = EndEntityCert::try_from(&first).ok()?;
     let names = certificate.valid_dns_names();
     Some(names.map(str::to_ascii_lowercase).collect())
+}
+
+/// What a file of a certificate or key holds, as far as one has anything to say. It may be secret.
+pub(crate) fn head_of(file: &Path) -> Option<Vec<u8>> {
+    read_head(file, LARGEST_CHAIN)
 }
 
 /// Where `path` may lie: an absolute one in one place.
@@ -173,8 +179,21 @@ pub(super) fn read_head(file: &Path, most: u64) -> Option<Vec<u8>> {
     Some(text)
 }
 
+/// By which `show ssl cert` tells the first certificate of `pem` from others: SHA-1, in capitals.
+#[must_use]
+pub fn fingerprint(pem: &[u8]) -> Option<String> {
+    let first = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
+    let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, &first);
+    Some(
+        sum.as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect(),
+    )
+}
+
 /// Whether HAProxy reads this file with a certificate that lies beside it.
-pub(super) fn is_companion(path: &Path) -> bool {
+pub(crate) fn is_companion(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| BESIDE.contains(&ending)) && path.with_extension("").is_file()
 }

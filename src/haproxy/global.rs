@@ -51,6 +51,8 @@ pub struct Global {
     pub stats_sockets: Vec<StatsSocket>,
     /// `description`.
     pub description: Option<String>,
+    /// `tune.bufsize`, in bytes.
+    pub bufsize: Option<usize>,
 }
 
 /// One `stats socket` line with a path.
@@ -90,6 +92,7 @@ impl Global {
                         });
                     }
                 }
+                ["tune.bufsize", size, ..] => global.bufsize = bytes(size),
                 ["description", ref rest @ ..] => global.description = Some(rest.join(" ")),
                 _ => (),
             }
@@ -105,6 +108,15 @@ impl Global {
             .find(|socket| socket.exposes_listeners)
             .map(|socket| &socket.path)
     }
+}
+
+/// A size as HAProxy reads it: `16384`, and since 3.1 `16k` too. `None` where it would not.
+fn bytes(text: &str) -> Option<usize> {
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1024),
+        None => (text, 1),
+    };
+    number.parse::<usize>().ok()?.checked_mul(unit)
 }
 
 #[cfg(test)]
@@ -135,6 +147,19 @@ mod tests {
             Some(&PathBuf::from("/run/b b.sock"))
         );
         assert_eq!(global.description.as_deref(), Some("0123 4567"));
+    }
+
+    #[test]
+    fn the_size_of_its_buffers_is_found() {
+        for (line, want) in [
+            ("tune.bufsize 8192", Some(8192)),
+            ("tune.bufsize 32k", Some(32_768)),
+            ("tune.bufsize much", None),
+            ("tune.maxrewrite 1024", None),
+        ] {
+            let read = Global::read(&format!("global\n  {line}\n"));
+            assert_eq!(read.bufsize, want, "{line}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use line::Line;
 #[cfg(test)]
 pub(crate) use line::words;
 pub use process::{Proc, Process, Role};
-pub use session::Session;
+pub use session::{Payload, Session};
 pub use socket::{AskError, Info};
 pub use structure::structure_hash;
 pub use version::Version;

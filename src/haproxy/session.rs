@@ -4,6 +4,7 @@
 //! process, whichever that is: who has to know asks it first. The connection is to be closed soon,
 //! since it keeps an old process alive.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,40 @@ use super::socket::{AskError, MAX_REPLY};
 
 /// What HAProxy says when it waits for the next command.
 const PROMPT: &[u8] = b"\n> ";
+
+/// What it puts before its reply to a command for each line that the command takes with it.
+const TAKEN: &str = "+ ";
+
+/// Lines that a command takes with it. They may be a key, and are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(String);
+
+impl Payload {
+    /// Without its blank lines: up to HAProxy 2.8, the first one ends what a command takes.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let mut kept = String::with_capacity(text.len() + 1);
+        for line in text.lines().map(str::trim_end) {
+            if !line.is_empty() {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+        }
+        Self(kept)
+    }
+
+    /// In bytes. With its command it has to be smaller than `tune.bufsize`.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.0.len())
+    }
+}
 
 /// A conversation with one process.
 #[derive(Debug)]
@@ -57,9 +92,23 @@ impl Session {
     /// When it is not answered in time, or the process hangs up. Whether it was obeyed is then not
     /// known, and nothing more can be asked.
     pub async fn ask(&mut self, command: &str) -> Result<String, AskError> {
+        self.send(command, &format!("{command}\n")).await
+    }
+
+    /// The same for a command that takes lines with it. Errors name the command alone.
+    ///
+    /// # Errors
+    /// As [`Session::ask`]. HAProxy hangs up on a payload that it has no room for.
+    pub async fn give(&mut self, command: &str, payload: &Payload) -> Result<String, AskError> {
+        let whole = format!("{command} <<\n{}\n", payload.0);
+        let reply = self.send(command, &whole).await?;
+        Ok(reply.trim_start_matches(TAKEN).to_owned())
+    }
+
+    async fn send(&mut self, command: &str, text: &str) -> Result<String, AskError> {
         debug_assert!(!command.contains(['\n', ';']), "one command: {command:?}");
         let deadline = Instant::now() + self.limit;
-        let exchange = timeout_at(deadline, self.exchange(command)).await;
+        let exchange = timeout_at(deadline, self.exchange(command, text)).await;
         let reply = exchange.map_err(|_| AskError::TimedOut {
             socket: self.socket.clone(),
             command: command.to_owned(),
@@ -68,16 +117,15 @@ impl Session {
         Ok(reply)
     }
 
-    async fn exchange(&mut self, command: &str) -> Result<String, AskError> {
+    async fn exchange(&mut self, command: &str, text: &str) -> Result<String, AskError> {
         let (socket, named) = (self.socket.clone(), command.to_owned());
         let failed = |source| AskError::Exchange {
             socket: socket.clone(),
             command: named.clone(),
             source,
         };
-        let line = format!("{command}\n");
         self.stream
-            .write_all(line.as_bytes())
+            .write_all(text.as_bytes())
             .await
             .map_err(failed)?;
         let mut reply = Vec::new();
@@ -172,6 +220,41 @@ mod tests {
             "enable health b/s\n",
         ];
         assert_eq!(commands, want);
+    }
+
+    #[tokio::test]
+    async fn a_command_takes_lines_with_it_that_nobody_sees() {
+        let (_folder, socket, listener) = listener();
+        let payload = Payload::of("SECRET one \n\n \t\r\ntwo\r\n");
+        let talk = async {
+            let mut session = Session::open(&socket, LIMIT).await.unwrap();
+            let done = session.give("add map @1 /m", &payload).await.unwrap();
+            let said = session.give("add map @1 /m", &payload).await.unwrap();
+            let end = session.give("add map @1 /m", &payload).await.unwrap_err();
+            (done, said, format!("{end} {end:?} {payload:?}"))
+        };
+        let process = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            let replies = ["\n> ", "+ + + \n> ", "+ + + Unknown map.\n\n> ", ""];
+            let mut heard = String::new();
+            for (reply, lines) in replies.iter().zip([1, 4, 4, 0]) {
+                for _ in 0..lines {
+                    stream.read_line(&mut heard).await.unwrap();
+                }
+                stream.write_all(reply.as_bytes()).await.unwrap();
+            }
+            heard
+        };
+        let ((done, said, shown), heard) = tokio::join!(talk, process);
+        assert_eq!((&*done, &*said), ("", "Unknown map."));
+        assert!(
+            shown.contains("`add map @1 /m`") && !shown.contains("SECRET"),
+            "{shown}"
+        );
+        let once = "add map @1 /m <<\nSECRET one\ntwo\n\n";
+        assert_eq!(heard, format!("prompt\n{once}{once}"));
+        assert_eq!(payload.size(), "SECRET one\ntwo\n".len());
     }
 
     #[tokio::test]

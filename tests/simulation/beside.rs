@@ -169,7 +169,7 @@ impl World<'_> {
             program.heed_operator(host.disk);
             let Program { store, memory, .. } = program;
             let mut remember = |memory: &_| drop(store.save(host.disk, memory));
-            let result = host.bring_again(memory, time, &mut remember).await;
+            let result = host.bring_again(&[], memory, time, &mut remember).await;
             remember(memory);
             result.map_err(|error| format!("{error:#}"))
         })?;

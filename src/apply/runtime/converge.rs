@@ -43,7 +43,15 @@ impl fmt::Display for Refusal {
 }
 
 /// What is to be done, in the order in which it costs nobody a request: who comes does so before
-/// anybody goes.
+/// anybody goes. Who sends requests to others does so in between.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Servers come, or serve again.
+    pub coming: Vec<Step>,
+    /// Servers rest, move and go.
+    pub going: Vec<Step>,
+}
+
 #[derive(Debug, Default)]
 struct Work {
     coming: Vec<Step>,
@@ -66,7 +74,7 @@ struct Move {
 ///
 /// # Errors
 /// When something cannot be told, or not be told of.
-pub fn converge(all: &[Compared<'_>], version: Version) -> Result<Vec<Step>, Refusal> {
+pub fn converge(all: &[Compared<'_>], version: Version) -> Result<Steps, Refusal> {
     let mut work = Work::default();
     for section in all {
         section.compare(version, &mut work)?;
@@ -82,9 +90,8 @@ pub fn converge(all: &[Compared<'_>], version: Version) -> Result<Vec<Step>, Ref
 }
 
 impl Work {
-    fn in_order(self) -> Vec<Step> {
-        let mut steps = self.coming;
-        steps.extend(self.resting);
+    fn in_order(self) -> Steps {
+        let mut steps = self.resting;
         let moving = self.moving.iter().map(|moving| &moving.target);
         let going: Vec<Target> = self.leaving.iter().chain(moving).cloned().collect();
         for will in [Will::Drain, Will::Maint] {
@@ -101,7 +108,10 @@ impl Work {
         }
         let gone = self.leaving.into_iter().chain(self.tombstones);
         steps.extend(gone.map(Step::Delete));
-        steps
+        Steps {
+            coming: self.coming,
+            going: steps,
+        }
     }
 }
 

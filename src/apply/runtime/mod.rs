@@ -1,16 +1,23 @@
-//! Brings a running HAProxy to servers that came, went or changed, without a reload.
+//! Brings a running HAProxy to servers, maps and certificates that came, went or changed, without a
+//! reload.
 //!
-//! In come the file that is installed and the stats socket; out goes what was told, or why a reload
+//! In come the files that are installed and the stats socket; out goes what was told, or why a reload
 //! has to do it. The file is written first, so that whoever starts HAProxy meanwhile has the same.
 
+mod certificates;
 mod converge;
+mod fallback;
 mod frame;
+mod maps;
 mod step;
 mod tell;
 mod wanted;
 
+pub use certificates::Renewed;
 pub use converge::{Compared, Refusal, converge};
+pub use fallback::Fallback;
 pub use frame::Frame;
+pub use maps::MapText;
 pub use step::{Addition, Reply, Step, Target, Will};
-pub use tell::{Fallback, Limits, Serving, Text, Told, mark_of, tell};
+pub use tell::{Limits, Serving, Text, Told, mark_of, tell};
 pub use wanted::{Backend, Said, Server, backends};

@@ -12,16 +12,22 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use super::converge::{Compared, Refusal, converge};
+use super::certificates::{self, Renewed};
+use super::converge::{Compared, Refusal, Steps, converge};
+use super::fallback::Fallback;
+use super::maps::{self, MapText};
 use super::step::{Reply, Step, Target, Will};
 use super::wanted::{Backend, backends};
 use crate::haproxy::global::Global;
 use crate::haproxy::master::show_proc;
-use crate::haproxy::servers::{Misread, ServerState, states, used_connections};
-use crate::haproxy::{AskError, Info, Session, Version, structure_hash};
+use crate::haproxy::servers::{ServerState, states, used_connections};
+use crate::haproxy::{Info, Session, Version, structure_hash};
 
 /// `add server` and `del server` without a mode for experiments.
 const FIRST: Version = Version::new(2, 6);
+
+/// Bytes that a command may take with it: with the command they have to fit into a buffer.
+const ROOM: usize = 14_000;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +76,29 @@ pub struct Text<'a> {
     pub before: Option<&'a str>,
     /// The sections that are looked at; `None` for all.
     pub sections: Option<&'a BTreeSet<String>>,
+    /// The maps that are looked at; with them, `cfg` is the whole file.
+    pub maps: &'a [MapText<'a>],
+    /// The certificates that it is to show.
+    pub certificates: &'a [Renewed],
+}
+
+impl Text<'_> {
+    /// The first version that can be told of all this.
+    fn first(&self) -> Version {
+        if self.sections.is_none_or(|sections| !sections.is_empty()) {
+            FIRST
+        } else if self.maps.is_empty() {
+            certificates::FIRST
+        } else {
+            maps::FIRST
+        }
+    }
+
+    /// How many bytes a command may take with it, to be far from the limit.
+    fn room(&self) -> usize {
+        let bufsize = Global::read(self.cfg).bufsize;
+        bufsize.map_or(ROOM, |bufsize| ROOM.min(bufsize / 2))
+    }
 }
 
 /// What was told.
@@ -86,13 +115,17 @@ pub struct Told {
     pub tombstones: Vec<Target>,
     /// Of those left earlier, who went.
     pub ended: Vec<Target>,
+    /// Which maps have other rows.
+    pub maps: Vec<String>,
+    /// Which certificates are other ones.
+    pub certificates: Vec<String>,
 }
 
 impl Told {
     /// Whether the process was as it should be.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.servers() == 0
+        self.servers() == 0 && self.maps.is_empty() && self.certificates.is_empty()
     }
 
     /// How many servers are concerned.
@@ -104,111 +137,19 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.servers() {
-            1 => f.write_str("1 server changed at runtime"),
-            servers => write!(f, "{servers} servers changed at runtime"),
+        let counts = [
+            (self.servers(), "server"),
+            (self.maps.len(), "map"),
+            (self.certificates.len(), "certificate"),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let all: Vec<String> = counts
+            .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+            .collect();
+        match all.as_slice() {
+            [] => f.write_str("0 servers changed at runtime"),
+            all => write!(f, "{} changed at runtime", all.join(" and ")),
         }
-    }
-}
-
-/// Why a reload has to do it.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum Fallback {
-    NoSocket,
-    Ask(AskError),
-    Misread(Misread),
-    OtherProcess {
-        found: u32,
-        expected: u32,
-    },
-    Ends {
-        pid: u32,
-    },
-    NoWorker {
-        pid: u32,
-        workers: Vec<u32>,
-    },
-    TooOld {
-        version: String,
-    },
-    OtherStructure {
-        found: Option<String>,
-        expected: String,
-    },
-    Unmarked,
-    Refused(Refusal),
-    Surprise {
-        command: String,
-        reply: String,
-    },
-    NotReached {
-        step: String,
-    },
-    TookTooLong {
-        limit: Duration,
-    },
-}
-
-impl fmt::Display for Fallback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSocket => f.write_str("the file has no `stats socket`"),
-            Self::Ask(error) => error.fmt(f),
-            Self::Misread(error) => write!(f, "HAProxy answered {error}"),
-            Self::OtherProcess { found, expected } => write!(
-                f,
-                "process {found} answers on the stats socket, and {expected} serves"
-            ),
-            Self::Ends { pid } => write!(f, "process {pid}, which answers, is about to end"),
-            Self::NoWorker { pid, workers } => write!(
-                f,
-                "process {pid} answers on the stats socket, and the master has {workers:?}"
-            ),
-            Self::TooOld { version } => {
-                write!(f, "HAProxy {version} is too old for it, expected {FIRST}")
-            }
-            Self::OtherStructure { found, expected } => write!(
-                f,
-                "HAProxy runs the structure `{}`, expected `{expected}`",
-                found.as_deref().unwrap_or_default().escape_debug()
-            ),
-            Self::Unmarked => f.write_str(
-                "`description` of `global` is not the hash of the structure, by which HAProxy tells \
-                 what it runs",
-            ),
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::Surprise { command, reply } => write!(
-                f,
-                "`{command}` was answered with `{}`",
-                reply.trim().escape_debug()
-            ),
-            Self::NotReached { step } => {
-                write!(f, "all was told, and `{step}` is still to be done")
-            }
-            Self::TookTooLong { limit } => write!(f, "it takes longer than {limit:?}"),
-        }
-    }
-}
-
-/// Without a source: the message says it already.
-impl std::error::Error for Fallback {}
-
-impl From<AskError> for Fallback {
-    fn from(error: AskError) -> Self {
-        Self::Ask(error)
-    }
-}
-
-impl From<Misread> for Fallback {
-    fn from(error: Misread) -> Self {
-        Self::Misread(error)
-    }
-}
-
-impl From<Refusal> for Fallback {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
     }
 }
 
@@ -220,7 +161,7 @@ pub fn mark_of(cfg: &str) -> Option<String> {
     (carried.as_ref() == Some(&structure)).then_some(structure)
 }
 
-/// Tells the process that serves what its servers are.
+/// Tells the process that serves what its servers, maps and certificates are.
 ///
 /// # Errors
 /// When it cannot be told, or what became of it is not known: HAProxy has to read the file, which is
@@ -250,17 +191,30 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     if let Some(master) = serving.master {
         is_worker(master, info.pid, serving.limits.command).await?;
     }
-    let version = info.branch().filter(|version| *version >= FIRST);
+    let expected = text.first();
+    let version = info.branch().filter(|version| *version >= expected);
     let version = version.ok_or(Fallback::TooOld {
         version: info.version,
+        expected,
     })?;
+    let room = text.room();
+    let renewed = certificates::bring(&mut talk.session, text.certificates, room);
+    talk.told.certificates = renewed.await?;
     let steps = talk.compare(&wanted, &before, text.sections, version);
-    for step in steps.await? {
-        talk.take(&step).await?;
+    let Steps { coming, going } = steps.await?;
+    for step in &coming {
+        talk.take(step).await?;
+    }
+    let maps = maps::bring(&mut talk.session, text.maps, text.cfg, room);
+    talk.told.maps = maps.await?;
+    for step in &going {
+        talk.take(step).await?;
     }
     // What it has now counts, not what it answered.
     let left = talk.compare(&wanted, &before, text.sections, version);
-    let left = left.await?.into_iter().find(|step| !is_for_later(step));
+    let Steps { coming, going } = left.await?;
+    let mut left = coming.iter().chain(&going);
+    let left = left.find(|step| !is_for_later(step));
     if let Some(step) = left {
         return Err(Fallback::NotReached {
             step: step.command().unwrap_or_default(),
@@ -326,7 +280,7 @@ impl Talk<'_> {
         before: &BTreeMap<String, Backend>,
         sections: Option<&BTreeSet<String>>,
         version: Version,
-    ) -> Result<Vec<Step>, Fallback> {
+    ) -> Result<Steps, Fallback> {
         let mut present: BTreeMap<String, Vec<ServerState>> = BTreeMap::new();
         match sections {
             None => {

@@ -286,7 +286,7 @@ impl Watcher {
         result
     }
 
-    /// Has HAProxy read certificates that were changed. Gives whether a turn has something to do.
+    /// Has HAProxy show certificates that were changed. Gives whether a turn has something to do.
     async fn renew_certificates(&mut self, files: &mut Files) -> bool {
         let changed = files.certificates.changed();
         if changed.is_empty() {
@@ -311,11 +311,12 @@ impl Watcher {
             return false;
         }
         let names = named(&changed);
-        let result = self.bring_again().await;
+        let result = self.bring_again(&changed).await;
         self.lock.leave_folder();
         let trouble = match result {
-            Ok(Outcome::Applied { how, .. }) => {
-                info!("HAProxy was reloaded, since its certificates were changed ({names}); {how}");
+            Ok(Outcome::Applied { how, reloaded, .. }) => {
+                let done = if reloaded { "reloaded" } else { "told" };
+                info!("HAProxy was {done}, since its certificates were changed ({names}); {how}");
                 None
             }
             Ok(Outcome::Rejected { messages }) => {

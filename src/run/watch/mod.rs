@@ -391,7 +391,7 @@ impl Watcher {
 
     /// Brings HAProxy to the installed files once more.
     async fn reload(&mut self) {
-        let result = self.bring_again().await;
+        let result = self.bring_again(&[]).await;
         self.lock.leave_folder();
         if result.as_ref().is_ok_and(live::is_reload) {
             self.live.reloaded();
@@ -421,7 +421,7 @@ impl Watcher {
         }
     }
 
-    async fn bring_again(&mut self) -> Result<Outcome> {
+    async fn bring_again(&mut self, certificates: &[PathBuf]) -> Result<Outcome> {
         let haproxy = self.haproxy().await?;
         self.enter_folder().await;
         let ground = self.ground(haproxy);
@@ -430,7 +430,9 @@ impl Watcher {
         let Memory { store, state } = &mut self.memory;
         let mut remember = |state: &State| save(store, state);
         let at = Time::at(SystemTime::now());
-        let result = host.bring_again(state, at, &mut remember).await;
+        let result = host
+            .bring_again(certificates, state, at, &mut remember)
+            .await;
         self.save();
         result
     }

@@ -1,11 +1,13 @@
 //! A real HAProxy that is told of its servers while clients send requests, and is never reloaded.
 
 mod audits;
+mod certificates;
 mod churn;
 mod cluster;
 mod drains;
 mod ended;
 mod light;
+mod maps;
 mod refuses;
 mod soak;
 mod tells;
@@ -170,6 +172,8 @@ impl Scene {
             structure: None,
             before: self.before.as_deref(),
             sections,
+            maps: &[],
+            certificates: &[],
         };
         tell(serving, text).await
     }

@@ -56,6 +56,7 @@ fn between(
         present,
     };
     let steps = converge(&[compared], version).map_err(|refusal| refusal.to_string())?;
+    let steps = [steps.coming, steps.going].concat();
     let line = |step: &Step| match step {
         Step::AwaitIdle(targets) => {
             let names: Vec<&str> = targets.iter().map(Target::name).collect();
@@ -65,6 +66,36 @@ fn between(
         step => step.command().unwrap(),
     };
     Ok(steps.iter().map(line).collect())
+}
+
+#[test]
+fn who_comes_does_so_before_maps_lead_there_and_who_goes_does_after() {
+    let wanted = backend(&[
+        A,
+        "server b 10.0.0.2:80 id 2 disabled",
+        "server d 10.0.0.4:80 id 4",
+    ]);
+    let present = [up("a", 1), up("b", 2), up("c", 3)];
+    let compared = Compared {
+        wanted: &wanted,
+        before: None,
+        present: &present,
+    };
+    let steps = converge(&[compared], V2_6).unwrap();
+    let commands =
+        |steps: &[Step]| -> Vec<String> { steps.iter().filter_map(Step::command).collect() };
+    let coming = commands(&steps.coming);
+    assert!(coming[0].starts_with("add server b/d "), "{coming:?}");
+    assert_eq!(coming[1..], ["set server b/d state ready"]);
+    assert_eq!(
+        commands(&steps.going),
+        [
+            "set server b/b state maint",
+            "set server b/c state drain",
+            "set server b/c state maint",
+            "del server b/c"
+        ]
+    );
 }
 
 const A: &str = "server a 10.0.0.1:80 id 1";
@@ -409,7 +440,8 @@ proptest::proptest! {
         }).collect();
         let compare = |present: &[ServerState]| {
             let compared = Compared { wanted: &file, before: None, present };
-            converge(&[compared], V2_6).unwrap()
+            let steps = converge(&[compared], V2_6).unwrap();
+            [steps.coming, steps.going].concat()
         };
         let first = compare(&present);
         for step in &first {

@@ -46,8 +46,9 @@ pub(super) static RELOADING: &[Definition] = &[
         ),
         fallback: Fallback::Nothing,
         summary: "Whether HAProxy is told of tasks that come and go without a reload",
-        details: "auto, which is the default: on its stats socket, where nothing but servers changed, \
-                  HAProxy is 2.6 or later and can do it; else it is reloaded, and the log says why. \
+        details: "auto, which is the default: on its stats socket, where nothing but servers, rows of \
+                  maps and certificates changed, HAProxy is 2.6 or later and can do it; else it is \
+                  reloaded, and the log says why. \
                   off: it is reloaded for every change.",
         heading: Heading::Reload,
         commands: APPLYING,

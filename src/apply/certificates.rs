@@ -1,0 +1,48 @@
+//! Certificates that were renewed on the disk, for a HAProxy that runs the installed files.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use tracing::info;
+
+use super::proved::is_run;
+use super::runtime::{Renewed, Text, mark_of};
+use super::{Balancer, FileSet, Host, Outcome};
+use crate::state::State;
+
+impl<B: Balancer> Host<'_, B> {
+    /// Has HAProxy show `changed` without a reload; `None` where it has to read all anew. `haproxy -c`
+    /// has accepted them with `files`, which are installed.
+    pub(super) async fn certificates_at_runtime(
+        &self,
+        changed: &[PathBuf],
+        files: &FileSet,
+        memory: &State,
+    ) -> Option<Outcome> {
+        // Without its mark nobody is told of anything.
+        if changed.is_empty() || !is_run(files, memory) || mark_of(&files.cfg).is_none() {
+            return None;
+        }
+        let pid = self.listener(memory)?;
+        let renewed = Renewed::read(changed).inspect_err(|why| {
+            info!("a reload is needed, since certificates cannot be changed at runtime: {why}");
+        });
+        let renewed = renewed.ok()?;
+        let nothing = BTreeSet::new();
+        let text = Text {
+            cfg: &files.cfg,
+            structure: None,
+            before: None,
+            sections: Some(&nothing),
+            maps: &[],
+            certificates: &renewed,
+        };
+        let told = self.told(pid, text).await?;
+        Some(Outcome::Applied {
+            how: told.to_string(),
+            installed: false,
+            reloaded: false,
+            again: true,
+        })
+    }
+}

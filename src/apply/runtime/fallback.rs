@@ -1,0 +1,114 @@
+//! Why HAProxy has to read its files anew, in place of being told.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::converge::Refusal;
+use crate::haproxy::servers::Misread;
+use crate::haproxy::{AskError, Version};
+
+/// Why a reload has to do it.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Fallback {
+    NoSocket,
+    Ask(AskError),
+    Misread(Misread),
+    OtherProcess {
+        found: u32,
+        expected: u32,
+    },
+    Ends {
+        pid: u32,
+    },
+    NoWorker {
+        pid: u32,
+        workers: Vec<u32>,
+    },
+    TooOld {
+        version: String,
+        expected: Version,
+    },
+    OtherStructure {
+        found: Option<String>,
+        expected: String,
+    },
+    Unmarked,
+    Refused(Refusal),
+    Map(Refusal),
+    Certificate(Refusal),
+    Surprise {
+        command: String,
+        reply: String,
+    },
+    NotReached {
+        step: String,
+    },
+    TookTooLong {
+        limit: Duration,
+    },
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSocket => f.write_str("the file has no `stats socket`"),
+            Self::Ask(error) => error.fmt(f),
+            Self::Misread(error) => write!(f, "HAProxy answered {error}"),
+            Self::OtherProcess { found, expected } => write!(
+                f,
+                "process {found} answers on the stats socket, and {expected} serves"
+            ),
+            Self::Ends { pid } => write!(f, "process {pid}, which answers, is about to end"),
+            Self::NoWorker { pid, workers } => write!(
+                f,
+                "process {pid} answers on the stats socket, and the master has {workers:?}"
+            ),
+            Self::TooOld { version, expected } => {
+                write!(f, "HAProxy {version} is too old for it, expected {expected}")
+            }
+            Self::OtherStructure { found, expected } => write!(
+                f,
+                "HAProxy runs the structure `{}`, expected `{expected}`",
+                found.as_deref().unwrap_or_default().escape_debug()
+            ),
+            Self::Unmarked => f.write_str(
+                "`description` of `global` is not the hash of the structure, by which HAProxy tells \
+                 what it runs",
+            ),
+            Self::Refused(refusal) | Self::Map(refusal) | Self::Certificate(refusal) => {
+                refusal.fmt(f)
+            }
+            Self::Surprise { command, reply } => write!(
+                f,
+                "`{command}` was answered with `{}`",
+                reply.trim().escape_debug()
+            ),
+            Self::NotReached { step } => {
+                write!(f, "all was told, and `{step}` is still to be done")
+            }
+            Self::TookTooLong { limit } => write!(f, "it takes longer than {limit:?}"),
+        }
+    }
+}
+
+/// Without a source: the message says it already.
+impl std::error::Error for Fallback {}
+
+impl From<AskError> for Fallback {
+    fn from(error: AskError) -> Self {
+        Self::Ask(error)
+    }
+}
+
+impl From<Misread> for Fallback {
+    fn from(error: Misread) -> Self {
+        Self::Misread(error)
+    }
+}
+
+impl From<Refusal> for Fallback {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
