@@ -14,7 +14,7 @@ use super::super::within::Own;
 use super::MarathonLb;
 use crate::config::TemplateSet;
 use crate::labels::{ServiceOptions, Template};
-use crate::proxy::marathon_lb::{CheckKind, Server, Service};
+use crate::proxy::marathon_lb::{CheckKind, Server, Service, frontend_name};
 use crate::proxy::native::{self, Tuning};
 
 /// The sections of a service.
@@ -49,7 +49,11 @@ impl MarathonLb {
         if let Some(userlist) = &sections.userlist {
             keeps_within("userlist", &format!("user_{}", service.name), userlist)?;
         }
-        keeps_within("frontend", &service.name, &sections.frontend)?;
+        let frontend = match self.parts_names {
+            true => &frontend_name(&service.name),
+            false => &service.name,
+        };
+        keeps_within("frontend", frontend, &sections.frontend)?;
         keeps_within("backend", &service.name, &sections.backend)?;
         Ok(Arc::new(sections))
     }
@@ -151,8 +155,9 @@ impl Writer<'_> {
             } else {
                 String::new()
             };
+        let head = self.text(Template::FrontendHead, &values)?;
         Ok([
-            ("head", self.text(Template::FrontendHead, &values)?),
+            ("head", self.set.parted(head, &service.name)),
             ("redirect", redirect),
             (
                 "http_options",
@@ -272,6 +277,7 @@ impl Writer<'_> {
         values: &[(&'static str, &str)],
     ) -> Result<String, Fault> {
         let mut context = Context::new();
+        context.insert_value("dialect", self.set.dialect());
         for (name, value) in values {
             context.insert(*name, &word(value));
         }
