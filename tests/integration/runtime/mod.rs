@@ -7,6 +7,7 @@ mod drains;
 mod light;
 mod refuses;
 mod soak;
+mod sticky;
 mod tells;
 mod turns;
 mod waits;
