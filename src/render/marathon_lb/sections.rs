@@ -50,9 +50,10 @@ impl MarathonLb {
         if let Some(userlist) = &sections.userlist {
             keeps_within("userlist", &format!("user_{}", service.name), userlist)?;
         }
-        let frontend = match self.parts_names {
-            true => &frontend_name(&service.name),
-            false => &service.name,
+        let frontend = if self.parts_names {
+            &frontend_name(&service.name)
+        } else {
+            &service.name
         };
         keeps_within("frontend", frontend, &sections.frontend)?;
         keeps_within("backend", &service.name, &sections.backend)?;
