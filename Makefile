@@ -5,10 +5,10 @@ CARGO ?= cargo
 CARGO_DEB = command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb; cargo-deb
 CARGO_RPM = command -v cargo-generate-rpm >/dev/null || $(CARGO) install --locked cargo-generate-rpm; cargo-generate-rpm
 
-.PHONY: help demo test test-all soak build static packages test-packages lint bench clean needs
+.PHONY: help demo test test-all test-versions soak build static packages test-packages lint bench clean needs
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: needs ## show the main job on a private HAProxy with real backends (no root needed)
 	$(CARGO) run --locked -- demo
@@ -26,6 +26,11 @@ SECONDS ?= 60
 
 soak: needs ## count lost requests while tasks come and go, for SECONDS=60
 	HMB_SOAK_SECONDS=$(SECONDS) $(CARGO) test --locked --test integration -- runtime::soak --nocapture
+
+SUITES ?= bullseye bookworm trixie sid experimental
+
+test-versions: needs ## the tests that HAProxy decides, with the HAProxy of SUITES of Debian (root, or sudo)
+	SECONDS=$(SECONDS) CARGO="$(CARGO)" tests/versions $(SUITES)
 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
+use crate::proxy::marathon_lb::backend_of;
 
 /// The service ports of a file in the form of the bash bridge or of marathon-lb; sections of any other form, like
 /// the statistics page, are none, nor are those of the `header` that every file has.
@@ -16,7 +17,7 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
     let frontends: BTreeSet<&str> = outline
         .sections()
         .iter()
-        .filter_map(|section| Some(section.title.strip_prefix("frontend ")?.trim()))
+        .filter_map(|section| Some(backend_of(section.title.strip_prefix("frontend ")?.trim())))
         .collect();
     outline
         .sections()
@@ -39,7 +40,7 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
         .collect()
 }
 
-/// `listen app-80`, or `backend app_80` beside a frontend of that name.
+/// `listen app-80`, or `backend app_80` beside its frontend.
 fn name_and_port<'a>(title: &'a str, frontends: &BTreeSet<&str>) -> Option<(&'a str, &'a str)> {
     if let Some(name) = title.strip_prefix("listen ") {
         return name.trim().rsplit_once('-');
@@ -83,6 +84,9 @@ frontend web_80
   bind *:80
 backend web_80
   server h_10_0_0_1_31000 10.0.0.1:31000 id 7 check
+frontend new_82_in
+  bind *:82
+backend new_82
 backend other_81
   server x 10.0.0.1:31001
 ";
@@ -102,7 +106,8 @@ backend other_81
             [
                 "/a/b-c 80 h1:31000 [::1]:31001",
                 "/idle 81 ",
-                "/web 80 10.0.0.1:31000"
+                "/web 80 10.0.0.1:31000",
+                "/new 82 "
             ]
         );
     }

@@ -60,6 +60,39 @@ impl Version {
         self >= Self::new(2, 2)
     }
 
+    /// Whether `option idle-close-on-response` exists in every release: a reload then closes no idle
+    /// connection over which a client may just send a request. Late releases of 2.4 and 2.5 have it too.
+    #[must_use]
+    pub fn has_idle_close(self) -> bool {
+        self >= Self::new(2, 6)
+    }
+
+    /// Whether a server that is added at runtime can have a `cookie`, and gets a `dynamic` one by
+    /// itself.
+    #[must_use]
+    pub fn adds_servers_with_cookies(self) -> bool {
+        self >= Self::new(3, 0)
+    }
+
+    /// Whether servers can be added, but get no cookies by themselves.
+    #[must_use]
+    pub fn adds_servers_without_cookies(self) -> bool {
+        self >= Self::new(2, 6) && !self.adds_servers_with_cookies()
+    }
+
+    /// Whether `init-state` says what a server counts as until its checks have spoken.
+    #[must_use]
+    pub fn has_init_state(self) -> bool {
+        self >= Self::new(3, 1)
+    }
+
+    /// Whether a frontend and a backend need names of their own: 3.2 warns where they share one, 3.3
+    /// refuses it.
+    #[must_use]
+    pub fn parts_names(self) -> bool {
+        self >= Self::new(3, 2)
+    }
+
     /// Whether `reload` on the master socket answers only when the reload is over, and says how.
     #[must_use]
     pub fn has_sync_reload(self) -> bool {
@@ -177,6 +210,22 @@ mod tests {
         assert_eq!(facts("2.1"), (true, false, false));
         assert_eq!(facts("2.6"), (true, false, false));
         assert_eq!(facts("2.7"), (true, false, true));
+        let facts = |text: &str| {
+            let version: Version = text.parse().unwrap();
+            (
+                version.has_idle_close(),
+                version.adds_servers_without_cookies(),
+                version.adds_servers_with_cookies(),
+                version.has_init_state(),
+                version.parts_names(),
+            )
+        };
+        assert_eq!(facts("2.5"), (false, false, false, false, false));
+        assert_eq!(facts("2.6"), (true, true, false, false, false));
+        assert_eq!(facts("2.9"), (true, true, false, false, false));
+        assert_eq!(facts("3.0"), (true, false, true, false, false));
+        assert_eq!(facts("3.1"), (true, false, true, true, false));
+        assert_eq!(facts("3.2"), (true, false, true, true, true));
     }
 
     #[test]

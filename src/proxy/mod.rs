@@ -141,7 +141,7 @@ impl Proxies {
         let services = self.services().iter();
         let services = services.map(|service| (&service.name, &service.owner));
         let mut all = listens.chain(services);
-        all.find(|(name, _)| *name == section)
+        all.find(|(name, _)| *name == section || *name == marathon_lb::backend_of(section))
             .map(|(_, owner)| owner)
     }
 

@@ -24,6 +24,10 @@ pub(super) struct DialectContext {
     strict_limits: bool,
     /// Whether `http-error` exists.
     http_error: bool,
+    /// Whether `option idle-close-on-response` exists.
+    idle_close: bool,
+    /// Whether servers that come at runtime have no cookies but `dynamic` ones.
+    dynamic_cookies: bool,
     /// Whether the program can answer `/metrics`.
     prometheus_exporter: bool,
     /// Whether HAProxy is told of servers though this set has it reloaded: it has to tell what it runs.
@@ -48,6 +52,8 @@ impl DialectContext {
             rspadd: version.has_rspadd(),
             strict_limits: version.has_strict_limits(),
             http_error: version.has_http_error(),
+            idle_close: version.has_idle_close(),
+            dynamic_cookies: version.adds_servers_without_cookies(),
             prometheus_exporter,
             runtime_api: site.runtime_api,
             ignore_case: if pcre { "(?i)" } else { "" },

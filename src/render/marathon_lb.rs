@@ -3,6 +3,7 @@
 mod judged;
 mod sections;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use super::values::{OfRule, Plain};
 use super::{Failed, Output, Resupplied, Site};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
-use crate::haproxy::structure_hash;
+use crate::haproxy::{Line, structure_hash};
 use crate::labels::Template;
-use crate::proxy::marathon_lb::{Https, Layout, Route, Rule, Service, Vhost};
+use crate::proxy::marathon_lb::{Https, Layout, Route, Rule, Service, Vhost, frontend_name};
 
 /// Names of the parts in `haproxy.cfg.tera`, in their order.
 const PARTS: [&str; 7] = [
@@ -54,6 +55,10 @@ pub(super) struct MarathonLb {
     /// HAProxy is to tell what it runs.
     tells_structure: bool,
     templates: TemplateSet,
+    /// What templates are told of HAProxy.
+    dialect: tera::Value,
+    /// No frontend may have the name of a backend.
+    parts_names: bool,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
     services: HashMap<String, (Arc<Service>, Arc<Sections>)>,
@@ -90,6 +95,8 @@ impl MarathonLb {
             confines_texts: site.confines_texts,
             tells_structure: site.runtime_api,
             templates: site.set,
+            dialect: tera::Value::from_serializable(&dialect),
+            parts_names: site.dialect.version.parts_names(),
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
             services: HashMap::new(),
@@ -218,6 +225,27 @@ impl MarathonLb {
         &self.engine
     }
 
+    pub(super) fn dialect(&self) -> tera::Value {
+        self.dialect.clone()
+    }
+
+    /// `text`, which opens the frontend of a backend, under a name that no backend has where HAProxy
+    /// wants that; so whoever wrote the text for older versions need not write it anew.
+    fn parted(&self, text: String, backend: &str) -> String {
+        if !self.parts_names {
+            return text;
+        }
+        let own = frontend_name(backend);
+        let lines = text.split_inclusive('\n');
+        let lines = lines.map(|line| match &Line::of(line.trim_end()).words[..] {
+            [keyword, name] if keyword == "frontend" && name == backend => {
+                Cow::Owned(line.replacen(backend, &own, 1))
+            }
+            _ => Cow::Borrowed(line),
+        });
+        lines.collect()
+    }
+
     fn frame(&self) -> Result<String> {
         let mut context = Context::new();
         context.insert("context_version", &CONTEXT_VERSION);
@@ -313,7 +341,8 @@ impl MarathonLb {
             ("sslCerts", Value::Text(&certificates)),
             ("bindOpts", Value::Text(&options)),
         ];
-        text += &self.global(Template::HttpsGroupedVhostFrontendHead, &values)?;
+        let head = self.global(Template::HttpsGroupedVhostFrontendHead, &values)?;
+        text += &self.parted(head, &vhost.name);
         Ok(text)
     }
 

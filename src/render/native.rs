@@ -117,6 +117,7 @@ impl Native {
     ) -> Result<Vec<Chunk>> {
         let mut context = Context::new();
         context.insert("context_version", &CONTEXT_VERSION);
+        context.insert_value("dialect", self.sections.dialect());
         let rules: Vec<(&str, String, Vec<Chunk>)> = rules
             .into_iter()
             .map(|(name, rules)| (name, mark(name), rules))

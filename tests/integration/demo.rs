@@ -156,30 +156,33 @@ fn it_shows_everything_and_ends_by_itself() {
     demo.expect_tidy_end(0);
     let in_this_order = [
         "1. Two apps run",
-        "+listen shop_web-",
+        "+backend shop_web_",
         "✓ HAProxy was started (pid ",
         "✓ web-1, web-2, orders-1 and orders-2 answer through HAProxy",
         "✓ stats page: http://127.0.0.1:",
         ", 0 failed;",
         "2. An app is scaled up",
-        "+  server shop_web-4 127.0.0.1:",
-        "✓ a new process took over (pid ",
+        "+  server 127_0_0_1_",
+        "✓ HAProxy was told at runtime and is the same process (pid ",
         "web-3 and web-4 answer too",
         "3. A task leaves",
-        "-  server shop_web-4 127.0.0.1:",
-        "✓ a new process took over (pid ",
-        "✓ no new connection reaches web-2: 0 of the next ",
-        "✓ open connections are not cut: web-2 answered ",
+        "-  server 127_0_0_1_",
+        "✓ HAProxy was told at runtime and is the same process (pid ",
+        "✓ no request reaches web-2: 0 of the next ",
         "✓ web-2 answered its last ",
-        "4. A new app",
-        "+listen shop_mail-",
+        "4. Tasks come and go",
+        "✓ 5 tasks came and 5 went, ",
+        "✓ HAProxy was process ",
+        " requests answered meanwhile, 0 lost",
+        "5. A new app",
+        "+backend shop_mail_",
         "✓ a new process took over (pid ",
         "✓ mail-1 and mail-2 answer",
-        "5. Nothing has changed",
+        "✓ the old process of HAProxy has ended by itself",
+        "6. Nothing has changed",
         "✓ another turn left file and process alone",
         "web, a connection each",
         "✓ no request failed",
-        "✓ the 3 old processes of HAProxy have ended by themselves",
         "✓ all came true in ",
         "cleaned up: HAProxy stopped (1 process)",
     ];
@@ -193,23 +196,29 @@ fn it_shows_everything_and_ends_by_itself() {
         );
     }
     assert!(!demo.text().contains('\u{1b}'), "no terminal, no colours");
+    let (_, pid) = demo
+        .line("HAProxy was started")
+        .split_once("(pid ")
+        .unwrap();
+    let (pid, _) = pid.split_once(')').unwrap();
+    demo.line(&format!(
+        "HAProxy was process {pid} before and is process {pid} now"
+    ));
 }
 
 #[test]
 fn an_interrupt_in_the_middle_cleans_up() {
-    let listen = "\nlisten {{ listen.name }}\n  bind 127.0.0.1:{{ listen.bind.port }}\n  mode tcp\n\
-                  {%- for server in listen.servers %}\n  server {{ server.name }} {{ server.address }}\
-                  {%- endfor %}\n";
-    let test = Test::new().file("mine/listen.cfg.tera", listen);
+    let head = "\n# mine\nfrontend {{ backend }}\n  bind {{ bindAddr }}:{{ servicePort }}\n  mode {{ mode }}\n";
+    let test = Test::new().file("mine/fragments/frontend_head.cfg.tera", head);
     let mut demo = Demo::start(test.args(["demo", "--template-dir", "mine"]));
-    demo.wait_for("✓ a new process took over (pid ");
+    demo.wait_for("✓ HAProxy was told at runtime");
     let folder = demo.folder();
     assert!(!haproxies_with_files_in(&folder).is_empty());
     demo.signal(Signal::SIGINT);
     demo.expect_tidy_end(130);
     demo.line("interrupted by SIGINT");
     // Templates of a user count here too.
-    demo.line("+  bind 127.0.0.1:");
+    demo.line("+# mine");
 }
 
 #[test]
@@ -251,7 +260,7 @@ fn a_haproxy_that_does_not_start_fails_it_after_some_other_ports() {
 }
 
 /// Both processes take connections then, as happens to people who start a second HAProxy: every
-/// turn looks good, and only the requests give it away.
+/// turn looks good.
 #[test]
 fn an_old_process_that_goes_on_taking_work_fails_it() {
     let mut demo = Demo::start(with_haproxy(
@@ -266,7 +275,7 @@ fn an_old_process_that_goes_on_taking_work_fails_it() {
          exec $HAPROXY \"$@\"",
     ));
     demo.expect_tidy_end(1);
-    demo.line("✗ expected no new connection for web-2, found ");
-    demo.line("error: the demo failed in step 3, ");
-    demo.line("cleaned up: HAProxy stopped (3 processes)");
+    demo.line("✗ expected the old processes of HAProxy to end, found [");
+    demo.line("error: the demo failed in step 5, ");
+    demo.line("cleaned up: HAProxy stopped (2 processes)");
 }

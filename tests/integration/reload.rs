@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::App;
+use haproxy_marathon_bridge::haproxy::Version;
 use serde_json::Value;
 
 use crate::host::{Host, Web, wait_until};
+use crate::support::haproxy_version;
 
 /// A command that notes its calls and does as the file `status` says.
 fn command(host: &Host) -> String {
@@ -291,10 +293,14 @@ fn a_port_that_the_frame_wants_is_found_taken_at_the_start_and_everything_goes_b
     let port = taken.local_addr().unwrap().port();
     let mut talk = web.connect();
     let done = host.refresh(&web.url(), &[]).expect(1);
+    let frame = match haproxy_version() {
+        version if version < Version::new(2, 3) => "Starting proxy frame: ",
+        _ => "for proxy frame: ",
+    };
     done.says(&[
         "reload failed",
         "annot bind socket",
-        "for proxy frame: ",
+        frame,
         &format!("127.0.0.1:{port}"),
     ]);
     assert_eq!(host.installed(), good);

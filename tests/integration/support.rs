@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use haproxy_marathon_bridge::haproxy::{Version, program};
 use tempfile::TempDir;
 
 /// A run of the program in a folder of its own, with nothing of this host's configuration.
@@ -145,9 +146,11 @@ impl Done {
 /// The program with an environment that holds nothing but a path.
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haproxy-marathon-bridge"));
+    let haproxy = haproxy();
+    let folder = haproxy.parent().unwrap().display();
     command
         .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        .env("PATH", format!("{folder}:/usr/sbin:/usr/bin:/sbin:/bin"));
     command
 }
 
@@ -193,16 +196,15 @@ pub(crate) fn count(lines: &[String], part: &str) -> usize {
     lines.iter().filter(|line| line.contains(part)).count()
 }
 
-/// Where HAProxy lies. A missing HAProxy fails the tests: it is their judge.
+/// Where HAProxy lies: the first one of `PATH`, so that `make test-versions` can bring another one.
+/// A missing HAProxy fails the tests: it is their judge.
 pub(crate) fn haproxy() -> PathBuf {
-    let places = [
-        "/usr/sbin/haproxy",
-        "/usr/local/sbin/haproxy",
-        "/usr/bin/haproxy",
-    ];
-    let found = places
-        .iter()
-        .map(PathBuf::from)
-        .find(|place| place.exists());
-    found.unwrap_or_else(|| panic!("haproxy is not installed: run tests/needs"))
+    program::find(Path::new("haproxy"))
+        .unwrap_or_else(|_| panic!("haproxy is not installed: run tests/needs"))
+}
+
+/// Its branch.
+pub(crate) fn haproxy_version() -> Version {
+    let banner = Command::new(haproxy()).arg("-v").output().unwrap();
+    Version::from_banner(&String::from_utf8_lossy(&banner.stdout)).unwrap()
 }

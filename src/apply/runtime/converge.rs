@@ -128,7 +128,7 @@ impl Compared<'_> {
                 return Err(self.refuse(server, "the file has two servers of this name"));
             }
             match present.get(server.name.as_str()) {
-                Some(state) => self.keep(server, state, may_wait, work)?,
+                Some(state) => self.keep(server, state, (may_wait, version), work)?,
                 None => self.add(server, may_wait, version, work)?,
             }
         }
@@ -175,13 +175,21 @@ impl Compared<'_> {
             return Err(self.refuse(server, "`default-server` does not reach one that is added"));
         }
         let said = self.said(server)?;
-        let addition = Addition::new(said, version).map_err(|why| self.refuse(server, &why))?;
+        let mut addition = Addition::new(said, version).map_err(|why| self.refuse(server, &why))?;
+        let waits = said.is_checked && may_wait && !said.is_disabled;
+        let is_down = waits && version.has_init_state();
+        if is_down {
+            addition = addition.down_at_first();
+        }
         work.coming.push(Step::Add(target.clone(), addition));
         if said.is_checked {
             work.coming.push(Step::EnableHealth(target.clone()));
         }
-        if !said.is_disabled {
-            work.coming.extend(raise(&target, said, may_wait));
+        if is_down {
+            work.coming.push(Step::State(target, Will::Ready));
+        } else if !said.is_disabled {
+            let raised = self.raise(&target, said, (may_wait, version));
+            work.coming.extend(raised);
         }
         Ok(())
     }
@@ -190,7 +198,7 @@ impl Compared<'_> {
         self,
         server: &Server,
         state: &ServerState,
-        may_wait: bool,
+        (may_wait, version): (bool, Version),
         work: &mut Work,
     ) -> Result<(), Refusal> {
         let before = self.before.and_then(|before| {
@@ -229,7 +237,7 @@ impl Compared<'_> {
             let then = if said.is_disabled {
                 Vec::new()
             } else {
-                raise(&target, said, may_wait)
+                self.raise(&target, said, (may_wait, version))
             };
             work.moving.push(Move {
                 target,
@@ -241,7 +249,8 @@ impl Compared<'_> {
                 work.resting.push(Step::State(target()?, Will::Maint));
             }
         } else if rests {
-            work.coming.extend(raise(&target()?, said, may_wait));
+            let raised = self.raise(&target()?, said, (may_wait, version));
+            work.coming.extend(raised);
         } else if state.admin.is_drained() {
             work.coming.push(Step::State(target()?, Will::Ready));
         } else if state.op == Op::Stopped
@@ -274,10 +283,47 @@ impl Compared<'_> {
         if let Some(why) = &self.wanted.barrier {
             return Err(self.blocked(why));
         }
-        if self.wanted.has_dynamic_cookie && version < Version::new(3, 0) {
-            return Err(self.blocked("a server that is added would have no dynamic cookie"));
+        let lacks_cookie = self.wanted.has_dynamic_cookie && !version.adds_servers_with_cookies();
+        if lacks_cookie && self.wanted.told_cookie_key().is_none() {
+            return Err(self.blocked(
+                "a server that is added would have no dynamic cookie, and there is no \
+                 `dynamic-cookie-key` of plain words of which HAProxy could be told",
+            ));
         }
         Ok(())
+    }
+
+    /// From maintenance to service, with a cookie: whoever added it may have been kept from giving it
+    /// one.
+    fn raise(
+        self,
+        target: &Target,
+        said: &Said,
+        (may_wait, version): (bool, Version),
+    ) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.wanted.has_dynamic_cookie
+            && !version.adds_servers_with_cookies()
+            && let Some(key) = self.wanted.told_cookie_key()
+        {
+            steps.push(Step::Cookies(target.clone(), key.to_owned()));
+        }
+        let ready = Step::State(target.clone(), Will::Ready);
+        if !said.is_checked {
+            steps.push(ready);
+        } else if may_wait {
+            // Who leaves maintenance is up, whatever it was before: so it does that drained.
+            steps.push(Step::State(target.clone(), Will::Drain));
+            steps.push(Step::HealthDown(target.clone()));
+            steps.push(ready);
+        } else {
+            steps.push(ready);
+            if version.has_init_state() {
+                // One may have been added to be down at first.
+                steps.push(Step::HealthUp(target.clone()));
+            }
+        }
+        steps
     }
 
     fn said(self, server: &Server) -> Result<&Said, Refusal> {
@@ -309,20 +355,6 @@ impl Compared<'_> {
 
 fn moves(said: &Said, state: &ServerState) -> bool {
     state.address != Some(said.address) || state.port != said.port
-}
-
-/// From maintenance to service.
-fn raise(target: &Target, said: &Said, may_wait: bool) -> Vec<Step> {
-    let ready = Step::State(target.clone(), Will::Ready);
-    if !said.is_checked || !may_wait {
-        return vec![ready];
-    }
-    // Who leaves maintenance is up, whatever it was before: so it does that drained.
-    vec![
-        Step::State(target.clone(), Will::Drain),
-        Step::HealthDown(target.clone()),
-        ready,
-    ]
 }
 
 #[cfg(test)]

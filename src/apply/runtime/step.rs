@@ -81,7 +81,7 @@ impl Addition {
             line = format!("{line} weight {}", said.weight);
         }
         if let Some(cookie) = &said.cookie {
-            if version < Version::new(3, 0) {
+            if !version.adds_servers_with_cookies() {
                 return Err(format!(
                     "HAProxy {version} takes no `cookie` for a server that is added"
                 ));
@@ -90,11 +90,18 @@ impl Addition {
         }
         // Without them, connections to it are not used again before 2.9.
         line.push_str(" pool-purge-delay 5s pool-max-conn 100");
-        // `add`, `server` and its name.
-        if line.split(' ').count() + 3 > MOST_WORDS {
+        // `add`, `server`, its name, and as what it begins.
+        if line.split(' ').count() + 5 > MOST_WORDS {
             return Err(format!("it has more than {MOST_WORDS} words"));
         }
         Ok(Self { line })
+    }
+
+    /// It counts as down whenever it leaves maintenance, until enough checks succeed.
+    #[must_use]
+    pub fn down_at_first(mut self) -> Self {
+        self.line.push_str(" init-state fully-down");
+        self
     }
 }
 
@@ -131,6 +138,9 @@ pub enum Step {
     AwaitAddress(Target, IpAddr, u16),
     /// Waits until none of these answers a request any more, for a while.
     AwaitIdle(Vec<Target>),
+    /// The cookies of all servers of a section are made anew, with the key that it has: before 3.0 one
+    /// that was added has none.
+    Cookies(Target, String),
     /// It goes.
     Delete(Target),
 }
@@ -167,9 +177,22 @@ impl Step {
             Self::Address(target, address, port) => {
                 format!("set server {target} addr {address} port {port}")
             }
+            Self::Cookies(target, key) => {
+                format!("set dynamic-cookie-key backend {} {key}", target.backend())
+            }
             Self::Delete(target) => format!("del server {target}"),
             Self::AwaitAddress(..) | Self::AwaitIdle(_) => return None,
         })
+    }
+
+    /// The command as it may be seen in a log.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let command = self.command().unwrap_or_default();
+        match self {
+            Self::Cookies(_, key) => command.replace(&format!(" {key}"), " (not shown)"),
+            _ => command,
+        }
     }
 
     /// What `reply` to the command means.
@@ -181,6 +204,7 @@ impl Step {
             | Self::State(..)
             | Self::HealthDown(_)
             | Self::HealthUp(_)
+            | Self::Cookies(..)
             | Self::Weight(..) => reply.is_empty(),
             // It names what was there before.
             Self::Address(..) => {
@@ -252,11 +276,17 @@ mod tests {
                 Step::Address(target(), address, 81),
                 "set server b/s addr 10.0.0.9 port 81",
             ),
+            (
+                Step::Cookies(target(), "k".to_owned()),
+                "set dynamic-cookie-key backend b k",
+            ),
             (Step::Delete(target()), "del server b/s"),
         ] {
             assert_eq!(step.command().as_deref(), Some(want));
         }
         assert_eq!(Step::AwaitIdle(vec![target()]).command(), None);
+        let secret = Step::Cookies(target(), "secret".to_owned()).shown();
+        assert_eq!(secret, "set dynamic-cookie-key backend b (not shown)");
     }
 
     #[test]

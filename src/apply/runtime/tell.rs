@@ -216,9 +216,7 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     let mut left = coming.iter().chain(&going);
     let left = left.find(|step| !is_for_later(step));
     if let Some(step) = left {
-        return Err(Fallback::NotReached {
-            step: step.command().unwrap_or_default(),
-        });
+        return Err(Fallback::NotReached { step: step.shown() });
     }
     talk.guard().await?;
     Ok(talk.told)
@@ -338,7 +336,7 @@ impl Talk<'_> {
             reply = self.session.ask(&command).await?;
             judged = step.judge(&reply);
         }
-        debug!("`{command}`: {judged:?}");
+        debug!("`{}`: {judged:?}", step.shown());
         match (judged, step) {
             (Reply::Done, Step::Add(target, _)) => self.told.added.push(target.clone()),
             (Reply::Done, Step::Delete(target)) => {
@@ -350,6 +348,8 @@ impl Talk<'_> {
                 }
             }
             (Reply::Busy, Step::Delete(target)) => self.told.tombstones.push(target.clone()),
+            // They are those of whoever came.
+            (Reply::Done, Step::Cookies(..)) => (),
             (
                 Reply::Done,
                 Step::EnableHealth(target)
@@ -363,7 +363,10 @@ impl Talk<'_> {
                     self.told.changed.insert(target.clone());
                 }
             }
-            _ => return Err(Fallback::Surprise { command, reply }),
+            _ => {
+                let command = step.shown();
+                return Err(Fallback::Surprise { command, reply });
+            }
         }
         Ok(())
     }

@@ -20,8 +20,17 @@ pub struct Backend {
     pub barrier: Option<String>,
     /// Cookies are made of addresses, which servers that are added had none of before 3.0.
     pub has_dynamic_cookie: bool,
+    /// `dynamic-cookie-key`, with which they are made.
+    pub cookie_key: Option<String>,
     /// `default-server` says more of the servers than their lines do.
     pub has_defaults: bool,
+}
+
+impl Backend {
+    /// `dynamic-cookie-key`, where HAProxy can be told of it.
+    pub(super) fn told_cookie_key(&self) -> Option<&str> {
+        self.cookie_key.as_deref().filter(|key| is_plain(key))
+    }
 }
 
 /// A `server` line.
@@ -143,6 +152,7 @@ struct Section {
     is_consistent: bool,
     barrier: Option<String>,
     has_dynamic_cookie: bool,
+    cookie_key: Option<String>,
     has_defaults: bool,
     defaults: Defaults,
 }
@@ -191,6 +201,7 @@ impl Section {
                 self.defaults.read(rest, line);
             }
             "cookie" => self.has_dynamic_cookie = rest.iter().any(|word| word == "dynamic"),
+            "dynamic-cookie-key" => self.cookie_key = rest.first().cloned(),
             "server-template" => self.barrier = Some("it has a `server-template`".to_owned()),
             "option" if is(0, "external-check") => {
                 self.barrier = Some("its checks are those of a program".to_owned());
@@ -212,6 +223,7 @@ impl Section {
             servers: self.servers,
             barrier,
             has_dynamic_cookie: self.has_dynamic_cookie,
+            cookie_key: self.cookie_key,
             has_defaults: self.has_defaults,
         }
     }
@@ -458,13 +470,14 @@ mod tests {
     fn defaults_reach_the_sections_behind_them() {
         let text = "defaults\n balance source\n default-server inter 1s\n\
             backend a\n server x 10.0.0.1:1\n\
-            listen b\n balance roundrobin\n cookie C insert dynamic\n\
+            listen b\n balance roundrobin\n cookie C insert dynamic\n dynamic-cookie-key k\n\
             defaults other\nbackend c\nbackend d from other\nfrontend f\n default_backend c\n";
         let all = backends(text);
         assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
         assert!(all["a"].barrier.is_some() && all["a"].has_defaults);
         assert_eq!(all["a"].servers.len(), 1);
         assert!(all["b"].barrier.is_none() && all["b"].has_dynamic_cookie);
+        assert_eq!(all["b"].cookie_key.as_deref(), Some("k"));
         assert!(all["c"].barrier.is_none() && !all["c"].has_defaults);
         assert!(all["d"].barrier.is_some(), "defaults by name");
     }

@@ -17,6 +17,8 @@ pub(super) struct DemoApp {
     service_port: u16,
     kind: Kind,
     backends: Vec<Backend>,
+    /// Also those that have ended: no name comes twice.
+    started: usize,
 }
 
 /// What its instances speak.
@@ -34,6 +36,7 @@ impl DemoApp {
             service_port: 0,
             kind,
             backends: Vec::new(),
+            started: 0,
         };
         app.start_more(count)?;
         Ok(app)
@@ -41,8 +44,9 @@ impl DemoApp {
 
     fn start_more(&mut self, count: usize) -> Result<()> {
         let short = self.id.rsplit('/').next().unwrap_or_default();
-        for number in self.backends.len() + 1..=self.backends.len() + count {
-            let name = format!("{short}-{number}");
+        for _ in 0..count {
+            self.started += 1;
+            let name = format!("{short}-{}", self.started);
             let instance = match self.kind {
                 Kind::Http => Instance::http(&name),
                 Kind::Tcp => Instance::tcp(&name),
@@ -59,7 +63,14 @@ impl DemoApp {
         // There is nothing to remove the first time.
         let _ = marathon.remove_app(self.id);
         self.service_port = service_port;
-        let mut app = App::new(self.id).service_port(service_port);
+        let mode = match self.kind {
+            Kind::Http => "http",
+            Kind::Tcp => "tcp",
+        };
+        let mut app = App::new(self.id)
+            .service_port(service_port)
+            .label("HAPROXY_0_BIND_ADDR", "127.0.0.1")
+            .label("HAPROXY_0_MODE", mode);
         for backend in &self.backends {
             app = app.task(Task::local(backend.port()));
         }
@@ -87,6 +98,11 @@ impl DemoApp {
     /// The instance at `position`.
     pub(super) fn backend(&mut self, position: usize) -> &mut Backend {
         &mut self.backends[position]
+    }
+
+    /// Ends the instance at `position`.
+    pub(super) fn stop(&mut self, position: usize) {
+        self.backends.remove(position).stop();
     }
 
     /// Its instances, first started first.

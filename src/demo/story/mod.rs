@@ -91,6 +91,8 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         self.pause().await?;
         self.a_task_leaves().await?;
         self.pause().await?;
+        self.tasks_come_and_go().await?;
+        self.pause().await?;
         self.a_new_app().await?;
         self.pause().await?;
         self.nothing_happens().await?;

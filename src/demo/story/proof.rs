@@ -50,11 +50,46 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         Ok(Ok(()))
     }
 
-    pub(super) async fn reload_for_certain(&mut self) -> Result<()> {
-        match self.reload().await? {
-            Ok(()) => Ok(()),
-            Err(NotServing(error)) => bail!("expected HAProxy to run the new file, found: {error}"),
-        }
+    /// A turn that tells the running HAProxy of its servers, and how long it took: the process stays.
+    pub(super) async fn told(&mut self) -> Result<Duration> {
+        let began = Instant::now();
+        let report = (self.turn)().await?;
+        let took = began.elapsed();
+        let Outcome::Applied {
+            reloaded: false, ..
+        } = report.outcome
+        else {
+            bail!(
+                "expected HAProxy to be told of its servers, found {:?}",
+                report.outcome
+            );
+        };
+        let serving = self.serving()?;
+        ensure!(
+            self.stage.serving() == Some(serving),
+            "expected process {serving} of HAProxy to go on, found {:?}",
+            self.stage.serving()
+        );
+        Ok(took)
+    }
+
+    /// The same, with what it changed in the file.
+    pub(super) async fn told_for_all_to_see(&mut self) -> Result<()> {
+        let took = self.told().await?;
+        let installed = self.stage.installed()?;
+        self.screen.diff(&self.shown, &installed)?;
+        self.shown = installed;
+        let serving = self.serving()?;
+        self.screen.tick(format!(
+            "HAProxy was told at runtime and is the same process (pid {serving}), {took:.1?}"
+        ))?;
+        Ok(())
+    }
+
+    /// The process that was seen to serve last.
+    pub(super) fn serving(&self) -> Result<u32> {
+        let last = self.processes.last().copied();
+        last.context("expected a process of HAProxy, found none")
     }
 
     pub(super) fn try_other_ports(&mut self, attempt: usize, refused: &NotServing) -> Result<()> {
@@ -122,10 +157,15 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         let (old, [serving]) = self.processes.split_at(self.processes.len() - 1) else {
             bail!("expected a process of HAProxy, found none");
         };
-        self.screen.tick(format!(
-            "the {} old processes of HAProxy have ended by themselves; {serving} serves",
-            old.len()
-        ))?;
+        let (who, have) = match old.len() {
+            1 => ("the old process".to_owned(), "has ended by itself"),
+            count => (
+                format!("the {count} old processes"),
+                "have ended by themselves",
+            ),
+        };
+        self.screen
+            .tick(format!("{who} of HAProxy {have}; {serving} serves"))?;
         Ok(())
     }
 
@@ -143,15 +183,14 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         let sections = self
             .shown
             .lines()
-            .filter_map(|line| line.strip_prefix("listen "));
+            .filter_map(|line| line.strip_prefix("backend "));
         for section in sections {
             ensure!(
                 page.contains(section),
                 "expected `{section}` on the page of statistics {url}, found no mention"
             );
         }
-        self.screen
-            .tick(format!("stats page: {url} (user admin, password admin)"))?;
+        self.screen.tick(format!("stats page: {url}"))?;
         Ok(())
     }
 }
@@ -161,11 +200,7 @@ async fn stats_page(url: &str) -> Result<String> {
         .no_proxy()
         .timeout(SOON)
         .build()?;
-    let answer = client
-        .get(url)
-        .basic_auth("admin", Some("admin"))
-        .send()
-        .await?;
+    let answer = client.get(url).send().await?;
     Ok(answer.error_for_status()?.text().await?)
 }
 

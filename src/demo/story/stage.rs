@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,14 +19,36 @@ use tempfile::TempDir;
 use crate::config::{Config, ReloadMethod, TemplateSet};
 use crate::haproxy::{Proc, Process};
 
-/// The header of the set, of which the demo's differs in two points.
-const HEADER: &str = include_str!("../../../templates/bridge/header.cfg.tera");
+/// A template of the set of which the demo's differs: it stays away from what is shared on a host.
+struct Moved {
+    /// A file of this name in `--template-dir` replaces it.
+    file: &'static str,
+    text: &'static str,
+    /// Where it listens, which may be taken on this host.
+    bind: &'static str,
+}
 
-/// A file of this name in `--template-dir` replaces it.
-const HEADER_FILE: &str = "header.cfg.tera";
+/// The first is the one with the page of statistics.
+const MOVED: [Moved; 3] = [
+    Moved {
+        file: "fragments/head.cfg.tera",
+        text: include_str!("../../../templates/native/fragments/head.cfg.tera"),
+        bind: "127.0.0.1:9090",
+    },
+    Moved {
+        file: "http_in.cfg.tera",
+        text: include_str!("../../../templates/native/http_in.cfg.tera"),
+        bind: "*:80",
+    },
+    Moved {
+        file: "appid_in.cfg.tera",
+        text: include_str!("../../../templates/native/appid_in.cfg.tera"),
+        bind: "*:9091",
+    },
+];
 
-/// Where the header's page of statistics listens.
-const STATS_BIND: &str = "127.0.0.1:9090";
+/// Where the head has the sockets of HAProxy.
+const SOCKETS: &str = "/run/haproxy/";
 
 /// Bytes of the path of the folder for temporary files that leave room for a socket inside ours:
 /// HAProxy takes 97 in all.
@@ -44,7 +67,8 @@ pub struct Stage {
     cfg: PathBuf,
     pid_file: PathBuf,
     program: PathBuf,
-    brought_header: bool,
+    /// Files of `--template-dir`.
+    brought: BTreeSet<PathBuf>,
     proc: Proc,
 }
 
@@ -59,9 +83,9 @@ impl Stage {
         let root = fs::canonicalize(folder.path()).context("the private folder has gone")?;
         let templates = root.join("templates");
         fs::create_dir(&templates).with_context(|| cannot_write(&templates))?;
-        let brought_header = match &config.templates.dir {
+        let brought = match &config.templates.dir {
             Some(dir) => copy_templates(dir, &templates)?,
-            None => false,
+            None => BTreeSet::new(),
         };
         let stage = Self {
             folder: Some(folder),
@@ -69,7 +93,7 @@ impl Stage {
             pid_file: root.join("haproxy.pid"),
             program: fs::canonicalize(&config.haproxy.program)
                 .unwrap_or_else(|_| config.haproxy.program.clone()),
-            brought_header,
+            brought,
             proc: Proc::default(),
             root,
         };
@@ -86,27 +110,32 @@ impl Stage {
         config.haproxy.pid_file.clone_from(&self.pid_file);
         config.haproxy.stats_socket = None;
         config.haproxy.master_socket = None;
-        config.templates.set = TemplateSet::Bridge;
+        config.templates.set = TemplateSet::Native;
         config.templates.dir = Some(templates);
         config.reload.method = ReloadMethod::Sf;
         config.reload.command = None;
         config.state.dir = self.root.join("state");
         config.state.lock_file = None;
-        config.allow_removal = false;
+        // Where ports are taken, everybody moves to others.
+        config.allow_removal = true;
     }
 
-    /// Has the page of statistics listen on `port` of loopback; the port of the set may be taken
-    /// on this host. Returns false where the header is not ours but one of `--template-dir`.
+    /// Has the page of statistics, hosts, and ids of apps listen on these ports of loopback; those of
+    /// the set may be taken on this host. Returns false where the page is one of `--template-dir`.
     ///
     /// # Errors
-    /// When the template cannot be written.
-    pub fn place_stats(&self, port: u16) -> Result<bool> {
-        if self.brought_header {
-            return Ok(false);
+    /// When a template cannot be written.
+    pub fn place(&self, ports: [u16; 3]) -> Result<bool> {
+        for (moved, port) in MOVED.iter().zip(ports) {
+            if self.brought.contains(Path::new(moved.file)) {
+                continue;
+            }
+            let path = self.root.join("templates").join(moved.file);
+            let folder = path.parent().unwrap_or(&self.root);
+            fs::create_dir_all(folder).with_context(|| cannot_write(folder))?;
+            fs::write(&path, moved.to(port, &self.root)).with_context(|| cannot_write(&path))?;
         }
-        let path = self.root.join("templates").join(HEADER_FILE);
-        fs::write(&path, header(port)).with_context(|| cannot_write(&path))?;
-        Ok(true)
+        Ok(!self.brought.contains(Path::new(MOVED[0].file)))
     }
 
     /// The private folder.
@@ -229,30 +258,42 @@ fn private_folder() -> Result<TempDir> {
         .with_context(|| format!("no private folder can be made in `{}`", parent.display()))
 }
 
-/// Returns whether a header was among them.
-fn copy_templates(from: &Path, to: &Path) -> Result<bool> {
+/// Returns what there was.
+fn copy_templates(from: &Path, to: &Path) -> Result<BTreeSet<PathBuf>> {
     let unreadable = || format!("--template-dir `{}` cannot be read", from.display());
-    let mut has_header = false;
-    for entry in fs::read_dir(from).with_context(unreadable)? {
-        let entry = entry.with_context(unreadable)?;
-        let name = entry.file_name();
-        if Path::new(&name).extension().is_none_or(|end| end != "tera") {
-            continue;
+    let mut copied = BTreeSet::new();
+    for folder in ["", "fragments"].map(Path::new) {
+        let entries = match fs::read_dir(from.join(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound && folder != Path::new("") => {
+                continue;
+            }
+            entries => entries.with_context(unreadable)?,
+        };
+        fs::create_dir_all(to.join(folder)).with_context(|| cannot_write(to))?;
+        for entry in entries {
+            let file = folder.join(entry.with_context(unreadable)?.file_name());
+            if file.extension().is_some_and(|end| end == "tera") {
+                fs::copy(from.join(&file), to.join(&file)).with_context(unreadable)?;
+                copied.insert(file);
+            }
         }
-        has_header |= name == HEADER_FILE;
-        fs::copy(entry.path(), to.join(&name)).with_context(unreadable)?;
     }
-    Ok(has_header)
+    Ok(copied)
 }
 
-/// The set's own, with another port, and without the syslog of this host, which has no interest
-/// in the demo's requests.
-fn header(stats_port: u16) -> String {
-    HEADER
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("log 127.0.0.1"))
-        .map(|line| line.replace(STATS_BIND, &format!("127.0.0.1:{stats_port}")) + "\n")
-        .collect()
+impl Moved {
+    /// The set's own, with another port, with sockets in the folder `run`, and without the syslog of
+    /// this host, which has no interest in the demo's requests.
+    fn to(&self, port: u16, run: &Path) -> String {
+        let sockets = format!("{}/", run.display());
+        let bind = format!("bind 127.0.0.1:{port}");
+        self.text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("log /dev/log"))
+            .map(|line| line.replace(&format!("bind {}", self.bind), &bind))
+            .map(|line| line.replace(SOCKETS, &sockets) + "\n")
+            .collect()
+    }
 }
 
 fn cannot_write(path: &Path) -> String {
@@ -291,10 +332,9 @@ mod tests {
             let told = catch_unwind(AssertUnwindSafe(|| {
                 let stage = Stage::set(&mut config(), "http://127.0.0.1:1").unwrap();
                 let port = crate::demo::free_ports(1).unwrap()[0];
-                let template = header(port);
-                let (_remark, text) = template.split_once("-#}").unwrap();
+                let text = format!("listen a\n  bind 127.0.0.1:{port}\n  mode http\n");
                 fs::write(stage.cfg(), text).unwrap();
-                let started = Command::new("/usr/sbin/haproxy")
+                let started = Command::new("haproxy")
                     .args(["-D", "-p"])
                     .arg(&stage.pid_file)
                     .arg("-f")
@@ -314,34 +354,43 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_that_of_the_set_but_for_its_port_and_syslog() {
-        let ours = header(4711);
-        let differs: Vec<&str> = HEADER
-            .lines()
-            .filter(|line| !ours.lines().any(|own| own == *line))
-            .map(str::trim)
-            .collect();
+    fn templates_are_those_of_the_set_but_for_their_places_and_syslog() {
+        let differs = |moved: &Moved| -> Vec<String> {
+            let ours = moved.to(4711, Path::new("/x"));
+            assert!(ours.contains("bind 127.0.0.1:4711"), "{ours}");
+            let lines = moved.text.lines();
+            let lines = lines.filter(|line| !ours.lines().any(|own| own == *line));
+            lines.map(|line| line.trim().to_owned()).collect()
+        };
         assert_eq!(
-            differs,
+            differs(&MOVED[0]),
             [
-                "log 127.0.0.1 local0",
-                "log 127.0.0.1 local1 notice",
+                "log /dev/log local0",
+                "log /dev/log local1 notice",
+                "stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners",
                 "bind 127.0.0.1:9090"
             ]
         );
-        assert!(ours.contains("\n  bind 127.0.0.1:4711\n"), "{ours}");
-        assert!(ours.ends_with('\n') == HEADER.ends_with('\n'));
+        for moved in &MOVED[1..] {
+            assert_eq!(differs(moved).len(), 1, "{}", moved.file);
+        }
     }
 
     #[test]
-    fn templates_are_copied_and_a_header_among_them_is_noticed() {
+    fn templates_are_copied_and_remembered() {
         let (from, to) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        fs::write(from.path().join("listen.cfg.tera"), "x").unwrap();
+        fs::write(from.path().join("http_in.cfg.tera"), "x").unwrap();
         fs::write(from.path().join("README"), "x").unwrap();
-        assert!(!copy_templates(from.path(), to.path()).unwrap());
-        assert!(to.path().join("listen.cfg.tera").exists());
+        let copied = copy_templates(from.path(), to.path()).unwrap();
+        assert!(
+            copied.iter().eq([Path::new("http_in.cfg.tera")]),
+            "{copied:?}"
+        );
         assert!(!to.path().join("README").exists());
-        fs::write(from.path().join(HEADER_FILE), "x").unwrap();
-        assert!(copy_templates(from.path(), to.path()).unwrap());
+        fs::create_dir(from.path().join("fragments")).unwrap();
+        fs::write(from.path().join(MOVED[0].file), "x").unwrap();
+        let copied = copy_templates(from.path(), to.path()).unwrap();
+        assert!(copied.contains(Path::new(MOVED[0].file)), "{copied:?}");
+        assert!(to.path().join(MOVED[0].file).exists());
     }
 }

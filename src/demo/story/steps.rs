@@ -12,7 +12,8 @@ use super::cast::{DemoApp, Kind, Tally, Traffic};
 use super::proof::nobody_failed;
 use super::{SOON, Story, talk};
 use crate::apply::Outcome;
-use crate::cycle::Report;
+use crate::cycle;
+use crate::demo::client::Report;
 use crate::demo::free_ports;
 use crate::demo::marathon::TaskState;
 
@@ -20,20 +21,23 @@ use crate::demo::marathon::TaskState;
 /// connections to it.
 const LEAVING: usize = 1;
 
+/// How often a task comes and another goes.
+const ROUNDS: u32 = 5;
+
 /// Answers after which a connection that is made anew would have met every instance.
 const MANY: u64 = 100;
 
 /// An instance that has heard nothing for so long has done its work.
 const QUIET: Duration = Duration::from_millis(300);
-impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
+impl<Turn: AsyncFn() -> Result<cycle::Report>> Story<'_, '_, Turn> {
     pub(super) async fn first_configuration(&mut self) -> Result<()> {
         self.screen
             .step("Two apps run, and HAProxy gets its first configuration")?;
         for attempt in 1.. {
-            let ports = free_ports(3).context("there are no free ports")?;
+            let ports = free_ports(5).context("there are no free ports")?;
             self.web.deploy(&self.play.marathon, ports[0]);
             self.orders.deploy(&self.play.marathon, ports[1]);
-            let has_stats = self.stage.place_stats(ports[2])?;
+            let has_stats = self.stage.place([ports[2], ports[3], ports[4]])?;
             self.play.stats = has_stats.then(|| (Ipv4Addr::LOCALHOST, ports[2]).into());
             for app in [&self.web, &self.orders] {
                 self.screen.say(talk::app(app))?;
@@ -76,7 +80,7 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
             new.len(),
             self.web.addresses(&new)
         ))?;
-        self.reload_for_certain().await?;
+        self.told_for_all_to_see().await?;
         self.fresh_web()
             .answered_by_each(&self.web.names(), SOON)
             .await?;
@@ -84,7 +88,7 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
             "{} answer too, and the others still do",
             talk::list(&new)
         ))?;
-        self.tell_old_processes()
+        Ok(())
     }
 
     pub(super) async fn a_task_leaves(&mut self) -> Result<()> {
@@ -97,57 +101,104 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
             self.web.id(),
             self.web.addresses(std::slice::from_ref(&name))
         ))?;
-        self.reload_for_certain().await?;
+        self.told_for_all_to_see().await?;
         self.no_new_work_for(&name).await?;
 
         let began = Instant::now();
-        let backend = self.web.backend(LEAVING);
+        self.ends(LEAVING, &task).await?;
+        self.screen.tick(format!(
+            "{name} answered its last request, closed its connections and ended, {:.1?}",
+            began.elapsed()
+        ))?;
+        self.fresh_web().answered_more(MANY, SOON).await?;
+        Ok(())
+    }
+
+    /// An instance to which nothing is sent any more, and its task.
+    async fn ends(&mut self, position: usize, task: &str) -> Result<()> {
+        let backend = self.web.backend(position);
         backend.drain(QUIET, SOON).await?;
-        let load = backend.load();
+        let (name, load) = (backend.name().to_owned(), backend.load());
         ensure!(
             load.in_flight == 0,
             "expected {name} to have no work left, found {} requests in flight",
             load.in_flight
         );
-        backend.stop();
-        self.play.marathon.end_task(&task, TaskState::Killed)?;
-        self.screen.tick(format!(
-            "{name} answered its last {}, closed its connections and ended, {:.1?}",
-            talk::requests(load.late),
-            began.elapsed()
-        ))?;
-        self.fresh_web().answered_more(MANY, SOON).await?;
-        self.tell_old_processes()
+        self.web.stop(position);
+        self.play.marathon.end_task(task, TaskState::Killed)?;
+        Ok(())
     }
 
-    /// Connections that are made now go elsewhere; those that are open are served on.
+    /// Requests that come now go elsewhere, also those on connections that were open.
     async fn no_new_work_for(&mut self, name: &str) -> Result<()> {
-        let fresh = self.fresh_web();
-        // What the old process had taken in before it stopped listening is through after these.
-        fresh.answered_more(MANY / 5, SOON).await?;
-        let before = fresh.report();
-        let kept_before = self.kept_web().report().answers_of(name);
+        let (fresh, kept) = (self.fresh_web(), self.kept_web());
+        // What was under way is through after these.
+        for client in [fresh, kept] {
+            client.answered_more(MANY / 5, SOON).await?;
+        }
+        let before = [fresh.report(), kept.report()];
         fresh.answered_more(MANY, SOON).await?;
-        let after = fresh.report();
-        let new = after.answers_of(name) - before.answers_of(name);
-        let of = after.answered - before.answered;
+        let after = [fresh.report(), kept.report()];
+        let sum = |reports: &[Report; 2], of: &dyn Fn(&Report) -> u64| -> u64 {
+            reports.iter().map(of).sum()
+        };
+        let more = |of: &dyn Fn(&Report) -> u64| sum(&after, of) - sum(&before, of);
+        let (new, of) = (more(&|r| r.answers_of(name)), more(&|r| r.answered));
         ensure!(
             new == 0,
-            "expected no new connection for {name}, found {new} of {of}"
+            "expected no request for {name}, found {new} of {of}"
         );
         self.screen.tick(format!(
-            "no new connection reaches {name}: 0 of the next {of}"
-        ))?;
-        let on_open = self.kept_web().report().answers_of(name) - kept_before;
-        ensure!(
-            on_open > 0,
-            "expected {name} to answer on connections that were open, found no answer"
-        );
-        self.screen.tick(format!(
-            "open connections are not cut: {name} answered {} on them",
-            talk::requests(on_open)
+            "no request reaches {name}: 0 of the next {of}, also on connections that were open"
         ))?;
         Ok(())
+    }
+
+    /// What costs a reload elsewhere, again and again.
+    pub(super) async fn tasks_come_and_go(&mut self) -> Result<()> {
+        self.screen
+            .step("Tasks come and go, and HAProxy stays the same process")?;
+        let before = self.requests()?;
+        let pid = self.stage.serving().context("HAProxy does not run")?;
+        let mut took = Duration::ZERO;
+        for _ in 0..ROUNDS {
+            let new = self.web.scale_up(&self.play.marathon, 1)?;
+            took += self.told().await?;
+            let client = self.fresh_web();
+            client.answered_by_each(&new, SOON).await?;
+            let task = self.web.task(&self.play.marathon, 0)?;
+            self.play.marathon.begin_kill(&task)?;
+            took += self.told().await?;
+            self.ends(0, &task).await?;
+        }
+        self.shown = self.stage.installed()?;
+        let after = self.stage.serving().context("HAProxy does not run")?;
+        ensure!(
+            after == pid,
+            "expected process {pid} of HAProxy to go on, found {after}"
+        );
+        self.screen.tick(format!(
+            "{ROUNDS} tasks came and {ROUNDS} went, {:.1?} for each",
+            took / (2 * ROUNDS)
+        ))?;
+        self.screen.tick(format!(
+            "HAProxy was process {pid} before and is process {after} now"
+        ))?;
+        let answered = self.requests()? - before;
+        self.screen
+            .tick(format!("{answered} requests answered meanwhile, 0 lost"))?;
+        Ok(())
+    }
+
+    /// How many were answered, where none was lost.
+    fn requests(&self) -> Result<u64> {
+        let mut answered = 0;
+        for traffic in &self.traffic {
+            let report = traffic.client.report();
+            nobody_failed(traffic.label, &report)?;
+            answered += report.answered;
+        }
+        Ok(answered)
     }
 
     pub(super) async fn a_new_app(&mut self) -> Result<()> {
@@ -168,6 +219,9 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
         self.screen
             .tick(format!("{} answer", talk::list(&mail.names())))?;
         self.play.apps.push(mail);
+        self.tell_old_processes()?;
+        // One that stayed would answer for the page of statistics, too.
+        self.old_processes_end().await?;
         self.look_at_stats().await
     }
 
@@ -221,7 +275,6 @@ impl<Turn: AsyncFn() -> Result<Report>> Story<'_, '_, Turn> {
             nobody_failed(tally.label, &tally.report)?;
         }
         self.screen.tick("no request failed")?;
-        self.old_processes_end().await?;
         let took = self.screen.elapsed();
         self.screen
             .tick(format!("all came true in {:.1} s", took.as_secs_f64()))?;

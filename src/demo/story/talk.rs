@@ -28,13 +28,6 @@ pub(super) fn list(names: &[String]) -> String {
     }
 }
 
-pub(super) fn requests(count: u64) -> String {
-    match count {
-        1 => "1 request".to_owned(),
-        _ => format!("{count} requests"),
-    }
-}
-
 pub(super) fn so_far(report: &Report) -> String {
     format!("so far: {report}")
 }
@@ -106,10 +99,7 @@ pub(super) fn invitation(play: &Play, stage: &Stage) -> Vec<String> {
         });
     }
     if let Some(address) = play.stats {
-        lines.push(format!(
-            "stats page: {} (user admin, password admin)",
-            stats_url(address)
-        ));
+        lines.push(format!("stats page: {}", stats_url(address)));
     }
     lines.push(format!("Marathon: curl {}/v2/apps", play.marathon.url()));
     lines.push(format!("configuration: {}", stage.cfg().display()));

@@ -26,14 +26,30 @@ use super::{DefaultBackend, Owner};
 use crate::cluster::HealthCheck;
 use crate::labels::{ServiceOptions, Template};
 
-/// A service port: its frontend and its backend, which share their name.
+/// Ends the name of a frontend where its backend may not share it. No name of a service ends so: the
+/// last word of those is a port.
+const OF_FRONTEND: &str = "_in";
+
+/// The name of the frontend of `backend` for a HAProxy that wants two names.
+#[must_use]
+pub fn frontend_name(backend: &str) -> String {
+    format!("{backend}{OF_FRONTEND}")
+}
+
+/// The backend behind a frontend of this name.
+#[must_use]
+pub fn backend_of(frontend: &str) -> &str {
+    frontend.strip_suffix(OF_FRONTEND).unwrap_or(frontend)
+}
+
+/// A service port: its frontend and its backend, which share their name up to HAProxy 3.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Whose it is. Its port is the one that clients dial.
     pub owner: Owner,
     /// Position among the service ports of its app, the `{n}` of labels.
     pub index: usize,
-    /// Of its frontend and its backend.
+    /// Of its backend, and of its frontend where they may share it.
     pub name: String,
     /// Stands in the names of the rules for its hosts.
     pub acl: String,

@@ -13,8 +13,9 @@ use super::super::values::{OfCheck, OfServer, Plain, said, word};
 use super::super::within::Own;
 use super::MarathonLb;
 use crate::config::TemplateSet;
+use crate::haproxy::Line;
 use crate::labels::{ServiceOptions, Template};
-use crate::proxy::marathon_lb::{CheckKind, Server, Service};
+use crate::proxy::marathon_lb::{CheckKind, Server, Service, frontend_name};
 use crate::proxy::native::{self, Tuning};
 
 /// The sections of a service.
@@ -49,7 +50,12 @@ impl MarathonLb {
         if let Some(userlist) = &sections.userlist {
             keeps_within("userlist", &format!("user_{}", service.name), userlist)?;
         }
-        keeps_within("frontend", &service.name, &sections.frontend)?;
+        let frontend = if self.parts_names {
+            &frontend_name(&service.name)
+        } else {
+            &service.name
+        };
+        keeps_within("frontend", frontend, &sections.frontend)?;
         keeps_within("backend", &service.name, &sections.backend)?;
         Ok(Arc::new(sections))
     }
@@ -151,8 +157,9 @@ impl Writer<'_> {
             } else {
                 String::new()
             };
+        let head = self.text(Template::FrontendHead, &values)?;
         Ok([
-            ("head", self.text(Template::FrontendHead, &values)?),
+            ("head", self.set.parted(head, &service.name)),
             ("redirect", redirect),
             (
                 "http_options",
@@ -203,6 +210,7 @@ impl Writer<'_> {
         } else {
             String::new()
         };
+        let has_cookies = options.sticky && !(self.is_native() && asks_for_dynamic(&sticky));
         Ok(vec![
             ("head", self.text(Template::BackendHead, &values)?),
             ("tuning", self.tuning(&treated)?),
@@ -240,7 +248,7 @@ impl Writer<'_> {
             ("sticky", sticky),
             ("health_check", self.health_check()?),
             ("idle", self.idle()?),
-            ("servers", self.servers(&treated)?),
+            ("servers", self.servers(&treated, has_cookies)?),
         ])
     }
 
@@ -272,6 +280,7 @@ impl Writer<'_> {
         values: &[(&'static str, &str)],
     ) -> Result<String, Fault> {
         let mut context = Context::new();
+        context.insert_value("dialect", self.set.dialect());
         for (name, value) in values {
             context.insert(*name, &word(value));
         }
@@ -354,7 +363,8 @@ impl Writer<'_> {
         })
     }
 
-    fn servers(&self, treated: &Tuning) -> Result<String, Fault> {
+    /// The lines of servers; `has_cookies` says whether each has a cookie of its own.
+    fn servers(&self, treated: &Tuning, has_cookies: bool) -> Result<String, Fault> {
         let service = self.service;
         let mut text = String::new();
         let mut more = String::new();
@@ -367,10 +377,10 @@ impl Writer<'_> {
         for server in &service.servers {
             let values = OfServer {
                 server,
-                cookie: &if service.options.sticky {
-                    format!(" check cookie {}", server.cookie)
-                } else {
-                    String::new()
+                cookie: &match (service.options.sticky, has_cookies) {
+                    (true, true) => format!(" check cookie {}", server.cookie),
+                    (true, false) => " check".to_owned(),
+                    (false, _) => String::new(),
                 },
                 check: &self.check_of(server)?,
                 more: &of_server(server, &more),
@@ -412,6 +422,16 @@ impl Writer<'_> {
         fragments.write(template, template, Some(options), values, out)?;
         fragments.keeps_within(names, Some(options), values, self.loose, &out[before..])
     }
+}
+
+/// Whether HAProxy makes the cookies of servers by itself, which one of a server's own would keep it
+/// from.
+fn asks_for_dynamic(sticky: &str) -> bool {
+    let mut lines = sticky.lines().map(|line| Line::of(line).words);
+    lines.any(|words| {
+        words.first().is_some_and(|word| word == "cookie")
+            && words.iter().any(|word| word == "dynamic")
+    })
 }
 
 /// What stands at the end of a server line.

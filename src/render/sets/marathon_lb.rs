@@ -112,6 +112,7 @@ pub(super) const NATIVE: &[(&str, &str)] = &[
     template!("native", "tuning"),
     fragment!("native", "backend_hsts_options"),
     fragment!("native", "backend_http_options"),
+    fragment!("native", "backend_sticky_options"),
     fragment!("native", "head"),
     fragment!("native", "http_backend_acl_allow_deny"),
     fragment!("native", "http_backend_proxypass_glue"),

@@ -238,7 +238,7 @@ fn sections_of_the_operator_stand_in_the_same_file() {
         );
     });
     // What is wrong with them is found with the rest.
-    fs::write(folder.join("30-bad.cfg"), "frontend page\n  bind nowhere\n").unwrap();
+    fs::write(folder.join("30-bad.cfg"), "frontend bad\n  bind nowhere\n").unwrap();
     scene.write(true);
     let mut check = std::process::Command::new(haproxy());
     let check = check.arg("-c").arg("-f").arg(scene.cfg()).output().unwrap();

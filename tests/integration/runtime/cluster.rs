@@ -55,6 +55,18 @@ impl Scene {
         }
     }
 
+    /// Whose servers HAProxy cannot be told to add: `default-server` says more of them than their
+    /// lines do.
+    pub(super) fn untold() -> Self {
+        let scene = Self::new(&[]);
+        let head = scene.host.path("templates/fragments/head.cfg.tera");
+        let text = fs::read_to_string(&head).unwrap();
+        let more = text.replace("  retries 3\n", "  retries 3\n  default-server inter 3s\n");
+        assert_ne!(text, more);
+        fs::write(head, more).unwrap();
+        scene
+    }
+
     /// Somebody to answer for one more task.
     pub(super) fn come(&self) -> (Backend, Task) {
         let name = format!("t{}", self.backends.len());

@@ -32,10 +32,9 @@ fn servers_are_told_at_once_and_the_file_is_proved_after() {
     assert_eq!(report.failed(), 0, "{report}: {:?}", report.incidents);
 }
 
-/// HAProxy 2.6 takes no cookie for a server that is added.
 #[test]
 fn what_haproxy_cannot_be_told_is_checked_and_then_reloaded() {
-    let mut scene = Scene::new(&[("HAPROXY_0_STICKY", "true")]);
+    let mut scene = Scene::untold();
     let haproxy = counting(&scene.host);
     let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
     let (checked, pid) = (checks(&scene.host), scene.host.pid());

@@ -10,6 +10,7 @@ mod light;
 mod maps;
 mod refuses;
 mod soak;
+mod sticky;
 mod tells;
 mod turns;
 mod waits;

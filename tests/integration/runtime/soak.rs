@@ -12,13 +12,14 @@ use haproxy_marathon_bridge::demo::backend::{Backend, HEALTH_PATH, Instance};
 use haproxy_marathon_bridge::demo::client::{Client, Report, Requests};
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task, TaskState};
+use haproxy_marathon_bridge::haproxy::Version;
 use haproxy_marathon_bridge::haproxy::socket::show_info;
 use serde_json::json;
 
 use super::LONG;
 use super::cluster::{Scene, TOLD, Watcher, without_retries};
 use crate::host::{block_on, wait_until};
-use crate::support::{Done, haproxy};
+use crate::support::{Done, haproxy, haproxy_version};
 
 /// A reload follows so many changes of servers.
 const RELOAD_EVERY: usize = 20;
@@ -34,38 +35,54 @@ const FEWEST: usize = 3;
 
 /// One way to churn.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 struct Variant {
     name: &'static str,
     keeps_connections: bool,
     /// HAProxy checks the servers, and each comes before it is ready.
     is_checked: bool,
     has_master: bool,
+    /// HAProxy is told of changes of servers; else it is reloaded for each.
+    is_told: bool,
 }
 
-const VARIANTS: [Variant; 4] = [
-    Variant {
-        name: "close, sf",
-        keeps_connections: false,
-        is_checked: false,
-        has_master: false,
-    },
+const CLOSE: Variant = Variant {
+    name: "close, sf",
+    keeps_connections: false,
+    is_checked: false,
+    has_master: false,
+    is_told: true,
+};
+
+const VARIANTS: [Variant; 6] = [
+    CLOSE,
     Variant {
         name: "keep-alive, sf",
         keeps_connections: true,
-        is_checked: false,
-        has_master: false,
+        ..CLOSE
     },
     Variant {
         name: "keep-alive, master",
         keeps_connections: true,
-        is_checked: false,
         has_master: true,
+        ..CLOSE
     },
     Variant {
         name: "keep-alive, sf, checks",
         keeps_connections: true,
         is_checked: true,
-        has_master: false,
+        ..CLOSE
+    },
+    Variant {
+        name: "reloads, sf",
+        is_told: false,
+        ..CLOSE
+    },
+    Variant {
+        name: "reloads, master",
+        has_master: true,
+        is_told: false,
+        ..CLOSE
     },
 ];
 
@@ -90,8 +107,13 @@ impl Length {
 fn churn_and_reloads_lose_no_request() {
     let seconds = std::env::var("HMB_SOAK_SECONDS").ok();
     let seconds: Option<u32> = seconds.map(|seconds| seconds.parse().unwrap());
-    println!("{}", Row::HEAD);
+    let version = haproxy_version();
+    println!("HAProxy {version}\n{}", Row::HEAD);
     for variant in VARIANTS {
+        if variant.is_told && version < Version::new(2, 6) {
+            // It has no `add server`.
+            continue;
+        }
         let length = match seconds {
             None => Length {
                 changes: if variant.is_checked { 4 } else { 12 },
@@ -103,7 +125,7 @@ fn churn_and_reloads_lose_no_request() {
             Some(seconds) => Length {
                 changes: RELOAD_EVERY,
                 reload_every: RELOAD_EVERY,
-                seconds: Duration::from_secs(1) * seconds / 4,
+                seconds: Duration::from_secs(1) * seconds / 6,
                 workers: 8,
                 pause: Duration::ZERO,
             },
@@ -235,6 +257,9 @@ impl Course {
         without_retries(&scene.host.path("templates/fragments/head.cfg.tera"));
         let mut flags = vec!["--resync", "1h", "--reloads-apart", "0s"];
         let master = scene.host.path("run/master.sock").display().to_string();
+        if !variant.is_told {
+            flags.extend(["--runtime-api", "off"]);
+        }
         if variant.has_master {
             scene.refresh(&["--reload", "none"]).expect(0);
             let mut start = Command::new(haproxy());
@@ -280,7 +305,7 @@ impl Course {
             } else {
                 self.goes();
             }
-            if self.took.len().is_multiple_of(length.reload_every) {
+            if self.variant.is_told && self.took.len().is_multiple_of(length.reload_every) {
                 self.reload();
             }
         }
@@ -336,6 +361,11 @@ impl Course {
     }
 
     fn is_told(&mut self, began: Instant) {
+        if !self.variant.is_told {
+            self.is_reloaded();
+            self.took.push(began.elapsed());
+            return;
+        }
         let said = self.watcher.says(TOLD);
         self.took.push(began.elapsed());
         assert!(
@@ -354,14 +384,18 @@ impl Course {
     }
 
     fn reload(&mut self) {
-        self.reloads += 1;
         let balance = if self.reloads.is_multiple_of(2) {
-            "roundrobin"
-        } else {
             "leastconn"
+        } else {
+            "roundrobin"
         };
         let change = |app: App| app.label("HAPROXY_0_BALANCE", balance);
         self.scene.marathon.change_app("/web", change).unwrap();
+        self.is_reloaded();
+    }
+
+    fn is_reloaded(&mut self) {
+        self.reloads += 1;
         let said = self.watcher.says("took over");
         let (_, pid) = said.last().unwrap().rsplit_once("pid ").unwrap();
         let before = std::mem::replace(&mut self.pid, pid.trim_end_matches(')').parse().unwrap());

@@ -47,14 +47,17 @@ fn with_off_haproxy_is_reloaded_for_every_change() {
     scene.is_answered_by(&["t0", "t1"]);
 }
 
-/// HAProxy 2.6 takes no cookie for a server that is added.
 #[test]
 fn what_cannot_be_told_is_brought_by_a_reload_and_the_reason_is_said() {
-    let mut scene = Scene::new(&[("HAPROXY_0_STICKY", "true")]);
+    let mut scene = Scene::untold();
     scene.refresh(&[]).expect(0);
     let pid = scene.host.pid();
     let (_, id) = scene.scale_up();
-    let why = ["a reload is needed", "takes no `cookie`", "took over"];
+    let why = [
+        "a reload is needed",
+        "`default-server` does not reach",
+        "took over",
+    ];
     scene.refresh(&[]).expect(0).says(&why);
     assert_ne!(scene.host.pid(), pid);
     scene.is_answered_by(&["t0", "t1"]);

@@ -3,6 +3,7 @@ use super::*;
 use crate::haproxy::servers::{Admin, Check};
 
 const V2_6: Version = Version::new(2, 6);
+const V3_1: Version = Version::new(3, 1);
 
 /// A section with these lines.
 fn backend(lines: &[&str]) -> Backend {
@@ -138,6 +139,58 @@ fn who_comes_and_is_checked_gets_nothing_before_a_check_succeeds() {
         "set server b/b state ready",
     ];
     assert_eq!(got.unwrap(), want);
+}
+
+#[test]
+fn from_3_1_on_who_comes_is_down_at_first() {
+    let wanted = backend(&[A_CHECKED, B_CHECKED]);
+    let told = |present: &[ServerState]| between(&wanted, None, present, V3_1).unwrap();
+    let added = [
+        "add server b/b 10.0.0.2:80 id 2 check pool-purge-delay 5s pool-max-conn 100 init-state \
+         fully-down",
+        "enable health b/b",
+        "set server b/b state ready",
+    ];
+    assert_eq!(told(&[checked(up("a", 1))]), added);
+    // One that serves at once is not.
+    let alone = told(&[checked(up("x", 9))]);
+    assert!(
+        !alone.iter().any(|step| step.contains("init-state")),
+        "{alone:?}"
+    );
+    // And whoever was added so is down each time that it leaves maintenance.
+    let rests = with_admin(checked(up("b", 2)), 1);
+    let [.., ready, up_again] = &told(&[with_admin(checked(up("a", 1)), 1), rests])[..] else {
+        panic!()
+    };
+    assert_eq!(ready, "set server b/b state ready");
+    assert_eq!(up_again, "set server b/b health up");
+    // Without checks nobody waits.
+    let got = between(&backend(&[A, B]), None, &[up("a", 1)], V3_1).unwrap();
+    assert!(got[0].ends_with("pool-max-conn 100"), "{got:?}");
+}
+
+/// It counts in 2.6 that HAProxy makes them only at its start and when it is told of the key.
+#[test]
+fn who_comes_gets_a_dynamic_cookie_before_anybody_gets_there() {
+    let lines = ["cookie C insert dynamic", "dynamic-cookie-key k", A, B];
+    let wanted = backend(&lines);
+    let want = [
+        "add server b/b 10.0.0.2:80 id 2 pool-purge-delay 5s pool-max-conn 100",
+        "set dynamic-cookie-key backend b k",
+        "set server b/b state ready",
+    ];
+    assert_eq!(steps(&wanted, &[up("a", 1)]).unwrap(), want);
+    // Whoever was added, and then not told of its cookie.
+    let rests = with_admin(up("b", 2), 1);
+    assert_eq!(steps(&wanted, &[up("a", 1), rests]).unwrap(), want[1..]);
+    // HAProxy does it by itself.
+    let got = between(&wanted, None, &[up("a", 1)], Version::new(3, 0));
+    assert_eq!(got.unwrap(), [want[0], want[2]]);
+    // A key that would say more than itself is none.
+    let odd = backend(&[lines[0], "dynamic-cookie-key 'k;show info'", A, B]);
+    let refusal = steps(&odd, &[up("a", 1)]).unwrap_err();
+    assert!(refusal.contains("dynamic-cookie-key"), "{refusal}");
 }
 
 /// A reload would have it serve at once, too.
@@ -371,7 +424,7 @@ fn obey(present: &mut Vec<ServerState>, step: &Step, wanted: &Backend) {
                 },
             });
         }
-        Step::AwaitIdle(_) | Step::AwaitAddress(..) => (),
+        Step::AwaitIdle(_) | Step::AwaitAddress(..) | Step::Cookies(..) => (),
         Step::Delete(target) => {
             let place = find(present, target).unwrap();
             assert!(present[place].admin.is_in_maintenance(), "{target}");
@@ -416,6 +469,7 @@ proptest::proptest! {
     fn the_steps_lead_to_what_the_file_says(
         wanted in proptest::collection::btree_map(1u8..9, (0u16..3, proptest::bool::ANY, proptest::bool::ANY), 0..8),
         there in proptest::collection::btree_map(1u8..9, (0u16..3, 0u32..16, 0u8..4, proptest::bool::ANY), 0..8),
+        version in proptest::sample::select(vec![V2_6, V3_1]),
     ) {
         let line = |(n, (weight, is_checked, is_disabled)): (&u8, &(u16, bool, bool))| {
             let check = if *is_checked { " check" } else { "" };
@@ -440,7 +494,7 @@ proptest::proptest! {
         }).collect();
         let compare = |present: &[ServerState]| {
             let compared = Compared { wanted: &file, before: None, present };
-            let steps = converge(&[compared], V2_6).unwrap();
+            let steps = converge(&[compared], version).unwrap();
             [steps.coming, steps.going].concat()
         };
         let first = compare(&present);
