@@ -16,6 +16,7 @@ mod told;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;

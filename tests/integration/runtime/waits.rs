@@ -71,10 +71,10 @@ fn tasks_do_not_wait_for_a_file_that_haproxy_cannot_start_with() {
     done.prints(&["to be tried"]);
 }
 
-/// HAProxy 2.6 takes no cookie for a server that is added, so that it has to read the file.
+/// HAProxy has to read the file for the servers that come.
 #[test]
 fn a_reload_that_failed_has_its_pause_where_servers_alone_changed() {
-    let mut scene = Scene::new(&[("HAPROXY_0_STICKY", "true")]);
+    let mut scene = Scene::untold();
     scene.refresh(&[]).expect(0);
     let log = scene.host.path("reloads");
     let command = format!("echo >> {}; exit 1", log.display());
