@@ -30,7 +30,7 @@ soak: needs ## count lost requests while tasks come and go, for SECONDS=60
 SUITES ?= bullseye bookworm trixie sid experimental
 
 test-versions: needs ## the tests that HAProxy decides, with the HAProxy of SUITES of Debian (root, or sudo)
-	SECONDS=$(SECONDS) CARGO="$(CARGO)" tests/versions $(SUITES)
+	HMB_SOAK_SECONDS=$(SECONDS) CARGO="$(CARGO)" tests/versions $(SUITES)
 
 build: ## build the optimised program into target/release
 	$(CARGO) build --release --locked
