@@ -7,7 +7,7 @@
 
 use crate::haproxy::Line;
 
-/// What is reached for, by beginnings of words.
+/// What is reached for, by beginnings of words, behind what says the type of a socket.
 const BEGINNINGS: [(&str, &str); 9] = [
     ("unix@", SOCKET),
     ("uxst@", SOCKET),
@@ -21,7 +21,8 @@ const BEGINNINGS: [(&str, &str); 9] = [
 ];
 
 /// The same by what stands within words.
-const PARTS: [(&str, &str); 10] = [
+const PARTS: [(&str, &str); 11] = [
+    ("debug(", OUTPUT),
     ("lua.", "a program of HAProxy (`lua`)"),
     ("env(", ENVIRONMENT),
     ("set-map(", "a map of all services"),
@@ -44,12 +45,28 @@ const WORDS: [(&str, &str); 9] = [
     ("external-check", "a program of this host"),
     ("use-service", "a service of HAProxy's own"),
     ("namespace", "another network of this host"),
-    ("spoe", "a program beside HAProxy"),
+    ("spoe", PROGRAM),
+];
+
+/// Say what follows them in a line that it is the address of a peer, as HAProxy reads addresses.
+const BEFORE_ADDRESSES: [&str; 5] = ["addr", "agent-addr", "socks4", "source", "usesrc"];
+
+/// Filters that stay within HAProxy: of the others some read a file that is named, and say what is in it.
+const FILTERS: [&str; 7] = [
+    "bwlim-in",
+    "bwlim-out",
+    "cache",
+    "comp-req",
+    "comp-res",
+    "compression",
+    "fcgi-app",
 ];
 
 const SOCKET: &str = "a socket of this host";
 const FILE: &str = "a file of this host";
 const ENVIRONMENT: &str = "the environment of HAProxy";
+const OUTPUT: &str = "the output of HAProxy";
+const PROGRAM: &str = "a program beside HAProxy";
 
 /// What a line reaches for, where it leaves its service; `None` where it does not.
 pub(super) fn beyond(line: &str) -> Option<&'static str> {
@@ -66,10 +83,11 @@ pub(super) fn beyond(line: &str) -> Option<&'static str> {
 }
 
 fn of_word(word: &str) -> Option<&'static str> {
-    // Arguments of samples may have blanks around them.
-    let word: String = word.chars().filter(|c| !c.is_whitespace()).collect();
+    // Arguments of samples may have blanks around them, and quotes and escapes of their own.
+    let is_own = |c: &char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
+    let word: String = word.chars().filter(is_own).collect();
     let begins = |(begin, what): &(&str, &'static str)| {
-        let mut places = word.split(',');
+        let mut places = word.split(',').map(without_type);
         places
             .any(|place| place.starts_with(begin))
             .then_some(*what)
@@ -92,32 +110,52 @@ fn looks_up(word: &str) -> bool {
     })
 }
 
-/// What follows from the first word, or from words before the condition.
+/// An address without the type of its socket: `stream+unix@/a`, `dgram+/a`.
+fn without_type(address: &str) -> &str {
+    let types = ["stream+", "dgram+"];
+    let mut rest = address;
+    while let Some(next) = types.iter().find_map(|kind| rest.strip_prefix(kind)) {
+        rest = next;
+    }
+    rest
+}
+
+/// What an address reaches for that needs no mark: a path is that of a socket, also behind a comma, and
+/// HAProxy fills in the environment here whether there are quotes or not.
+fn of_address(text: &str) -> Option<&'static str> {
+    if text.contains('$') {
+        return Some(ENVIRONMENT);
+    }
+    let mut places = text.split(',').map(without_type);
+    places.any(|place| place.starts_with('/')).then_some(SOCKET)
+}
+
+/// What follows from the first word. No word ends what is looked at: `if` may be a value, and behind it
+/// stand words that count.
 fn of_line(words: &[String]) -> Option<&'static str> {
-    let is_condition = |word: &&String| matches!(word.as_str(), "if" | "unless");
-    let words: Vec<&str> = words
-        .iter()
-        .take_while(|word| !is_condition(word))
-        .map(String::as_str)
-        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words = match words.split_first()? {
+        (&("no" | "default"), rest) => rest,
+        _ => &words[..],
+    };
     let (first, rest) = words.split_first()?;
-    // Addresses may be paths of sockets, also behind a comma.
-    let is_path = |text: &str| text.split(',').any(|place| place.starts_with('/'));
-    let is_at = |place: usize| rest.get(place).is_some_and(|text| is_path(text));
-    let is_behind = |keyword: &str| {
+    let at = |place: usize| rest.get(place).and_then(|text| of_address(text));
+    let behind = || {
         let mut pairs = rest.windows(2);
-        pairs.any(|pair| pair[0] == keyword && is_path(pair[1]))
+        pairs.find_map(|pair| of_address(pair[1]).filter(|_| BEFORE_ADDRESSES.contains(&pair[0])))
     };
     match *first {
         "stats" => Some("the statistics of all services"),
-        "filter" if rest.first() == Some(&"trace") => Some("the output of HAProxy"),
-        "log" if matches!(rest.first(), Some(&"stdout" | &"stderr")) => {
-            Some("the output of HAProxy")
-        }
-        "bind" | "log" | "dispatch" if is_at(0) => Some(SOCKET),
-        "server" if is_at(1) || is_behind("addr") => Some(SOCKET),
-        "server-template" if is_at(2) || is_behind("addr") => Some(SOCKET),
-        "default-server" | "tcp-check" | "http-check" if is_behind("addr") => Some(SOCKET),
+        "filter" => match *rest.first()? {
+            "trace" => Some(OUTPUT),
+            name => (!FILTERS.contains(&name)).then_some(PROGRAM),
+        },
+        "log" if matches!(without_type(rest.first()?), "stdout" | "stderr") => Some(OUTPUT),
+        "bind" | "log" | "dispatch" => at(0),
+        "source" => at(0).or_else(behind),
+        "server" => at(1).or_else(behind),
+        "server-template" => at(2).or_else(behind),
+        "default-server" | "tcp-check" | "http-check" => behind(),
         _ if first.starts_with("http-")
             && rest.iter().any(|w| matches!(*w, "file" | "lf-file")) =>
         {
@@ -141,83 +179,150 @@ pub(super) fn first_beyond<'t>(text: &'t str, plain: &str) -> Option<(&'t str, &
 mod tests {
     use super::*;
 
+    const STAYING: &[&str] = &[
+        "  http-request set-header X-A %[src] if { path_beg /file }",
+        "  acl x path_end file map stats lua",
+        "  option httpchk GET /stats",
+        "  bind *:10000 ssl crt /etc/ssl/a.pem ca-file /etc/ssl/ca.pem",
+        "  server a 10.0.0.1:80 check inter 1s",
+        "  log global",
+        "  log 10.0.0.1:514 local0",
+        "  http-request set-var(txn.a) path,lower",
+        "  http-request return status 200 content-type text/plain string \"x\" if { path /file }",
+        "  filter compression",
+        "  server a 10.0.0.1:80 cookie if check addr 10.0.0.2 source 10.0.0.3",
+        "  http-request set-header X-A $a if { path_end a$ }",
+        "  bind tcp4@*:10000 ssl crt /etc/ssl/a.pem",
+        "  log tcp4@10.0.0.1:514 local0",
+        "  no log",
+        "  no",
+        "  filter",
+        "  # errorfile 503 /etc/passwd",
+        "",
+    ];
+
+    const REACHING: &[(&str, &str)] = &[
+        ("  http-request return status 200 file /etc/passwd", FILE),
+        ("  http-error status 503 lf-file /etc/passwd", FILE),
+        ("  errorfile 503 '/etc/passwd'", FILE),
+        ("  \x65rrorfile 503 /etc/passwd", FILE),
+        ("  acl x src -f /etc/passwd", FILE),
+        (
+            "  use_backend b if { path,map_beg(/etc/passwd) -m found }",
+            FILE,
+        ),
+        (
+            "  http-request set-header A %[src,map_ip_int(/etc/passwd,1)]",
+            FILE,
+        ),
+        ("  http-request set-header A \"$HOME\"", ENVIRONMENT),
+        ("  http-request set-header A %[env(HOME)]", ENVIRONMENT),
+        (
+            "  http-request set-map(/a) %[src] b",
+            "a map of all services",
+        ),
+        ("  http-request del-map(/a) %[src]", "a map of all services"),
+        (
+            "  http-request add-acl(/a) %[src]",
+            "a list of all services",
+        ),
+        (
+            "  http-request 'set-var( proc.a)' int(1)",
+            "a variable of all services",
+        ),
+        (
+            "  http-request set-var(txn.a) src,set-var(\\\"proc.a\\\")",
+            "a variable of all services",
+        ),
+        ("  http-request lua.x", "a program of HAProxy (`lua`)"),
+        (
+            "  http-request use-service prometheus-exporter",
+            "a service of HAProxy's own",
+        ),
+        ("  filter spoe engine e config /etc/e", PROGRAM),
+        ("  filter opentracing config /etc/passwd", PROGRAM),
+        ("  filter trace", OUTPUT),
+        ("  http-request set-header A %[src,debug(a,stderr)]", OUTPUT),
+        ("  log stdout format raw daemon", OUTPUT),
+        ("  log stream+stderr daemon", OUTPUT),
+        ("  default log stdout local0 info", OUTPUT),
+        ("  default log /dev/log local0 info", SOCKET),
+        ("  log /dev/log local0", SOCKET),
+        ("  bind /run/haproxy/admin.sock", SOCKET),
+        ("  bind *:10000,unix@/run/x", SOCKET),
+        ("  bind *:10000,/run/x", SOCKET),
+        ("  bind abns@marathon_https", SOCKET),
+        ("  bind fd@3", SOCKET),
+        ("  server a /run/haproxy/admin.sock", SOCKET),
+        ("  server a unix@/run/docker.sock check", SOCKET),
+        ("  server a 10.0.0.1:1 check addr /run/x", SOCKET),
+        // Where `if` is a value.
+        (
+            "  http-request return status 200 content-type if file /etc/hostname",
+            FILE,
+        ),
+        (
+            "  http-request return status 200 hdr X if content-type a/b lf-file /a if TRUE",
+            FILE,
+        ),
+        (
+            "  http-request return status 200 hdr { } file /etc/hostname",
+            FILE,
+        ),
+        (
+            "  server a 10.0.0.1:1 cookie if check addr /run/haproxy/admin.sock",
+            SOCKET,
+        ),
+        (
+            "  server-template a 3 b:1 cookie unless check addr /run/x",
+            SOCKET,
+        ),
+        ("  default-server cookie if addr /run/x", SOCKET),
+        ("  tcp-check connect comment if addr /run/x", SOCKET),
+        (
+            "  http-check connect default comment addr addr /run/x",
+            SOCKET,
+        ),
+        // With the type of the socket.
+        ("  server a stream+unix@/run/x", SOCKET),
+        ("  server a stream+/run/x", SOCKET),
+        ("  server a stream+abns@x", SOCKET),
+        ("  server a 10.0.0.1:1 check addr stream+/run/x", SOCKET),
+        ("  server-template a 1 stream+/run/x", SOCKET),
+        ("  bind stream+unix@/run/haproxy/admin.sock", SOCKET),
+        ("  bind *:10000,stream+/run/x", SOCKET),
+        ("  log dgram+unix@/dev/log local0", SOCKET),
+        ("  log dgram+/dev/log local0", SOCKET),
+        ("  server a 10.0.0.1:1 socks4 /run/x", SOCKET),
+        ("  server a 10.0.0.1:1 source /run/x", SOCKET),
+        ("  source 0.0.0.0 usesrc /run/x", SOCKET),
+        ("  source /run/x", SOCKET),
+        // What is not set is nothing.
+        ("  server a $NONE/run/haproxy/admin.sock", ENVIRONMENT),
+        ("  server a '${NONE}/run/x'", ENVIRONMENT),
+        (
+            "  server a 10.0.0.1:1 check addr ${NONE}/run/x",
+            ENVIRONMENT,
+        ),
+        ("  bind *:10000,$NONE/run/x", ENVIRONMENT),
+        ("  log $NONE/dev/log local0", ENVIRONMENT),
+        ("  stats admin if TRUE", "the statistics of all services"),
+        ("  stats uri /", "the statistics of all services"),
+        ("  option external-check", "a program of this host"),
+        ("  external-check command /bin/sh", "a program of this host"),
+        (
+            "  server a 10.0.0.1:1 namespace x",
+            "another network of this host",
+        ),
+    ];
+
     #[test]
     fn a_line_stays_within_its_service_or_is_told_what_it_reaches_for() {
-        for line in [
-            "  http-request set-header X-A %[src] if { path_beg /file }",
-            "  acl x path_end file map stats lua",
-            "  option httpchk GET /stats",
-            "  bind *:10000 ssl crt /etc/ssl/a.pem ca-file /etc/ssl/ca.pem",
-            "  server a 10.0.0.1:80 check inter 1s",
-            "  log global",
-            "  log 10.0.0.1:514 local0",
-            "  http-request set-var(txn.a) path,lower",
-            "  http-request return status 200 content-type text/plain string \"x\" if { path /file }",
-            "  filter compression",
-            "  # errorfile 503 /etc/passwd",
-            "",
-        ] {
+        for line in STAYING {
             assert_eq!(beyond(line), None, "{line}");
         }
-        for (line, what) in [
-            ("  http-request return status 200 file /etc/passwd", FILE),
-            ("  http-error status 503 lf-file /etc/passwd", FILE),
-            ("  errorfile 503 '/etc/passwd'", FILE),
-            ("  \x65rrorfile 503 /etc/passwd", FILE),
-            ("  acl x src -f /etc/passwd", FILE),
-            (
-                "  use_backend b if { path,map_beg(/etc/passwd) -m found }",
-                FILE,
-            ),
-            (
-                "  http-request set-header A %[src,map_ip_int(/etc/passwd,1)]",
-                FILE,
-            ),
-            ("  http-request set-header A \"$HOME\"", ENVIRONMENT),
-            ("  http-request set-header A %[env(HOME)]", ENVIRONMENT),
-            (
-                "  http-request set-map(/a) %[src] b",
-                "a map of all services",
-            ),
-            ("  http-request del-map(/a) %[src]", "a map of all services"),
-            (
-                "  http-request add-acl(/a) %[src]",
-                "a list of all services",
-            ),
-            (
-                "  http-request 'set-var( proc.a)' int(1)",
-                "a variable of all services",
-            ),
-            ("  http-request lua.x", "a program of HAProxy (`lua`)"),
-            (
-                "  http-request use-service prometheus-exporter",
-                "a service of HAProxy's own",
-            ),
-            (
-                "  filter spoe engine e config /etc/e",
-                "a program beside HAProxy",
-            ),
-            ("  filter trace", "the output of HAProxy"),
-            ("  log stdout format raw daemon", "the output of HAProxy"),
-            ("  log /dev/log local0", SOCKET),
-            ("  bind /run/haproxy/admin.sock", SOCKET),
-            ("  bind *:10000,unix@/run/x", SOCKET),
-            ("  bind *:10000,/run/x", SOCKET),
-            ("  bind abns@marathon_https", SOCKET),
-            ("  bind fd@3", SOCKET),
-            ("  server a /run/haproxy/admin.sock", SOCKET),
-            ("  server a unix@/run/docker.sock check", SOCKET),
-            ("  server a 10.0.0.1:1 check addr /run/x", SOCKET),
-            ("  stats admin if TRUE", "the statistics of all services"),
-            ("  stats uri /", "the statistics of all services"),
-            ("  option external-check", "a program of this host"),
-            ("  external-check command /bin/sh", "a program of this host"),
-            (
-                "  server a 10.0.0.1:1 namespace x",
-                "another network of this host",
-            ),
-        ] {
-            assert_eq!(beyond(line), Some(what), "{line}");
+        for (line, what) in REACHING {
+            assert_eq!(beyond(line), Some(*what), "{line}");
         }
     }
 

@@ -161,7 +161,7 @@ fn template_labels_are_for_whom_they_are_meant() {
 }
 
 /// Lines that can only be there to leave the service, and what each is told to reach for.
-static REACHES: [(&str, &str, &str); 9] = [
+static REACHES: [(&str, &str, &str); 19] = [
     (
         "BACKEND_HTTP_OPTIONS",
         "  http-request return status 200 content-type text/plain file /etc/passwd\n",
@@ -201,6 +201,58 @@ static REACHES: [(&str, &str, &str); 9] = [
         "FRONTEND_HEAD",
         "\nfrontend {backend}\n  bind abns@marathon_https accept-proxy\n  mode http\n",
         "a socket of this host",
+    ),
+    // `if` may be a value.
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  http-request return status 200 content-type if file /etc/hostname\n",
+        "a file of this host",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  http-request return status 200 hdr X if content-type a/b lf-file /etc/hostname if TRUE\n",
+        "a file of this host",
+    ),
+    (
+        "BACKEND_SERVER_OPTIONS",
+        "  server a 127.0.0.1:31002 cookie if check addr /run/haproxy/admin.sock\n",
+        "a socket of this host",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  tcp-check connect comment if addr /run/haproxy/admin.sock\n  tcp-check send x\n",
+        "a socket of this host",
+    ),
+    // Addresses have more beginnings.
+    (
+        "BACKEND_SERVER_OPTIONS",
+        "  server admin stream+unix@/run/haproxy/admin.sock\n",
+        "a socket of this host",
+    ),
+    (
+        "FRONTEND_HEAD",
+        "\nfrontend {backend}\n  bind stream+unix@/run/haproxy/admin.sock\n  mode http\n",
+        "a socket of this host",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  default log dgram+/dev/log local0 info\n",
+        "a socket of this host",
+    ),
+    (
+        "BACKEND_SERVER_OPTIONS",
+        "  server admin $NONE/run/haproxy/admin.sock\n",
+        "the environment of HAProxy",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  filter opentracing config /etc/hostname\n",
+        "a program beside HAProxy",
+    ),
+    (
+        "BACKEND_HTTP_OPTIONS",
+        "  http-request set-var(txn.a) src,set-var(\\\"proc.a\\\")\n",
+        "a variable of all services",
     ),
     (
         "HTTP_FRONTEND_ACL",
