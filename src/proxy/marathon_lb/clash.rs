@@ -86,12 +86,18 @@ enum Place<'t> {
     Other(&'t str),
 }
 
+/// What HAProxy takes before an address of TCP.
+const OF_TCP: [&str; 9] = [
+    "ip@", "ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@", "mptcp@", "mptcp4@", "mptcp6@",
+];
+
 /// An address of IPv6 that stands for one of IPv4 (`::ffff:127.0.0.1`) listens at that one.
 fn place(text: &str) -> Place<'_> {
-    let bare = ["ipv4@", "ipv6@"]
+    let bare = text.strip_prefix("stream+").unwrap_or(text);
+    let bare = OF_TCP
         .iter()
-        .find_map(|family| text.strip_prefix(family))
-        .unwrap_or(text);
+        .find_map(|family| bare.strip_prefix(family))
+        .unwrap_or(bare);
     let bare = bare.strip_prefix('[').unwrap_or(bare);
     let bare = bare.strip_suffix(']').unwrap_or(bare);
     if matches!(bare, "" | "*") {
@@ -118,6 +124,9 @@ mod tests {
             ("127.0.0.1", "::ffff:127.0.0.1", true),
             ("127.0.0.1", "[::ffff:7f00:1]", true),
             ("127.0.0.1", "ipv4@127.0.0.1", true),
+            ("127.0.0.1", "tcp4@127.0.0.1", true),
+            ("127.0.0.1", "stream+ipv4@*", true),
+            ("::1", "tcp6@::1", true),
             ("127.0.0.1", "localhost", true),
             ("::1", "[0:0::1]", true),
             ("ipv6@::1", "::1", true),
