@@ -54,14 +54,10 @@ enum Text {
 
 impl Text {
     fn parse(template: Template, text: &str) -> Result<Self, FormatError> {
-        let text = match template {
-            // They stand within a line.
-            Template::BackendServerHttpHealthcheckOptions
-            | Template::BackendServerTcpHealthcheckOptions => match text.trim() {
-                "" => String::new(),
-                text => format!(" {text}"),
-            },
-            _ => text.to_owned(),
+        let text = match text.trim() {
+            _ if !stands_within_a_line(template) => text.to_owned(),
+            "" => String::new(),
+            text => format!(" {text}"),
         };
         Ok(match template.definition().reading {
             Reading::Raw => Self::Raw(text),
@@ -332,6 +328,15 @@ pub(super) fn default_text(
 /// `fragments/http_frontend_acl.cfg`.
 pub(super) fn file_name(template: Template) -> String {
     format!("fragments/{}.cfg", template.name().to_ascii_lowercase())
+}
+
+/// Whether it is a part of a line: how a server is checked.
+pub(super) const fn stands_within_a_line(template: Template) -> bool {
+    matches!(
+        template,
+        Template::BackendServerHttpHealthcheckOptions
+            | Template::BackendServerTcpHealthcheckOptions
+    )
 }
 
 /// Whether it is a part of what all services share on ports 80, 443 and 9091.

@@ -41,6 +41,7 @@ A label that may not be used is named in a warning.
 A text stays within its section: it opens none (`global`, `listen`, `userlist` …) and no block (`.if`), however that is quoted.
 One that ends in `_HEAD` opens the one section it is for, under its own name: `backend {backend}`, `frontend {backend}`, `userlist user_{backend}`.
 A service whose texts do more is left out, or served as it was, with a warning.
+In the set `native` a text ends its last line, also without a line break there; in the set `marathon-lb` the next text would go on in it.
 In the native commands so is one whose texts reach for files, sockets or programs of the host, or for what all services share: [templates.md](templates.md#how-far-a-text-of-a-label-reaches) has the list.
 
 | label `HAPROXY_{n}_…` | when | values |

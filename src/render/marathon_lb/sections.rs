@@ -7,7 +7,7 @@ use tera::Context;
 
 use super::super::context::ServiceContext;
 use super::super::format::{Value, Values};
-use super::super::fragments::Fault;
+use super::super::fragments::{Fault, stands_within_a_line};
 use super::super::shape::{self, Shape};
 use super::super::values::{OfCheck, OfServer, Plain, said, word};
 use super::super::within::Own;
@@ -285,7 +285,9 @@ impl Writer<'_> {
             context.insert(*name, &word(value));
         }
         let text = self.set.engine.render(template, &context);
-        text.map_err(|error| Fault::Shape { template, error })
+        let mut text = text.map_err(|error| Fault::Shape { template, error })?;
+        end_line(&mut text, 0);
+        Ok(text)
     }
 
     fn networks_allowed(&self) -> Result<String, Fault> {
@@ -357,10 +359,12 @@ impl Writer<'_> {
         context.insert("timeouts", &treated.timeouts);
         context.insert("compresses", &treated.compresses);
         let text = self.set.engine.render("tuning.cfg", &context);
-        text.map_err(|error| Fault::Shape {
+        let mut text = text.map_err(|error| Fault::Shape {
             template: "tuning.cfg",
             error,
-        })
+        })?;
+        end_line(&mut text, 0);
+        Ok(text)
     }
 
     /// The lines of servers; `has_cookies` says whether each has a cookie of its own.
@@ -420,7 +424,20 @@ impl Writer<'_> {
         let fragments = &self.set.fragments;
         let before = out.len();
         fragments.write(template, template, Some(options), values, out)?;
-        fragments.keeps_within(names, Some(options), values, self.loose, &out[before..])
+        fragments.keeps_within(names, Some(options), values, self.loose, &out[before..])?;
+        if self.is_native() && !stands_within_a_line(template) {
+            end_line(out, before);
+        }
+        Ok(())
+    }
+}
+
+/// A text without a line break at its end would take the next one, such as the password, into its last
+/// line, or into a comment there. marathon-lb's set writes what is written.
+fn end_line(out: &mut String, before: usize) {
+    let text = &out[before..];
+    if !text.is_empty() && !text.ends_with('\n') {
+        out.push('\n');
     }
 }
 

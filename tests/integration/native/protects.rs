@@ -322,3 +322,56 @@ fn an_option_of_another_set_is_told_of() {
         assert!(served.told.contains(told), "{}", served.told);
     });
 }
+
+/// Texts of labels that end without a line break, some with a comment.
+#[test]
+fn a_text_of_a_label_takes_away_no_line_of_the_next() {
+    let mut scene = Scene::new().flags(&["--template-labels=all"]);
+    let auth = login();
+    let head = "backend {backend}\n  mode http\n  balance roundrobin";
+    let noted = format!("{head} # note");
+    for (id, host, head) in [("/bare", "bare.test", head), ("/note", "note.test", &noted)] {
+        scene.app(
+            id,
+            &[("VHOST", host), ("AUTH", &auth), ("BACKEND_HEAD", head)],
+        );
+    }
+    let acl = "  acl network_allowed src {network_allowed} # x";
+    scene.app(
+        "/closed",
+        &[
+            ("VHOST", "closed.test"),
+            ("BACKEND_NETWORK_ALLOWED_ACL", "10.0.0.0/8 ::1"),
+            ("HTTP_BACKEND_NETWORK_ALLOWED_ACL", acl),
+        ],
+    );
+    let server = "  server {serverName} {host_ipv4}:{port} id {serverId} # x";
+    let open = [
+        ("VHOST", "open.test"),
+        ("MODE", "http"),
+        ("STICKY", "true"),
+        ("USE_HSTS", "true"),
+        (
+            "FRONTEND_HEAD",
+            "frontend {backend}\n  bind {bindAddr}:{servicePort}\n  mode http # x",
+        ),
+        ("FRONTEND_BACKEND_GLUE", "  use_backend {backend} # x"),
+        ("BACKEND_HSTS_OPTIONS", "  http-response set-header A b # x"),
+        ("BACKEND_HTTP_OPTIONS", "  option forwardfor # x"),
+        ("BACKEND_STICKY_OPTIONS", "  cookie mine insert # x"),
+        ("BACKEND_SERVER_OPTIONS", server),
+    ];
+    let port = scene.app("/open", &open);
+    both(&scene, |served| {
+        for host in ["bare.test", "note.test"] {
+            served.http().get(host, "/").expect(401);
+        }
+        served.http().get("closed.test", "/").expect(403);
+        for ask in [served.http(), Ask::http(at(port))] {
+            let answer = ask.get("open.test", "/");
+            assert_eq!(answer.by(), "open");
+            assert_eq!(answer.received("X-Forwarded-For").len(), 1);
+            assert_eq!(answer.header("A"), Some("b"));
+        }
+    });
+}
