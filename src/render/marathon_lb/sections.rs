@@ -204,6 +204,11 @@ impl Writer<'_> {
             // What is taken off ends where a segment does; of the root nothing is left to take.
             prefix = prefix.map(|prefix| prefix.trim_end_matches('/'));
         }
+        // It stands in a regular expression, in which a dot would be any sign.
+        let literal = prefix.map(|prefix| prefix.replace('.', "\\."));
+        if self.is_native() {
+            prefix = literal.as_deref();
+        }
         let treated = self.treated();
         let sticky = if options.sticky {
             self.text(Template::BackendStickyOptions, &[])?

@@ -230,6 +230,7 @@ fn a_prefix_is_taken_off_where_a_segment_ends() {
     scene.app("/pre", &[("VHOST", "pre.test"), prefix("/pre")]);
     scene.app("/deep", &[("VHOST", "deep.test"), prefix("/a/b/")]);
     scene.app("/root", &[("VHOST", "root.test"), prefix("/")]);
+    scene.app("/dot", &[("VHOST", "dot.test"), prefix("/v1.0")]);
     both(&scene, |served| {
         for (host, path, reached) in [
             ("pre.test", "/pre", "/"),
@@ -244,6 +245,8 @@ fn a_prefix_is_taken_off_where_a_segment_ends() {
             ("deep.test", "/a/b/c", "/c"),
             ("deep.test", "/a/bc", "/a/bc"),
             ("root.test", "/a", "/a"),
+            ("dot.test", "/v1.0/x", "/x"),
+            ("dot.test", "/v1x0/x", "/v1x0/x"),
         ] {
             let answer = served.http().get(host, path);
             let line = format!("GET {reached} HTTP/1.1");
