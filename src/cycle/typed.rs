@@ -210,8 +210,7 @@ pub(super) fn checked_as_before(
 /// Where the check for a service port stands, and its path.
 fn path_of<'a>(app: &'a App, index: usize, options: &ServiceOptions) -> Option<(usize, &'a str)> {
     let position = check_of(app, index, options)?;
-    let path = app.health_checks[position].path.as_deref()?;
-    (!path.is_empty()).then_some((position, path))
+    Some((position, app.health_checks[position].path.as_deref()?))
 }
 
 /// The app where the check at `position` asks for `path`, also for templates that look into it.

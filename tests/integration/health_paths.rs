@@ -41,6 +41,7 @@ fn what_a_url_may_hold_is_asked_for() {
     for (path, asked) in [
         ("/health?x=1&y=%20", "/health?x=1&y=%20"),
         ("health", "/health"),
+        ("", "/"),
         ("/it's", "/it%27s"),
         ("/h|x", "/h%7Cx"),
         ("/health?q={x}", "/health?q=%7Bx%7D"),
