@@ -285,7 +285,9 @@ pub static NATIVE: &[Label] = &[
         "the name of a header, perhaps with `:` and a value",
         "X-Canary: yes",
         "Only requests with this header, and with this value where one follows, are led to the \
-         service. Needs VHOST or PATH. Host and path may be those of another app in the same folder.",
+         service. Of a header that is a list one of its values counts; where the label has a comma, \
+         the whole line of the header. Needs VHOST or PATH. Host and path may be those of another \
+         app in the same folder.",
     ),
     service(
         "METHOD",

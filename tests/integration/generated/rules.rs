@@ -23,7 +23,12 @@ pub(super) fn native() -> Rules {
             " { var(txn.path) -m beg _ }",
             " { var(txn.path) -m beg -i _ }",
         ] {
-            for header in ["", " { req.hdr(… -m found }", " { req.hdr(… -m str -- _ }"] {
+            for header in [
+                "",
+                " { req.hdr(… -m found }",
+                " { req.hdr(… -m str -- _ }",
+                " { req.fhdr(… -m str -- _ }",
+            ] {
                 for methods in ["", " { method *"] {
                     if !(host.is_empty() && path.is_empty()) {
                         let rule = format!("use_backend app-… if{host}{path}{header}{methods}");

@@ -257,6 +257,7 @@ fn a_header_and_a_method_choose_among_those_of_one_host() {
     let host = ("VHOST", "www.test");
     scene.app("/all", &[host]);
     scene.app("/canary", &[host, ("HEADER", "X-Canary: -f 'yes' #1")]);
+    scene.app("/list", &[host, ("HEADER", "X-List: a, b;q=1")]);
     scene.app("/any", &[host, ("HEADER", "X-Any")]);
     scene.app(
         "/both",
@@ -271,6 +272,12 @@ fn a_header_and_a_method_choose_among_those_of_one_host() {
         assert_eq!(with("X-Other", "1"), "all");
         assert_eq!(with("x-canary", "-f 'yes' #1"), "canary");
         assert_eq!(with("X-Canary", "no"), "all");
+        // One of a list, unless the label has a comma itself.
+        assert_eq!(with("X-Canary", "no, -f 'yes' #1"), "canary");
+        assert_eq!(with("X-List", "a, b;q=1"), "list");
+        for other in ["a", "b;q=1", "a, b;q=1, c"] {
+            assert_eq!(with("X-List", other), "all");
+        }
         // More conditions go first.
         assert_eq!(with("X-Any", "0"), "both");
     });
