@@ -134,7 +134,8 @@ pub static LABELS: &[Label] = &[
         "paths parted by blanks that begin with `/` and are made of characters of a URL, perhaps with `-i` before them",
         "/api",
         "Only requests below this path belong to the service. Several paths, or `-i` before them, \
-         may stand here as behind `path_beg`. Needs VHOST.",
+         may stand here as behind `path_beg`. Needs VHOST in the set `marathon-lb`; in the set \
+         `native` it may stand alone.",
     ),
     service(
         "BACKEND_WEIGHT",
@@ -204,7 +205,7 @@ pub static LABELS: &[Label] = &[
         "false",
         "`true`, `t`, `yes` or `y`, in any case; all else is false",
         "true",
-        "Requests on port 80 are led to https. Needs VHOST.",
+        "Requests on port 80 are led to https. Needs VHOST in the set `marathon-lb`.",
     ),
     service(
         "USE_HSTS",
@@ -218,8 +219,9 @@ pub static LABELS: &[Label] = &[
         "none",
         "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it: `$5$` or `$6$` of 1000 to 20000 rounds, `$2b$` of cost 04 to 10, `$1$`, or DES",
         "realm:user:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA",
-        "On ports 80 and 443 this user must log in; the password as crypt(3) makes it. Needs \
-         VHOST. The service port itself and the routing by app id stay open.",
+        "This user must log in; the password as crypt(3) makes it. In the set `marathon-lb` on \
+         ports 80 and 443 alone, and with VHOST: the service port itself and the routing by app id \
+         stay open. In the set `native` on every way to the service; mode http only.",
     ),
     service(
         "HTTP_BACKEND_PROXYPASS_PATH",
