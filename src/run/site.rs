@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
 use crate::config::{Config, TemplateSet, Values};
+use crate::disk;
 use crate::haproxy::{Dialect, Version, program};
 use crate::labels::Template;
 use crate::render::{Extra, Origin, Override, Replacement, Site};
@@ -99,7 +100,7 @@ fn replacements(config: &Config) -> Result<Vec<Replacement>> {
     for &template in Template::ALL {
         if let Some(folder) = &config.templates.files {
             let path = folder.join(template.to_string());
-            match fs::read_to_string(&path) {
+            match disk::read_text(&path, disk::LARGEST) {
                 Ok(text) => all.push(Replacement {
                     template,
                     text,
@@ -146,7 +147,7 @@ fn extra(dir: &Path) -> Result<Vec<Extra>> {
         if path.extension().is_none_or(|ending| ending != "cfg") {
             continue;
         }
-        let text = fs::read_to_string(&path)
+        let text = disk::read_text(&path, disk::LARGEST)
             .with_context(|| format!("--extra-config `{}` cannot be read", path.display()))?;
         let file = path.display().to_string();
         if file.contains(char::is_control) {
@@ -171,7 +172,7 @@ fn read_overrides(dir: &Path, prefix: &str, files: &mut Vec<Override>) -> Result
         let Some(name) = name.strip_suffix(".tera") else {
             continue;
         };
-        let text = fs::read_to_string(&path)
+        let text = disk::read_text(&path, disk::LARGEST)
             .with_context(|| format!("template `{}` cannot be read", path.display()))?;
         files.push(Override {
             name: format!("{prefix}{name}"),

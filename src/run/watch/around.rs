@@ -15,6 +15,7 @@ use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm};
 use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
+use crate::disk;
 use crate::haproxy::{Proc, Version};
 use crate::marathon::events::Follower;
 use crate::state::{State, Time};
@@ -134,7 +135,7 @@ impl Watcher {
         if self.looked_at == applied {
             return;
         }
-        if let Ok(cfg) = std::fs::read_to_string(&self.config.haproxy.config) {
+        if let Ok(cfg) = disk::read_text(&self.config.haproxy.config, u64::MAX) {
             around.files.use_certificates(&cfg, began);
         }
         self.looked_at = applied;

@@ -61,9 +61,10 @@ impl<'r> Reader<'r> {
     ) -> Box<config::ReadFile> {
         let (asked, found) = (Rc::clone(asked), Rc::clone(found));
         let known = self.found.clone();
+        let System { read, .. } = System::host();
         Box::new(move |path| {
             asked.borrow_mut().insert(path.to_owned());
-            match std::fs::read_to_string(path) {
+            match read(path) {
                 Ok(text) => {
                     found.borrow_mut().insert(path.to_owned());
                     Ok(text)

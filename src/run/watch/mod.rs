@@ -43,7 +43,7 @@ use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
-use crate::disk::Digest;
+use crate::disk::{self, Digest};
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
@@ -380,7 +380,7 @@ impl Watcher {
             served = self.stages.in_service.as_ref().map(live::in_service);
         }
         if served.is_none() && !self.live.knows_served() {
-            let text = std::fs::read_to_string(&self.config.haproxy.config);
+            let text = disk::read_text(&self.config.haproxy.config, u64::MAX);
             let header = self.stages.renderer.header();
             let both = text.ok().zip(header.ok());
             served = both.map(|(text, header)| live::read(&text, &header));

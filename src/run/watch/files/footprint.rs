@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::disk::Digest;
+use crate::disk::{self, Digest};
 
 /// By so much the times of files can lag behind the clock.
 const COARSE: Duration = Duration::from_millis(20);
@@ -129,7 +129,10 @@ impl Contents {
                     let same = known.0.get(path).filter(|(known, _)| *known == facts);
                     let digest = match same {
                         Some((_, digest)) => *digest,
-                        None => fs::read(path).ok().map(|content| Digest::of(&content)),
+                        None => {
+                            let content = disk::read(path, disk::LARGEST).ok();
+                            content.map(|content| Digest::of(&content))
+                        }
                     };
                     (path.clone(), (facts, digest))
                 })

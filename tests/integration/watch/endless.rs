@@ -1,0 +1,82 @@
+//! Files that have no end, or hide behind a dot, keep no watcher from its work; one that is kept from it
+//! all the same does not count as well.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use haproxy_marathon_bridge::demo::free_ports;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use super::{NEVER, Watcher};
+use crate::access::secret;
+use crate::host::{Host, SOON, Web, block_on, wait_until};
+use crate::support::count;
+
+/// Puts something without an end there.
+type Put = fn(&Path);
+
+fn pipe(path: &Path) {
+    mkfifo(path, Mode::S_IRWXU).unwrap();
+}
+
+fn device(path: &Path) {
+    symlink("/dev/zero", path).unwrap();
+}
+
+/// Of holes alone.
+fn large(path: &Path) {
+    File::create(path).unwrap().set_len(1 << 30).unwrap();
+}
+
+#[test]
+fn what_has_no_end_is_named_and_tasks_are_followed_meanwhile() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let token = secret(host.root(), "token", "x\n");
+    let extra = host.write("extra/a.cfg", "# mine\n");
+    let head = host.path("templates/fragments/head.cfg.tera");
+    let options = format!(
+        "marathon = {:?}\nauth-token-file = {token:?}\nextra-config = {:?}\n",
+        web.url(),
+        extra.parent().unwrap()
+    );
+    let config = host.write("config.toml", &options);
+    let words = [NEVER, &["--config", config.to_str().unwrap()]].concat();
+    let mut watcher = Watcher::start(host.watch_command::<&str>(&[], &words));
+    watcher.says("installed `");
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let rows: [(&Path, Put, &str); 6] = [
+        (&config, pipe, "it is a pipe"),
+        (&config, large, "found 1073741824 bytes"),
+        (Path::new(&token), device, "it is a device"),
+        (&head, pipe, "it is a pipe"),
+        (&extra, device, "it is a device"),
+        (&extra, pipe, "it is a pipe"),
+    ];
+    for (path, endless, kind) in rows {
+        let aside = host.path("aside");
+        fs::rename(path, &aside).unwrap();
+        endless(path);
+        let mut said = watcher.says(kind);
+        let last = &said[said.len() - 1];
+        assert!(last.contains(path.to_str().unwrap()), "{last}");
+        web.scale_up();
+        said.extend(watcher.says("installed `"));
+        assert!(host.installed().contains(&web.newest_address()));
+        fs::rename(&aside, path).unwrap();
+        wait_until("the end of it", || {
+            said.extend(watcher.said());
+            count(&said, "over: ") == count(&said, "Z error: ")
+        });
+    }
+    fs::remove_file(&config).unwrap();
+    pipe(&config);
+    watcher.says("it is a pipe");
+    watcher.send(Signal::SIGTERM);
+    assert_eq!(watcher.ended().0.code(), Some(0));
+    let refreshed = host.refresh::<&str>(&[], &words[2..]).expect(1);
+    refreshed.says(&["cannot be read as the file of options: it is a pipe"]);
+}
