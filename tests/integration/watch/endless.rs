@@ -80,3 +80,16 @@ fn what_has_no_end_is_named_and_tasks_are_followed_meanwhile() {
     let refreshed = host.refresh::<&str>(&[], &words[2..]).expect(1);
     refreshed.says(&["cannot be read as the file of options: it is a pipe"]);
 }
+
+#[test]
+fn a_watcher_that_listens_and_does_not_answer_is_not_well() {
+    let host = Host::new();
+    let web = Web::start();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    wait_until("a good status", || host.status().status.success());
+    watcher.send(Signal::SIGSTOP);
+    let told = host.status().expect(1);
+    told.prints(&["haproxy.cfg: the watcher does not answer\n", "nothing came"]);
+    watcher.send(Signal::SIGCONT);
+    host.status().expect(0).prints(&["all is well"]);
+}
