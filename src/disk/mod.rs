@@ -11,7 +11,7 @@ mod memory;
 mod os;
 mod plain;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -277,6 +277,11 @@ pub(crate) fn reserve(disk: &dyn Disk, path: &Path, blank: &[u8], mode: u32) -> 
 pub(crate) fn beside(path: &Path, name: impl FnOnce(&str) -> String) -> PathBuf {
     let old = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(name(&old))
+}
+
+/// Whether a name begins with a dot, as those that editors give to files of their own do.
+pub(crate) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// A user as people know him: by his name in backquotes, else by his number.

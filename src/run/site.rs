@@ -138,13 +138,15 @@ fn overrides(dir: &Path) -> Result<Vec<Override>> {
     Ok(files)
 }
 
-/// Files `NAME.cfg` of `--extra-config`, by name.
+/// Files `NAME.cfg` of `--extra-config`, by name. Hidden ones are what editors keep beside them.
 fn extra(dir: &Path) -> Result<Vec<Extra>> {
     let unreadable = || format!("--extra-config `{}` cannot be read", dir.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        if path.extension().is_none_or(|ending| ending != "cfg") {
+        let entry = entry.with_context(unreadable)?;
+        let path = entry.path();
+        let is_other = path.extension().is_none_or(|ending| ending != "cfg");
+        if is_other || disk::is_hidden(&entry.file_name()) {
             continue;
         }
         let text = disk::read_text(&path, disk::LARGEST)
@@ -165,11 +167,10 @@ fn extra(dir: &Path) -> Result<Vec<Extra>> {
 fn read_overrides(dir: &Path, prefix: &str, files: &mut Vec<Override>) -> Result<()> {
     let unreadable = || format!("--template-dir `{}` cannot be read", dir.display());
     for entry in fs::read_dir(dir).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            continue;
-        };
-        let Some(name) = name.strip_suffix(".tera") else {
+        let entry = entry.with_context(unreadable)?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_str().filter(|_| !disk::is_hidden(&name));
+        let Some(name) = name.and_then(|name| name.strip_suffix(".tera")) else {
             continue;
         };
         let text = disk::read_text(&path, disk::LARGEST)

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::{NEVER, Watcher};
+use super::{NEVER, Watcher, swap_in};
 use crate::access::secret;
 use crate::host::{Host, SOON, Web, block_on, wait_until};
 use crate::support::count;
@@ -79,6 +79,36 @@ fn what_has_no_end_is_named_and_tasks_are_followed_meanwhile() {
     assert_eq!(watcher.ended().0.code(), Some(0));
     let refreshed = host.refresh::<&str>(&[], &words[2..]).expect(1);
     refreshed.says(&["cannot be read as the file of options: it is a pipe"]);
+}
+
+/// As Emacs and others leave them.
+#[test]
+fn hidden_files_beside_templates_and_sections_are_passed_over() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let extra = host.write("extra/a.cfg", "# one\n");
+    let head = host.path("templates/fragments/head.cfg.tera");
+    host.write("extra/.old.cfg", "nonsense\n");
+    let lock = |beside: &Path, name: &str| {
+        symlink("me@host.123:1", beside.with_file_name(name)).unwrap();
+    };
+    lock(&extra, ".#a.cfg");
+    let folder = extra.parent().unwrap().to_str().unwrap();
+    let words = [NEVER, &["--extra-config", folder]].concat();
+    let watcher = Watcher::serving(&host, &web, &words);
+    lock(&head, ".#head.cfg.tera");
+    swap_in(&extra, "# two\n");
+    watcher.says("installed `");
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(&head, text + "# three\n").unwrap();
+    watcher.says("installed `");
+    for part in ["# two", "# three"] {
+        assert!(host.installed().contains(part));
+    }
+    // Others that lead nowhere are told of.
+    lock(&extra, "b.cfg");
+    let said = watcher.says("what was changed is not put to use");
+    assert!(said[said.len() - 1].contains("b.cfg"), "{said:#?}");
 }
 
 #[test]
