@@ -12,7 +12,7 @@ use super::super::stages::Edited;
 use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::files::{Changed, Files};
-use super::{Watcher, now, rhythm};
+use super::{Watcher, now, rhythm, unfit_from_the_start};
 use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
 use crate::disk;
@@ -173,7 +173,13 @@ impl Watcher {
                     }
                 }
                 Err(error) => {
-                    self.troubles.templates(Some(&format!("{error:#}")));
+                    if self.unfit.is_some() {
+                        // Nothing counted before; the next turn says so.
+                        self.unfit = Some(unfit_from_the_start(&error));
+                        schedule.asked(now());
+                    } else {
+                        self.troubles.templates(Some(&format!("{error:#}")));
+                    }
                     around.is_refused(self.edit.again_at());
                 }
             }

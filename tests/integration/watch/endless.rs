@@ -123,3 +123,50 @@ fn a_watcher_that_listens_and_does_not_answer_is_not_well() {
     watcher.send(Signal::SIGCONT);
     host.status().expect(0).prints(&["all is well"]);
 }
+
+/// As after one that HAProxy refuses.
+#[test]
+fn a_watcher_starts_with_a_template_that_cannot_be_read_and_waits_for_it() {
+    let host = Host::new();
+    let mut web = Web::start();
+    host.refresh(&web.url(), &[]).expect(0);
+    let before = host.installed();
+    let listen = host.path("templates/listen.cfg.tera");
+    let good = fs::read_to_string(&listen).unwrap();
+    swap_in(&listen, &format!("{good}{{% if x"));
+    let watcher = Watcher::of(&host, &web, NEVER);
+    let mut said = watcher.says("nothing is applied until that is mended");
+    let last = &said[said.len() - 1];
+    assert!(last.contains("listen.cfg.tera"), "in one line: {said:#?}");
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let told = host.status().expect(1);
+    told.prints(&["something is wrong", "listen.cfg.tera"]);
+    // HAProxy is looked after meanwhile.
+    host.kill();
+    said.extend(watcher.says("HAProxy had ended, and was brought to the files that it ran"));
+    web.scale_up();
+    assert_eq!(web.connect().ask(), "web-0");
+
+    fs::remove_file(&listen).unwrap();
+    device(&listen);
+    said.extend(watcher.says("it is a device"));
+    assert_eq!(host.installed(), before);
+    swap_in(&listen, &good);
+    said.extend(watcher.says("installed `"));
+    assert!(host.installed().contains(&web.newest_address()));
+    assert_eq!(count(&said, "Z error: "), 2, "{said:#?}");
+    wait_until("a good status", || host.status().status.success());
+}
+
+/// Without it, the text of the program alone is what is wanted.
+#[test]
+fn a_watcher_that_waits_for_a_template_takes_a_turn_where_it_is_taken_away() {
+    let host = Host::new();
+    let web = Web::start();
+    fs::remove_dir_all(host.path("templates")).unwrap();
+    let broken = host.write("templates/listen.cfg.tera", "{% if x");
+    let watcher = Watcher::of(&host, &web, &[NEVER, &["--reload", "none"]].concat());
+    watcher.says("nothing is applied until that is mended");
+    fs::remove_file(&broken).unwrap();
+    watcher.says("installed `");
+}
