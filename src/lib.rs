@@ -4,9 +4,9 @@
 //! holds them to it. `ARCHITECTURE.md` has the picture.
 
 pub mod cluster;
+pub mod disk;
 pub mod config;
 pub mod logging;
-pub mod disk;
 pub mod door;
 pub mod haproxy;
 pub mod marathon;

@@ -15,7 +15,7 @@ mod metrics;
 mod pages;
 mod socket;
 
-pub use ask::ask;
+pub use ask::{Silence, ask};
 pub use desk::Desk;
 pub use live::{Ended, Facts, Fetches, Held, Live, Pending, Served, Unused};
 pub use metrics::metrics;

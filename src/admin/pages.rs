@@ -21,6 +21,7 @@ use tokio::task::spawn_blocking;
 
 use super::live::{Facts, Live};
 use super::metrics::metrics;
+use crate::disk;
 use crate::door::last_word;
 use crate::haproxy::Proc;
 use crate::state::Time;
@@ -96,7 +97,7 @@ async fn map(sources: &Sources, name: &str) -> Response {
 async fn file(path: PathBuf, missing: Option<&'static str>) -> Response {
     let read = spawn_blocking({
         let path = path.clone();
-        move || std::fs::read(path)
+        move || disk::read(&path, u64::MAX)
     });
     match (read.await, missing) {
         (Ok(Ok(content)), _) => text(content),

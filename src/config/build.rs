@@ -17,6 +17,7 @@ use super::{
     AutoPorts, CommandLine, Config, GroupRule, Install, Policy, ReloadCommand, ReloadMethod,
     access, environment, file,
 };
+use crate::disk;
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/haproxy-marathon-bridge/config.toml";
@@ -60,7 +61,8 @@ pub type ReadFile = dyn Fn(&Path) -> io::Result<String>;
 pub struct System {
     /// All variables.
     pub environment: BTreeMap<OsString, OsString>,
-    /// Reads a whole file.
+    /// Reads a whole file. One that is read again and again may be anything some day, so that this
+    /// neither waits nor goes on without end.
     pub read: Box<ReadFile>,
     /// The permissions of a file that can be looked at.
     pub mode: Box<ModeOf>,
@@ -76,7 +78,7 @@ impl System {
     pub fn host() -> Self {
         Self {
             environment: std::env::vars_os().collect(),
-            read: Box::new(|path| std::fs::read_to_string(path)),
+            read: Box::new(|path| disk::read_text(path, disk::LARGEST)),
             mode: Box::new(|path| Some(std::fs::metadata(path).ok()?.permissions().mode())),
             default_file: DEFAULT_FILE.into(),
             marathons: MARATHONS.into(),

@@ -9,8 +9,9 @@ mod digest;
 mod faulty;
 mod memory;
 mod os;
+mod plain;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use faulty::{Fault, FaultyDisk};
 pub use memory::{MemoryDisk, PowerCut};
 pub use os::OsDisk;
 pub(crate) use os::give_to_owner_of;
+pub(crate) use plain::{LARGEST, kind, read, read_head, read_text};
 
 /// What came of a step.
 pub type Result<T, E = DiskError> = std::result::Result<T, E>;
@@ -275,6 +277,11 @@ pub(crate) fn reserve(disk: &dyn Disk, path: &Path, blank: &[u8], mode: u32) -> 
 pub(crate) fn beside(path: &Path, name: impl FnOnce(&str) -> String) -> PathBuf {
     let old = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(name(&old))
+}
+
+/// Whether a name begins with a dot, as those that editors give to files of their own do.
+pub(crate) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// A user as people know him: by his name in backquotes, else by his number.

@@ -1,15 +1,15 @@
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
 };
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 
+use super::plain::{open, require_file};
 use super::{Disk, DiskError, Facts, Result, Stamp, Step, folder_of};
 
 /// As many as Linux follows before it says that links run in a circle.
@@ -174,25 +174,10 @@ impl Disk for OsDisk {
 /// What is read here is replaced some day: so it has to be a file, and no pipe, at which a reader
 /// waits for ever, nor a device.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)?;
-    let metadata = file.metadata()?;
-    require_file(&metadata)?;
+    let (mut file, metadata) = open(path)?;
     let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     file.read_to_end(&mut content)?;
     Ok(content)
-}
-
-fn require_file(metadata: &Metadata) -> io::Result<()> {
-    if metadata.is_dir() {
-        return Err(Errno::EISDIR.into());
-    }
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    Ok(())
 }
 
 /// What grows is written first, and what the file held too much is cut off last: on a full disk the

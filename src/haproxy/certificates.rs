@@ -4,18 +4,16 @@
 //! never again, so that whoever renews one has to tell it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use nix::fcntl::OFlag;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use webpki::EndEntityCert;
 
 use super::line::words;
+use crate::disk::read_head;
 
 /// What HAProxy looks for beside a certificate, by the ending that it appends.
 const BESIDE: [&str; 7] = ["key", "ocsp", "issuer", "sctl", "rsa", "ecdsa", "dsa"];
@@ -154,7 +152,7 @@ fn names_of(file: &Path) -> Option<BTreeSet<String>> {
 
 /// What a file of a certificate or key holds, as far as one has anything to say. It may be secret.
 pub(crate) fn head_of(file: &Path) -> Option<Vec<u8>> {
-    read_head(file, LARGEST_CHAIN)
+    read_head(file, LARGEST_CHAIN).ok()
 }
 
 /// Where `path` may lie: an absolute one in one place.
@@ -163,20 +161,6 @@ pub(super) fn places(path: &str, bases: &[PathBuf]) -> impl Iterator<Item = Path
     let bases = if path.is_absolute() { &[] } else { bases };
     let below: Vec<PathBuf> = bases.iter().map(|base| base.join(&path)).collect();
     below.into_iter().chain([path])
-}
-
-/// So many bytes of a regular file; `None` where it cannot be read.
-pub(super) fn read_head(file: &Path, most: u64) -> Option<Vec<u8>> {
-    // A pipe has no end, and is not waited for, also where it became one just now.
-    if !fs::metadata(file).ok()?.is_file() {
-        return None;
-    }
-    let mut options = File::options();
-    let options = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
-    let mut text = Vec::new();
-    let mut head = options.open(file).ok()?.take(most);
-    head.read_to_end(&mut text).ok()?;
-    Some(text)
 }
 
 /// By which `show ssl cert` tells the first certificate of `pem` from others: SHA-1, in capitals.

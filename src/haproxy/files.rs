@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Line;
-use super::certificates::{is_companion, listed, places, read_head, with_companions};
+use super::certificates::{is_companion, listed, places, with_companions};
+use crate::disk::{kind, read_head};
 
 /// Certificates are smaller. HAProxy keeps what it reads in memory.
 const LARGEST: u64 = 64 << 20;
@@ -152,7 +152,7 @@ fn beside(certificate: &Path) -> Option<String> {
 /// The same of what a list of certificates names. A label may name any file as a list, so that
 /// nothing of its lines is told.
 fn in_list(list: &Path, bases: &[PathBuf]) -> Option<String> {
-    let text = read_head(list, LARGEST_LIST + 1)?;
+    let text = read_head(list, LARGEST_LIST + 1).ok()?;
     if LARGEST_LIST < text.len() as u64 {
         return Some(format!("a list of more than {LARGEST_LIST} bytes"));
     }
@@ -203,19 +203,6 @@ fn fault(path: &Path) -> Option<String> {
         let name = entry.file_name();
         Some(format!("a folder with `{}`, {found}", name.display()))
     })
-}
-
-fn kind(facts: &Metadata) -> Option<&'static str> {
-    let kind = facts.file_type();
-    if kind.is_fifo() {
-        Some("a pipe")
-    } else if kind.is_char_device() || kind.is_block_device() {
-        Some("a device")
-    } else if kind.is_socket() {
-        Some("a socket")
-    } else {
-        None
-    }
 }
 
 fn size(facts: &Metadata) -> Option<String> {

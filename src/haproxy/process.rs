@@ -9,6 +9,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{LARGEST, read_text};
+
 /// A folder of processes, `/proc`.
 #[derive(Clone, Debug)]
 pub struct Proc {
@@ -164,7 +166,7 @@ impl Proc {
     /// belong to nobody or to somebody else.
     #[must_use]
     pub fn of_pid_file(&self, pid_file: &Path) -> Vec<Process> {
-        let text = fs::read_to_string(pid_file).unwrap_or_default();
+        let text = read_text(pid_file, LARGEST).unwrap_or_default();
         pids(&text)
             .into_iter()
             .filter_map(|pid| self.process(pid))

@@ -5,8 +5,6 @@
 
 mod app;
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +19,7 @@ use super::{
 };
 use crate::cluster::{ServicePort, Snapshot, Warning};
 use crate::config;
-use crate::disk::Digest;
+use crate::disk::{Digest, read_head};
 
 pub use app::AppAnswer;
 
@@ -272,12 +270,7 @@ fn saved(path: &Path, most: u64, known: Option<Digest>) -> Result<Said, Fault> {
 }
 
 fn saved_text(path: &Path, most: u64) -> Result<String, Fault> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|error| Fault::File(error.to_string()))?;
+    let bytes = read_head(path, most + 1).map_err(|error| Fault::File(error.to_string()))?;
     if bytes.len() as u64 > most {
         return Err(Fault::TooLarge(most));
     }

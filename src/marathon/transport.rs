@@ -13,6 +13,7 @@ use reqwest::{Certificate, Identity, RequestBuilder, Response, Url, redirect};
 
 use super::Fault;
 use crate::config;
+use crate::disk;
 use crate::logging::shown;
 
 /// The two clients, made of one configuration.
@@ -148,7 +149,7 @@ fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
         );
     };
     let file = || format!("certificates of --marathon-ca-cert `{}`", path.display());
-    let pem = std::fs::read(path).with_context(file)?;
+    let pem = disk::read(path, disk::LARGEST).with_context(file)?;
     let certificates = Certificate::from_pem_bundle(&pem).with_context(file)?;
     if certificates.is_empty() {
         bail!("{}: found none, expected a PEM bundle", file());
@@ -162,7 +163,7 @@ fn tls_client(config: &config::Marathon) -> anyhow::Result<reqwest::Client> {
 /// The certificate of this program and its key, which may stand in one file.
 fn identity(certificate: &Path, key: Option<&Path>) -> anyhow::Result<Identity> {
     let read = |option: &str, path: &Path| {
-        std::fs::read(path).with_context(|| format!("--{option} `{}`", path.display()))
+        disk::read(path, disk::LARGEST).with_context(|| format!("--{option} `{}`", path.display()))
     };
     let mut pem = read("marathon-client-cert", certificate)?;
     if let Some(key) = key {

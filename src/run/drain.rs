@@ -15,7 +15,8 @@ use crate::state::{Drained, Folder, Time};
 
 pub(super) async fn drain(config: &Config, what: &[String]) -> Result<ExitCode> {
     let by = operator();
-    change(config, |drained| {
+    change(config, |drained, _| {
+        let mut news = Vec::new();
         for what in what {
             let what = what.trim();
             if what.is_empty() || what.contains(char::is_control) {
@@ -34,16 +35,23 @@ pub(super) async fn drain(config: &Config, what: &[String]) -> Result<ExitCode> 
                 by: by.clone(),
                 reason: config.reason.clone(),
             };
-            info!("drained from now on, until `undrain`: {entry}");
+            news.push(format!("drained from now on, until `undrain`: {entry}"));
             drained.push(entry);
         }
-        Ok(())
+        Ok(news)
     })
     .await
 }
 
 pub(super) async fn undrain(config: &Config, what: &[String]) -> Result<ExitCode> {
-    change(config, |drained| {
+    change(config, |drained, unread| {
+        if unread {
+            bail!(
+                "`drained.json` cannot be read, and nothing was changed: mend it, or remove it, and \
+                 nothing is drained; `drain` puts another in its place and keeps a copy of it"
+            );
+        }
+        let mut news = Vec::new();
         for what in what {
             let Some(at) = drained.iter().position(|entry| entry.what == what.trim()) else {
                 let all: Vec<String> = drained.iter().map(|d| format!("`{}`", d.what)).collect();
@@ -54,32 +62,40 @@ pub(super) async fn undrain(config: &Config, what: &[String]) -> Result<ExitCode
                 };
                 bail!("`{what}` is not drained, but {all} is; nothing was changed");
             };
-            info!("no longer drained: {}", drained.remove(at));
+            news.push(format!("no longer drained: {}", drained.remove(at)));
         }
-        Ok(())
+        Ok(news)
     })
     .await
 }
 
+/// What `change` gives is told once it is so; it is also given whether what is drained cannot be read.
 async fn change(
     config: &Config,
-    change: impl FnOnce(&mut Vec<Drained>) -> Result<()>,
+    change: impl FnOnce(&mut Vec<Drained>, bool) -> Result<Vec<String>>,
 ) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_write(&folder)?;
     let held = lock_for_operator(config, &folder).await?;
     let (mut store, mut memory) = open(folder)?;
     let before = memory.drained.clone();
-    change(&mut memory.drained)?;
+    let unread = store.folder().drained(&OsDisk).is_err();
+    let news = change(&mut memory.drained, unread)?;
     if memory.drained == before {
         return Ok(ExitCode::SUCCESS);
     }
-    let unread = store
-        .drain(&OsDisk, &memory.drained)
-        .context("nothing was changed: have the state folder take a file, then call this again")?;
-    if let Some(kept) = unread {
+    let kept = store.drain(&OsDisk, &memory.drained).context(if unread {
+        "nothing was changed: have the state folder take a file, or remove `drained.json` from it, \
+         then call this again"
+    } else {
+        "nothing was changed: have the state folder take a file, then call this again"
+    })?;
+    for news in news {
+        info!("{news}");
+    }
+    if let Some(kept) = kept {
         warn!(
-            "what was drained before could not be read and is drained no more; it is kept in `{}`",
+            "what was drained before could not be read and is drained no more; a copy is kept in `{}`",
             kept.display()
         );
     }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
 use crate::config::{Config, TemplateSet, Values};
+use crate::disk;
 use crate::haproxy::{Dialect, Version, program};
 use crate::labels::Template;
 use crate::render::{Extra, Origin, Override, Replacement, Site};
@@ -99,7 +100,7 @@ fn replacements(config: &Config) -> Result<Vec<Replacement>> {
     for &template in Template::ALL {
         if let Some(folder) = &config.templates.files {
             let path = folder.join(template.to_string());
-            match fs::read_to_string(&path) {
+            match disk::read_text(&path, disk::LARGEST) {
                 Ok(text) => all.push(Replacement {
                     template,
                     text,
@@ -137,16 +138,18 @@ fn overrides(dir: &Path) -> Result<Vec<Override>> {
     Ok(files)
 }
 
-/// Files `NAME.cfg` of `--extra-config`, by name.
+/// Files `NAME.cfg` of `--extra-config`, by name. Hidden ones are what editors keep beside them.
 fn extra(dir: &Path) -> Result<Vec<Extra>> {
     let unreadable = || format!("--extra-config `{}` cannot be read", dir.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        if path.extension().is_none_or(|ending| ending != "cfg") {
+        let entry = entry.with_context(unreadable)?;
+        let path = entry.path();
+        let is_other = path.extension().is_none_or(|ending| ending != "cfg");
+        if is_other || disk::is_hidden(&entry.file_name()) {
             continue;
         }
-        let text = fs::read_to_string(&path)
+        let text = disk::read_text(&path, disk::LARGEST)
             .with_context(|| format!("--extra-config `{}` cannot be read", path.display()))?;
         let file = path.display().to_string();
         if file.contains(char::is_control) {
@@ -164,14 +167,13 @@ fn extra(dir: &Path) -> Result<Vec<Extra>> {
 fn read_overrides(dir: &Path, prefix: &str, files: &mut Vec<Override>) -> Result<()> {
     let unreadable = || format!("--template-dir `{}` cannot be read", dir.display());
     for entry in fs::read_dir(dir).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        let entry = entry.with_context(unreadable)?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_str().filter(|_| !disk::is_hidden(&name));
+        let Some(name) = name.and_then(|name| name.strip_suffix(".tera")) else {
             continue;
         };
-        let Some(name) = name.strip_suffix(".tera") else {
-            continue;
-        };
-        let text = fs::read_to_string(&path)
+        let text = disk::read_text(&path, disk::LARGEST)
             .with_context(|| format!("template `{}` cannot be read", path.display()))?;
         files.push(Override {
             name: format!("{prefix}{name}"),

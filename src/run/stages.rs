@@ -26,7 +26,34 @@ pub(super) async fn stages(
     config: &Config,
     names: Option<(Resolver<System>, Names)>,
 ) -> Result<Stages<Marathon, System>> {
-    let renderer = renderer(config).await?;
+    made(config, names, renderer(config).await?)
+}
+
+/// The same for who may wait: where templates or sections of the host's own cannot be used, the stages
+/// are made without them, and it is told why. Nothing of what these make may be installed.
+///
+/// # Errors
+/// Where they cannot be made without either.
+pub(super) async fn stages_or_bare(
+    config: &Config,
+    names: Option<(Resolver<System>, Names)>,
+) -> Result<(Stages<Marathon, System>, Option<anyhow::Error>)> {
+    let fault = match renderer(config).await {
+        Ok(renderer) => return Ok((made(config, names, renderer)?, None)),
+        Err(fault) => fault,
+    };
+    let mut bare = config.clone();
+    let templates = &mut bare.templates;
+    (templates.dir, templates.files, templates.extra) = (None, None, None);
+    let stages = made(config, names, renderer(&bare).await?)?;
+    Ok((stages, Some(fault)))
+}
+
+fn made(
+    config: &Config,
+    names: Option<(Resolver<System>, Names)>,
+    renderer: Renderer,
+) -> Result<Stages<Marathon, System>> {
     let recipe = recipe(config);
     Ok(Stages {
         decisions: decisions(config, &recipe, &renderer),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use self::words::watching;
 use super::lock::places;
 use super::{access, block_on, print};
-use crate::admin::{self, Facts, Unused};
+use crate::admin::{self, Facts, Silence, Unused};
 use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
@@ -56,8 +56,15 @@ pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
 enum Watcher {
     None,
     Tells(Box<Facts>),
-    /// It does not answer, for this reason.
-    Silent(Holder, String),
+    Silent(Silent),
+}
+
+/// A watcher that does not answer.
+struct Silent {
+    holder: Holder,
+    reason: String,
+    /// It should, and does not come to it.
+    is_stuck: bool,
 }
 
 impl Watcher {
@@ -72,15 +79,20 @@ impl Watcher {
 /// A watcher whose socket is turned off is not asked, and does its work as well.
 fn ask(config: &Config, holder: Holder) -> Result<Watcher> {
     let Some(socket) = &config.watch.admin_socket else {
-        return Ok(Watcher::Silent(holder, "--admin-socket is none".to_owned()));
+        return Ok(Watcher::Silent(Silent {
+            holder,
+            reason: "--admin-socket is none".to_owned(),
+            is_stuck: false,
+        }));
     };
     let answer = block_on(async { Ok(admin::ask(socket, holder.pid).await) })?;
     Ok(match answer {
         Ok(facts) => Watcher::Tells(Box::new(facts)),
-        Err(reason) => {
-            let reason = format!("it does not answer at `{}`: {reason}", socket.display());
-            Watcher::Silent(holder, reason)
-        }
+        Err(Silence { why, is_stuck }) => Watcher::Silent(Silent {
+            holder,
+            reason: format!("it does not answer at `{}`: {why}", socket.display()),
+            is_stuck,
+        }),
     })
 }
 
@@ -107,6 +119,10 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         .zip(most)
         .is_some_and(|(last, most)| now.since(last.at) > most || is_ahead(last.at, now));
     let is_at_work = is_watched && is_at_work(&state, now);
+    let stuck = match watcher {
+        Watcher::Silent(silent) if silent.is_stuck => Some(silent.reason.as_str()),
+        Watcher::Silent(_) | Watcher::None | Watcher::Tells(_) => None,
+    };
     let unused = match watcher {
         Watcher::Tells(facts) => facts.unused.as_slice(),
         Watcher::None | Watcher::Silent(..) => &[],
@@ -115,11 +131,13 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         ok: unread.is_none()
             && unsaved.is_none()
             && unused.is_empty()
+            && stuck.is_none()
             && !is_old
             && is_well(&state, process, installed, is_at_work)
             && good.unusable.is_empty(),
         is_old,
         is_at_work,
+        stuck,
         unread: unread.as_deref(),
         config: &at.cfg,
         state_folder: folder.path(),
@@ -202,6 +220,8 @@ struct Status<'a> {
     is_old: bool,
     /// Whether HAProxy is being brought to other files by a watcher: what differs meanwhile is no fault.
     is_at_work: bool,
+    /// Why a watcher that listens does not answer: nothing is known of what it does.
+    stuck: Option<&'a str>,
     config: &'a Path,
     state_folder: &'a Path,
     last_turn: Option<&'a LastTurn>,

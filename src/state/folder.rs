@@ -96,7 +96,9 @@ impl Folder {
                 state.drained = drained;
                 None
             }
-            Err(why) => Some(format!("{why}; nothing is drained")),
+            Err(why) => Some(format!(
+                "{why}; nothing is drained, but for what a watcher that runs has drained before"
+            )),
         };
         (state, warning.or(unread), on_disk)
     }
@@ -416,8 +418,9 @@ impl Writable {
         replaced
     }
 
-    /// From now on these get no new requests, and no others. What lay there and cannot be read is put
-    /// aside, since it is all that tells what operators wanted; gives where it lies now.
+    /// From now on these get no new requests, and no others. Of what lay there and makes no sense a copy
+    /// is kept, since it is all that tells what operators wanted; gives where it lies. The copy comes
+    /// first: a name that is taken away for a moment would undrain everything.
     ///
     /// # Errors
     /// When it cannot be written: what was drained before is.
@@ -433,12 +436,15 @@ impl Writable {
             return Ok(None);
         }
         self.make(disk)?;
-        let unread = self.folder.drained(disk).is_err().then(|| aside(&path));
-        if let Some(aside) = &unread {
-            disk.rename(&path, aside)?;
+        let mut kept = None;
+        if self.folder.drained(disk).is_err()
+            && let Some(unread) = disk.read(&path)?
+        {
+            let aside = kept.insert(aside(&path));
+            disk::replace(disk, aside, &unread, FILE_MODE)?;
         }
         disk::replace(disk, &path, &lines_of(&drained), FILE_MODE)?;
-        Ok(unread)
+        Ok(kept)
     }
 
     /// Ends a pause.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::proof::{Looks, check_description};
 use super::{Context, Method, ReloadError, Reloaded};
+use crate::disk::{LARGEST, read_text};
 use crate::haproxy::child::Child;
 use crate::haproxy::process::pids;
 use crate::haproxy::socket::show_info;
@@ -132,7 +133,7 @@ async fn new_process(
 ) -> Result<u32, ReloadError> {
     let mut looks = Looks::until(deadline);
     loop {
-        let text = std::fs::read_to_string(&context.pid_file).unwrap_or_default();
+        let text = read_text(&context.pid_file, LARGEST).unwrap_or_default();
         let named: Vec<u32> = pids(&text)
             .into_iter()
             .filter(|pid| {

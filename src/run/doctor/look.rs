@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, Uid, access};
 use super::Finding;
 use crate::apply::reload::{Context, Probe, SERVICE as HAPROXY, choose};
 use crate::config::{Config, ReloadMethod, Schedule, redact, redact_value};
-use crate::disk::{folder_of, user_name};
+use crate::disk::{self, folder_of, user_name};
 use crate::haproxy::child::Child;
 use crate::haproxy::global::Global;
 use crate::haproxy::{program, socket};
@@ -183,7 +183,7 @@ async fn process(program: &Path, config: &Config, facts: &Facts) -> Finding {
 /// Those that the file has HAProxy listen on, and those that were named.
 async fn sockets(config: &Config) -> Vec<Finding> {
     const ABOUT: &str = "socket";
-    let text = fs::read_to_string(&config.haproxy.config).unwrap_or_default();
+    let text = disk::read_text(&config.haproxy.config, u64::MAX).unwrap_or_default();
     let told = Global::read(&text).stats_sockets.into_iter();
     let mut all: BTreeSet<PathBuf> = told.map(|socket| socket.path).collect();
     all.extend(config.haproxy.stats_socket.clone());

@@ -12,8 +12,9 @@ pub(super) fn watching(watcher: &Watcher, now: Time) -> String {
     let since = |pid: u32, since: Time| format!("pid {pid} since {since} ({})", ago(since, now));
     match watcher {
         Watcher::None => (),
-        Watcher::Silent(holder, reason) => {
-            let text = format!("{}; {reason}", since(holder.pid, holder.since));
+        Watcher::Silent(silent) => {
+            let holder = &silent.holder;
+            let text = format!("{}; {}", since(holder.pid, holder.since), silent.reason);
             out.put("watcher", &text);
         }
         Watcher::Tells(facts) => {
@@ -56,6 +57,7 @@ impl Status<'_> {
                 "the last turn lies in the future, so that nobody knows how long ago it was"
             }
             _ if self.is_old => "no turn was taken for too long",
+            _ if self.stuck.is_some() => "the watcher does not answer",
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
             (true, None, _) if !self.quarantined.is_empty() => {

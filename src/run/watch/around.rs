@@ -12,9 +12,10 @@ use super::super::stages::Edited;
 use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::files::{Changed, Files};
-use super::{Watcher, now, rhythm};
+use super::{Watcher, now, rhythm, unfit_from_the_start};
 use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
+use crate::disk;
 use crate::haproxy::{Proc, Version};
 use crate::marathon::events::Follower;
 use crate::state::{State, Time};
@@ -134,7 +135,7 @@ impl Watcher {
         if self.looked_at == applied {
             return;
         }
-        if let Ok(cfg) = std::fs::read_to_string(&self.config.haproxy.config) {
+        if let Ok(cfg) = disk::read_text(&self.config.haproxy.config, u64::MAX) {
             around.files.use_certificates(&cfg, began);
         }
         self.looked_at = applied;
@@ -172,7 +173,13 @@ impl Watcher {
                     }
                 }
                 Err(error) => {
-                    self.troubles.templates(Some(&format!("{error:#}")));
+                    if self.unfit.is_some() {
+                        // Nothing counted before; the next turn says so.
+                        self.unfit = Some(unfit_from_the_start(&error));
+                        schedule.asked(now());
+                    } else {
+                        self.troubles.templates(Some(&format!("{error:#}")));
+                    }
                     around.is_refused(self.edit.again_at());
                 }
             }

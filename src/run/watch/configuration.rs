@@ -61,9 +61,10 @@ impl<'r> Reader<'r> {
     ) -> Box<config::ReadFile> {
         let (asked, found) = (Rc::clone(asked), Rc::clone(found));
         let known = self.found.clone();
+        let System { read, .. } = System::host();
         Box::new(move |path| {
             asked.borrow_mut().insert(path.to_owned());
-            match std::fs::read_to_string(path) {
+            match read(path) {
                 Ok(text) => {
                     found.borrow_mut().insert(path.to_owned());
                     Ok(text)
@@ -99,12 +100,24 @@ pub(super) fn keep_fixed(new: &mut Config, old: &Config) -> Option<String> {
         let (new, old) = (shown(&new.state.lock_file), shown(&old.state.lock_file));
         keep("lock-file", &new, &old);
     }
+    if new.watch.admin_socket != old.watch.admin_socket {
+        let shown = |socket: &Option<PathBuf>| {
+            let socket = socket.as_ref().map(|socket| socket.display().to_string());
+            socket.unwrap_or_else(|| "none".to_owned())
+        };
+        let (new, old) = (
+            shown(&new.watch.admin_socket),
+            shown(&old.watch.admin_socket),
+        );
+        keep("admin-socket", &new, &old);
+    }
     if format!("{:?}", new.log) != format!("{:?}", old.log) {
         kept.push("what is logged, how and where".to_owned());
     }
     new.haproxy.config.clone_from(&old.haproxy.config);
     new.state.dir.clone_from(&old.state.dir);
     new.state.lock_file.clone_from(&old.state.lock_file);
+    new.watch.admin_socket.clone_from(&old.watch.admin_socket);
     new.log = old.log.clone();
     (!kept.is_empty()).then(|| {
         format!(

@@ -88,6 +88,7 @@ impl Watcher {
         let is_other =
             edited.decisions != self.stages.decisions || !have_one_program(&config, &self.config);
         let asks_anew = edited.asked_otherwise();
+        let is_first = self.unfit.take().is_some();
         let replaced = edited.put_into(&mut self.stages);
         if asks_anew && let Some(address) = &self.memory.state.last_good_marathon {
             self.stages.source.client.prefer(address);
@@ -117,7 +118,7 @@ impl Watcher {
         } else if asks_anew {
             info!("{what} were read again");
         }
-        is_other
+        is_other || is_first
     }
 
     /// What a turn says of the edit on trial, if one is: `true` where that has come to nothing, and the

@@ -35,7 +35,7 @@ use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
 use super::lock::{lock_for_life, places};
-use super::stages::stages;
+use super::stages::stages_or_bare;
 use super::tell;
 use super::turn::{Memory, Turn, save};
 use crate::admin::Live;
@@ -43,7 +43,9 @@ use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
-use crate::disk::Digest;
+use crate::disk::{self, Digest};
+use crate::haproxy::Version;
+use crate::logging::in_one_line;
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
@@ -73,6 +75,9 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
     let mut follower = follower(&config)?;
     watcher.hears(follower.as_ref());
     let _desk = live::desk(&config, &watcher.live);
+    if watcher.unfit.is_some() {
+        around.is_refused(watcher.edit.again_at());
+    }
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
     let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
     loop {
@@ -199,6 +204,10 @@ async fn next(follower: Option<&mut Follower>) -> Told {
     }
 }
 
+fn unfit_from_the_start(error: &anyhow::Error) -> String {
+    in_one_line(&format!("{error:#}"))
+}
+
 /// Everything that outlives a turn.
 struct Watcher {
     config: Rc<Config>,
@@ -215,6 +224,9 @@ struct Watcher {
     edit: Edit,
     /// So many turns in a row were refused.
     refusals: u32,
+    /// Why templates or sections of the host cannot be used since the start: there are none to go back
+    /// to, and nothing is made until they are mended.
+    unfit: Option<String>,
     live: Arc<Live>,
 }
 
@@ -224,7 +236,8 @@ impl Watcher {
         let lock = lock_for_life(&config, &places).await?;
         let memory = Memory::open(folder);
         let resolver = Resolver::new(System, memory.state.addresses.clone());
-        let mut stages = stages(&config, Some((resolver, config.policy.names))).await?;
+        let names = Some((resolver, config.policy.names));
+        let (mut stages, unfit) = stages_or_bare(&config, names).await?;
         stages.source.keep();
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
@@ -243,6 +256,7 @@ impl Watcher {
             proof: Proof::default(),
             edit: Edit::default(),
             refusals: 0,
+            unfit: unfit.as_ref().map(unfit_from_the_start),
             live: Arc::new(live),
         })
     }
@@ -346,7 +360,7 @@ impl Watcher {
             );
         }
         let began = Instant::now();
-        let result = match self.haproxy().await {
+        let result = match self.fit_haproxy().await {
             Ok(haproxy) => {
                 self.enter_folder().await;
                 let ground = self.ground(haproxy);
@@ -373,6 +387,13 @@ impl Watcher {
         self.memory.ended(result, at)
     }
 
+    async fn fit_haproxy(&mut self) -> Result<(PathBuf, Version)> {
+        if let Some(why) = &self.unfit {
+            bail!("{why}; the installed files stay, and nothing is applied until that is mended");
+        }
+        self.haproxy().await
+    }
+
     /// What `status` and metrics tell.
     fn publish(&self, turn: Option<&Turn>, at: Time) {
         let mut served = turn.and_then(live::built);
@@ -380,7 +401,7 @@ impl Watcher {
             served = self.stages.in_service.as_ref().map(live::in_service);
         }
         if served.is_none() && !self.live.knows_served() {
-            let text = std::fs::read_to_string(&self.config.haproxy.config);
+            let text = disk::read_text(&self.config.haproxy.config, u64::MAX);
             let header = self.stages.renderer.header();
             let both = text.ok().zip(header.ok());
             served = both.map(|(text, header)| live::read(&text, &header));

@@ -449,13 +449,13 @@ fn what_somebody_else_saved_is_read_again_and_what_could_not_be_saved_is_not_und
 
 /// It is all that tells what operators wanted.
 #[test]
-fn drains_that_cannot_be_read_are_put_aside_before_others_are_written() {
+fn drains_that_cannot_be_read_are_kept_before_others_are_written() {
     let disk = MemoryDisk::new();
     disk.put(&folder().drained_path(), b"at night");
     let (mut writable, state, warning) = Writable::open(&disk, folder());
     assert_eq!(state.drained, []);
     let warning = warning.unwrap();
-    assert!(warning.ends_with("; nothing is drained"), "{warning}");
+    assert!(warning.contains("; nothing is drained, but"), "{warning}");
     let mut drained = vec![Drained {
         what: "10.0.0.1".to_owned(),
         since: Time::at(SystemTime::UNIX_EPOCH),
@@ -466,6 +466,25 @@ fn drains_that_cannot_be_read_are_put_aside_before_others_are_written() {
     writable.drain(&stuck, &drained).unwrap_err();
     let kept = disk.text(&folder().drained_path()).unwrap();
     assert_eq!(kept, "at night");
+
+    let full = FaultyDisk::new(&disk, Fault::Every(Step::Write, Errno::ENOSPC));
+    writable.drain(&full, &drained).unwrap_err();
+    let kept = disk.text(&folder().drained_path()).unwrap();
+    assert_eq!(kept, "at night");
+    for killed_after in 0.. {
+        let disk = MemoryDisk::new();
+        disk.put(&folder().drained_path(), b"at night");
+        let (mut writable, ..) = Writable::open(&disk, folder());
+        let dying = FaultyDisk::new(&disk, Fault::KilledAfter(killed_after));
+        let is_done = writable.drain(&dying, &drained).is_ok();
+        let left = disk.text(&folder().drained_path()).unwrap();
+        let is_new = folder().drained(&disk) == Ok(drained.clone());
+        assert!(is_new || left == "at night", "{killed_after}: {left}");
+        if is_done {
+            assert!(is_new);
+            break;
+        }
+    }
 
     let aside = writable.drain(&disk, &drained).unwrap().unwrap();
     assert_eq!(disk.text(&aside).unwrap(), "at night");

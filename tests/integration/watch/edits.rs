@@ -144,12 +144,13 @@ fn what_cannot_change_in_a_run_is_named_and_kept() {
     let watcher = Watcher::serving(&host, &web, &words);
     fs::write(
         &file,
-        "lock-file = \"/nonexistent\"\nlog-level = \"debug\"\n",
+        "lock-file = \"/nonexistent\"\nadmin-socket = \"none\"\nlog-level = \"debug\"\n",
     )
     .unwrap();
     let said = watcher.says("cannot change before the next start");
     let last = &said[said.len() - 1];
     assert!(last.contains("`lock-file` (now `/nonexistent`") && last.contains("logged"));
+    assert!(last.contains("`admin-socket` (now `none`"), "{last}");
     fs::write(&file, "").unwrap();
     watcher.says("over: the new options count, but");
 }

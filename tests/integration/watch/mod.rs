@@ -19,6 +19,7 @@
 //! | HAProxy refusing without a name | `suspected`, `refused` |
 //! | a reload that fails | `survives::a_reload_that_failed_is_tried_again_by_itself` |
 //! | a template, an option or a certificate that is broken | `broken`, `edits` |
+//! | one of them that has no end | `endless` |
 
 mod answers;
 mod asked;
@@ -26,6 +27,7 @@ mod broken;
 mod callbacks;
 mod container;
 mod edits;
+mod endless;
 mod follows;
 mod full_disk;
 mod haproxy;

@@ -88,7 +88,13 @@ fn drains_that_cannot_be_read_hold_in_a_watcher_and_are_kept() {
     watcher.says("installed `");
     assert!(!host.installed().contains(&drained));
     let status = host.status().expect(1);
-    status.prints(&["something is wrong", "drained.json` is not what"]);
+    status.prints(&[
+        "something is wrong",
+        "drained.json` is not what",
+        "nothing is drained, but for what a watcher",
+    ]);
+    let undrained = host.operate(&["undrain", &drained]).expect(1);
+    undrained.says(&["nothing was changed: mend it, or remove it"]);
 
     let done = host.operate(&["drain", "10.0.0.1"]).expect(0);
     done.says(&["is kept in `", "drained.json.corrupt`"]);

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::disk::Digest;
+use crate::disk::{self, Digest};
 
 /// By so much the times of files can lag behind the clock.
 const COARSE: Duration = Duration::from_millis(20);
@@ -17,7 +17,8 @@ const COARSE: Duration = Duration::from_millis(20);
 pub(super) enum Item {
     /// What lies there, be it nothing.
     File(PathBuf),
-    /// The files of a folder whose names begin and end so.
+    /// The files of a folder whose names begin and end so. Hidden ones are what editors keep beside
+    /// them, and count only where all do.
     Folder {
         path: PathBuf,
         begin: &'static str,
@@ -38,8 +39,10 @@ impl Item {
             Self::Folder { path, begin, end } => (path, begin, end),
         };
         let fits = |name: &OsStr| {
+            let all_count = begin.is_empty() && end.is_empty();
+            let is_left_out = !all_count && disk::is_hidden(name);
             let name = name.as_encoded_bytes();
-            name.starts_with(begin.as_bytes()) && name.ends_with(end.as_bytes())
+            !is_left_out && name.starts_with(begin.as_bytes()) && name.ends_with(end.as_bytes())
         };
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         let files = entries.filter(|entry| fits(&entry.file_name()));
@@ -129,7 +132,10 @@ impl Contents {
                     let same = known.0.get(path).filter(|(known, _)| *known == facts);
                     let digest = match same {
                         Some((_, digest)) => *digest,
-                        None => fs::read(path).ok().map(|content| Digest::of(&content)),
+                        None => {
+                            let content = disk::read(path, disk::LARGEST).ok();
+                            content.map(|content| Digest::of(&content))
+                        }
                     };
                     (path.clone(), (facts, digest))
                 })
@@ -207,6 +213,9 @@ mod tests {
         changes("a swap", true);
         fs::write(file(".a.tera.swp"), "bc").unwrap();
         changes("what an editor leaves", false);
+        std::os::unix::fs::symlink("me@host.1:2", file(".#a.tera")).unwrap();
+        fs::write(file(".b.tera"), "bc").unwrap();
+        changes("what an editor hides", false);
         fs::remove_file(file("a.tera")).unwrap();
         changes("one that is gone", true);
         fs::remove_dir_all(folder.path()).unwrap();
