@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::reload::{
@@ -22,11 +23,17 @@ use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
 use crate::haproxy::{Proc, Version, global::Global, structure_hash};
-use crate::logging::lasting;
+use crate::logging::{lasting, shown};
 use crate::proxy::native::CertificateNames;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
+
+/// A check that takes longer is told of: nothing can be installed before it ends.
+const SLOW_CHECK: Duration = Duration::from_secs(10);
+
+/// The kind of trouble that one takes so long.
+const SLOW: &str = "the time that a check takes";
 
 /// The kind of trouble that it cannot be written.
 const RUNTIME_FILE: &str = "the file that gives HAProxy a socket";
@@ -251,7 +258,26 @@ impl Balancer for LocalHaproxy<'_> {
             extra: &[],
             scratch: at.state.as_deref(),
         };
-        check(&self.program, &candidate, limit.unwrap_or(CHECK_LIMIT)).await
+        let limit = limit.unwrap_or(CHECK_LIMIT);
+        let mut check = std::pin::pin!(check(&self.program, &candidate, limit));
+        let Ok(verdict) = timeout(SLOW_CHECK, &mut check).await else {
+            let program = self.program.display();
+            lasting(
+                SLOW,
+                Some(&format!(
+                    "`{program} -c` takes more than {} to check the files; until it ends, nothing \
+                     that it has to check is installed, and after {} it is given up",
+                    shown(SLOW_CHECK),
+                    shown(CHECK_LIMIT)
+                )),
+            );
+            return check.await;
+        };
+        // One that was given up before it was slow says nothing.
+        if SLOW_CHECK < limit {
+            lasting(SLOW, None);
+        }
+        verdict
     }
 
     fn serves(&self, pid: u32, at: &Installation) -> bool {

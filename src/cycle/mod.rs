@@ -410,7 +410,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             rounds += 1;
             let mut culprits = plan.culprits(messages);
             let is_unnamed = culprits.is_empty();
-            let words = unnamed::words(messages).filter(|_| rounds < MOST_ROUNDS);
+            // What took a minute is not asked again to no purpose: nothing is followed meanwhile.
+            let is_wait = messages.iter().any(CheckMessage::is_of_a_wait);
+            let words = unnamed::words(messages).filter(|_| !is_wait && rounds < MOST_ROUNDS);
             if let Some(words) = words
                 && self.was_passing(host, &plan).await?
             {

@@ -22,6 +22,10 @@ use crate::resolve::Lookup;
 /// A check that HAProxy does not end is told by this, however fast the others are.
 const SHORTEST_TRY: Duration = Duration::from_secs(10);
 
+/// After a check without an end, the first try says whether any of those who are suspected is to blame
+/// at all: what is left is about what is installed, which takes seconds.
+const FIRST_TRY: Duration = Duration::from_secs(20);
+
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// Whether HAProxy accepts by now what it just refused without naming anything: then it was short of
     /// memory or time, and the file is not to blame.
@@ -54,14 +58,19 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         let blame = |owner| unnamed(owner, messages);
         let mut suspects = Suspects::new(owners);
-        let mut limit = None;
+        let is_wait = messages.iter().any(CheckMessage::is_of_a_wait);
+        let mut limit = is_wait.then_some(FIRST_TRY);
+        let mut is_first = true;
         while let Some(out) = suspects.next_try() {
             let out = out.into_iter().map(blame).collect();
             let tried = self.draw_without(plan.clone(), out, installed)?;
             let began = Instant::now();
             let verdict = host.balancer.check(&tried.files, host.at, limit).await;
-            // The first file is without all of them: others take little longer, or never end.
-            limit.get_or_insert_with(|| limit_of_tries(began.elapsed()));
+            if is_first {
+                // This file is without all of them: others take little longer, or never end.
+                limit = Some(limit_of_tries(began.elapsed()));
+                is_first = false;
+            }
             let verdict = verdict.context("a part of the new files cannot be checked")?;
             let is_accepted = matches!(verdict, Verdict::Accepted { .. });
             debug!(out = ?tried.refused, is_accepted, "tried");

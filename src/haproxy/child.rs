@@ -182,6 +182,24 @@ fn joined(stdout: &[u8], stderr: &[u8]) -> String {
         .to_owned()
 }
 
+/// With its name, where it has one.
+#[must_use]
+pub fn named_signal(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(signal) => format!("signal {number} ({signal})"),
+        Err(_) => format!("signal {number}"),
+    }
+}
+
+/// What it printed, for people.
+#[must_use]
+pub fn printed(output: &str) -> String {
+    match output.trim() {
+        "" => "it printed nothing".to_owned(),
+        output => format!("it printed: {output}"),
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -198,6 +216,12 @@ impl Finished {
     #[must_use]
     pub fn output(&self) -> String {
         joined(self.stdout.as_bytes(), self.stderr.as_bytes())
+    }
+
+    /// How it ended, where it did not end well: `exit status: 1`, `signal: 9 (SIGKILL)`.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        (!self.status.success()).then(|| self.status.to_string())
     }
 
     /// The signal that ended it.

@@ -50,10 +50,7 @@ impl Dialect {
             .run()
             .await
             .map_err(VersionError::Run)?;
-        Self::from_build(&finished.stdout).ok_or_else(|| VersionError::NoVersion {
-            program: program.to_owned(),
-            output: finished.output(),
-        })
+        Self::from_build(&finished.stdout).ok_or_else(|| VersionError::of(program, &finished))
     }
 }
 

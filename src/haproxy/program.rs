@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Version;
-use super::child::{Child, RunError};
+use super::child::{Child, Finished, RunError, printed};
 use super::package::{OsRelease, PackageManager};
 
 /// Where programs lie; searched after `PATH`.
@@ -137,18 +137,40 @@ impl std::error::Error for NotInstalled {}
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum VersionError {
     Run(RunError),
-    NoVersion { program: PathBuf, output: String },
+    NoVersion {
+        program: PathBuf,
+        /// How it ended, where it did not end well.
+        failure: Option<String>,
+        output: String,
+    },
+}
+
+impl VersionError {
+    pub(super) fn of(program: &Path, finished: &Finished) -> Self {
+        Self::NoVersion {
+            program: program.to_owned(),
+            failure: finished.failure(),
+            output: finished.output(),
+        }
+    }
 }
 
 impl fmt::Display for VersionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run(error) => error.fmt(f),
-            Self::NoVersion { program, output } => write!(
-                f,
-                "`{} -v` printed no version of HAProxy; it printed: {output}",
-                program.display()
-            ),
+            Self::NoVersion {
+                program,
+                failure,
+                output,
+            } => {
+                let program = program.display();
+                write!(f, "`{program} -v` told no version of HAProxy")?;
+                if let Some(failure) = failure {
+                    write!(f, " ({failure})")?;
+                }
+                write!(f, "; {}", printed(output))
+            }
         }
     }
 }
@@ -167,10 +189,7 @@ pub async fn version(program: &Path, limit: Duration) -> Result<Version, Version
         .run()
         .await
         .map_err(VersionError::Run)?;
-    Version::from_banner(&finished.stdout).ok_or_else(|| VersionError::NoVersion {
-        program: program.to_owned(),
-        output: finished.output(),
-    })
+    Version::from_banner(&finished.stdout).ok_or_else(|| VersionError::of(program, &finished))
 }
 
 /// What it was built with, as `program -vv` tells: `OPENSSL`, `LUA` …
@@ -262,7 +281,7 @@ mod tests {
         let text = error.to_string();
         assert_eq!(
             text,
-            "`/bin/echo -v` printed no version of HAProxy; it printed: -v"
+            "`/bin/echo -v` told no version of HAProxy; it printed: -v"
         );
     }
 }

@@ -28,6 +28,12 @@ const PAUSE_WITH_TOKEN: Duration = Duration::from_secs(10);
 /// The same without one: the nodes that are asked in a row need not log in one after the other.
 const PAUSE_WITHOUT_TOKEN: Duration = Duration::from_secs(1);
 
+/// Where Marathon refuses the tokens of new logins too, the first pause between two of these; the
+/// following ones double.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
 /// A moment on both clocks of a host.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -137,14 +143,18 @@ impl Auth {
         }
     }
 
+    /// Marathon took what it was shown.
+    pub(super) async fn accepted(&self) {
+        if let Self::Login(session) = self {
+            session.held.lock().await.pause = Duration::ZERO;
+        }
+    }
+
     /// Marathon refused `proof`. Whether another one may be had.
     pub(super) async fn refused(&self, proof: &Proof) -> bool {
         match self {
             Self::Fixed(_) => false,
-            Self::Login(session) => {
-                session.refused(proof).await;
-                true
-            }
+            Self::Login(session) => session.refused(proof).await,
         }
     }
 }
@@ -161,6 +171,8 @@ struct Held {
     token: Option<Token>,
     /// The last login, if it failed.
     failed: Option<(Instant, Fault)>,
+    /// A token that is refused is kept for so long before another login; nothing once one was good.
+    pause: Duration,
 }
 
 struct Token {
@@ -200,6 +212,7 @@ impl Session {
                         since: now.steady,
                     }),
                     failed: None,
+                    pause: held.pause,
                 };
                 Ok(proof)
             }
@@ -214,17 +227,28 @@ impl Session {
         }
     }
 
-    /// Somebody else may have got a new one since.
-    async fn refused(&self, proof: &Proof) {
+    /// Whether another one may be had: somebody else may have got one since, or a login will give one.
+    async fn refused(&self, proof: &Proof) -> bool {
+        let now = self.clock.now().steady;
         let mut held = self.held.lock().await;
-        let is_held = match (&held.token, proof) {
-            (Some(token), Proof::Token(refused)) => {
-                matches!(&token.proof, Proof::Token(held) if held == refused)
-            }
-            _ => false,
+        let since = match (&held.token, proof) {
+            (
+                Some(Token {
+                    proof: Proof::Token(held),
+                    since,
+                }),
+                Proof::Token(refused),
+            ) if held == refused => *since,
+            _ => return true,
         };
-        if is_held {
-            *held = Held::default();
+        let age = now.saturating_duration_since(since);
+        if age < held.pause {
+            return false;
         }
+        *held = Held {
+            pause: (held.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+            ..Held::default()
+        };
+        true
     }
 }

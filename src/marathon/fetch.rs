@@ -284,6 +284,9 @@ impl Fetcher {
             let proof = auth.proof(transport).await?;
             let response = transport.send(proof.add_to(request(url)?)).await?;
             let is_refused = response.status() == StatusCode::UNAUTHORIZED;
+            if response.status().is_success() {
+                auth.accepted().await;
+            }
             if !is_refused || !*may_renew || !auth.refused(&proof).await {
                 return Ok((response, Sent::Credentials));
             }

@@ -14,6 +14,9 @@ use nix::sys::signal::Signal;
 
 use crate::logging::shown;
 
+/// How the message begins that tells of a check without an end.
+const NO_END: &str = "`haproxy -c` did not end within ";
+
 /// So many of the last lines are shown where none of them can be read as a message.
 const LAST_LINES: usize = 3;
 
@@ -61,7 +64,13 @@ impl CheckMessage {
 
     /// The same where it did not come to an end.
     pub(super) fn of_a_wait(limit: Duration) -> Self {
-        Self::of_nobody(format!("`haproxy -c` did not end within {}", shown(limit)))
+        Self::of_nobody(format!("{NO_END}{}", shown(limit)))
+    }
+
+    /// Whether this is not HAProxy's word, but ours: it did not come to an end.
+    #[must_use]
+    pub fn is_of_a_wait(&self) -> bool {
+        self.file.is_none() && self.text.starts_with(NO_END)
     }
 
     /// The same where nothing that it printed tells why it failed.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::haproxy::child::{Child, RunError};
+use crate::haproxy::child::{Child, RunError, named_signal, printed};
 
 use copy::Copy;
 pub use copy::remove_leftovers;
@@ -99,8 +99,10 @@ impl fmt::Display for CheckError {
                 output,
             } => write!(
                 f,
-                "`{} -c` was killed by signal {signal}; it printed: {output}",
-                program.display()
+                "`{} -c` was killed by {}; {}",
+                program.display(),
+                named_signal(*signal),
+                printed(output)
             ),
         }
     }

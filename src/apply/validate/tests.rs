@@ -208,7 +208,7 @@ async fn no_verdict_is_an_error_and_no_rejection() {
     assert!(
         killed
             .to_string()
-            .ends_with("was killed by signal 9; it printed: half"),
+            .ends_with("was killed by signal 9 (SIGKILL); it printed: half"),
         "{killed}"
     );
 }

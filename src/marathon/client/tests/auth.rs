@@ -270,6 +270,44 @@ async fn a_token_that_marathon_refuses_is_renewed_once() {
     assert_eq!((login.count(), marathon.count()), (3, 6));
 }
 
+/// Whoever is known and asks for ever is no reason to log in as often.
+#[tokio::test]
+async fn logins_whose_tokens_are_refused_are_further_and_further_apart() {
+    let tokens = (0..9).map(|number| cookie(&format!("t{number}")));
+    let login = Fake::new(tokens).await;
+    let no = || html("401 Unauthorized");
+    let replies = (0..323).map(|_| no()).chain([as_json(APPS), no()]);
+    let marathon = Fake::new(replies).await;
+    let hands = Hands::new();
+    let config = with(account(&login), &[&marathon.address]);
+    let mut client = Client::with_clock(&config, hands.clock()).unwrap();
+    let mut logins = Vec::new();
+    for _ in 0..316 {
+        let _ = fault(&mut client).await;
+        logins.push(login.count());
+        hands.go(1);
+    }
+    // The first is made up for at once, the others after 10, 20, 40, 80 and 160 s.
+    for (second, count) in [
+        (0, 2),
+        (9, 2),
+        (10, 3),
+        (29, 3),
+        (30, 4),
+        (70, 5),
+        (150, 6),
+        (310, 7),
+    ] {
+        assert_eq!(logins[second], count, "{second} s");
+    }
+    assert_eq!((logins[315], marathon.count()), (7, 322));
+    let _ = fault(&mut client).await;
+    // One that was good is renewed at once again.
+    client.apps().await.unwrap();
+    let _ = fault(&mut client).await;
+    assert_eq!(login.count(), 8);
+}
+
 #[tokio::test]
 async fn the_token_may_stand_in_the_body_too() {
     let login = Fake::new([as_json(r#"{"token":"abc","more":1}"#)]).await;
