@@ -2,8 +2,8 @@
 
 CARGO ?= cargo
 # Install the two where they are missing.
-CARGO_DEB = command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb; cargo-deb
-CARGO_RPM = command -v cargo-generate-rpm >/dev/null || $(CARGO) install --locked cargo-generate-rpm; cargo-generate-rpm
+CARGO_DEB = command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb@3.8.0; cargo-deb
+CARGO_RPM = command -v cargo-generate-rpm >/dev/null || $(CARGO) install --locked cargo-generate-rpm@0.21.1; cargo-generate-rpm
 
 .PHONY: help demo test test-all test-versions soak build static packages test-packages lint bench clean needs
 
@@ -56,7 +56,7 @@ test-packages: ## install, use, upgrade and purge a package of the program as it
 	$(CARGO_RPM) --profile dev --payload-compress gzip --output target/package/test.rpm
 	rpm --checksig --nosignature target/package/test.rpm
 	rpm --query --package --list target/package/test.rpm | grep -x /usr/bin/haproxy-marathon-bridge
-	rpm --query --package --docfiles target/package/test.rpm | grep templates/native/haproxy.cfg.tera
+	rpm --query --package --docfiles target/package/test.rpm | grep -x '.*/templates/native/frontend.cfg.tera'
 	rpm --query --package --scripts target/package/test.rpm | grep '^postuninstall'
 
 lint: ## check formatting and lints as CI does

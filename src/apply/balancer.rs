@@ -238,6 +238,18 @@ impl<'a> LocalHaproxy<'a> {
     }
 }
 
+/// Whoever else reloads may bring HAProxy to another file than ours. Its process says which, where ours
+/// has both a description and a socket to ask at.
+fn expect_own(context: &mut Context, files: &FileSet) {
+    let own = Global::read(&files.cfg);
+    let socket = own.stats_sockets.into_iter().next();
+    let socket = context.stats_socket.take().or(socket.map(|own| own.path));
+    if socket.is_some() {
+        context.description = own.description;
+    }
+    context.stats_socket = socket;
+}
+
 impl Balancer for LocalHaproxy<'_> {
     async fn check(
         &self,
@@ -424,10 +436,10 @@ impl Balancer for LocalHaproxy<'_> {
             return Ok(Reloaded::NotRunning);
         };
         debug!("reload by {}: {}", choice.method, choice.because);
-        if choice.method == Method::Sf
-            && let Some(state) = &at.state
-        {
-            self.add_runtime_file(&mut context, files, state);
+        match (&choice.method, &at.state) {
+            (Method::Sf, Some(state)) => self.add_runtime_file(&mut context, files, state),
+            (Method::Sf, None) => (),
+            _ => expect_own(&mut context, files),
         }
         let began = Instant::now();
         let mut tries = Tries::of(self.reload);

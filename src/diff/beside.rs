@@ -81,6 +81,7 @@ fn lines<'a>(section: &Section<'a>) -> Vec<&'a str> {
 }
 
 fn compared<'a>(theirs: &Section<'a>, ours: &Section<'a>) -> Beside<'a> {
+    let (theirs, ours) = (&without_hash(theirs), &without_hash(ours));
     let (theirs_all, ours_all) = (lines(theirs), lines(ours));
     let there = without(&theirs_all, &ours_all);
     let here = without(&ours_all, &theirs_all);
@@ -101,6 +102,23 @@ fn compared<'a>(theirs: &Section<'a>, ours: &Section<'a>) -> Beside<'a> {
         kin,
         there,
         here,
+    }
+}
+
+/// What it says but for the hash of a file in its own `description`, which tells nothing.
+fn without_hash<'a>(section: &Section<'a>) -> Section<'a> {
+    let is_hash = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        matches!(words[..], ["description", hash] if hash.len() == 16
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    let lines = section.lines.iter().copied();
+    Section {
+        title: section.title,
+        lines: lines
+            .filter(|line| section.title != "global" || !is_hash(line))
+            .collect(),
+        servers: section.servers.clone(),
     }
 }
 
@@ -177,6 +195,21 @@ backend new\n  mode http\n";
         assert_eq!(kin, [Kin::Same, Kin::OnlyThere]);
         let kin: Vec<Kin> = beside(here, there).into_iter().map(|b| b.kin).collect();
         assert_eq!(kin, [Kin::Same, Kin::OnlyHere]);
+    }
+
+    #[test]
+    fn the_hash_of_a_file_is_no_difference() {
+        let there = "global\n description 0123456789abcdef\n daemon\n";
+        for (here, kin) in [
+            ("global\n daemon\n", Kin::Same),
+            (
+                "global\n description fedcba9876543210\n daemon\n",
+                Kin::Same,
+            ),
+            ("global\n description mine\n daemon\n", Kin::Differs),
+        ] {
+            assert_eq!(beside(there, here)[0].kin, kin, "{here}");
+        }
     }
 
     #[test]

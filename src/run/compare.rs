@@ -35,7 +35,8 @@ pub(super) async fn compare(config: &Config, other: &str) -> Result<ExitCode> {
 }
 
 async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
-    let there = read(config, other).await?;
+    // Tabs and several blanks say what one blank says.
+    let there = one_blank(&read(config, other).await?);
     let resolver = Resolver::new(System, BTreeMap::default());
     let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
     let now = Time::at(SystemTime::now());
@@ -43,7 +44,8 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
     for warning in &plan.warnings {
         logging::warning(warning);
     }
-    let all = beside(&there, &plan.files.cfg);
+    let here = one_blank(&plan.files.cfg);
+    let all = beside(&there, &here);
     ensure!(
         all.iter().any(|one| one.kin != Kin::OnlyHere),
         "`{}` holds no section of HAProxy's, expected a haproxy.cfg",
@@ -56,8 +58,15 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
 async fn read(config: &Config, other: &str) -> Result<String> {
     let shown = redact_value(other);
     if !other.starts_with("http://") && !other.starts_with("https://") {
+        let looks_like_an_address = !other.starts_with(['/', '.']) && other.contains(':');
         let text = fs::read_to_string(other);
-        return text.with_context(|| format!("`{shown}` cannot be read"));
+        return text.with_context(|| {
+            if looks_like_an_address {
+                format!("`{shown}` cannot be read as a file; for an address, give http://{shown}")
+            } else {
+                format!("`{shown}` cannot be read")
+            }
+        });
     }
     let unreadable = || format!("`{shown}` cannot be asked");
     let mut url: reqwest::Url = other.parse().with_context(unreadable)?;
@@ -66,6 +75,31 @@ async fn read(config: &Config, other: &str) -> Result<String> {
     }
     let body = marathon::page(&config.marathon, url).await;
     Ok(String::from_utf8_lossy(&body.with_context(unreadable)?).into_owned())
+}
+
+/// Each run of blanks outside of quotes and behind no backslash as one.
+fn one_blank(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    let (mut quote, mut is_escaped, mut is_after_blank) = (None, false, false);
+    for c in text.chars() {
+        match c {
+            '\n' => quote = None,
+            ' ' | '\t' if quote.is_none() && !is_escaped => {
+                if !std::mem::replace(&mut is_after_blank, true) {
+                    all.push(' ');
+                }
+                continue;
+            }
+            '"' | '\'' if !is_escaped && quote.is_none_or(|open| open == c) => {
+                quote = quote.is_none().then_some(c);
+            }
+            _ => (),
+        }
+        is_after_blank = false;
+        is_escaped = c == '\\' && !is_escaped;
+        all.push(c);
+    }
+    all
 }
 
 fn told(all: &[Beside<'_>]) -> String {
@@ -115,6 +149,19 @@ fn reason(sign: char, line: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blanks_count_where_they_say_something() {
+        for (text, want) in [
+            ("\tbind\t *:80\n", " bind *:80\n"),
+            ("a \"x\t y\"  z", "a \"x\t y\" z"),
+            ("it's  so\nb  c", "it's  so\nb c"),
+            ("a\\   b", "a\\  b"),
+            ("a\\\"  b", "a\\\" b"),
+        ] {
+            assert_eq!(one_blank(text), want);
+        }
+    }
 
     #[test]
     fn what_differs_is_told_with_its_lines_and_counted() {

@@ -196,7 +196,9 @@ pub enum ReloadError {
     #[expect(missing_docs, reason = "the message says it")]
     OtherDescription {
         pid: u32,
+        runs: Vec<PathBuf>,
         found: Option<String>,
+        file: PathBuf,
         expected: String,
     },
     /// `-sf` would take the workers from a master, which starts them again.
@@ -240,14 +242,26 @@ impl fmt::Display for ReloadError {
             }
             Self::OtherDescription {
                 pid,
+                runs,
                 found,
+                file,
                 expected,
-            } => write!(
-                f,
-                "the new HAProxy {pid} runs another configuration: its description is `{}`, \
-                 expected `{expected}`",
-                found.as_deref().unwrap_or_default()
-            ),
+            } => {
+                let runs = match runs.as_slice() {
+                    [] => "another file".to_owned(),
+                    some => quoted(some),
+                };
+                let found = match found {
+                    Some(found) => format!("whose description is `{found}`"),
+                    None => "which has no description".to_owned(),
+                };
+                write!(
+                    f,
+                    "the new HAProxy {pid} runs {runs}, {found}; expected `{}`, whose description is \
+                     `{expected}`",
+                    file.display()
+                )
+            }
             Self::HasMaster { pid } => write!(
                 f,
                 "HAProxy runs with a master ({pid}), expected a single process for -sf; \
@@ -259,16 +273,12 @@ impl fmt::Display for ReloadError {
                 runs,
                 expected,
             } => {
-                let runs: Vec<_> = runs
-                    .iter()
-                    .map(|file| format!("`{}`", file.display()))
-                    .collect();
                 write!(
                     f,
                     "the pid file `{}` names HAProxy {pid}, which runs {}, expected one that runs \
                      `{}`; give this one a --pid-file of its own",
                     pid_file.display(),
-                    runs.join(" and "),
+                    quoted(runs),
                     expected.display()
                 )
             }
@@ -279,6 +289,11 @@ impl fmt::Display for ReloadError {
             }
         }
     }
+}
+
+fn quoted(files: &[PathBuf]) -> String {
+    let files = files.iter().map(|file| format!("`{}`", file.display()));
+    files.collect::<Vec<_>>().join(" and ")
 }
 
 /// Without a source: the message says it already.

@@ -164,9 +164,12 @@ fn is_new(info: &Info, before: &Before) -> bool {
 pub(super) fn check_description(context: &Context, info: &Info) -> Result<(), ReloadError> {
     match &context.description {
         Some(expected) if info.description.as_ref() != Some(expected) => {
+            let process = context.proc.process(info.pid);
             Err(ReloadError::OtherDescription {
                 pid: info.pid,
+                runs: process.map_or_else(Vec::new, |process| process.arguments.configs),
                 found: info.description.clone(),
+                file: context.config.clone(),
                 expected: expected.clone(),
             })
         }
