@@ -139,9 +139,13 @@ fn what_cannot_change_in_a_run_is_named_and_kept() {
     let host = Host::new();
     let web = Web::start();
     let file = host.path("config.toml");
-    fs::write(&file, "pid-file = \"/nonexistent\"\n").unwrap();
+    let socket = format!("admin-socket = {:?}\n", host.path("run/one.sock"));
+    fs::write(&file, format!("pid-file = \"/nonexistent\"\n{socket}")).unwrap();
     let words = [NEVER, &["--config", file.to_str().unwrap()]].concat();
-    let watcher = Watcher::serving(&host, &web, &words);
+    let mut command = host.watch_command(&web.url(), &words);
+    command.env_remove("HMB_ADMIN_SOCKET");
+    let watcher = Watcher::start(command);
+    watcher.says("installed `");
     fs::write(
         &file,
         "lock-file = \"/nonexistent\"\nadmin-socket = \"none\"\nlog-level = \"debug\"\n",
@@ -151,7 +155,7 @@ fn what_cannot_change_in_a_run_is_named_and_kept() {
     let last = &said[said.len() - 1];
     assert!(last.contains("`lock-file` (now `/nonexistent`") && last.contains("logged"));
     assert!(last.contains("`admin-socket` (now `none`"), "{last}");
-    fs::write(&file, "").unwrap();
+    fs::write(&file, &socket).unwrap();
     watcher.says("over: the new options count, but");
 }
 

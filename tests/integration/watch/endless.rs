@@ -77,7 +77,7 @@ fn what_has_no_end_is_named_and_tasks_are_followed_meanwhile() {
     watcher.says("it is a pipe");
     watcher.send(Signal::SIGTERM);
     assert_eq!(watcher.ended().0.code(), Some(0));
-    let refreshed = host.refresh::<&str>(&[], &words[2..]).expect(1);
+    let refreshed = host.refresh::<&str>(&[], &words[2..]).expect(2);
     refreshed.says(&["cannot be read as the file of options: it is a pipe"]);
 }
 
