@@ -35,6 +35,7 @@ use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
 use super::lock::{lock_for_life, places};
+use super::site::waits_for_program;
 use super::stages::stages;
 use super::tell;
 use super::turn::{Memory, Turn, save};
@@ -44,6 +45,7 @@ use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
 use crate::disk::Digest;
+use crate::haproxy::Version;
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
@@ -72,7 +74,8 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
     };
     let mut follower = follower(&config)?;
     watcher.hears(follower.as_ref());
-    let _desk = live::desk(&config, &watcher.live);
+    let live = Arc::clone(&watcher.live);
+    let _desk = live::desk(&config, &live);
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
     let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
     loop {
@@ -89,7 +92,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 }
                 Wish::Reload => {
                     notify.reloading();
-                    if !is_done(watcher.reload(), &mut signals).await {
+                    if !is_done(&live, watcher.reload(), &mut signals).await {
                         break;
                     }
                     notify.ready(&watcher.status());
@@ -103,7 +106,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
             }
             seen = around.next() => {
                 let look = watcher.look(seen, &mut around, &mut follower, &mut schedule);
-                if !is_done(look, &mut signals).await {
+                if !is_done(&live, look, &mut signals).await {
                     break;
                 }
                 watcher.live.unused(watcher.troubles.unused());
@@ -117,7 +120,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                     end = watcher.turn().await;
                     watcher.go_back(&mut around, &mut follower, &mut schedule).await;
                 };
-                if !is_done(Box::pin(turn), &mut signals).await {
+                if !is_done(&live, Box::pin(turn), &mut signals).await {
                     break;
                 }
                 schedule.ended(end, now());
@@ -138,8 +141,12 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
 
 /// Does `work` to its end; `false` where somebody wants ours meanwhile. What is not done soon then
 /// is left as a kill would leave it, which the next run mends.
-async fn is_done(work: impl Future<Output = ()>, signals: &mut Signals) -> bool {
-    let mut work = std::pin::pin!(work);
+async fn is_done(live: &Live, work: impl Future<Output = ()>, signals: &mut Signals) -> bool {
+    live.works(Time::at(SystemTime::now()));
+    let mut work = std::pin::pin!(async {
+        work.await;
+        live.rests();
+    });
     tokio::select! {
         biased;
         () = signals.end() => (),
@@ -224,7 +231,16 @@ impl Watcher {
         let lock = lock_for_life(&config, &places).await?;
         let memory = Memory::open(folder);
         let resolver = Resolver::new(System, memory.state.addresses.clone());
-        let mut stages = stages(&config, Some((resolver, config.policy.names))).await?;
+        let names = Some((resolver, config.policy.names));
+        let mut stages = match waits_for_program(&config) {
+            Ok(()) => stages(&config, names).await?,
+            // Nothing is written before it is there, and then texts are made for its version.
+            Err(_) => {
+                let mut any = Config::clone(&config);
+                any.haproxy.version = Some((Version::NEWEST.major, Version::NEWEST.minor));
+                stages(&any, names).await?
+            }
+        };
         stages.source.keep();
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
@@ -250,6 +266,9 @@ impl Watcher {
     /// What Marathon tells, for the schedule.
     fn hear(&mut self, told: Told, schedule: &mut Schedule) {
         self.live.told(&told, Time::at(SystemTime::now()));
+        if let Some(doubt) = self.live.unread() {
+            self.troubles.cannot_read(&doubt, now());
+        }
         match told {
             Told::Attached { from } => {
                 self.troubles.hears_again(now());
@@ -267,7 +286,7 @@ impl Watcher {
                 schedule.changed(now());
             }
             Told::Lost(lost) => {
-                self.troubles.hears_nothing(&lost, WITHOUT_EVENTS);
+                self.troubles.hears_nothing(&lost, WITHOUT_EVENTS, now());
                 schedule.hears(false, now());
             }
         }
@@ -305,6 +324,7 @@ impl Watcher {
         let (at, began) = (Time::at(SystemTime::now()), Instant::now());
         let last = self.memory.state.last_turn.clone();
         let result = self.take_turn(at).await;
+        self.tell_what_waits(&result);
         if self.judge_edit(&result) {
             // Nothing of it is told as if it were in service, and a turn without the edit follows.
             self.memory.state.last_turn = last;
