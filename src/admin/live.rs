@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::AppId;
 use crate::marathon::Fetched;
-use crate::marathon::events::{Heard, Told};
+use crate::marathon::events::{Doubt, Heard, Told};
 use crate::state::{Time, TurnOutcome, Unsaved};
 
 /// What `status --json` and the page `/status` have under `watcher`.
@@ -27,6 +27,9 @@ pub struct Facts {
     pub last_event: Option<Time>,
     /// What is not answered by a turn yet.
     pub pending: Pending,
+    /// Since when it is at work on a turn, or on what else keeps turns waiting; null while it is not.
+    #[serde(default)]
+    pub turn_since: Option<Time>,
     /// Turns so far, by what they came to; all that they can come to are there.
     pub turns: BTreeMap<String, u64>,
     /// When one last came to a good end.
@@ -154,6 +157,7 @@ impl Live {
             last_event: None,
             // Nothing was asked yet.
             pending: Pending::Everything,
+            turn_since: None,
             turns: turns.collect(),
             last_good_turn: None,
             reloads: 0,
@@ -174,15 +178,35 @@ impl Live {
         }
     }
 
-    /// Who counts the events from now on, and has heard none yet; nobody where none are followed.
+    /// Work begins, during which nothing else is answered.
+    pub fn works(&self, now: Time) {
+        self.shared().facts.turn_since = Some(now);
+    }
+
+    /// It ended.
+    pub fn rests(&self) {
+        self.shared().facts.turn_since = None;
+    }
+
+    /// Who counts the events from now on, and has heard none yet; nobody where none are followed. Those
+    /// of before count on.
     pub fn hears(&self, heard: Option<Arc<Heard>>, now: Time) {
         let Shared {
             facts, heard: old, ..
         } = &mut *self.shared();
-        *old = heard;
+        if let Some(old) = std::mem::replace(old, heard) {
+            facts.events += old.events();
+            facts.last_event = old.last_at().map(Time::at).or(facts.last_event);
+        }
         if facts.events_from.take().is_some() {
             facts.events_since = now;
         }
+    }
+
+    /// The last event that could not be read, once.
+    #[must_use]
+    pub fn unread(&self) -> Option<Doubt> {
+        self.shared().heard.as_ref()?.unread()
     }
 
     /// Marathon told something.
@@ -268,8 +292,11 @@ impl Live {
         let heard = shared.heard.as_ref();
         let fetched = &self.fetched;
         Facts {
-            events: heard.map_or(0, |heard| heard.events()),
-            last_event: heard.and_then(|heard| heard.last_at()).map(Time::at),
+            events: shared.facts.events + heard.map_or(0, |heard| heard.events()),
+            last_event: heard
+                .and_then(|heard| heard.last_at())
+                .map(Time::at)
+                .or(shared.facts.last_event),
             fetches: Fetches {
                 whole: fetched.whole(),
                 single: fetched.single(),
@@ -291,7 +318,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::marathon::events::{Doubt, Lost};
+    use crate::marathon::events::Lost;
 
     fn at(seconds: u64) -> Time {
         Time::at(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
@@ -333,6 +360,23 @@ mod tests {
         assert_eq!(live.facts().pending, Pending::Apps(1));
         live.ended(&ended(TurnOutcome::Failed, 3));
         assert_eq!(live.facts().pending, Pending::Everything);
+    }
+
+    #[test]
+    fn events_of_whoever_was_followed_before_count_on() {
+        let live = live();
+        for round in 1..4 {
+            let heard = Arc::new(Heard::default());
+            live.hears(Some(Arc::clone(&heard)), at(round));
+            heard.event();
+            heard.event();
+            let facts = live.facts();
+            assert_eq!(facts.events, 2 * round);
+            assert!(facts.last_event.is_some());
+        }
+        live.hears(None, at(9));
+        assert_eq!(live.facts().events, 6);
+        assert!(live.facts().last_event.is_some());
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl Client {
         Arc::clone(&self.fetched)
     }
 
+    /// Goes on counting where another client, whose place it takes, does.
+    pub fn count_in(&mut self, fetched: Arc<Fetched>) {
+        self.fetched = fetched;
+    }
+
     /// From now on an answer with this [`Answer::essence`], and no other, is [`Cluster::AsBefore`]:
     /// to read a large answer costs several times what it costs to recognise it.
     pub fn recognise(&mut self, known: Option<Digest>) {

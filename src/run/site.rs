@@ -10,7 +10,8 @@ use tracing::info;
 
 use crate::config::{Config, TemplateSet, Values};
 use crate::disk;
-use crate::haproxy::{Dialect, Version, program};
+use crate::haproxy::program::{self, NotInstalled};
+use crate::haproxy::{Dialect, Version};
 use crate::labels::Template;
 use crate::render::{Extra, Origin, Override, Replacement, Site};
 
@@ -70,6 +71,18 @@ async fn dialect(config: &Config) -> Result<Dialect> {
             Ok(Dialect::of(version))
         }
     }
+}
+
+/// Whether texts that are to be installed have to wait until HAProxy is there: its version decides how
+/// they are written, and it has to check them.
+pub(super) fn waits_for_program(config: &Config) -> Result<(), NotInstalled> {
+    let is_needed = config.templates.set != TemplateSet::Bridge
+        && config.haproxy.version.is_none()
+        && !config.validation.skip;
+    if is_needed {
+        program::find(&config.haproxy.program)?;
+    }
+    Ok(())
 }
 
 /// As the file names the folder of its maps: HAProxy may be started anywhere, and so a relative path

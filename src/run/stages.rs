@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::site::site;
+use super::site::{site, waits_for_program};
 use crate::cluster::{AppId, HealthMemory, Selection};
 use crate::config::{Config, GroupRule, Names, TemplateSet};
 use crate::cycle::{Labelled, LastAnswer, Marathon, Recipe, Stages};
@@ -87,6 +87,7 @@ impl Edited {
     /// # Errors
     /// As [`stages`].
     pub(super) async fn read(config: &Config, asks_anew: bool) -> Result<Self> {
+        waits_for_program(config)?;
         let renderer = renderer(config).await?;
         let recipe = recipe(config);
         let source = if asks_anew {
@@ -113,6 +114,9 @@ impl Edited {
             (&mut self.recipe, &mut stages.recipe)
         {
             mem::swap(&mut new.health, &mut old.health);
+        }
+        if let Some(source) = &mut self.source {
+            source.client.count_in(stages.source.client.fetched());
         }
         // What is in service may be written otherwise from now on.
         stages.in_service = None;

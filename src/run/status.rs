@@ -26,6 +26,9 @@ use crate::state::{
 /// A turn of a watcher hardly takes longer, also where Marathon answers late and HAProxy is slow.
 const LONGEST_TURN: Duration = Duration::from_secs(300);
 
+/// A watcher that is at work on one thing for longer follows nothing meanwhile, and somebody should know.
+const LONG_WORK: Duration = Duration::from_secs(60);
+
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
@@ -123,6 +126,11 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         Watcher::Silent(silent) if silent.is_stuck => Some(silent.reason.as_str()),
         Watcher::Silent(_) | Watcher::None | Watcher::Tells(_) => None,
     };
+    let turn_since = match watcher {
+        Watcher::Tells(facts) => facts.turn_since,
+        Watcher::None | Watcher::Silent(..) => None,
+    };
+    let stuck_since = turn_since.filter(|since| now.since(*since) > LONG_WORK);
     let unused = match watcher {
         Watcher::Tells(facts) => facts.unused.as_slice(),
         Watcher::None | Watcher::Silent(..) => &[],
@@ -133,9 +141,11 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
             && unused.is_empty()
             && stuck.is_none()
             && !is_old
+            && stuck_since.is_none()
             && is_well(&state, process, installed, is_at_work)
             && good.unusable.is_empty(),
         is_old,
+        stuck_since,
         is_at_work,
         stuck,
         unread: unread.as_deref(),
@@ -218,6 +228,8 @@ struct Status<'a> {
     unread: Option<&'a str>,
     /// Whether the last turn is older than it may be, or lies in the future.
     is_old: bool,
+    /// Since when a watcher is at work on one turn, where that is for too long.
+    stuck_since: Option<Time>,
     /// Whether HAProxy is being brought to other files by a watcher: what differs meanwhile is no fault.
     is_at_work: bool,
     /// Why a watcher that listens does not answer: nothing is known of what it does.

@@ -182,6 +182,9 @@ impl<'a> Reader<'a> {
 
     fn heard(&mut self, meaning: Meaning) {
         self.pending.heard.event();
+        if let Meaning::Doubt(doubt) = &meaning {
+            self.pending.heard.is_unread(doubt);
+        }
         let is_event = meaning != Meaning::Doubt(Doubt::Garbled);
         // Who hears of anything is attached. What was only assumed before may have been wrong.
         if is_event && self.attachment != Attachment::Proved {

@@ -1,10 +1,14 @@
 //! The same for people: a line of the verdict, and name and value a line.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::{Installed, Process, Status, Watcher, is_ahead};
 use crate::admin::{self, Unused};
 use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
+
+/// Work that takes less is no news.
+const WORTH_A_WORD: Duration = Duration::from_secs(5);
 
 /// What is known of who watches; nothing where nobody does.
 pub(super) fn watching(watcher: &Watcher, now: Time) -> String {
@@ -36,6 +40,14 @@ pub(super) fn watching(watcher: &Watcher, now: Time) -> String {
                 some => format!("{all}: {}", some.join(", ")),
             };
             out.put("turns", &turns);
+            let worked = facts.turn_since.map(|since| now.since(since));
+            if let Some(worked) = worked.filter(|worked| WORTH_A_WORD <= *worked) {
+                let worked = humantime::format_duration(worked);
+                out.put(
+                    "at work",
+                    &format!("for {worked}, and nothing else is followed"),
+                );
+            }
             match facts.pending {
                 admin::Pending::Nothing => (),
                 admin::Pending::Apps(1) => out.put("to be asked", "1 app"),
@@ -58,6 +70,7 @@ impl Status<'_> {
             }
             _ if self.is_old => "no turn was taken for too long",
             _ if self.stuck.is_some() => "the watcher does not answer",
+            _ if self.stuck_since.is_some() => "the watcher is at work on one turn for too long",
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
             (true, None, _) if !self.quarantined.is_empty() => {

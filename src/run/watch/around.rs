@@ -11,11 +11,13 @@ use tracing::{debug, info, warn};
 use super::super::stages::Edited;
 use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
+use super::edit::have_one_program;
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm, unfit_from_the_start};
 use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
 use crate::disk;
+use crate::haproxy::program::{NotInstalled, VersionError};
 use crate::haproxy::{Proc, Version};
 use crate::marathon::events::Follower;
 use crate::state::{State, Time};
@@ -159,27 +161,45 @@ impl Watcher {
         if has_changed(Changed::Configuration) || tries_again && around.is_unread {
             is_read = self.read_configuration(around);
         }
-        if has_changed(Changed::Templates) {
+        // The version of the program decides how texts are written.
+        let are_texts_others = has_changed(Changed::Templates) || has_changed(Changed::Program);
+        if are_texts_others {
             self.edit.is_another();
         }
-        if is_read || has_changed(Changed::Templates) || tries_again {
+        if is_read || are_texts_others || tries_again {
             around.again_at = None;
             // Else templates alone were refused.
             let asks_anew = is_read || around.is_unused(&self.config);
-            match self.renew(around, asks_anew, follower, schedule).await {
+            let what = if asks_anew {
+                Some("the options")
+            } else {
+                let is_edit = has_changed(Changed::Templates);
+                is_edit.then_some("the templates").or(self.edit.untried)
+            };
+            self.edit.untried = None;
+            match self
+                .renew(around, asks_anew, what, follower, schedule)
+                .await
+            {
                 Ok(is_other) => {
                     if asks_anew || is_other {
                         schedule.asked(now());
                     }
                 }
                 Err(error) => {
+                    // A program that turns have to do without, too, is told by them.
+                    let is_of_program = error.is::<NotInstalled>() || error.is::<VersionError>();
+                    let is_told = is_of_program && have_one_program(&around.wanted, &self.config);
                     if self.unfit.is_some() {
                         // Nothing counted before; the next turn says so.
                         self.unfit = Some(unfit_from_the_start(&error));
                         schedule.asked(now());
+                    } else if is_told {
+                        debug!("texts cannot be made: {error:#}");
                     } else {
                         self.troubles.templates(Some(&format!("{error:#}")));
                     }
+                    self.edit.untried = what;
                     around.is_refused(self.edit.again_at());
                 }
             }
@@ -190,7 +210,7 @@ impl Watcher {
         }
         let is_left = self.renew_certificates(&mut around.files).await;
         // They may have been what a turn came to nothing for.
-        if has_changed(Changed::Program) || has_changed(Changed::Certificates) {
+        if has_changed(Changed::Certificates) {
             around.try_edit_again();
         }
         let is_mended = has_changed(Changed::Program)
@@ -239,6 +259,7 @@ impl Watcher {
         &mut self,
         around: &mut Around<'_>,
         asks_anew: bool,
+        what: Option<&'static str>,
         follower: &mut Option<Follower>,
         schedule: &mut Schedule,
     ) -> Result<bool> {
@@ -252,11 +273,6 @@ impl Watcher {
             // Its version may be written down now.
             self.haproxy = None;
         }
-        let what = if asks_anew {
-            "the options"
-        } else {
-            "the templates"
-        };
         Ok(self.put_to_use(edited, config, what))
     }
 

@@ -18,7 +18,7 @@ use super::{Watcher, now};
 use crate::apply::Outcome;
 use crate::apply::validate::Severity;
 use crate::config::Config;
-use crate::cycle::Unwritable;
+use crate::cycle::{Unanswered, Unwritable};
 use crate::disk::Digest;
 use crate::marathon::events::Follower;
 use crate::watch::Schedule;
@@ -42,6 +42,8 @@ pub(super) struct Edit {
     before: Option<Before>,
     /// What was read again, to be told once it counts.
     news: Option<&'static str>,
+    /// The same of an edit that came to nothing, or could not be tried.
+    pub(super) untried: Option<&'static str>,
     /// Why these came to nothing.
     fault: Option<String>,
     /// How often they did.
@@ -64,6 +66,11 @@ impl Edit {
         self.before.is_some()
     }
 
+    /// What was edited and is yet to be tried.
+    fn waiting(&self) -> Option<&'static str> {
+        self.news.filter(|_| self.is_on_trial() || !self.is_proved)
+    }
+
     /// Somebody has edited again.
     pub(super) fn is_another(&mut self) {
         self.failures = 0;
@@ -78,12 +85,13 @@ impl Edit {
 }
 
 impl Watcher {
-    /// From now on turns are taken with these; gives whether the installed files may become others.
+    /// From now on turns are taken with these; gives whether the installed files may become others. `what`
+    /// somebody has edited is told of; nothing is where HAProxy alone is another one.
     pub(super) fn put_to_use(
         &mut self,
         edited: Edited,
         config: Rc<Config>,
-        what: &'static str,
+        what: Option<&'static str>,
     ) -> bool {
         let is_other =
             edited.decisions != self.stages.decisions || !have_one_program(&config, &self.config);
@@ -114,11 +122,22 @@ impl Watcher {
             self.troubles.templates(None);
         }
         if is_other || self.edit.is_on_trial() {
-            self.edit.news = Some(what);
-        } else if asks_anew {
+            self.edit.news = what.or(self.edit.news);
+        } else if asks_anew && let Some(what) = what {
             info!("{what} were read again");
         }
         is_other || is_first
+    }
+
+    /// Without an answer of Marathon no edit comes to anything.
+    pub(super) fn tell_what_waits(&mut self, result: &Result<Turn>) {
+        match result {
+            Err(error) if error.is::<Unanswered>() => {
+                self.troubles.waits_for_marathon(self.edit.waiting());
+            }
+            Ok(_) => self.troubles.waits_for_marathon(None),
+            Err(_) => (),
+        }
     }
 
     /// What a turn says of the edit on trial, if one is: `true` where that has come to nothing, and the
@@ -149,6 +168,7 @@ impl Watcher {
         if self.edit.is_on_trial() {
             self.edit.failures = 0;
             self.edit.beside = None;
+            self.troubles.templates(None);
         }
         if let Some(what) = self.edit.news.take() {
             self.troubles.templates(None);
@@ -190,7 +210,7 @@ impl Watcher {
         let Some(Before { edited, config }) = self.edit.before.take() else {
             return;
         };
-        self.edit.news = None;
+        self.edit.untried = self.edit.news.take();
         self.troubles.templates(Some(&fault));
         let asks_otherwise = edited.asked_otherwise();
         drop(edited.put_into(&mut self.stages));
@@ -211,7 +231,7 @@ impl Watcher {
     }
 }
 
-fn have_one_program(one: &Config, other: &Config) -> bool {
+pub(super) fn have_one_program(one: &Config, other: &Config) -> bool {
     one.haproxy.program == other.haproxy.program
 }
 

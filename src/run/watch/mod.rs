@@ -35,6 +35,7 @@ use self::proof::Proof;
 use self::signals::{Signals, Wish};
 use self::told::Troubles;
 use super::lock::{lock_for_life, places};
+use super::site::waits_for_program;
 use super::stages::stages_or_bare;
 use super::tell;
 use super::turn::{Memory, Turn, save};
@@ -74,7 +75,8 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
     };
     let mut follower = follower(&config)?;
     watcher.hears(follower.as_ref());
-    let _desk = live::desk(&config, &watcher.live);
+    let live = Arc::clone(&watcher.live);
+    let _desk = live::desk(&config, &live);
     if watcher.unfit.is_some() {
         around.is_refused(watcher.edit.again_at());
     }
@@ -94,7 +96,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 }
                 Wish::Reload => {
                     notify.reloading();
-                    if !is_done(watcher.reload(), &mut signals).await {
+                    if !is_done(&live, watcher.reload(), &mut signals).await {
                         break;
                     }
                     notify.ready(&watcher.status());
@@ -108,7 +110,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
             }
             seen = around.next() => {
                 let look = watcher.look(seen, &mut around, &mut follower, &mut schedule);
-                if !is_done(look, &mut signals).await {
+                if !is_done(&live, look, &mut signals).await {
                     break;
                 }
                 watcher.live.unused(watcher.troubles.unused());
@@ -122,7 +124,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                     end = watcher.turn().await;
                     watcher.go_back(&mut around, &mut follower, &mut schedule).await;
                 };
-                if !is_done(Box::pin(turn), &mut signals).await {
+                if !is_done(&live, Box::pin(turn), &mut signals).await {
                     break;
                 }
                 schedule.ended(end, now());
@@ -143,8 +145,12 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
 
 /// Does `work` to its end; `false` where somebody wants ours meanwhile. What is not done soon then
 /// is left as a kill would leave it, which the next run mends.
-async fn is_done(work: impl Future<Output = ()>, signals: &mut Signals) -> bool {
-    let mut work = std::pin::pin!(work);
+async fn is_done(live: &Live, work: impl Future<Output = ()>, signals: &mut Signals) -> bool {
+    live.works(Time::at(SystemTime::now()));
+    let mut work = std::pin::pin!(async {
+        work.await;
+        live.rests();
+    });
     tokio::select! {
         biased;
         () = signals.end() => (),
@@ -237,7 +243,15 @@ impl Watcher {
         let memory = Memory::open(folder);
         let resolver = Resolver::new(System, memory.state.addresses.clone());
         let names = Some((resolver, config.policy.names));
-        let (mut stages, unfit) = stages_or_bare(&config, names).await?;
+        let (mut stages, unfit) = match waits_for_program(&config) {
+            Ok(()) => stages_or_bare(&config, names).await?,
+            // Nothing is written before it is there, and then texts are made for its version.
+            Err(_) => {
+                let mut any = Config::clone(&config);
+                any.haproxy.version = Some((Version::NEWEST.major, Version::NEWEST.minor));
+                stages_or_bare(&any, names).await?
+            }
+        };
         stages.source.keep();
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
@@ -264,6 +278,9 @@ impl Watcher {
     /// What Marathon tells, for the schedule.
     fn hear(&mut self, told: Told, schedule: &mut Schedule) {
         self.live.told(&told, Time::at(SystemTime::now()));
+        if let Some(doubt) = self.live.unread() {
+            self.troubles.cannot_read(&doubt, now());
+        }
         match told {
             Told::Attached { from } => {
                 self.troubles.hears_again(now());
@@ -281,7 +298,7 @@ impl Watcher {
                 schedule.changed(now());
             }
             Told::Lost(lost) => {
-                self.troubles.hears_nothing(&lost, WITHOUT_EVENTS);
+                self.troubles.hears_nothing(&lost, WITHOUT_EVENTS, now());
                 schedule.hears(false, now());
             }
         }
@@ -319,6 +336,7 @@ impl Watcher {
         let (at, began) = (Time::at(SystemTime::now()), Instant::now());
         let last = self.memory.state.last_turn.clone();
         let result = self.take_turn(at).await;
+        self.tell_what_waits(&result);
         if self.judge_edit(&result) {
             // Nothing of it is told as if it were in service, and a turn without the edit follows.
             self.memory.state.last_turn = last;

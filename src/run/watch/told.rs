@@ -9,12 +9,19 @@ use super::super::tell::Word;
 use crate::admin::Unused;
 use crate::cycle::Unanswered;
 use crate::logging::{Reasons, Trouble, in_one_line, shown};
-use crate::marathon::events::Lost;
+use crate::marathon::events::{Doubt, Lost};
 use crate::state::Time;
 
 /// A stream that lasted so long is not one that falls silent after its first word: those are given up
 /// after 30 s.
 const PROVED: Duration = Duration::from_secs(35);
+
+/// A stream that ends sooner than this after its beginning ended soon. One that does so time after time,
+/// as behind a proxy with a limit, is one trouble, and over once one lasts so long.
+const LASTS: Duration = Duration::from_secs(15 * 60);
+
+/// Without an event that cannot be read for so long, that is over.
+const READS_AGAIN: Duration = Duration::from_secs(10 * 60);
 
 /// One for each kind.
 #[derive(Default)]
@@ -27,6 +34,14 @@ pub(super) struct Troubles {
     /// When a stream has lasted so long that it will not fall silent as the one before.
     hears_at: Option<Instant>,
     fell_silent: bool,
+    /// When the stream began that is followed.
+    attached_at: Option<Instant>,
+    /// So many ended soon, one after the other.
+    ended_soon: u32,
+    unread: Trouble,
+    /// When the last event came that cannot be read.
+    unread_at: Option<Instant>,
+    waits: Trouble,
     lock: Trouble,
     configuration: Trouble,
     fixed: Trouble,
@@ -34,8 +49,9 @@ pub(super) struct Troubles {
     certificates: Trouble,
     sees_late: Trouble,
     worst: [Option<String>; 3],
-    /// Options, templates and certificates that were edited and are not in use.
-    unused: [Option<Unused>; 3],
+    /// Options, templates and certificates that were edited and are not in use; and what of them was not
+    /// refused, but waits.
+    unused: [Option<Unused>; 4],
 }
 
 impl Troubles {
@@ -109,6 +125,20 @@ impl Troubles {
         });
     }
 
+    /// What was edited and cannot be tried before Marathon answers.
+    pub(super) fn waits_for_marathon(&mut self, what: Option<&str>) {
+        let sentence = what.map(|what| {
+            format!(
+                "{what} were changed, and wait for Marathon, which does not answer; until then what \
+                 counted before does"
+            )
+        });
+        self.is_unused(3, sentence.as_deref());
+        self.waits.tell(sentence.as_deref(), |sentence| {
+            warn!("{sentence}");
+        });
+    }
+
     /// Why HAProxy was not brought to changed certificates.
     pub(super) fn certificates(&mut self, sentence: Option<&str>) {
         self.is_unused(2, sentence);
@@ -131,29 +161,70 @@ impl Troubles {
     }
 
     /// No events come. It is one trouble, each of whose reasons is told once.
-    pub(super) fn hears_nothing(&mut self, lost: &Lost, every: Duration) {
+    pub(super) fn hears_nothing(&mut self, lost: &Lost, every: Duration, now: Instant) {
         self.events.is_news("Marathon tells no events");
         self.hears_at = None;
         self.fell_silent = lost.is_silence();
-        if self.no_events.is_news(&lost.reason()) {
-            warn!(
-                "{lost}; until then everything is asked every {}",
-                shown(every)
-            );
-        } else {
-            debug!("{lost}");
+        let lasted = self.attached_at.take().map(|at| now - at);
+        if let Some(lasted) = lasted.filter(|_| !self.fell_silent) {
+            let is_soon = lasted < LASTS;
+            self.ended_soon = if is_soon {
+                self.ended_soon.saturating_add(1)
+            } else {
+                0
+            };
+        }
+        let every = shown(every);
+        match (self.no_events.is_news(&lost.reason()), lasted) {
+            (true, Some(lasted)) if self.keeps_ending() => warn!(
+                "{lost}; until then everything is asked every {every}; this stream lasted {}, \
+                 and the one before it was short too: no more is said of such before one lasts {}",
+                shown(lasted),
+                shown(LASTS)
+            ),
+            (true, _) => warn!("{lost}; until then everything is asked every {every}"),
+            (false, _) => debug!("{lost}"),
         }
     }
 
     /// They do again. Where a stream fell silent, the next one may begin and do the same: it is over
-    /// once that cannot be.
+    /// once that cannot be. So it is with streams that keep ending.
     pub(super) fn hears_again(&mut self, now: Instant) {
-        self.hears_at = Some(if self.fell_silent { now + PROVED } else { now });
+        let proof = if self.keeps_ending() {
+            LASTS
+        } else if self.fell_silent {
+            PROVED
+        } else {
+            Duration::ZERO
+        };
+        // What is told twice of one stream is no other one.
+        self.attached_at.get_or_insert(now);
+        self.hears_at = Some(now + proof);
         self.time_goes_on(now);
+    }
+
+    /// One that ends is nothing out of the ordinary: a Marathon was restarted.
+    fn keeps_ending(&self) -> bool {
+        2 <= self.ended_soon
+    }
+
+    /// An event came that cannot be read, so that everything has to be fetched.
+    pub(super) fn cannot_read(&mut self, doubt: &Doubt, now: Instant) {
+        self.unread_at = Some(now);
+        let sentence = format!(
+            "Marathon told of a change in a way that cannot be followed: {doubt}; everything is \
+             fetched for each such event"
+        );
+        self.unread
+            .tell(Some(&sentence), |sentence| warn!("{sentence}"));
     }
 
     /// Whether something is over by now.
     pub(super) fn time_goes_on(&mut self, now: Instant) {
+        if self.unread_at.is_some_and(|at| at + READS_AGAIN <= now) {
+            self.unread_at = None;
+            self.unread.tell(None, |_| ());
+        }
         if self.hears_at.is_none_or(|at| now < at) {
             return;
         }
@@ -241,7 +312,7 @@ mod tests {
         let mut now = Instant::now();
         let silence = lost(Fault::Silent(Duration::from_secs(30)));
         for _ in 0..3 {
-            troubles.hears_nothing(&silence, every);
+            troubles.hears_nothing(&silence, every, now);
             troubles.hears_again(now);
             now += Duration::from_secs(30);
             troubles.time_goes_on(now);
@@ -251,8 +322,68 @@ mod tests {
         troubles.time_goes_on(now);
         assert!(troubles.hears_at.is_none() && troubles.events.is_over().is_none());
         // Other reasons end with the next word.
-        troubles.hears_nothing(&lost(Fault::StreamEnded), every);
+        troubles.hears_nothing(&lost(Fault::StreamEnded), every, now);
         troubles.hears_again(now);
         assert!(troubles.hears_at.is_none() && troubles.events.is_over().is_none());
+    }
+
+    #[test]
+    fn streams_that_keep_ending_soon_are_one_trouble_until_one_lasts() {
+        let mut troubles = Troubles::default();
+        let mut now = Instant::now();
+        let mut told = Vec::new();
+        for _ in 0..10 {
+            troubles.hears_again(now);
+            told.push(troubles.hears_at.is_none());
+            now += Duration::from_secs(60);
+            troubles.time_goes_on(now);
+            troubles.hears_nothing(&lost(Fault::StreamEnded), Duration::from_secs(15), now);
+        }
+        // The first end is nothing out of the ordinary.
+        assert_eq!(
+            told.iter().filter(|is_over| **is_over).count(),
+            2,
+            "{told:?}"
+        );
+        assert!(
+            !troubles
+                .no_events
+                .is_news(&lost(Fault::StreamEnded).reason())
+        );
+        troubles.hears_again(now);
+        now += LASTS;
+        troubles.time_goes_on(now);
+        assert!(troubles.hears_at.is_none() && troubles.events.is_over().is_none());
+        troubles.hears_nothing(&lost(Fault::StreamEnded), Duration::from_secs(15), now);
+        troubles.hears_again(now);
+        assert!(troubles.hears_at.is_none());
+    }
+
+    #[test]
+    fn events_that_cannot_be_read_are_told_once_and_over_after_a_while() {
+        let mut troubles = Troubles::default();
+        let mut now = Instant::now();
+        for _ in 0..3 {
+            now += READS_AGAIN / 2;
+            troubles.time_goes_on(now);
+            troubles.cannot_read(&Doubt::Garbled, now);
+            assert!(troubles.unread.clone().is_over().is_some());
+        }
+        now += READS_AGAIN;
+        troubles.time_goes_on(now);
+        assert_eq!(troubles.unread.is_over(), None);
+    }
+
+    #[test]
+    fn an_edit_that_waits_for_marathon_is_not_in_use() {
+        let mut troubles = Troubles::default();
+        troubles.waits_for_marathon(Some("the templates"));
+        assert!(
+            troubles.unused()[0]
+                .why
+                .starts_with("the templates were changed, and wait")
+        );
+        troubles.waits_for_marathon(None);
+        assert!(troubles.unused().is_empty());
     }
 }

@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 
 use super::Watcher;
 use super::load::Load;
-use crate::host::{Host, SOON, Web, block_on};
+use crate::host::{Host, SOON, Web, block_on, wait_until};
+use crate::support::count;
 use std::time::Duration;
 
 /// Answers that do not come are not waited for long.
@@ -192,6 +193,27 @@ fn another_reason_why_no_events_come_is_told_once_it_has_lasted() {
     }
 }
 
+/// As behind a proxy that ends each after a while.
+#[test]
+fn streams_that_keep_ending_are_told_of_thrice_and_no_more() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let words = [IMPATIENT, &["--max-backoff", "200ms"]].concat();
+    let watcher = Watcher::serving(&host, &web, &words);
+    for _ in 0..8 {
+        block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+        let asked = web.marathon.requests("/v2/events");
+        web.marathon.close_event_streams();
+        wait_until("another stream", || {
+            asked < web.marathon.requests("/v2/events")
+        });
+    }
+    web.scale_up();
+    let said = watcher.says("installed `");
+    let told = count(&said, "Marathon tells no events");
+    assert!((1..=3).contains(&told), "{said:#?}");
+}
+
 /// What comes on the stream is not kept.
 #[test]
 fn an_event_of_a_gigabyte_costs_no_memory() {
@@ -206,6 +228,7 @@ fn an_event_of_a_gigabyte_costs_no_memory() {
     watcher.says("Marathon tells no events");
     web.scale_up();
     watcher.says("installed `");
+    watcher.says_within("was too large to be read", SOON * 3);
     let status = fs::read_to_string(format!("/proc/{}/status", watcher.id())).unwrap();
     let peak = status
         .lines()

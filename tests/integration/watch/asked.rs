@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Group, Uid};
 use serde_json::Value;
 
-use super::Watcher;
+use super::{Watcher, swap_in};
 use crate::host::{Host, SOON, Web, block_on, moved, wait_until};
 use crate::serve::at;
 use crate::serve::request::{Answer, Ask};
@@ -255,6 +255,44 @@ fn status_asks_the_watcher_and_tells_from_the_state_without_it() {
     assert!(!text.contains("watcher"), "{text}");
 }
 
+/// The value of a metric.
+#[track_caller]
+fn metric(host: &Host, name: &str) -> u64 {
+    let answer = asked(host, "GET /metrics");
+    let begin = format!("haproxy_marathon_bridge_{name} ");
+    let mut lines = answer.lines();
+    let value = lines.find_map(|line| line.strip_prefix(begin.as_str()));
+    let value = value.unwrap_or_else(|| panic!("{name} is missing: {answer}"));
+    value.parse().unwrap()
+}
+
+/// They only grow: whoever scrapes them takes a fall for another start.
+#[test]
+fn metrics_go_on_counting_after_the_options_were_edited() {
+    let (host, mut web) = (Host::new(), Web::start());
+    let options = host.write("options.toml", "");
+    let flags = ["--resync", "1h", "--config", options.to_str().unwrap()];
+    let watcher = Watcher::serving(&host, &web, &flags);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    web.scale_up();
+    watcher.says("installed `");
+    for timeout in [20, 21] {
+        let all = "fetches_total{of=\"all\"}";
+        let (fetched, events) = (metric(&host, all), metric(&host, "events_total"));
+        assert!(1 <= fetched && 1 < events, "{fetched} {events}");
+        swap_in(&options, &format!("reload-timeout = \"{timeout}s\"\n"));
+        watcher.says("the options were read again");
+        // The stream of before has ended by then.
+        wait_until("the fetch with the new options", || {
+            fetched < metric(&host, all)
+        });
+        assert!(events <= metric(&host, "events_total"));
+        web.scale_up();
+        watcher.says("installed `");
+        wait_until("the event", || events < metric(&host, "events_total"));
+    }
+}
+
 #[test]
 fn metrics_count_what_the_watcher_did() {
     let (host, mut web) = (Host::new(), Web::start());
@@ -262,14 +300,7 @@ fn metrics_count_what_the_watcher_did() {
     block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
     web.scale_up();
     watcher.says("installed `");
-    let value = |name: &str| {
-        let answer = asked(&host, "GET /metrics");
-        let begin = format!("haproxy_marathon_bridge_{name} ");
-        let mut lines = answer.lines();
-        let value = lines.find_map(|line| line.strip_prefix(begin.as_str()));
-        let value = value.unwrap_or_else(|| panic!("{name} is missing: {answer}"));
-        value.parse::<u64>().unwrap()
-    };
+    let value = |name: &str| metric(&host, name);
     wait_until("the end of the turn", || {
         value("turns_total{outcome=\"applied\"}") == 2
     });

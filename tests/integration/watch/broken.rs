@@ -266,6 +266,29 @@ fn an_edit_that_was_refused_is_tried_again_at_a_resync_that_is_asked_for() {
     wait_until("the edit", || host.installed().contains("errorfile 503"));
 }
 
+/// What comes of it cannot be told before.
+#[test]
+fn an_edit_waits_for_a_marathon_that_does_not_answer_and_is_told_to() {
+    let host = Host::new();
+    let web = Web::start();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    web.marathon.inject(Fault::Status(503).on("/v2/apps"));
+    let listen = Edited::of(&host, LISTEN);
+    listen.with("\n# edited\n");
+    let waits = "the templates were changed, and wait for Marathon";
+    let mut said = watcher.says(waits);
+    host.status().expect(1).prints(&["not in use", waits]);
+    web.marathon.clear_faults();
+    watcher.send(Signal::SIGHUP);
+    said.extend(watcher.says("the templates were read again"));
+    wait_until("the edit", || host.installed().contains("# edited"));
+    said.extend(watcher.said());
+    assert_eq!(count(&said, waits), 2, "{said:#?}");
+    assert_eq!(count(&said, &format!("over: {waits}")), 1, "{said:#?}");
+    wait_until("a good status", || host.status().status.success());
+}
+
 /// Nothing was made of them yet.
 #[test]
 fn templates_are_not_told_to_count_before_they_do() {

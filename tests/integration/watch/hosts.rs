@@ -5,10 +5,16 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use nix::sys::signal::Signal;
 
 use super::Watcher;
 use super::load::Load;
-use crate::host::{Host, SOON, Web};
+use crate::host::{Host, SOON, Web, block_on, wait_until};
 use crate::support::{count, haproxy};
 
 /// `program` in front of it, which leaves signals and the environment as they are.
@@ -111,6 +117,128 @@ fn a_program_that_is_put_right_is_noticed() {
             said.extend(watcher.says(part));
         }
     }
+}
+
+/// One fault, one line.
+#[test]
+fn a_program_that_tells_no_version_is_one_trouble_with_its_reason() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let program = host.path("haproxy");
+    let put = |script: &str| {
+        let new = host.write("new", &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(new, &program).unwrap();
+    };
+    let good = format!("exec {} \"$@\"", haproxy().display());
+    put(&good);
+    let watcher = Watcher::serving(&host, &web, &["--haproxy", program.to_str().unwrap()]);
+    put("kill -9 $$");
+    let mut said = watcher.says("error: ");
+    for part in [
+        "-v` told no version of HAProxy (signal: 9 (SIGKILL))",
+        "printed nothing",
+    ] {
+        assert_eq!(count(&said, part), 1, "{part}: {said:#?}");
+    }
+    fs::remove_file(&program).unwrap();
+    said.extend(watcher.says("error: HAProxy is not installed"));
+    put(&good);
+    said.extend(watcher.says("over: HAProxy is not installed"));
+    assert_eq!(count(&said, "Z error: "), 2, "{said:#?}");
+    // Nobody has edited anything, and nothing was written.
+    for part in ["read again", "is written for"] {
+        assert_eq!(count(&said, part), 0, "{part}: {said:#?}");
+    }
+}
+
+/// A HAProxy that checks nothing while the file `hangs` is there, and notes each time that it is asked.
+fn that_hangs(host: &Host) -> PathBuf {
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *\" -c \"*) echo >> {}; while [ -e {} ]; do sleep 0.1; done;; esac\n\
+         exec {} \"$@\"\n",
+        host.path("checks").display(),
+        host.path("hangs").display(),
+        haproxy().display()
+    );
+    let program = host.write("haproxy", &script);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+fn checks(host: &Host) -> usize {
+    fs::read_to_string(host.path("checks")).unwrap().len()
+}
+
+#[test]
+fn a_check_that_takes_long_is_told_of_while_it_lasts_and_keeps_nobody_from_leaving() {
+    let host = Host::new();
+    let mut web = Web::start();
+    let program = that_hangs(&host);
+    let flags = ["--resync", "1h", "--haproxy", program.to_str().unwrap()];
+    let mut watcher = Watcher::serving(&host, &web, &flags);
+    let load = Load::on(web.target());
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    host.write("hangs", "");
+    web.scale_up();
+    let slow = "-c` takes more than 10s to check the files";
+    let mut said = watcher.says(slow);
+    let told = host.status();
+    told.prints(&["at work       for ", "nothing else is followed"]);
+    fs::remove_file(host.path("hangs")).unwrap();
+    said.extend(watcher.says("installed `"));
+    assert_eq!(count(&said, slow), 1, "{said:#?}");
+    // The next one is quick again.
+    web.scale_up();
+    said.extend(watcher.says("installed `"));
+    assert_eq!(count(&said, slow), 2, "{said:#?}");
+    assert_eq!(count(&said, "over: "), 1, "{said:#?}");
+
+    let (before, asked) = (host.installed(), checks(&host));
+    host.write("hangs", "");
+    web.scale_up();
+    wait_until("the check", || asked < checks(&host));
+    watcher.send(Signal::SIGTERM);
+    let (status, words) = watcher.ended();
+    assert_eq!(status.code(), Some(0), "{words:#?}");
+    assert_eq!(count(&words, "is broken off"), 1, "{words:#?}");
+    assert_eq!(host.installed(), before);
+    load.assert_lossless();
+}
+
+/// It takes more than a minute to find out.
+#[test]
+fn a_check_that_never_ends_names_nobody_and_is_not_asked_for_again_and_again() {
+    if std::env::var_os("HMB_TEST_ALL").is_none() {
+        return;
+    }
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let program = that_hangs(&host);
+    let flags = ["--resync", "1h", "--haproxy", program.to_str().unwrap()];
+    let watcher = Watcher::serving(&host, &web, &flags);
+    let before = (host.installed(), checks(&host));
+    host.write("hangs", "");
+    let [port] = free_ports(1).unwrap()[..] else {
+        unreachable!("one was asked for")
+    };
+    web.marathon.deploy(
+        App::new("/other")
+            .service_port(port)
+            .task(Task::local(port)),
+    );
+    watcher.says("-c` takes more than 10s");
+    let began = Instant::now();
+    while host.status().status.success() {
+        assert!(began.elapsed() < SOON * 4, "all seems well");
+        thread::sleep(Duration::from_millis(500));
+    }
+    host.status()
+        .prints(&["the watcher is at work on one turn for too long"]);
+    let said = watcher.says_within("stays as it is", SOON * 4);
+    assert_eq!(count(&said, "did not end within 1m"), 1, "{said:#?}");
+    assert_eq!(count(&said, "app `"), 0, "{said:#?}");
+    assert_eq!((host.installed(), checks(&host)), (before.0, before.1 + 2));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-use super::super::event::{self, Doubt};
+use super::super::event::{self, Doubt, Meaning};
 use super::super::frames::{Data, Frame};
 use super::super::pending::Pending;
 use super::super::plans::{Change, Plans};
@@ -87,6 +87,9 @@ impl Taker {
     fn hear(&self, data: Data<'_>) {
         self.pending.heard.event();
         let meaning = event::read(Frame { kind: b"", data });
+        if let Meaning::Doubt(doubt) = &meaning {
+            self.pending.heard.is_unread(doubt);
+        }
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(change) = plans.change(meaning) {
             self.pending.changed(change);
@@ -117,6 +120,7 @@ async fn take(State(taker): State<Arc<Taker>>, request: Request) -> impl IntoRes
         // What it would have said is not known, be it too large or broken off.
         Err(_) => {
             let doubt = Doubt::TooLarge("event sent to the callback".into());
+            taker.pending.heard.is_unread(&doubt);
             taker.pending.changed(Change::Doubt(doubt));
             (StatusCode::PAYLOAD_TOO_LARGE, "expected less\n")
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use self::certificates::Certificates;
 use self::footprint::{Footprint, Item};
 use self::hints::Hints;
-use crate::config::{Config, TemplateSet};
+use crate::config::Config;
 use crate::haproxy::program;
 
 /// All of them.
@@ -171,13 +171,6 @@ fn templates(config: &Config) -> Vec<Item> {
     }
     if let Some(dir) = &config.templates.files {
         folder(dir.clone(), "HAPROXY_", "");
-    }
-    // Its version decides how things are written.
-    if config.templates.set != TemplateSet::Bridge
-        && config.haproxy.version.is_none()
-        && let Ok(program) = program::find(&config.haproxy.program)
-    {
-        items.push(Item::File(program));
     }
     items
 }
