@@ -116,7 +116,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         name: "demo",
         takes: "",
         about: "Show it at work on this host, with a Marathon and backends of its own",
-        details: "",
+        details: "With --stay it is kept running until it is interrupted; default: false.",
     },
     Entry {
         name: "completions",
@@ -337,7 +337,7 @@ pub(super) fn command() -> Command {
             with_options(of("demo"), option::Command::Demo).arg(
                 Arg::new("stay")
                     .long("stay")
-                    .help("Keep it running until it is interrupted")
+                    .help("Keep it running until it is interrupted [default: false]")
                     .action(ArgAction::SetTrue),
             ),
         )

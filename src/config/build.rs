@@ -49,6 +49,17 @@ impl Request {
             .iter()
             .map(|written| written.text.as_str())
     }
+
+    /// The file of options that the command line or the environment names.
+    #[must_use]
+    pub fn file_named(&self, system: &System) -> Option<String> {
+        let environment = environment::read(&system.environment).layer;
+        let named = [&self.flags, &environment];
+        let mut named = named
+            .into_iter()
+            .filter_map(|layer| layer.of(option::CONFIG).last());
+        named.next().map(|written| written.text.clone())
+    }
 }
 
 /// The permissions of a file.

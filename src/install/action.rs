@@ -38,6 +38,8 @@ pub enum What {
     CronLine,
     /// A unit of systemd.
     Unit,
+    /// As whom HAProxy serves, which people may change.
+    ServesAs,
 }
 
 /// One thing to be done.
@@ -191,6 +193,11 @@ impl Action {
             Self::Package { programs, .. } => {
                 programs.iter().any(|name| program(look, name).is_some())
             }
+            Self::File {
+                what: What::ServesAs,
+                path,
+                ..
+            } => look.is_there(path),
             Self::File {
                 path,
                 content,
@@ -381,6 +388,9 @@ impl fmt::Display for Action {
                     }
                     What::CronLine => write!(f, "write the line for cron `{path}`"),
                     What::Unit => write!(f, "write the unit `{path}`"),
+                    What::ServesAs => {
+                        write!(f, "have HAProxy serve as the user `haproxy`: `{path}`")
+                    }
                 }
             }
             Self::Options { path, .. } => {

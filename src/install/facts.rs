@@ -45,6 +45,8 @@ pub struct Facts {
     pub haproxy_unit: Option<PathBuf>,
     /// Whether there is a group `haproxy`.
     pub haproxy_group: bool,
+    /// Whether there is a user `haproxy`.
+    pub haproxy_user: bool,
     /// Whether somebody reads `/etc/cron.d`.
     pub cron: bool,
     /// Whether the list names a Marathon.
@@ -96,6 +98,8 @@ impl Facts {
             haproxy_unit: unit(look, "haproxy.service"),
             haproxy_group: text("/etc/group")
                 .is_some_and(|groups| groups.lines().any(|line| line.starts_with("haproxy:"))),
+            haproxy_user: text("/etc/passwd")
+                .is_some_and(|users| users.lines().any(|line| line.starts_with("haproxy:"))),
             cron: CRON_DAEMONS.iter().any(|name| reads_cron_d(look, name)),
             has_list: text(&list().display().to_string()).is_some_and(|text| has_name(&text)),
             has_own_options: text(&super::options().display().to_string())
@@ -113,6 +117,11 @@ impl Facts {
     /// Whether there is a group `haproxy`, or HAProxy's package is yet to bring it.
     pub(super) fn may_have_group(&self) -> bool {
         self.haproxy_group || !self.haproxy
+    }
+
+    /// Whether HAProxy can serve as a user of its own, which its package brings.
+    pub(super) const fn may_have_user(&self) -> bool {
+        self.haproxy_user && self.haproxy_group || !self.haproxy && !self.is_tree
     }
 
     /// Where the program lies that cron or systemd runs.

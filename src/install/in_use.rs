@@ -19,6 +19,8 @@ pub struct InUse {
     pub runs: bool,
     /// What starts it where it does not.
     pub start: String,
+    /// What keeps it from taking turns though it runs, and what mends that.
+    pub fault: Option<(String, String)>,
 }
 
 /// All that have turns taken here; there should be one.
@@ -33,6 +35,7 @@ pub fn in_use(look: &dyn Look, facts: &Facts) -> Vec<InUse> {
             place: CRON_FILE.into(),
             runs: has_process(look, &["cron", "crond"]),
             start: start.unwrap_or_else(|| name.to_owned()),
+            fault: fault_of_line(look),
         });
     }
     if facts.init != Init::Systemd {
@@ -50,10 +53,42 @@ pub fn in_use(look: &dyn Look, facts: &Facts) -> Vec<InUse> {
                 place,
                 runs: facts.init.is_active(look, name),
                 start: format!("systemctl enable --now {name}"),
+                fault: None,
             });
         }
     }
     found
+}
+
+/// What keeps cron from running our line.
+fn fault_of_line(look: &dyn Look) -> Option<(String, String)> {
+    let found = look.file(Path::new(CRON_FILE)).ok()??;
+    if found.mode & 0o022 != 0 {
+        return Some((
+            format!(
+                "cron leaves the file out: it has mode {:04o}, expected one that only root may write",
+                found.mode
+            ),
+            format!("chmod 644 {CRON_FILE}"),
+        ));
+    }
+    let again = "haproxy-marathon-bridge install --cron".to_owned();
+    let text = String::from_utf8_lossy(&found.content);
+    // A variable is set as NAME=; a command stands behind five times, or `@hourly`, and a user.
+    let mut programs = text
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let place = if line.starts_with('@') { 2 } else { 6 };
+            line.split_ascii_whitespace().nth(place)
+        });
+    let Some(program) = programs.next() else {
+        return Some(("no line in it calls this program".to_owned(), again));
+    };
+    let path = Path::new(program);
+    (path.is_absolute() && !look.is_there(path))
+        .then(|| (format!("it calls `{program}`, which is not there"), again))
 }
 
 /// Whether a process of one of these names runs.

@@ -44,6 +44,10 @@ pub const ONCE: &str = "haproxy-marathon-bridge-refresh.service";
 pub const TIMER: &str = "haproxy-marathon-bridge-refresh.timer";
 /// Where the list of Marathons and the file of options lie.
 const FOLDER: &str = "/etc/haproxy-marathon-bridge";
+/// What `install` adds to haproxy.cfg.
+const ADDED: &str = "/etc/haproxy-marathon-bridge/haproxy.d";
+/// The user as whom HAProxy serves.
+const SERVES_AS: &str = "/etc/haproxy-marathon-bridge/haproxy.d/user.cfg";
 /// What the name of the file ends in that was there before us.
 const BACKUP: &str = ".before-haproxy-marathon-bridge";
 

@@ -6,9 +6,10 @@ use super::action::{Action, Content, What};
 use super::facts::Facts;
 use super::service::Init;
 use super::{
-    BACKUP, CRON_FILE, HAPROXY, ONCE, SERVICE, TIMER, UNITS, list, options, remove, texts,
+    ADDED, BACKUP, CRON_FILE, HAPROXY, ONCE, SERVES_AS, SERVICE, TIMER, UNITS, list, options,
+    remove, texts,
 };
-use crate::config::{ReloadMethod, Schedule};
+use crate::config::{ReloadMethod, Schedule, option};
 
 /// Where Debian's and Ubuntu's package had HAProxy disabled.
 const DEFAULTS: &str = "/etc/default/haproxy";
@@ -38,6 +39,8 @@ pub struct Wish {
     pub state_dir: PathBuf,
     /// How HAProxy is reloaded, as far as the file of options says.
     pub reload: ReloadMethod,
+    /// The folder of what is added to it, as far as the file of options says.
+    pub extra: Option<PathBuf>,
 }
 
 /// What is to be done, in this order.
@@ -231,9 +234,16 @@ impl Plan {
             Schedule::Cron => None,
             Schedule::Timer | Schedule::Service => Some("systemd"),
         };
+        let mut given: Vec<_> = reload
+            .map(|how| (option::RELOAD, how))
+            .into_iter()
+            .collect();
+        if self.serves_as(facts, wish) {
+            given.push((option::EXTRA_CONFIG, ADDED));
+        }
         self.actions.push(Action::Options {
             path: options().to_owned(),
-            text: texts::settings(reload),
+            text: texts::settings(&given),
         });
         let is_told = matches!(
             wish.reload,
@@ -257,6 +267,27 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Our haproxy.cfg takes the place of one that most often had HAProxy serve as a user of its own.
+    fn serves_as(&mut self, facts: &Facts, wish: &Wish) -> bool {
+        // The bash script's file has no such lines, and is the same byte for byte.
+        if wish.as_bridge || !facts.may_have_user() {
+            return false;
+        }
+        if facts.has_own_options && wish.extra.as_deref() != Some(Path::new(ADDED)) {
+            if wish.extra.is_none() {
+                self.notes.push(format!(
+                    "`{}` is kept as it is, so HAProxy serves as root unless a template says \
+                     otherwise; `extra-config = \"{ADDED}\"` there, and a file `{SERVES_AS}` with \
+                     `global`, `user haproxy` and `group haproxy`, mend it",
+                    options().display()
+                ));
+            }
+            return false;
+        }
+        self.file(What::ServesAs, SERVES_AS, texts::SERVES_AS.into(), 0o644);
+        true
     }
 
     fn schedule(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) -> Result<(), String> {

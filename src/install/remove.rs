@@ -7,7 +7,8 @@ use super::facts::Facts;
 use super::plan::{MULTI_USER, Plan, TIMERS, backup, wanted_by};
 use super::service::Init;
 use super::{
-    CRON_FILE, FOLDER, ONCE, PROGRAM, RUNTIME_FOLDER, SERVICE, TIMER, UNITS, list, options,
+    ADDED, CRON_FILE, FOLDER, ONCE, PROGRAM, RUNTIME_FOLDER, SERVES_AS, SERVICE, TIMER, UNITS,
+    list, options,
 };
 use crate::config::Schedule;
 
@@ -41,6 +42,11 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
          HAProxy's sockets have a folder; what stood there before us is kept as `{}`",
         backup(&removal.config).display()
     ));
+    // Options that stay name the folder.
+    if removal.purge || !facts.has_own_options {
+        plan.actions.push(gone(Path::new(SERVES_AS)));
+        plan.actions.push(Action::FolderGone { path: ADDED.into() });
+    }
     if removal.purge {
         plan.actions.push(gone(options()));
         plan.actions.push(gone(list()));

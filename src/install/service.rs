@@ -52,6 +52,22 @@ pub(super) fn unit(look: &dyn Look, name: &str) -> Option<PathBuf> {
     places.find(|place| look.is_there(place))
 }
 
+/// Whether a pid file of the service `name` names a process of that name.
+fn has_live_pid(look: &dyn Look, name: &str) -> bool {
+    let text = |path: &Path| {
+        let found = look.file(path).ok()??;
+        Some(String::from_utf8_lossy(&found.content).trim().to_owned())
+    };
+    // That of cron is `crond.pid`.
+    let files = ["/run", "/var/run"].into_iter().flat_map(|folder| {
+        ["", "d"].map(|ending| Path::new(folder).join(format!("{name}{ending}.pid")))
+    });
+    let pids = files.filter_map(|file| text(&file)?.lines().next()?.trim().parse::<u32>().ok());
+    let mut names =
+        pids.filter_map(|pid| text(&Path::new("/proc").join(pid.to_string()).join("comm")));
+    names.any(|found| found.starts_with(name))
+}
+
 /// Commands of one action, each with its words.
 pub(super) type Commands = Vec<Vec<&'static str>>;
 
@@ -104,7 +120,10 @@ impl Init {
         match self {
             Self::Systemd => look.ask(&["systemctl", "is-active", "--quiet", name]),
             Self::OpenRc => look.ask(&["rc-service", name, "status"]),
-            Self::Scripts => look.ask(&[&format!("/etc/init.d/{name}"), "status"]),
+            // Scripts ask `ps`, which small systems lack.
+            Self::Scripts => {
+                look.ask(&[&format!("/etc/init.d/{name}"), "status"]) || has_live_pid(look, name)
+            }
             Self::Nobody => false,
         }
     }

@@ -34,6 +34,14 @@ pub(super) const RUNTIME_FOLDER: &str = "\
 d /run/haproxy 2775 haproxy haproxy -
 ";
 
+/// As Debian's own haproxy.cfg has it; ours takes its place. Ports and files are opened before.
+pub(super) const SERVES_AS: &str = "\
+# Written by `haproxy-marathon-bridge install`, once. Without it HAProxy serves as root.
+global
+  user haproxy
+  group haproxy
+";
+
 /// Stands before the digest of all that is above it in the file of options.
 const MARK: &str = "# As installed: ";
 
@@ -105,9 +113,9 @@ pub(super) fn is_plain(path: &Path) -> bool {
     path.is_absolute() && path.as_os_str().as_encoded_bytes().iter().all(is_plain)
 }
 
-/// A file with every option as a comment, and `reload` as given.
+/// A file with every option as a comment, but for those that are `given` with their values.
 #[must_use]
-pub fn settings(reload: Option<&str>) -> String {
+pub fn settings(given: &[(&str, &str)]) -> String {
     let mut text = "# Options of haproxy-marathon-bridge: what stands here counts for all its commands, unless a\n\
                     # variable HMB_<OPTION> or an option of the command says otherwise. The manual tells more:\n\
                     # haproxy-marathon-bridge man | man -l -\n"
@@ -128,8 +136,8 @@ pub fn settings(reload: Option<&str>) -> String {
             Fallback::Rule(rule) => write!(text, "\n# {} [default: {rule}]\n", option.summary),
             _ => write!(text, "\n# {}\n", option.summary),
         };
-        let _ = match reload.filter(|_| option.name == option::RELOAD) {
-            Some(method) => writeln!(text, "{} = \"{method}\"", option.name),
+        let _ = match given.iter().find(|(name, _)| *name == option.name) {
+            Some((name, value)) => writeln!(text, "{name} = \"{value}\""),
             None => writeln!(text, "#{} = {}", option.name, example(option)),
         };
     }

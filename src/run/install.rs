@@ -9,11 +9,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use nix::unistd::Uid;
-use tracing::error;
+use tracing::{error, warn};
 
-use super::{configured_on, print};
+use super::{configured_on, passed_over, print};
+use crate::cli;
 use crate::config::option::{self, Command};
-use crate::config::{Config, Request, Schedule, System};
+use crate::config::{Config, DEFAULT_FILE, Request, Schedule, System};
 use crate::install::{
     Action, Content, Facts, Plan, Real, Removal, Step, Wish, carry_out, install as plan_install,
     uninstall as plan_uninstall,
@@ -32,7 +33,17 @@ pub(super) enum Extent {
 
 pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
     let hosts: Vec<String> = request.marathons().map(str::to_owned).collect();
-    configured_on(request, &system(request, Command::Install), |config| {
+    let system = system(request, Command::Install);
+    // What is installed would not read it.
+    if let Some(file) = request.file_named(&system) {
+        eprintln!(
+            "{}: `--config {file}`: found another file of options than `{DEFAULT_FILE}`, which what is \
+             installed reads; put it there",
+            cli::PROGRAM
+        );
+        return ExitCode::from(request.policy.wrong_value);
+    }
+    configured_on(request, &system, |config| {
         let site = Site::of(&config)?;
         let wish = Wish {
             options_name_marathons: config.install.file_names_marathons,
@@ -47,6 +58,7 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
             config: config.haproxy.config.clone(),
             state_dir: config.state.dir.clone(),
             reload: config.reload.method,
+            extra: config.templates.extra.clone(),
         };
         let plan = match plan_install(&site.facts, &wish) {
             Ok(plan) => plan,
@@ -60,7 +72,14 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
 }
 
 pub(super) fn uninstall(request: &Request) -> ExitCode {
-    configured_on(request, &system(request, Command::Uninstall), |config| {
+    let mut system = system(request, Command::Uninstall);
+    // Who wants to be rid of it need not mend its options first.
+    let broken = passed_over(request, &mut system);
+    configured_on(request, &system, |config| {
+        if let Some(mistakes) = broken {
+            let (file, state) = (config.haproxy.config.display(), config.state.dir.display());
+            warn!("{mistakes}; the file of options is passed over: `{file}` and `{state}` count");
+        }
         let site = Site::of(&config)?;
         let removal = Removal {
             purge: config.install.purge,

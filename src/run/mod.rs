@@ -164,6 +164,27 @@ fn carried_out(
     })
 }
 
+/// Takes the file of options away from `system` where it alone is wrong; what was wrong with it.
+fn passed_over(request: &Request, system: &mut System) -> Option<Mistakes> {
+    let request = Request {
+        needs_marathon: false,
+        ..request.clone()
+    };
+    let mistakes = config::build(&request, system).err()?;
+    let read = std::mem::replace(
+        &mut system.read,
+        Box::new(|_| Err(io::ErrorKind::NotFound.into())),
+    );
+    let file = system.default_file.clone();
+    system.read = Box::new(move |path| {
+        if path == file {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        read(path)
+    });
+    config::build(&request, system).is_ok().then_some(mistakes)
+}
+
 /// Runs `work` to its end. A name lookup that hangs in the system's resolver holds a thread that
 /// nobody can stop, and must not hold the program.
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

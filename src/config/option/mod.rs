@@ -280,7 +280,10 @@ pub(super) const INSECURE: &str = "insecure";
 pub const RELOAD: &str = "reload";
 pub(super) const RELOAD_COMMAND: &str = "reload-command";
 pub(super) const STATE_DIR: &str = "state-dir";
-pub(super) const CONFIG: &str = "config";
+/// The name of the option.
+pub const CONFIG: &str = "config";
+/// The name of the option.
+pub const EXTRA_CONFIG: &str = "extra-config";
 /// Of `install`: the tree of a system.
 pub const ROOT: &str = "root";
 pub(super) const CRON: &str = "cron";

@@ -178,6 +178,7 @@ impl Host for Mind {
                 self.put("/usr/lib/systemd/system/haproxy.service", "");
                 self.put("/etc/haproxy/haproxy.cfg", "of the package");
                 self.put("/etc/group", "haproxy:x:107:\n");
+                self.put("/etc/passwd", "haproxy:x:104:107::/:/bin/false\n");
             }
             _ => (),
         }
@@ -197,6 +198,7 @@ pub(super) fn wish() -> Wish {
         config: "/etc/haproxy/haproxy.cfg".into(),
         state_dir: "/var/lib/haproxy-marathon-bridge".into(),
         reload: ReloadMethod::Auto,
+        extra: None,
     }
 }
 

@@ -16,6 +16,7 @@ fn a_fresh_host_with_systemd_gets_haproxy_and_a_service() {
     install the package `haproxy`: `apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install -y haproxy`
     copy this program to `/usr/local/bin/haproxy-marathon-bridge`
     write the list of Marathons `/etc/haproxy-marathon-bridge/marathons`: m1:8080
+    have HAProxy serve as the user `haproxy`: `/etc/haproxy-marathon-bridge/haproxy.d/user.cfg`
     write a file of options `/etc/haproxy-marathon-bridge/config.toml`
     keep `/etc/haproxy/haproxy.cfg` as `/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge`
     remove `/etc/cron.d/haproxy-marathon-bridge`
@@ -359,6 +360,39 @@ fn units_name_no_group_that_there_is_not() {
     ] {
         assert!(unit.contains(line), "{unit}");
     }
+}
+
+#[test]
+fn haproxy_serves_as_its_own_user_where_there_is_one() {
+    const FILE: &str = "/etc/haproxy-marathon-bridge/haproxy.d/user.cfg";
+    const OPTIONS: &str = "/etc/haproxy-marathon-bridge/config.toml";
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&wish());
+    assert!(mind.text(FILE).unwrap().contains("\n  user haproxy\n"));
+    let names_it = "\nextra-config = \"/etc/haproxy-marathon-bridge/haproxy.d\"\n";
+    assert!(mind.text(OPTIONS).unwrap().contains(names_it));
+    // Another user is the operator's choice.
+    mind.put(FILE, "global\n  user lb\n");
+    mind.install(&wish());
+    assert!(mind.changed.is_empty(), "{:?}", mind.changed);
+
+    let there = Mind::systemd(DEBIAN)
+        .with("/usr/sbin/haproxy", "")
+        .with("/lib/systemd/system/haproxy.service", "")
+        .with("/etc/group", "haproxy:x:9:\n");
+    let mut without = there.clone();
+    without.install(&wish());
+    assert!(without.text(FILE).is_none());
+    assert!(!without.text(OPTIONS).unwrap().contains(names_it));
+    let own = there
+        .with("/etc/passwd", "haproxy:x:9:9::/:/bin/false\n")
+        .with(OPTIONS, "poll = \"1m\"\n");
+    let plan = install(&own.facts(), &wish()).unwrap();
+    let notes = plan.notes.join("\n");
+    assert!(
+        notes.contains("HAProxy serves as root unless") && notes.contains(FILE),
+        "{notes}"
+    );
 }
 
 /// Elsewhere than on Debian nothing makes it, and HAProxy could not listen there.

@@ -31,15 +31,15 @@ fn build(text: String) -> config::Config {
 #[test]
 fn the_file_of_options_changes_nothing_but_what_it_is_for() {
     let plain = format!("{:?}", build(String::new()));
-    assert_eq!(format!("{:?}", build(settings(None))), plain);
-    let config = build(settings(Some("systemd")));
+    assert_eq!(format!("{:?}", build(settings(&[]))), plain);
+    let config = build(settings(&[("reload", "systemd")]));
     assert_eq!(config.reload.method, ReloadMethod::Systemd);
 }
 
 /// Every default that stands there is the one that counts.
 #[test]
 fn the_file_of_options_tells_the_defaults() {
-    let text = settings(None);
+    let text = settings(&[]);
     let defaults: String = text
         .lines()
         .filter_map(|line| line.strip_prefix('#'))

@@ -16,7 +16,7 @@ use crate::config::{Config, ReloadMethod, Schedule, redact, redact_value};
 use crate::disk::{self, folder_of, user_name};
 use crate::haproxy::child::Child;
 use crate::haproxy::global::Global;
-use crate::haproxy::{program, socket};
+use crate::haproxy::{Info, Role, master, program, socket};
 use crate::install::{Facts, InUse, Init, ONCE, Real, SERVICE, UNITS, in_use};
 use crate::marathon::{Client, Cluster};
 use crate::run::{block_on, status};
@@ -78,7 +78,7 @@ async fn haproxy(config: &Config, facts: &Facts) -> Vec<Finding> {
     };
     let mut found = vec![version(&path).await];
     found.push(accepted(&path, &config.haproxy.config).await);
-    found.push(process(&path, config, facts).await);
+    found.extend(process(&path, config, facts).await);
     found
 }
 
@@ -144,7 +144,7 @@ async fn accepted(program: &Path, file: &Path) -> Finding {
     }
 }
 
-async fn process(program: &Path, config: &Config, facts: &Facts) -> Finding {
+async fn process(program: &Path, config: &Config, facts: &Facts) -> Vec<Finding> {
     const ABOUT: &str = "process";
     let context = Context::new(
         program,
@@ -168,39 +168,78 @@ async fn process(program: &Path, config: &Config, facts: &Facts) -> Finding {
     let starts = starts.unwrap_or_else(|| "haproxy-marathon-bridge refresh --reload sf".to_owned());
     let Some(pid) = context.serving() else {
         let file = config.haproxy.config.display();
-        return Finding::bad(ABOUT, format!("no HAProxy runs `{file}`"), starts);
+        let others = others(&context);
+        if others.is_empty() {
+            return vec![Finding::bad(
+                ABOUT,
+                format!("no HAProxy runs `{file}`"),
+                starts,
+            )];
+        }
+        let says = format!("no HAProxy runs `{file}`, but {others}");
+        let fix =
+            format!("have HAProxy started with `{file}`, or give its file as --haproxy-config");
+        return vec![Finding::bad(ABOUT, says, fix)];
     };
-    if choice.is_none() || config.reload.method == ReloadMethod::None {
-        return Finding::note(
-            ABOUT,
-            format!("pid {pid} runs it, but {told}"),
-            "choose another --reload",
-        );
-    }
-    Finding::ok(ABOUT, format!("pid {pid}; {told}"))
+    let mut found = Vec::new();
+    let says = format!("pid {pid} runs it, but {told}");
+    let other = "choose another --reload";
+    found.push(if config.reload.method == ReloadMethod::None {
+        Finding::note(ABOUT, says, other)
+    } else if choice.is_none() {
+        Finding::bad(ABOUT, says, other)
+    } else {
+        Finding::ok(ABOUT, format!("pid {pid}; {told}"))
+    });
+    found.extend(as_root(&context));
+    found
+}
+
+/// Which files any other HAProxy runs.
+fn others(context: &Context) -> String {
+    let all = context.proc.haproxies().into_iter();
+    let all = all.filter(|process| !matches!(context.proc.role(process), Role::Worker { .. }));
+    let told = all.map(|process| {
+        let files = process.arguments.configs.iter();
+        let files: Vec<String> = files.map(|file| format!("`{}`", file.display())).collect();
+        format!("pid {} runs {}", process.pid, files.join(" and "))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// A HAProxy that serves as root gives whoever takes it over all of the host.
+fn as_root(context: &Context) -> Option<Finding> {
+    let mut serving = context.our_processes().into_iter();
+    let process = serving.find(|process| context.proc.role(process) != Role::Master)?;
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).ok()?;
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    // The second is the one that counts.
+    let is_root = uid.split_ascii_whitespace().nth(1) == Some("0");
+    is_root.then(|| {
+        Finding::note(
+            "process",
+            format!("pid {} serves as root", process.pid),
+            "`user haproxy` and `group haproxy` in a section `global`, in a file NAME.cfg of the \
+             folder that --extra-config names",
+        )
+    })
 }
 
 /// Those that the file has HAProxy listen on, and those that were named.
 async fn sockets(config: &Config) -> Vec<Finding> {
     const ABOUT: &str = "socket";
     let text = disk::read_text(&config.haproxy.config, u64::MAX).unwrap_or_default();
-    let told = Global::read(&text).stats_sockets.into_iter();
+    let own = Global::read(&text);
+    let told = own.stats_sockets.into_iter();
     let mut all: BTreeSet<PathBuf> = told.map(|socket| socket.path).collect();
     all.extend(config.haproxy.stats_socket.clone());
     let mut found = Vec::new();
     for path in all {
-        let shown = path.display();
         found.push(match socket::show_info(&path, ASK).await {
-            Ok(info) => Finding::ok(
-                ABOUT,
-                format!(
-                    "`{shown}` answers: HAProxy {}, pid {}",
-                    info.version, info.pid
-                ),
-            ),
-            Err(error) if error.nobody_listens() => Finding::bad(
-                ABOUT,
-                format!("nobody answers at `{shown}`, which `haproxy.cfg` names"),
+            Ok(info) => answered(&path, &info, own.description.as_deref(), config),
+            Err(error) if error.nobody_listens() => silent(
+                &path,
+                "haproxy.cfg",
                 "haproxy-marathon-bridge refresh, which has HAProxy reloaded, or start HAProxy",
             ),
             Err(error) => Finding::bad(
@@ -210,7 +249,62 @@ async fn sockets(config: &Config) -> Vec<Finding> {
             ),
         });
     }
+    if let Some(path) = &config.haproxy.master_socket {
+        found.push(match master::show_proc(path, ASK).await {
+            Ok(_) => Finding::ok(ABOUT, format!("`{}` answers: a master", path.display())),
+            Err(error) if error.nobody_listens() => silent(
+                path,
+                "master-socket",
+                "have HAProxy started with -S and this path, or give another --reload",
+            ),
+            Err(error) => Finding::bad(
+                ABOUT,
+                error.to_string(),
+                format!("call this as {}", owner(path)),
+            ),
+        });
+    }
     found
+}
+
+/// Whoever answers may run another file, which has the same socket.
+fn answered(path: &Path, info: &Info, expected: Option<&str>, config: &Config) -> Finding {
+    const ABOUT: &str = "socket";
+    let (shown, pid) = (path.display(), info.pid);
+    let Some(expected) = expected.filter(|expected| info.description.as_deref() != Some(expected))
+    else {
+        let version = &info.version;
+        return Finding::ok(
+            ABOUT,
+            format!("`{shown}` answers: HAProxy {version}, pid {pid}"),
+        );
+    };
+    let file = config.haproxy.config.display();
+    let found = info.description.as_deref().unwrap_or("none");
+    Finding::bad(
+        ABOUT,
+        format!(
+            "`{shown}` answers, but pid {pid} does not run what is in `{file}`: its description is \
+             `{found}`, expected `{expected}`"
+        ),
+        "haproxy-marathon-bridge refresh --retry-now, or have HAProxy started with this file",
+    )
+}
+
+fn silent(path: &Path, named_by: &str, otherwise: &str) -> Finding {
+    let folder = folder_of(path).display();
+    let says = format!(
+        "nobody answers at `{}`, which `{named_by}` names",
+        path.display()
+    );
+    if folder_of(path).exists() {
+        return Finding::bad("socket", says, otherwise);
+    }
+    Finding::bad(
+        "socket",
+        format!("{says}: there is no folder `{folder}`"),
+        format!("install -d -o haproxy -g haproxy -m 2775 {folder}, and start HAProxy again"),
+    )
 }
 
 fn owner(path: &Path) -> String {
@@ -306,7 +400,10 @@ fn turns(facts: &Facts, in_use: &[InUse]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     for one in in_use {
         let (place, what) = (one.place.display(), name(one.schedule));
-        found.push(if one.runs {
+        found.push(if let Some((why, fix)) = &one.fault {
+            let says = format!("by {what}, as `{place}` says, but {why}");
+            Finding::bad(ABOUT, says, fix.as_str())
+        } else if one.runs {
             Finding::ok(ABOUT, format!("by {what}, as `{place}` says"))
         } else {
             let says = format!("by {what}, as `{place}` says, but that does not run");

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{configured_on, print, wrong_values};
+use super::{configured_on, passed_over, print, wrong_values};
 use crate::config::{self, Request, System};
 
 /// How bad it is.
@@ -72,7 +72,9 @@ struct Findings {
 /// Exit 0 where nothing is bad.
 pub(super) fn doctor(request: &Request) -> ExitCode {
     // What is wrong with Marathon's part of the options is a finding, beside which all else counts.
-    let system = System::host();
+    let mut system = System::host();
+    // So is a file of options that cannot be read, though the defaults may not be what is meant.
+    let broken = passed_over(request, &mut system);
     let wrong = config::build(request, &system).err();
     let request = Request {
         needs_marathon: wrong.is_none(),
@@ -82,6 +84,13 @@ pub(super) fn doctor(request: &Request) -> ExitCode {
         return wrong_values(request.policy, &mistakes);
     }
     let mut found = Vec::new();
+    if let Some(mistakes) = broken {
+        found.push(Finding::bad(
+            "options",
+            format!("{mistakes}; all else is looked at as if there were no such file"),
+            format!("edit {}", system.default_file.display()),
+        ));
+    }
     if let Some(mistakes) = wrong {
         found.push(Finding::bad(
             "marathon",

@@ -1,6 +1,6 @@
 //! `doctor` on a host that falls ill by and by.
 
-use super::private_root::run;
+use super::private_root::{Told, run};
 use super::units::with_systemd;
 
 #[test]
@@ -20,6 +20,25 @@ echo '  frobnicate' >> /etc/haproxy/haproxy.cfg
 echo 'file:/srv/nothing.json' > /etc/haproxy-marathon-bridge/marathons
 chown nobody /etc/haproxy
 echo "== ill"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
+install -m 644 /etc/haproxy/haproxy.cfg /srv/other.cfg
+sed -i '/frobnicate/d; s/^  description .*/  description other/' /srv/other.cfg
+haproxy -D -f /srv/other.cfg -p /srv/other.pid
+echo "== other"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
+kill -TERM $(cat /srv/other.pid)
+rm -rf /run/haproxy
+echo 'master-socket = "/run/haproxy/master.sock"' >> /etc/haproxy-marathon-bridge/config.toml
+echo "== no folder"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
+line=/etc/cron.d/haproxy-marathon-bridge
+printf '#* * * * * root /usr/local/bin/haproxy-marathon-bridge refresh\n' > $line
+echo "== no line"; haproxy-marathon-bridge doctor 2>&1 || true
+printf 'PATH=/bin\n* * * * * root /opt/nowhere refresh\n' > $line
+echo "== nowhere"; haproxy-marathon-bridge doctor 2>&1 || true
+chmod 666 $line
+echo "== for all"; haproxy-marathon-bridge doctor 2>&1 || true
+echo 'frobnicate = 1' >> /etc/haproxy-marathon-bridge/config.toml
+echo "== options"; haproxy-marathon-bridge doctor --json 2>/dev/null || true
+echo "== uninstall"; haproxy-marathon-bridge uninstall 2>&1 || echo "exit $?"
+echo "== left"; ls $line /etc/haproxy-marathon-bridge 2> /dev/null || true
 "#,
     );
     let Some(told) = run(&script) else { return };
@@ -71,4 +90,50 @@ echo "== ill"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
         "exit 1",
     ];
     told.says("ill", &ill);
+    other_faults_are_told(&told);
+}
+
+fn other_faults_are_told(told: &Told) {
+    told.says(
+        "other",
+        &[
+            "no HAProxy runs `/etc/haproxy/haproxy.cfg`, but pid ",
+            " runs `/srv/other.cfg`",
+            "its description is `other`, expected `",
+        ],
+    );
+    told.says(
+        "no folder",
+        &[
+            "nobody answers at `/run/haproxy/master.sock`, which `master-socket` names: there is no folder",
+            "to mend it: install -d -o haproxy -g haproxy -m 2775 /run/haproxy",
+        ],
+    );
+    for (part, says) in [
+        ("no line", "but no line in it calls this program"),
+        ("nowhere", "but it calls `/opt/nowhere`, which is not there"),
+        ("for all", "it has mode 0666"),
+    ] {
+        told.says(
+            part,
+            &[
+                "BAD   turns     by cron, as `/etc/cron.d/haproxy-marathon-bridge`",
+                says,
+            ],
+        );
+    }
+    let json: serde_json::Value = serde_json::from_str(told.part("options")).unwrap();
+    let about: Vec<&str> = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["about"].as_str().unwrap())
+        .collect();
+    assert_eq!(about[..2], ["options", "program"], "{json:#}");
+    told.says("uninstall", &["frobnicate", "is passed over"]);
+    assert!(!told.part("uninstall").contains("exit"), "{told:#?}");
+    assert_eq!(
+        told.part("left"),
+        "/etc/haproxy-marathon-bridge:\nconfig.toml\nhaproxy.d\nmarathons"
+    );
 }

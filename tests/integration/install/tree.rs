@@ -179,6 +179,7 @@ fn what_cannot_be_is_said_and_nothing_is_done() {
             "`cron` and `timer` are given",
         ),
         (&["install", "--lock-file=/x", "m1:8080"], 2, "--lock-file"),
+        (&["install", "--config=/x", "m1:8080"], 2, "put it there"),
     ] {
         at(&test, words).expect(code).says(&[says]);
         assert_eq!(footprint(&tree(&test)), before, "{words:?}");

@@ -156,6 +156,11 @@ await sh -c 'grep -q "installed .*haproxy.cfg" /srv/watch.log'
 echo "== powers"; sed -n 's/^CapEff:[[:space:]]*//p' /proc/$watcher/status
 echo "== reloads"; grep -c '^reload haproxy' /srv/systemctl.log
 echo "== master"; [ "$master" = "$(head -n 1 /run/haproxy.pid)" ] && echo same
+echo "== workers"
+for status in /proc/[0-9]*/status; do
+    if grep -q "^PPid:[[:space:]]*$master$" $status; then sed -n 's/^Uid:[[:space:]]*//p' $status; fi
+done
+id -u haproxy
 kill -TERM $watcher
 echo "== end"; wait $watcher; echo $?
 echo "== log"; cat /srv/watch.log
@@ -181,6 +186,14 @@ echo "== log"; cat /srv/watch.log
     assert_eq!(told.part("powers"), "0000000000000400");
     assert_eq!(told.part("reloads"), "1");
     assert_eq!(told.part("master"), "same");
+    // The master is root's, to open ports for the next worker; who serves is not.
+    let mut uids = told.part("workers").lines().rev();
+    let user = uids.next().unwrap();
+    let workers: Vec<&str> = uids.collect();
+    assert!(!workers.is_empty() && user != "0", "{told:#?}");
+    for uid in workers {
+        assert!(uid.starts_with(&format!("{user}\t{user}\t")), "{uid}");
+    }
     assert_eq!(told.part("end"), "0", "{told:#?}");
     let log = told.part("log");
     assert!(

@@ -143,7 +143,8 @@ async fn a_process_of_another_configuration_is_no_proof() {
     host.context.description = Some("other".to_owned());
     let error = host.reload(&Method::Sf).await.unwrap_err().to_string();
     assert!(
-        error.contains("its description is `first`, expected `other`"),
+        error.contains("whose description is `first`; expected `")
+            && error.ends_with("whose description is `other`"),
         "{error}"
     );
 }

@@ -1,7 +1,7 @@
 //! What is rendered, and where it goes.
 
 use super::super::command::{ASKING, Command, RENDERING};
-use super::super::{Definition, Fallback, Form, Heading, One, Takes};
+use super::super::{Definition, EXTRA_CONFIG, Fallback, Form, Heading, One, Takes};
 use super::{one_of, put, value};
 use crate::config::TemplateSet;
 
@@ -41,7 +41,7 @@ pub(super) static TEMPLATES: &[Definition] = &[
         commands: RENDERING,
     },
     Definition {
-        name: "extra-config",
+        name: EXTRA_CONFIG,
         short: None,
         takes: Takes::One(
             value("DIR", Form::Folder),
