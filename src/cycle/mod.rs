@@ -42,6 +42,7 @@ pub use labelled::Labelled;
 pub use plan::Plan;
 pub use readiness::Waiting;
 pub use recipe::Recipe;
+pub use reserved::bound_ports;
 pub use servers::InService;
 pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
