@@ -217,18 +217,20 @@ impl<B: Balancer> Host<'_, B> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
         let mut complaints = None;
-        self.bring_to_hearing(wanted, memory, now, remember, &mut complaints)
+        self.bring_to_hearing(wanted, None, memory, now, remember, &mut complaints)
             .await
     }
 
     /// The same, with what HAProxy complains of in files that it accepts; nothing is put into
-    /// `complaints` where there was no reason to ask it.
+    /// `complaints` where there was no reason to ask it. Nor is it asked about files that it
+    /// `accepted` a moment ago, with what it said of them.
     ///
     /// # Errors
     /// As [`Host::bring_to`].
     pub async fn bring_to_hearing(
         &self,
         wanted: &FileSet,
+        accepted: Option<(FileSet, Vec<CheckMessage>)>,
         memory: &mut State,
         now: Time,
         remember: &mut dyn FnMut(&State),
@@ -269,7 +271,10 @@ impl<B: Balancer> Host<'_, B> {
         let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
         let again = same && of_others && is_applied(wanted, memory);
         if !same || !is_checked(&wish.marks, memory) {
-            let verdict = self.balancer.check(wanted, self.at, None).await;
+            let verdict = match accepted.filter(|(files, _)| files == wanted) {
+                Some((_, warnings)) => Ok(Verdict::Accepted { warnings }),
+                None => self.balancer.check(wanted, self.at, None).await,
+            };
             match verdict.context("the new files cannot be checked, and stay out")? {
                 Verdict::Accepted { warnings } => *complaints = Some(warnings),
                 Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),

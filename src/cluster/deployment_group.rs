@@ -156,7 +156,8 @@ fn is_name(group: &str) -> bool {
     parts.all(|part| !part.is_empty() && part.bytes().all(is_part))
 }
 
-/// Who names a deployment of another folder, or one that has a namesake there.
+/// Who names a deployment of another folder; and who is alone with a name that others have there, as
+/// if that were to be one deployment.
 fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
     let named = apps.iter().filter_map(|app| {
         let group = app.labels.get(GROUP).filter(|group| !group.is_empty())?;
@@ -164,18 +165,20 @@ fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
     });
     let named: Vec<_> = named.collect();
     let mut firsts: BTreeMap<&AppId, &Arc<App>> = BTreeMap::new();
-    let mut folders: BTreeMap<AppId, BTreeMap<&str, (&Arc<App>, &str)>> = BTreeMap::new();
+    // By the last part of the name: a path has to lie in the folder of the app.
+    let mut folders: BTreeMap<&str, BTreeMap<&str, Vec<(&Arc<App>, &str)>>> = BTreeMap::new();
     for (app, group, id) in &named {
         let Some(id) = id else { continue };
         let first = firsts.entry(id).or_insert(app);
         if app.id < first.id {
             *first = app;
         }
-        let folders = folders.entry(AppId::new(group)).or_default();
-        let first = folders.entry(app.id.folder()).or_insert((app, group));
-        if app.id < first.0.id {
-            *first = (app, group);
-        }
+        let name = id.as_str().rsplit('/').next().unwrap_or_default();
+        let folders = folders.entry(name).or_default();
+        folders
+            .entry(app.id.folder())
+            .or_default()
+            .push((app, group));
     }
     let mut warnings = Vec::new();
     for (app, group, id) in &named {
@@ -189,9 +192,18 @@ fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
         }
     }
     for of_name in folders.values() {
-        let mut of_name = of_name.values();
-        if let Some((first, _)) = of_name.next() {
-            warnings.extend(of_name.map(|(app, group)| namesake(app, group, first)));
+        // Where all are alone, the first one has a right to the name.
+        let are_all_alone = of_name.values().all(|members| members.len() == 1);
+        for (folder, members) in of_name.iter().skip(usize::from(are_all_alone)) {
+            let [(app, group)] = &members[..] else {
+                continue;
+            };
+            let mut others = of_name.iter().filter(|(other, _)| *other != folder);
+            let other = others.find_map(|(_, members)| {
+                let apps = members.iter().map(|(app, _)| app);
+                apps.min_by_key(|app| &app.id)
+            });
+            warnings.extend(other.map(|other| namesake(app, group, other)));
         }
     }
     warnings

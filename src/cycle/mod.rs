@@ -42,11 +42,12 @@ pub use labelled::Labelled;
 pub use plan::Plan;
 pub use readiness::Waiting;
 pub use recipe::Recipe;
+pub use reserved::bound_ports;
 pub use servers::InService;
 pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
-use self::wanted::Cause;
+use self::unnamed::{Accepted, Blamed};
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::{AppId, ServicePort};
 use crate::config::Names;
@@ -386,13 +387,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         let mut served = Vec::new();
         let mut rounds = 0;
+        let mut accepted: Option<Accepted> = None;
         loop {
             if memory.paused.is_some() {
                 let outcome = host.leave(&plan.files, memory, now)?;
                 return Ok(Applied::of(plan, outcome));
             }
             let outcome = host
-                .bring_to_hearing(&plan.files, memory, now, remember, &mut complaints)
+                .bring_to_hearing(
+                    &plan.files,
+                    accepted.take(),
+                    memory,
+                    now,
+                    remember,
+                    &mut complaints,
+                )
                 .await?;
             let Outcome::Rejected { messages } = &outcome else {
                 return Ok(Applied {
@@ -408,7 +417,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 served = self.served_and_wanted(&plan, installed)?;
             }
             rounds += 1;
-            let mut culprits = plan.culprits(messages);
+            let culprits = plan.culprits(messages);
             let is_unnamed = culprits.is_empty();
             // What took a minute is not asked again to no purpose: nothing is followed meanwhile.
             let is_wait = messages.iter().any(CheckMessage::is_of_a_wait);
@@ -426,25 +435,23 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             if self.blames_the_edit(&culprits, &served) {
                 return Ok(Applied::of(plan, outcome));
             }
-            if !self.takes_out_what_is_refused || rounds == MOST_ROUNDS {
-                culprits.clear();
+            let blamed = if !self.takes_out_what_is_refused || rounds == MOST_ROUNDS {
+                Blamed::default()
             } else if is_unnamed && self.recipe.is_labelled() {
                 // Without labels nobody wrote what could be refused: that is DNS, or the frame.
-                culprits = self.search(host, &plan, messages, installed).await?;
-            }
-            if culprits.is_empty() {
+                self.search(host, &plan, messages, installed).await?
+            } else {
+                Blamed::named(culprits)
+            };
+            if blamed.is_nobody() {
                 return Ok(Applied {
                     plan,
                     outcome,
                     complaints,
                 });
             }
-            let cause = if is_unnamed {
-                Cause::Unnamed
-            } else {
-                Cause::Own
-            };
-            let left = self.draw_instead(plan.clone(), culprits, cause, installed)?;
+            let left;
+            (left, accepted) = self.draw_left(plan.clone(), blamed, installed)?;
             // With the labels of before a certificate, a file or a port can come back.
             let left = self.as_the_host_allows(host, left, installed)?;
             // Who was only found by trial is not taken out of service. And where most of several apps

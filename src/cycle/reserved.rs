@@ -168,6 +168,11 @@ impl<'a> Reserved<'a> {
     }
 }
 
+/// The ports of a `bind` line, on whatever address; none of any other line.
+pub fn bound_ports(line: &str) -> Vec<RangeInclusive<u32>> {
+    places(line).into_iter().map(|place| place.ports).collect()
+}
+
 /// Where a line listens, if it is one of `bind`.
 fn places(line: &str) -> Vec<Place> {
     if !line.trim_start().starts_with(['b', '"', '\'', '\\']) {

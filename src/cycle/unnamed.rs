@@ -1,6 +1,6 @@
 //! A refusal of HAProxy that names nobody, led back to those whose text it is about.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,12 @@ use tracing::debug;
 use super::Stages;
 use super::plan::{Plan, refused};
 use super::source::Source;
-use super::suspects::Suspects;
+use super::suspects::{Found, Suspects};
+use super::wanted::Cause;
 use crate::apply::validate::{Severity, Verdict};
-use crate::apply::{Balancer, CheckMessage, Host};
+use crate::apply::{Balancer, CheckMessage, FileSet, Host};
 use crate::cluster::Warning;
-use crate::labels::Template;
+use crate::labels::{self, Template};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::{Https, Service};
 use crate::resolve::Lookup;
@@ -25,6 +26,41 @@ const SHORTEST_TRY: Duration = Duration::from_secs(10);
 /// After a check without an end, the first try says whether any of those who are suspected is to blame
 /// at all: what is left is about what is installed, which takes seconds.
 const FIRST_TRY: Duration = Duration::from_secs(20);
+
+/// So long more is tried where many are suspected still.
+const LONGEST_SEARCH: Duration = Duration::from_secs(60);
+
+/// What no more than so many say is the most suspect.
+const FEW: usize = 8;
+
+/// Files that HAProxy accepted, and what it said of them.
+pub(super) type Accepted = (FileSet, Vec<CheckMessage>);
+
+/// Those without whom HAProxy accepts the files.
+#[derive(Debug, Default)]
+pub(super) struct Blamed {
+    /// Whom it names.
+    named: Vec<(Owner, Warning)>,
+    /// Who is to blame, as far as trials tell.
+    culprits: Vec<(Owner, Warning)>,
+    /// Among whom others are to blame; it could not be told who.
+    suspected: Vec<(Owner, Warning)>,
+    /// The last that it accepted of what was tried.
+    accepted: Option<Accepted>,
+}
+
+impl Blamed {
+    pub(super) fn named(named: Vec<(Owner, Warning)>) -> Self {
+        Self {
+            named,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_nobody(&self) -> bool {
+        self.named.is_empty() && self.culprits.is_empty() && self.suspected.is_empty()
+    }
+}
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// Whether HAProxy accepts by now what it just refused without naming anything: then it was short of
@@ -48,37 +84,80 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         plan: &Plan,
         messages: &[CheckMessage],
         installed: Option<&str>,
-    ) -> Result<Vec<(Owner, Warning)>> {
+    ) -> Result<Blamed> {
         if plan.is_about_the_frame(messages) {
-            return Ok(Vec::new());
+            return Ok(Blamed::default());
         }
         let owners = plan.suspects(installed);
         if owners.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Blamed::default());
         }
-        let blame = |owner| unnamed(owner, messages);
-        let mut suspects = Suspects::new(owners);
         let is_wait = messages.iter().any(CheckMessage::is_of_a_wait);
+        // A file without an end takes its whole time at each try: the first is without all of them.
+        let tiers = if is_wait {
+            vec![owners]
+        } else {
+            plan.tiers(owners)
+        };
+        let mut suspects = Suspects::new(tiers);
+        let mut accepted = None;
         let mut limit = is_wait.then_some(FIRST_TRY);
         let mut is_first = true;
-        while let Some(out) = suspects.next_try() {
-            let out = out.into_iter().map(blame).collect();
-            let tried = self.draw_without(plan.clone(), out, installed)?;
+        let search_began = Instant::now();
+        while let Some(out) = suspects.next_try(search_began.elapsed() < LONGEST_SEARCH) {
+            let out = out.into_iter().map(|owner| unnamed(owner, messages));
+            let tried = self.draw_without(plan.clone(), out.collect(), installed)?;
             let began = Instant::now();
             let verdict = host.balancer.check(&tried.files, host.at, limit).await;
             if is_first {
-                // This file is without all of them: others take little longer, or never end.
+                // This file is without the most suspect: others take little longer, or never end.
                 limit = Some(limit_of_tries(began.elapsed()));
                 is_first = false;
             }
             let verdict = verdict.context("a part of the new files cannot be checked")?;
             let is_accepted = matches!(verdict, Verdict::Accepted { .. });
-            debug!(out = ?tried.refused, is_accepted, "tried");
+            debug!(out = tried.refused.len(), is_accepted, "tried");
+            if let Verdict::Accepted { warnings } = verdict {
+                accepted = Some((tried.files, warnings));
+            }
             if !suspects.judge(is_accepted) {
-                return Ok(Vec::new());
+                return Ok(Blamed::default());
             }
         }
-        Ok(suspects.culprits().into_iter().map(blame).collect())
+        let Found {
+            culprits,
+            suspected,
+        } = suspects.found();
+        let culprits = culprits.into_iter().map(|owner| unnamed(owner, messages));
+        let number = suspected.len();
+        let suspected = suspected.into_iter();
+        let suspected = suspected.map(|owner| one_of(owner, number, messages));
+        Ok(Blamed {
+            named: Vec::new(),
+            culprits: culprits.collect(),
+            suspected: suspected.collect(),
+            accepted,
+        })
+    }
+
+    /// The plan with what those who are blamed were last served with, or without them; and what HAProxy
+    /// accepted already, which that may be.
+    pub(super) fn draw_left(
+        &mut self,
+        mut plan: Plan,
+        blamed: Blamed,
+        installed: Option<&str>,
+    ) -> Result<(Plan, Option<Accepted>)> {
+        for (owners, cause) in [
+            (blamed.named, Cause::Own),
+            (blamed.culprits, Cause::Unnamed),
+            (blamed.suspected, Cause::Others),
+        ] {
+            if !owners.is_empty() {
+                plan = self.draw_instead(plan, owners, cause, installed)?;
+            }
+        }
+        Ok((plan, blamed.accepted))
     }
 }
 
@@ -102,6 +181,59 @@ impl Plan {
             .filter(|owner| !self.refused.contains(owner) && seen.insert(*owner))
             .cloned()
             .collect()
+    }
+
+    /// By how few say the rarest of what they say, the rarest first: of what many say HAProxy mostly
+    /// has nothing to complain.
+    fn tiers(&self, suspects: Vec<Owner>) -> Vec<Vec<Owner>> {
+        if suspects.len() <= FEW {
+            return vec![suspects];
+        }
+        let services = self.proxies.services();
+        let mut of_owners: HashMap<&Owner, Vec<String>> = HashMap::new();
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        for service in services {
+            let said = self.things_said(service);
+            for thing in &said {
+                *numbers.entry(thing.clone()).or_default() += 1;
+            }
+            of_owners.insert(&service.owner, said);
+        }
+        let (mut few, mut some, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for owner in suspects {
+            let said = of_owners.get(&owner).into_iter().flatten();
+            let rarest = said.filter_map(|thing| numbers.get(thing)).min();
+            match rarest {
+                Some(number) if *number <= FEW => few.push(owner),
+                Some(number) if *number <= services.len() / FEW => some.push(owner),
+                _ => others.push(owner),
+            }
+        }
+        let mut tiers = vec![few, some, others];
+        tiers.retain(|tier| !tier.is_empty());
+        tiers
+    }
+
+    /// Names of labels; of texts in the place of templates the texts too, but for the numbers that
+    /// differ from one app to the next.
+    fn things_said(&self, service: &Service) -> Vec<String> {
+        let said = self.draft.wanted.said.iter();
+        let place = (service.owner.app.clone(), service.index);
+        let mut spoken = said.filter_map(|said| said.options.get(&place));
+        let Some(spoken) = spoken.next() else {
+            return Vec::new();
+        };
+        let prefix = format!("HAPROXY_{}_", service.index);
+        let said = labels::said_of(&spoken.app.labels, service.index);
+        let things = said.iter().map(|(label, text)| {
+            let name = label.strip_prefix(&*prefix).unwrap_or(label);
+            if labels::is_value(label) {
+                return name.to_owned();
+            }
+            let text: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+            format!("{name} {text}")
+        });
+        things.collect()
     }
 
     /// Whose certificates and options stand in the frontend of a host, which may be that of several or
@@ -147,10 +279,23 @@ pub(super) fn words(messages: &[CheckMessage]) -> Option<String> {
 }
 
 fn unnamed(owner: Owner, messages: &[CheckMessage]) -> (Owner, Warning) {
-    let mut alerts = messages.iter().filter(|m| m.severity == Severity::Alert);
-    let words = alerts
-        .next()
-        .map_or_else(String::new, CheckMessage::lasting);
+    let words = first_words(messages);
     let warning = refused(&owner, &format!("something, without naming it: {words}"));
     (owner, warning)
+}
+
+fn one_of(owner: Owner, number: usize, messages: &[CheckMessage]) -> (Owner, Warning) {
+    let words = first_words(messages);
+    let words = format!(
+        "something of this service port or of others, without naming it ({number} could not be told \
+         apart in time, and are tried again in the next turn): {words}"
+    );
+    let warning = refused(&owner, &words);
+    (owner, warning)
+}
+
+fn first_words(messages: &[CheckMessage]) -> String {
+    let mut alerts = messages.iter().filter(|m| m.severity == Severity::Alert);
+    let first = alerts.next();
+    first.map_or_else(String::new, CheckMessage::lasting)
 }

@@ -1,6 +1,7 @@
 //! The native set: sections of services as in marathon-lb's set, and shared frontends from
 //! templates of their own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -12,9 +13,9 @@ use super::engine::Engine;
 use super::fragments::{STRUCTURE, is_of_shared_frontend};
 use super::marathon_lb::{MarathonLb, Shared, mark};
 use super::values::word;
-use super::{Extra, Output, Resupplied, Site};
+use super::{Extra, Failed, Output, Resupplied, Site};
 use crate::cluster::Warning;
-use crate::haproxy::structure_hash;
+use crate::haproxy::{Line, structure_hash};
 use crate::labels::Template;
 use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::{Conditions, Host, Layout, Rule, TlsRule};
@@ -59,9 +60,11 @@ impl Native {
         rendered.fill(STRUCTURE, &structure_hash(&rendered.text()));
         let services = layout.services.iter();
         warnings.extend(services.flat_map(|service| unused(service)));
+        let mut failed = own.failed;
+        failed.extend(self.namesakes(&layout.services));
         Ok(Output {
             rendered,
-            failed: own.failed,
+            failed,
             warnings,
         })
     }
@@ -72,6 +75,34 @@ impl Native {
         after: &Arc<Service>,
     ) -> Option<Resupplied> {
         self.sections.with_servers(before, after)
+    }
+
+    /// Services whose sections are named as one that the operator adds.
+    fn namesakes(&self, services: &[Arc<Service>]) -> Vec<Failed> {
+        let mut names = BTreeMap::new();
+        for Extra { file, text } in &self.extra {
+            for line in text.lines() {
+                let words = Line::of(line).words;
+                if let [keyword, name, ..] = &words[..]
+                    && matches!(&**keyword, "frontend" | "backend" | "listen")
+                {
+                    names.entry(name.clone()).or_insert(file);
+                }
+            }
+        }
+        let namesake = |service: &Arc<Service>| {
+            let file = names.get(&service.name)?;
+            Some(Failed {
+                owner: service.owner.clone(),
+                part: None,
+                found: format!(
+                    "name `{}` is that of a section in --extra-config `{file}`",
+                    service.name
+                ),
+                expected: "a name that no other section bears".to_owned(),
+            })
+        };
+        services.iter().filter_map(namesake).collect()
     }
 
     fn shared(&self, layout: &Layout, warnings: &mut Vec<Warning>) -> Result<Shared> {

@@ -97,11 +97,18 @@ fn of_port(look: &Look, app: &AppId, explained: &Explained, port: &ExplainedPort
     if let Some(native) = &look.plan.proxies.native {
         for (host, path) in &port.requests {
             let ways = native.ways(host, path);
+            let port = match native.passed_on_to(host) {
+                Some(_) => " on port 80",
+                None => "",
+            };
             _ = writeln!(
                 text,
-                "  requests for {host}{path}: {}",
+                "  requests for {host}{path}{port}: {}",
                 led(native, &ways, Some(app))
             );
+            if let Some(to) = native.passed_on_to(host) {
+                text += &format!("  {}", passed_on(host, to, Some(app)));
+            }
         }
     }
     for (map, key, backend) in &port.rows {
@@ -188,7 +195,17 @@ fn of_request(plan: &Plan, what: &str) -> Result<(String, bool)> {
         None => (what, "/"),
     };
     let ways = native.ways(host, path);
-    let mut text = format!("requests for {host}{path}: {}\n", led(native, &ways, None));
+    let passed_on_to = native.passed_on_to(host);
+    let port = if passed_on_to.is_some() {
+        " on port 80"
+    } else {
+        ""
+    };
+    let led = led(native, &ways, None);
+    let mut text = format!("requests for {host}{path}{port}: {led}\n");
+    if let Some(to) = passed_on_to {
+        text += &passed_on(host, to, None);
+    }
     if plan.explained(&as_app).is_some() {
         _ = writeln!(
             text,
@@ -196,7 +213,29 @@ fn of_request(plan: &Plan, what: &str) -> Result<(String, bool)> {
         );
     }
     let is_served = |way: &Way<'_>| service(native, way).is_none_or(|s| !s.servers.is_empty());
-    Ok((text, !ways.is_empty() && ways.iter().all(is_served)))
+    let is_led = !ways.is_empty() || passed_on_to.is_some();
+    let has_servers = passed_on_to.is_none_or(|to| !to.servers.is_empty());
+    let is_well = is_led && has_servers && ways.iter().all(is_served);
+    Ok((text, is_well))
+}
+
+/// A line on TLS that does not end here.
+fn passed_on(host: &str, to: &Service, own: Option<&AppId>) -> String {
+    let app = &to.owner.app;
+    let of_app = if Some(app) == own {
+        String::new()
+    } else {
+        format!(" of app `{app}`")
+    };
+    let idle = if to.servers.is_empty() {
+        ", which has no servers"
+    } else {
+        ""
+    };
+    format!(
+        "TLS for {host} on port 443: passed on to `{}`{of_app}{idle}\n",
+        to.name
+    )
 }
 
 fn service<'l>(native: &'l Layout, way: &Way<'_>) -> Option<&'l Service> {

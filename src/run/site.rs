@@ -9,9 +9,10 @@ use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
 use crate::config::{Config, TemplateSet, Values};
+use crate::cycle::bound_ports;
 use crate::disk;
 use crate::haproxy::program::{self, NotInstalled};
-use crate::haproxy::{Dialect, Version};
+use crate::haproxy::{Dialect, Line, Version, opens_section};
 use crate::labels::Template;
 use crate::render::{Extra, Origin, Override, Replacement, Site};
 
@@ -44,6 +45,10 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         confines_texts: !config.validation.skip && config.policy.values == Values::Typed,
         ..Site::new(set, dialect)
     };
+    for extra in &site.extra {
+        keeps_within_its_sections(extra)?;
+        leaves_ports_of_the_set(extra, config, &site)?;
+    }
     if let Some(socket) = &config.watch.admin_socket {
         // HAProxy may be started anywhere.
         let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.clone());
@@ -175,6 +180,59 @@ fn extra(dir: &Path) -> Result<Vec<Extra>> {
     }
     files.sort_by(|one, other| one.file.cmp(&other.file));
     Ok(files)
+}
+
+/// What stands before its first section would be a part of the section before, which is that of some
+/// app.
+fn keeps_within_its_sections(extra: &Extra) -> Result<()> {
+    let mut lines = extra.text.lines().zip(1..);
+    let first = lines.find_map(|(line, number)| {
+        let word = Line::of(line).words.into_iter().next()?;
+        Some((word, number))
+    });
+    if let Some((word, number)) = first
+        && !opens_section(&word)
+    {
+        bail!(
+            "--extra-config `{}`, line {number}: found `{}`, expected a line that opens a section, as \
+             `frontend NAME` does",
+            extra.file,
+            word.escape_debug()
+        );
+    }
+    Ok(())
+}
+
+/// HAProxy would accept the file, and lead connections to either section at random. A port counts
+/// unless the template that binds it is the operator's own.
+fn leaves_ports_of_the_set(extra: &Extra, config: &Config, site: &Site) -> Result<()> {
+    let is_ours = |templates: &[&str]| {
+        let mut overrides = site.overrides.iter();
+        !overrides.any(|own| templates.contains(&&*own.name))
+    };
+    let mut replaced = site.replacements.iter();
+    let has_head = !replaced.any(|own| own.template == Template::Head);
+    let binds_hosts = config.frontends.bind_http_https;
+    let ports = [
+        (80, binds_hosts && is_ours(&["http_in.cfg"])),
+        (443, binds_hosts && is_ours(&["https_in.cfg", "tls_in.cfg"])),
+        (9090, has_head && is_ours(&["fragments/head.cfg"])),
+        (9091, is_ours(&["appid_in.cfg"])),
+    ];
+    for (line, number) in extra.text.lines().zip(1..) {
+        let bound = bound_ports(line);
+        let mut clashes = ports
+            .iter()
+            .filter(|(port, is_bound)| *is_bound && bound.iter().any(|ports| ports.contains(port)));
+        if let Some((port, _)) = clashes.next() {
+            bail!(
+                "--extra-config `{}`, line {number}: found a bind on port {port}, which is one of the \
+                 template set's own, expected another port",
+                extra.file
+            );
+        }
+    }
+    Ok(())
 }
 
 fn read_overrides(dir: &Path, prefix: &str, files: &mut Vec<Override>) -> Result<()> {

@@ -241,3 +241,35 @@ fn a_request_to_an_app_without_servers_is_not_served() {
     let nothing = explain(&test, "").expect(1);
     nothing.says(&["expected the id of an app, which begins with `/`, or a host"]);
 }
+
+#[test]
+fn tls_that_is_passed_on_is_told_of_its_host_and_its_app() {
+    let labels = |host: &str| {
+        json!({
+            "HAPROXY_0_MODE": "tcp",
+            "HAPROXY_0_VHOST": host,
+            "HAPROXY_0_SNI_PASSTHROUGH": "true",
+            "HAPROXY_1_ENABLED": "false",
+        })
+    };
+    let apps = json!({"apps": [
+        app("/tls", 10000, &labels("tls.test,*.wide.test")),
+        app("/plain", 10002, &json!({"HAPROXY_0_VHOST": "in.wide.test"})),
+    ]});
+    let test = scene().file("apps.json", apps.to_string());
+    for host in ["tls.test", "TLS.test:443", "x.wide.test"] {
+        explain(&test, host).expect(0).prints(&[
+            "/ on port 80: nobody asks for them, and they are answered with 503\n",
+            " on port 443: passed on to `tls_10000` of app `/tls`\n",
+        ]);
+    }
+    explain(&test, "/tls").expect(0).prints(&[
+        "  requests for tls.test/ on port 80: nobody asks for them",
+        "  TLS for tls.test on port 443: passed on to `tls_10000`\n",
+        "  TLS for any.wide.test on port 443: passed on to `tls_10000`\n",
+    ]);
+    // Its own host is named more precisely: its TLS ends here.
+    let done = explain(&test, "in.wide.test").expect(0);
+    assert!(!done.stdout.contains("passed on"), "{done:#?}");
+    explain(&test, "other.test").expect(1);
+}

@@ -221,6 +221,62 @@ fn whom_haproxy_comes_to_no_end_with_is_found_too() {
     assert!(asked <= 8, "{asked}");
 }
 
+/// Nobody knows there what was served before: those are tried first who say what few others do. To be
+/// refused for nothing would cost an app its service.
+#[test]
+fn on_a_new_host_few_runs_find_one_and_five_of_thousands_who_are_not_named() {
+    let count = match std::env::var_os("HMB_TEST_ALL") {
+        Some(_) => 5_000,
+        None => 500,
+    };
+    let five = [7, 70, 100, 300, 499];
+    for (bad, most) in [(&five[2..3], 3), (&five, 8)] {
+        // Many write texts of their own, which are alike.
+        let said = |number: usize| {
+            let usual = format!("  # weight {number}\n");
+            let usual = ("HAPROXY_0_BACKEND_HTTP_OPTIONS", usual);
+            poisoned(bad)(number).or_else(|| (number % 3 == 0).then_some(usual))
+        };
+        let test = host(SAYS_NOTHING);
+        let (done, asked) = turn(&test, &apps(count, &said));
+        for number in bad {
+            done.clone().says(&[&format!("app `/a{number}`: ")]);
+        }
+        assert_eq!(served(&test), all_but(count, bad));
+        assert_eq!(done.stderr.matches("left out").count(), bad.len());
+        assert!(asked <= most, "{asked} runs for {bad:?}");
+    }
+}
+
+/// So HAProxy itself names nobody but the list of users.
+#[test]
+fn whose_list_of_users_is_refused_is_found_by_its_name() {
+    let bad = [2, 17, 31];
+    let said = |number: usize| {
+        let list = format!(
+            "userlist user_{{backend}}\n  user a{number} insecure-password x groups nowhere\n"
+        );
+        bad.contains(&number)
+            .then_some(("HAPROXY_0_USERLIST_HEAD", list))
+    };
+    let with_users = |apps: String| {
+        let mut apps: Value = serde_json::from_str(&apps).unwrap();
+        for number in bad {
+            let labels = &mut apps["apps"][number]["labels"];
+            labels["HAPROXY_0_AUTH"] = json!("realm:ali:rlR4XJ1i8.hsE");
+        }
+        apps.to_string()
+    };
+    let test = host("true");
+    let (done, asked) = turn(&test, &with_users(apps(100, &said)));
+    for number in bad {
+        done.clone()
+            .says(&[&format!("app `/a{number}`: "), "no such group"]);
+    }
+    assert_eq!(served(&test), all_but(100, &bad));
+    assert_eq!(asked, 4, "HAProxy names one at a time");
+}
+
 #[test]
 fn on_a_new_host_everybody_is_suspected() {
     let test = host(SAYS_NOTHING);

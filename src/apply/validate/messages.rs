@@ -194,7 +194,8 @@ fn place<'a>(text: &str, files: &'a [String]) -> Option<(&'a str, usize)> {
     })
 }
 
-/// All proxies that are named: `backend 'x'`, `Proxy 'x'`, `server 'x/s'`, `'server x/s'`.
+/// All proxies that are named: `backend 'x'`, `Proxy 'x'`, `server 'x/s'`, `'server x/s'`, and
+/// `userlist 'user_x'`, which is that of backend `x`.
 fn proxies(text: &str) -> Vec<&str> {
     let mut proxies = Vec::new();
     let mut quoted = text.split('\'');
@@ -204,6 +205,7 @@ fn proxies(text: &str) -> Vec<&str> {
         let word = before.trim_end().rsplit(' ').next().unwrap_or_default();
         let proxy = match word.to_ascii_lowercase().as_str() {
             "proxy" | "frontend" | "backend" | "listen" | "listener" => Some(inside),
+            "userlist" => inside.strip_prefix("user_"),
             "server" => inside.split_once('/').map(|(proxy, _server)| proxy),
             _ => inside
                 .strip_prefix("server ")
@@ -336,6 +338,12 @@ mod tests {
                 Severity::Alert,
                 None,
                 &["all", "one_10001"],
+            ),
+            (
+                "[ALERT]    (1) : config : userlist 'user_app_10001': no such group 'x' specified in user 'c'",
+                Severity::Alert,
+                None,
+                &["app_10001"],
             ),
             (
                 "[ALERT]    (1) : config : userlist 'u': no such group 'x' specified in user 'c'",

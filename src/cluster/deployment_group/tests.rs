@@ -379,6 +379,28 @@ fn nobody_joins_or_drains_a_deployment_of_another_folder() {
     );
 }
 
+/// Each is whole: nothing is to be complained of.
+#[test]
+fn deployments_of_one_name_in_two_folders_are_no_fault() {
+    let pairs = ["/a/blue", "/b/blue"].map(|id| naming(id, "web", &[EARLY]));
+    let others = ["/a/green", "/b/green"].map(|id| naming(id, "web", &[LATE]));
+    let mut all = pairs.to_vec();
+    all.extend(others);
+    let (apps, told) = of_folders(all.clone());
+    assert_eq!(
+        apps,
+        ["/a/web: /a/blue1- /a/green1", "/b/web: /b/blue1- /b/green1"]
+    );
+    assert!(told.is_empty(), "{told:?}");
+    // Who is alone may have meant the apps elsewhere.
+    all.insert(0, naming("/0/red", "web", &[LATE]));
+    let (_, told) = of_folders(all);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let begin = "app `/0/red`: label `HAPROXY_DEPLOYMENT_GROUP`: found `web` in folder `/0`, which app \
+                 `/a/blue` in folder `/a` names too";
+    assert!(told[0].starts_with(begin), "{told:?}");
+}
+
 #[test]
 fn a_group_of_a_folder_with_the_id_of_an_app_is_served_as_its_apps() {
     let (apps, told) = of_folders(vec![

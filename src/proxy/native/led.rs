@@ -1,6 +1,7 @@
 //! Where a request is led, for people: the order in which HAProxy tries rules and maps.
 
 use super::{DOMAIN_MAP, Host, Layout, PATH_MAP, Rule, SUFFIX_MAP};
+use crate::proxy::marathon_lb::Service;
 
 /// One of those to whom a request can be led.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +20,7 @@ impl Layout {
     #[must_use]
     pub fn ways(&self, host: &str, path: &str) -> Vec<Way<'_>> {
         let host = host.to_lowercase();
-        let host = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|c| c.is_ascii_digit()) => name,
-            _ => &host,
-        };
-        let host = host.strip_suffix('.').unwrap_or(host);
+        let host = name(&host);
         let mut ways = Vec::new();
         for (rules, lookup) in [
             (&self.first, self.exact(host, path)),
@@ -58,6 +55,17 @@ impl Layout {
         ways
     }
 
+    /// To whom TLS for `host` on port 443 is passed on, which may have a port; nobody where it ends
+    /// there.
+    #[must_use]
+    pub fn passed_on_to(&self, host: &str) -> Option<&Service> {
+        let host = host.to_lowercase();
+        let host = name(&host);
+        let mut rules = self.passed_on.iter();
+        let first = rules.find(|tls| is_of_host(&tls.rule.place.host, host))?;
+        (!first.ends_here).then_some(&*first.rule.service)
+    }
+
     fn exact(&self, host: &str, path: &str) -> Option<(&'static str, &str)> {
         let with_path = self.longest(PATH_MAP, &format!("{host}{path}"));
         with_path.or_else(|| self.row(DOMAIN_MAP, host))
@@ -84,12 +92,24 @@ impl Layout {
     }
 }
 
-fn fits(rule: &Rule, host: &str, path: &str) -> bool {
-    let is_of_host = match &rule.place.host {
+/// A host in small letters, without its port.
+fn name(host: &str) -> &str {
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    };
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+fn is_of_host(asked: &Host, host: &str) -> bool {
+    match asked {
         Host::Exact(own) => **own == *host,
         Host::Below(_, end) => host.ends_with(&**end),
         Host::Any => true,
-    };
+    }
+}
+
+fn fits(rule: &Rule, host: &str, path: &str) -> bool {
     let own = rule.place.path.text();
     let begins = if rule.ignores_case {
         let begin = path.as_bytes().get(..own.len());
@@ -97,5 +117,5 @@ fn fits(rule: &Rule, host: &str, path: &str) -> bool {
     } else {
         path.starts_with(own)
     };
-    is_of_host && begins
+    is_of_host(&rule.place.host, host) && begins
 }

@@ -132,8 +132,8 @@ fn apps_of_one_folder_are_one_deployment_with_a_name_in_it() {
         }
         says(
             served,
-            "app `/shop/web-blue`: label `HAPROXY_DEPLOYMENT_GROUP`: found `web` in folder `/shop`, \
-             which app `/other/web-green` in folder `/other` names too, expected apps of one \
+            "app `/other/web-green`: label `HAPROXY_DEPLOYMENT_GROUP`: found `web` in folder `/other`, \
+             which app `/shop/web-blue` in folder `/shop` names too, expected apps of one \
              folder: only those are one deployment; each folder is served on its own",
         );
     });

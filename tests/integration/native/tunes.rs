@@ -250,6 +250,53 @@ fn sections_of_the_operator_stand_in_the_same_file() {
         .says(&["--extra-config `extra` cannot be read"]);
 }
 
+/// HAProxy accepts the first two, and one of them in the section of an app.
+#[test]
+fn what_operators_add_leaves_the_rest_alone() {
+    let mut scene = Scene::new().flags(&["--extra-config", "extra"]);
+    let folder = scene.test.path().join("extra");
+    fs::create_dir(&folder).unwrap();
+    let port = scene.app("/www", &[("VHOST", "www.test")]);
+    scene.app("/other", &[("VHOST", "other.test")]);
+    // These are of the original templates.
+    fs::remove_dir_all(scene.test.path().join("templates")).unwrap();
+    fs::create_dir(scene.test.path().join("templates")).unwrap();
+    let own = folder.join("own.cfg");
+    for (place, port) in [
+        ("*:80", 80),
+        ("127.0.0.1:9090,127.0.0.1:1", 9090),
+        (":9080-9095", 9090),
+        ("[::]:443", 443),
+    ] {
+        fs::write(&own, format!("# own\nfrontend own\n  bind {place}\n")).unwrap();
+        let told = format!(
+            "--extra-config `extra/own.cfg`, line 3: found a bind on port {port}, which is one of the \
+             template set's own, expected another port"
+        );
+        scene.try_write(true).expect(1).says(&[&told]);
+    }
+    fs::write(&own, "\n# own\n  http-request deny\nfrontend own\n").unwrap();
+    let done = scene.try_write(true).expect(1);
+    done.says(&[
+        "--extra-config `extra/own.cfg`, line 3: found `http-request`, expected a line that opens a \
+         section",
+    ]);
+    let hosts = ["--dont-bind-http-https"];
+    fs::write(&own, "frontend own\n  bind 127.0.0.1:80\n").unwrap();
+    let scene = scene.flags(&hosts);
+    scene.try_write(true).expect(0);
+    // The name of an app's sections costs that app alone, and the file is named.
+    fs::write(&own, format!("backend www_{port}\n  mode http\n")).unwrap();
+    let done = scene.try_write(true).expect(0);
+    done.says(&[
+        "app `/www`: ",
+        &format!("found name `www_{port}` is that of a section in --extra-config `extra/own.cfg`"),
+    ]);
+    let cfg = fs::read_to_string(scene.cfg()).unwrap();
+    assert!(cfg.contains("backend other_"), "{cfg}");
+    assert_eq!(cfg.matches(&format!("www_{port}")).count(), 1, "{cfg}");
+}
+
 #[test]
 fn an_app_that_is_scaled_to_zero_is_answered_for() {
     let mut scene = Scene::new().with_https();
