@@ -156,6 +156,9 @@ fn is_name(group: &str) -> bool {
     parts.all(|part| !part.is_empty() && part.bytes().all(is_part))
 }
 
+/// An app, and the name of its deployment as it says it.
+type Member<'a> = (&'a Arc<App>, &'a str);
+
 /// Who names a deployment of another folder; and who is alone with a name that others have there, as
 /// if that were to be one deployment.
 fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
@@ -166,7 +169,7 @@ fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
     let named: Vec<_> = named.collect();
     let mut firsts: BTreeMap<&AppId, &Arc<App>> = BTreeMap::new();
     // By the last part of the name: a path has to lie in the folder of the app.
-    let mut folders: BTreeMap<&str, BTreeMap<&str, Vec<(&Arc<App>, &str)>>> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, BTreeMap<&str, Vec<Member<'_>>>> = BTreeMap::new();
     for (app, group, id) in &named {
         let Some(id) = id else { continue };
         let first = firsts.entry(id).or_insert(app);

@@ -169,6 +169,7 @@ impl<'a> Reserved<'a> {
 }
 
 /// The ports of a `bind` line, on whatever address; none of any other line.
+#[must_use]
 pub fn bound_ports(line: &str) -> Vec<RangeInclusive<u32>> {
     places(line).into_iter().map(|place| place.ports).collect()
 }

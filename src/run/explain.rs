@@ -107,7 +107,7 @@ fn of_port(look: &Look, app: &AppId, explained: &Explained, port: &ExplainedPort
                 led(native, &ways, Some(app))
             );
             if let Some(to) = native.passed_on_to(host) {
-                text += &format!("  {}", passed_on(host, to, Some(app)));
+                _ = write!(text, "  {}", passed_on(host, to, Some(app)));
             }
         }
     }

@@ -235,7 +235,7 @@ fn on_a_new_host_few_runs_find_one_and_five_of_thousands_who_are_not_named() {
         let said = |number: usize| {
             let usual = format!("  # weight {number}\n");
             let usual = ("HAPROXY_0_BACKEND_HTTP_OPTIONS", usual);
-            poisoned(bad)(number).or_else(|| (number % 3 == 0).then_some(usual))
+            poisoned(bad)(number).or_else(|| number.is_multiple_of(3).then_some(usual))
         };
         let test = host(SAYS_NOTHING);
         let (done, asked) = turn(&test, &apps(count, &said));
