@@ -81,6 +81,9 @@ const MARATHON_LB: &[&str] = &[
 ];
 
 const NATIVE: &[&str] = &[
+    // Of HAProxy 2.6 to 2.9.
+    "cookie mesosphere_server_id insert indirect nocache dynamic",
+    "dynamic-cookie-key marathon",
     "option idle-close-on-response",
     "http-request set-var(txn.host) req.hdr(host),regsub(:[0-9]*$,),regsub([.]$,),lower",
     "http-request set-var(txn.path) path",
