@@ -196,8 +196,9 @@ impl Container {
 
     /// Nothing that it started is left.
     fn is_gone(&self) {
-        wait_until("the end of HAProxy", || self.haproxies().is_empty());
-        assert_eq!(self.bridge(), None);
+        wait_until("the end of HAProxy and of the program", || {
+            self.haproxies().is_empty() && self.bridge().is_none()
+        });
     }
 
     /// The certificate that a client is shown, as PEM.
