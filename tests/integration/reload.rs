@@ -175,7 +175,8 @@ fn a_haproxy_that_ends_during_a_reload_that_fails_is_started_with_the_files_that
     let host = Host::new();
     let program = host.path("haproxy");
     let script = format!(
-        "#!/bin/sh\ncase \" $* \" in *' -sf '*) kill -9 $(cat {}); exit 1;; esac\n\
+        "#!/bin/sh\ncase \" $* \" in *' -sf '*) pid=$(cat {}); kill -9 $pid\n\
+         while readlink /proc/$pid/exe > /dev/null; do :; done; exit 1;; esac\n\
          exec haproxy \"$@\"\n",
         host.path("run/pid").display()
     );
