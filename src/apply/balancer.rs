@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::reload::{
-    Choice, Context, Method, Probe, ReloadError, Reloaded, SERVICE, choose, reload, runtime_file,
+    Choice, Context, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose, reload,
+    runtime_file,
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{Candidate, CheckError, Verdict, check};
@@ -451,89 +452,6 @@ impl Balancer for LocalHaproxy<'_> {
                 }
                 result => return result,
             }
-        }
-    }
-}
-
-/// How often a reload without proof is tried again, and for how long each time.
-#[derive(Debug, PartialEq, Eq)]
-struct Tries {
-    /// `None`: there is no end.
-    left: Option<u32>,
-    limit: Duration,
-}
-
-impl Tries {
-    fn of(reload: &config::Reload) -> Self {
-        // A try that is given no time at all proves nothing.
-        let limit = match reload.max_retries {
-            Some(0) => reload.timeout,
-            _ => reload.interval.max(Duration::from_secs(1)),
-        };
-        Self {
-            left: reload.max_retries,
-            limit,
-        }
-    }
-
-    /// Whether there is another one. Only silence is worth asking again: who said no will say no.
-    fn again_after(&mut self, error: &ReloadError) -> bool {
-        if !matches!(error, ReloadError::NotProven { .. }) || self.left == Some(0) {
-            return false;
-        }
-        self.left = self.left.map(|left| left - 1);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tries(max_retries: Option<u32>, interval: u64) -> Tries {
-        Tries::of(&config::Reload {
-            method: ReloadMethod::Command,
-            command: None,
-            timeout: Duration::from_secs(30),
-            max_retries,
-            interval: Duration::from_secs(interval),
-            runtime_api: false,
-            apart: Duration::ZERO,
-        })
-    }
-
-    fn silence() -> ReloadError {
-        ReloadError::NotProven {
-            how: Method::None,
-            waited: Duration::ZERO,
-            seen: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_reload_is_tried_again_as_often_as_it_may_be() {
-        for (max_retries, count) in [(Some(0), 0), (Some(3), 3), (None, 100)] {
-            let mut tries = tries(max_retries, 10);
-            let again = (0..100).take_while(|_| tries.again_after(&silence()));
-            assert_eq!(again.count(), count, "{max_retries:?}");
-        }
-        let refused = ReloadError::Refused {
-            how: Method::None,
-            output: String::new(),
-        };
-        assert!(!tries(None, 10).again_after(&refused));
-    }
-
-    #[test]
-    fn each_try_has_its_interval_and_the_only_one_the_whole_time() {
-        for (max_retries, interval, limit) in [
-            (Some(0), 10, 30),
-            (Some(1), 10, 10),
-            (None, 10, 10),
-            (Some(1), 0, 1),
-        ] {
-            let limit = Duration::from_secs(limit);
-            assert_eq!(tries(max_retries, interval).limit, limit);
         }
     }
 }

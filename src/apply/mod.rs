@@ -16,6 +16,7 @@ mod look_after;
 mod maps;
 mod mark;
 mod meanwhile;
+mod outcome;
 mod plan;
 mod proved;
 mod put_back;
@@ -38,11 +39,12 @@ pub use lock::{
 };
 pub use look_after::Looked;
 pub use mark::reserve_mark;
+pub use outcome::Outcome;
 pub use proved::{installed, is_proved, trust_installed};
 pub use recover::{Recovered, Recovery, recover};
 pub use standby::Standby;
 pub use standing::Standing;
-pub use transaction::{Host, Outcome};
+pub use transaction::Host;
 pub use validate::CheckMessage;
 pub use way_back::WayBack;
 

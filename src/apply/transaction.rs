@@ -23,77 +23,14 @@ use super::standing::{Standing, lay_down};
 use super::validate::{CheckMessage, Verdict};
 use super::wish::{Wish, described, pause};
 use super::{
-    Balancer, FileSet, Installation, Recovered, good_sets, install, load_last_good, maps, mark,
-    recover,
+    Balancer, FileSet, Installation, Outcome, Recovered, good_sets, install, load_last_good, maps,
+    mark, recover,
 };
 use crate::disk::{Digest, Disk, folder_of};
 use crate::haproxy::global::Global;
 use crate::haproxy::listen;
 use crate::logging::lasting;
 use crate::state::{Pending, State, Time};
-
-/// How a transaction ended. The installed files are a set that HAProxy accepts in every case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// HAProxy runs what is wanted already; nothing was touched.
-    Unchanged,
-    /// Something differs, and an operator keeps it from being applied.
-    Paused,
-    /// The files are installed and HAProxy runs them.
-    Applied {
-        /// What was done, for people: "a new process took over (pid 17)".
-        how: String,
-        /// The files were installed only now; else a reload was due.
-        installed: bool,
-        /// HAProxy read them anew; else it was told of what differs, or of nothing.
-        reloaded: bool,
-        /// HAProxy was proved to run them before; a reload to others, which failed or was broken
-        /// off, could have taken it away.
-        again: bool,
-    },
-    /// The files are installed; HAProxy does not run, and will read them when it starts.
-    NotRunning {
-        /// They were only now; else HAProxy has ended since.
-        installed: bool,
-    },
-    /// `haproxy -c` refused the files; those installed before stay.
-    Rejected {
-        /// What it said.
-        messages: Vec<CheckMessage>,
-    },
-    /// HAProxy could not be brought to run the files; those that it runs are installed again.
-    ReloadFailed {
-        /// What went wrong.
-        error: String,
-        /// How often it was tried.
-        attempts: u32,
-        /// Not before.
-        next_try_at: Time,
-    },
-    /// HAProxy would have to read the files anew, and did so only just before. It was told of servers,
-    /// as far as these could be parted from the rest.
-    Postponed {
-        /// Not before.
-        until: Time,
-    },
-    /// A reload failed earlier, and it is too soon to try the same files again.
-    Waiting {
-        /// What went wrong then.
-        error: String,
-        /// How often it was tried.
-        attempts: u32,
-        /// Not before.
-        next_try_at: Time,
-    },
-}
-
-impl Outcome {
-    /// Whether HAProxy runs what is wanted.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        matches!(self, Self::Unchanged | Self::Applied { .. })
-    }
-}
 
 /// Everything that a transaction works on.
 #[derive(Debug)]

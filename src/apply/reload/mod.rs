@@ -9,6 +9,7 @@ mod proof;
 mod runtime_file;
 mod service;
 mod takeover;
+mod tries;
 mod workers;
 
 use std::ffi::{OsStr, OsString};
@@ -27,6 +28,7 @@ use crate::logging::shown;
 
 pub use choose::{Choice, Facts, Probe, SERVICE, choose};
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
+pub(super) use tries::Tries;
 
 /// How HAProxy is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
