@@ -191,6 +191,13 @@ pub(crate) fn document_is(name: &str, text: &str) {
     );
 }
 
+/// As editors save: whoever reads the file sees the old text or the new one.
+pub(crate) fn swap_in(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
 /// How many of `lines` say this.
 pub(crate) fn count(lines: &[String], part: &str) -> usize {
     lines.iter().filter(|line| line.contains(part)).count()

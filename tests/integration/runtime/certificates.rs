@@ -11,6 +11,7 @@ use rcgen::ExtendedKeyUsagePurpose;
 use super::cluster::{Scene, TOLD, Watcher};
 use super::maps::between;
 use crate::host::wait_until;
+use crate::support::swap_in;
 use crate::tls::{Authority, Identity};
 
 /// A cluster whose host also answers with TLS, and who issues its certificates.
@@ -80,12 +81,6 @@ fn bare(pem: &str) -> String {
 /// As certificates are renewed: with a blank line between, which would end what HAProxy takes.
 fn both(path: &Path, issued: &Identity) {
     swap_in(path, &format!("{}\n{}\n", issued.certificate, issued.key));
-}
-
-fn swap_in(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(new, path).unwrap();
 }
 
 /// No line of a key is in the log.

@@ -12,10 +12,11 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Group, Uid};
 use serde_json::Value;
 
-use super::{Watcher, swap_in};
+use super::Watcher;
 use crate::host::{Host, SOON, Web, block_on, moved, wait_until};
 use crate::serve::at;
 use crate::serve::request::{Answer, Ask};
+use crate::support::swap_in;
 
 /// marathon-lb's pages through its HAProxy.
 struct Scene {

@@ -9,9 +9,9 @@ use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Fault, Task};
 use nix::sys::signal::Signal;
 
-use super::{NEVER, Watcher, fetches, swap_in};
+use super::{NEVER, Watcher, fetches};
 use crate::host::{Host, SOON, Web, block_on, wait_until};
-use crate::support::{count, haproxy};
+use crate::support::{count, haproxy, swap_in};
 
 const LISTEN: &str = "templates/listen.cfg.tera";
 const HEADER: &str = "templates/header.cfg.tera";

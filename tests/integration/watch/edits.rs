@@ -8,10 +8,10 @@ use haproxy_marathon_bridge::demo::free_ports;
 use nix::sys::signal::Signal;
 use rcgen::ExtendedKeyUsagePurpose;
 
-use super::{NEVER, Watcher, fetches, swap_in};
+use super::{NEVER, Watcher, fetches};
 use crate::access::secret;
 use crate::host::{Host, Web, wait_until};
-use crate::support::count;
+use crate::support::{count, swap_in};
 use crate::tls::Authority;
 
 const LISTEN: &str = "templates/listen.cfg.tera";

@@ -10,10 +10,10 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::{NEVER, Watcher, swap_in};
+use super::{NEVER, Watcher};
 use crate::access::secret;
 use crate::host::{Host, SOON, Web, block_on, wait_until};
-use crate::support::count;
+use crate::support::{count, swap_in};
 
 /// Puts something without an end there.
 type Put = fn(&Path);

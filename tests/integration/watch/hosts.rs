@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,17 +79,21 @@ fn a_haproxy_that_refuses_all_is_told_of_once() {
     load.assert_lossless();
 }
 
+/// As a package manager puts another program in the place of one that may run.
+fn put_program(program: &Path, script: &str) {
+    let new = program.with_extension("new");
+    fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(new, program).unwrap();
+}
+
 /// Its file is watched, and what it refuses is not asked again much later either.
 #[test]
 fn a_program_that_is_put_right_is_noticed() {
     let host = Host::new();
     let mut web = Web::start();
     let program = host.path("haproxy");
-    let put = |script: &str| {
-        let new = host.write("new", &format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(new, &program).unwrap();
-    };
+    let put = |script: &str| put_program(&program, script);
     let good = format!("exec {} \"$@\"", haproxy().display());
     put(&good);
     let flags = ["--haproxy", program.to_str().unwrap(), "--log-level=debug"];
@@ -125,11 +129,7 @@ fn a_program_that_tells_no_version_is_one_trouble_with_its_reason() {
     let host = Host::labelled(free_ports(1).unwrap()[0]);
     let web = Web::start();
     let program = host.path("haproxy");
-    let put = |script: &str| {
-        let new = host.write("new", &format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(new, &program).unwrap();
-    };
+    let put = |script: &str| put_program(&program, script);
     let good = format!("exec {} \"$@\"", haproxy().display());
     put(&good);
     let watcher = Watcher::serving(&host, &web, &["--haproxy", program.to_str().unwrap()]);

@@ -46,9 +46,6 @@ mod suspected;
 mod systemd;
 mod unanswered;
 
-use std::fs;
-use std::path::Path;
-
 use crate::host::Web;
 use crate::watcher::Watcher;
 
@@ -58,11 +55,4 @@ const NEVER: &[&str] = &["--resync", "1h"];
 /// Every fetch of the whole cluster so far.
 fn fetches(web: &Web) -> u64 {
     web.marathon.requests("/v2/apps")
-}
-
-/// As editors save.
-fn swap_in(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(new, path).unwrap();
 }
