@@ -278,10 +278,9 @@ impl Balancer for LocalHaproxy<'_> {
             lasting(
                 SLOW,
                 Some(&format!(
-                    "`{program} -c` takes more than {} to check the files; until it ends, nothing \
-                     that it has to check is installed, and after {} it is given up",
-                    shown(SLOW_CHECK),
-                    shown(CHECK_LIMIT)
+                    "`{program} -c` takes more than {} to check the files; until it ends, or is \
+                     given up, nothing that it has to check is installed",
+                    shown(SLOW_CHECK)
                 )),
             );
             return check.await;

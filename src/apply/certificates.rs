@@ -8,6 +8,7 @@ use tracing::info;
 use super::proved::is_run;
 use super::runtime::{Renewed, Text, mark_of};
 use super::{Balancer, FileSet, Host, Outcome};
+use crate::haproxy::certificates::{Certificate, certificates};
 use crate::state::State;
 
 impl<B: Balancer> Host<'_, B> {
@@ -21,6 +22,16 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Option<Outcome> {
         // Without its mark nobody is told of anything.
         if changed.is_empty() || !is_run(files, memory) || mark_of(&files.cfg).is_none() {
+            return None;
+        }
+        // It would be shown, and not believed.
+        let named = certificates(&files.cfg);
+        let is_authority = |path: &&PathBuf| named.contains(&Certificate::Others((*path).clone()));
+        if let Some(path) = changed.iter().find(is_authority) {
+            info!(
+                "a reload is needed, since authorities cannot be changed at runtime: `{}`",
+                path.display()
+            );
             return None;
         }
         let pid = self.listener(memory)?;

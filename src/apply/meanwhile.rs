@@ -11,6 +11,14 @@ use crate::disk::Digest;
 use crate::logging::lasting;
 use crate::state::{Pending, State, Time};
 
+/// The kind of trouble that not even servers can be brought.
+const ALONE: &str = "servers alone";
+
+/// Nothing waits any more, so that no servers wait with it.
+pub(super) fn is_over() {
+    lasting(ALONE, None);
+}
+
 impl<B: Balancer> Host<'_, B> {
     /// Until when the reload that `wish` needs has to wait. Servers never do: whoever waited for them
     /// would send requests to those that are gone.
@@ -45,6 +53,7 @@ impl<B: Balancer> Host<'_, B> {
         };
         let cfg = diff::with_servers_of(&before.cfg, &wish.files.cfg);
         if cfg == before.cfg {
+            is_over();
             return Ok(None);
         }
         let known = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
@@ -105,7 +114,7 @@ fn tell(outcome: Outcome) {
     };
     let sentence = why
         .map(|why| format!("servers that came or went have to wait with the reload, too: {why}"));
-    lasting("servers alone", sentence.as_deref());
+    lasting(ALONE, sentence.as_deref());
 }
 
 /// Whether it is just these servers that were tried in vain.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::last_good::Marks;
 use super::mark::Ran;
 use super::reload::{Reloaded, Verified};
-use super::{FileSet, Outcome};
+use super::{FileSet, Outcome, meanwhile};
 use crate::state::{Applied, Down, Pending, State, Time};
 
 /// The first pause after a failed reload; it doubles with every further one. A cron job that runs
@@ -105,6 +105,7 @@ impl<'a> Wish<'a> {
 
     /// The process that ran the files before was told of what differs.
     pub(super) fn told(&self, memory: &mut State, how: String, pid: u32) {
+        meanwhile::is_over();
         let started_by_us = memory.applied.as_ref().is_some_and(|a| a.started_by_us);
         memory.pending = None;
         memory.told = None;
@@ -115,6 +116,7 @@ impl<'a> Wish<'a> {
     }
 
     pub(super) fn proved(&self, memory: &mut State, reloaded: &Reloaded) {
+        meanwhile::is_over();
         let (how, pid) = described(reloaded);
         let unproved = matches!(reloaded, Reloaded::NotRunning | Reloaded::NotAsked);
         if !unproved {

@@ -42,7 +42,7 @@ pub use labelled::Labelled;
 pub use plan::Plan;
 pub use readiness::Waiting;
 pub use recipe::Recipe;
-pub use reserved::bound_ports;
+pub use reserved::bound_places;
 pub use servers::InService;
 pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
@@ -285,7 +285,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             && plan.refused.is_empty()
             && plan.draft.fallback.is_empty()
             && plan.waiting().tasks.is_empty()
-            && !plan.draft.wanted.closes_https;
+            && !plan.draft.wanted.closes_https
+            // What files hold can change by itself.
+            && plan.draft.wanted.hidden_certificates.is_empty();
         memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
             answer: essence,
             asked: digest,

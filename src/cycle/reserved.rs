@@ -168,10 +168,11 @@ impl<'a> Reserved<'a> {
     }
 }
 
-/// The ports of a `bind` line, on whatever address; none of any other line.
+/// The addresses and ports of a `bind` line; none of any other line.
 #[must_use]
-pub fn bound_ports(line: &str) -> Vec<RangeInclusive<u32>> {
-    places(line).into_iter().map(|place| place.ports).collect()
+pub fn bound_places(line: &str) -> Vec<(String, RangeInclusive<u32>)> {
+    let places = places(line).into_iter();
+    places.map(|place| (place.address, place.ports)).collect()
 }
 
 /// Where a line listens, if it is one of `bind`.

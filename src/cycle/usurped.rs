@@ -26,7 +26,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let Some(native) = &plan.proxies.native else {
                 break;
             };
-            if native.certificates_in_order.is_empty() || !native.opens_https() {
+            // Only who is new can usurp anything, and files are read for nothing else.
+            let before = &plan.draft.incumbents.certificates;
+            let mut labelled = native.certificates_in_order.iter();
+            if !native.opens_https() || labelled.all(|path| before.contains(path)) {
                 break;
             }
             let bases = bases(&plan.files.cfg);

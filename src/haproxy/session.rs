@@ -92,7 +92,15 @@ impl Session {
     /// When it is not answered in time, or the process hangs up. Whether it was obeyed is then not
     /// known, and nothing more can be asked.
     pub async fn ask(&mut self, command: &str) -> Result<String, AskError> {
-        self.send(command, &format!("{command}\n")).await
+        self.ask_as(command, command).await
+    }
+
+    /// The same for a command that holds a secret: errors name `shown` in its place.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn ask_as(&mut self, shown: &str, command: &str) -> Result<String, AskError> {
+        self.send(shown, &format!("{command}\n")).await
     }
 
     /// The same for a command that takes lines with it. Errors name the command alone.

@@ -234,7 +234,7 @@ impl Action {
                 is_gone(path)
             }
             Self::OptionsGone { path } => {
-                if text(look, path).is_some_and(|text| !texts::is_as_installed(&text)) {
+                if text(look, path).is_some_and(|text| !texts::is_ours(&text)) {
                     return Standing::Kept(
                         "somebody changed it since; --purge removes it".to_owned(),
                     );

@@ -44,7 +44,13 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
     ));
     // Options that stay name the folder.
     if removal.purge || !facts.has_own_options {
-        plan.actions.push(gone(Path::new(SERVES_AS)));
+        plan.actions.push(if removal.purge {
+            gone(Path::new(SERVES_AS))
+        } else {
+            Action::OptionsGone {
+                path: SERVES_AS.into(),
+            }
+        });
         plan.actions.push(Action::FolderGone { path: ADDED.into() });
     }
     if removal.purge {

@@ -161,6 +161,11 @@ fn example(option: &Definition) -> String {
     }
 }
 
+/// Whether a file of options or of sections is as it was installed.
+pub(super) fn is_ours(text: &str) -> bool {
+    text == SERVES_AS || is_as_installed(text)
+}
+
 /// Whether a file of options is what some version of this program wrote, to the letter.
 pub(super) fn is_as_installed(text: &str) -> bool {
     text.rsplit_once(MARK)

@@ -5,6 +5,7 @@
 
 mod app;
 
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -275,7 +276,15 @@ fn saved(path: &Path, most: u64, known: Option<Digest>) -> Result<Said, Fault> {
 }
 
 fn saved_text(path: &Path, most: u64) -> Result<String, Fault> {
-    let bytes = read_head(path, most + 1).map_err(|error| Fault::File(error.to_string()))?;
+    // A pipe that is ours to read to its end, unlike any other.
+    let bytes = if path == Path::new("/dev/stdin") {
+        let mut bytes = Vec::new();
+        let read = io::stdin().take(most + 1).read_to_end(&mut bytes);
+        read.map(|_| bytes)
+    } else {
+        read_head(path, most + 1)
+    };
+    let bytes = bytes.map_err(|error| Fault::File(error.to_string()))?;
     if bytes.len() as u64 > most {
         return Err(Fault::TooLarge(most));
     }

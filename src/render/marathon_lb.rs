@@ -239,7 +239,12 @@ impl MarathonLb {
         let lines = text.split_inclusive('\n');
         let lines = lines.map(|line| match &Line::of(line.trim_end()).words[..] {
             [keyword, name] if keyword == "frontend" && name == backend => {
-                Cow::Owned(line.replacen(backend, &own, 1))
+                // The backend's name may be a part of the keyword.
+                let behind = line
+                    .find(keyword.as_ref() as &str)
+                    .map_or(0, |at| at + keyword.len());
+                let (head, rest) = line.split_at(behind);
+                Cow::Owned(format!("{head}{}", rest.replacen(backend, &own, 1)))
             }
             _ => Cow::Borrowed(line),
         });

@@ -4,7 +4,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -35,7 +35,8 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
     let hosts: Vec<String> = request.marathons().map(str::to_owned).collect();
     let system = system(request, Command::Install);
     // What is installed would not read it.
-    if let Some(file) = request.file_named(&system) {
+    let other = request.file_named(&system);
+    if let Some(file) = other.filter(|file| Path::new(file) != system.default_file) {
         eprintln!(
             "{}: `--config {file}`: found another file of options than `{DEFAULT_FILE}`, which what is \
              installed reads; put it there",

@@ -164,7 +164,8 @@ fn carried_out(
     })
 }
 
-/// Takes the file of options away from `system` where it alone is wrong; what was wrong with it.
+/// Takes the file of options away from `system` where something is wrong; what that was where it is
+/// the file alone.
 fn passed_over(request: &Request, system: &mut System) -> Option<Mistakes> {
     let request = Request {
         needs_marathon: false,

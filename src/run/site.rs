@@ -2,6 +2,7 @@
 //! HAProxy understands.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
 use crate::config::{Config, TemplateSet, Values};
-use crate::cycle::bound_ports;
+use crate::cycle::bound_places;
 use crate::disk;
 use crate::haproxy::program::{self, NotInstalled};
 use crate::haproxy::{Dialect, Line, Version, opens_section};
 use crate::labels::Template;
+use crate::proxy::marathon_lb::share_an_address;
 use crate::render::{Extra, Origin, Override, Replacement, Site};
 
 /// For `haproxy -vv`.
@@ -35,8 +37,9 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         },
         replacements: replacements(config)?,
         extra: match &config.templates.extra {
-            Some(dir) => extra(dir)?,
-            None => Vec::new(),
+            // Others do not write them.
+            Some(dir) if set == TemplateSet::Native => extra(dir)?,
+            _ => Vec::new(),
         },
         haproxy_dir: haproxy_dir(&config.haproxy.config),
         // Where it is no matter of course, somebody asked for it.
@@ -204,7 +207,8 @@ fn keeps_within_its_sections(extra: &Extra) -> Result<()> {
 }
 
 /// HAProxy would accept the file, and lead connections to either section at random. A port counts
-/// unless the template that binds it is the operator's own.
+/// unless the template that binds it is the operator's own; 443 also while nothing is bound there, since
+/// a label can open it at any time.
 fn leaves_ports_of_the_set(extra: &Extra, config: &Config, site: &Site) -> Result<()> {
     let is_ours = |templates: &[&str]| {
         let mut overrides = site.overrides.iter();
@@ -214,17 +218,28 @@ fn leaves_ports_of_the_set(extra: &Extra, config: &Config, site: &Site) -> Resul
     let has_head = !replaced.any(|own| own.template == Template::Head);
     let binds_hosts = config.frontends.bind_http_https;
     let ports = [
-        (80, binds_hosts && is_ours(&["http_in.cfg"])),
-        (443, binds_hosts && is_ours(&["https_in.cfg", "tls_in.cfg"])),
-        (9090, has_head && is_ours(&["fragments/head.cfg"])),
-        (9091, is_ours(&["appid_in.cfg"])),
+        ("*", 80, binds_hosts && is_ours(&["http_in.cfg"])),
+        (
+            "*",
+            443,
+            binds_hosts && is_ours(&["https_in.cfg", "tls_in.cfg"]),
+        ),
+        (
+            "127.0.0.1",
+            9090,
+            has_head && is_ours(&["fragments/head.cfg"]),
+        ),
+        ("*", 9091, is_ours(&["appid_in.cfg"])),
     ];
     for (line, number) in extra.text.lines().zip(1..) {
-        let bound = bound_ports(line);
-        let mut clashes = ports
-            .iter()
-            .filter(|(port, is_bound)| *is_bound && bound.iter().any(|ports| ports.contains(port)));
-        if let Some((port, _)) = clashes.next() {
+        let bound = bound_places(line);
+        let mut clashes = ports.iter().filter(|(address, port, is_bound)| {
+            let is_at = |(own, ports): &(String, RangeInclusive<u32>)| {
+                ports.contains(port) && share_an_address(own, address)
+            };
+            *is_bound && bound.iter().any(is_at)
+        });
+        if let Some((_, port, _)) = clashes.next() {
             bail!(
                 "--extra-config `{}`, line {number}: found a bind on port {port}, which is one of the \
                  template set's own, expected another port",

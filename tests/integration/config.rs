@@ -47,6 +47,27 @@ fn options_win_over_variables_and_those_over_the_file() {
 }
 
 #[test]
+fn an_answer_may_come_by_a_pipe() {
+    let test = three_places();
+    let mut curl = Command::new("cat")
+        .arg(test.path().join("by-file.json"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut command = test.command();
+    command.args([
+        "generate",
+        "--template-set",
+        "bridge",
+        "-m",
+        "file:/dev/stdin",
+    ]);
+    command.stdin(curl.stdout.take().unwrap());
+    assert_serves(&Done::of(command).expect(0), "by-file");
+    assert!(curl.wait().unwrap().success());
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let file = "reload = \"fast\"\nhaproxy-confg = \"/x\"\nmax-body = true\n";
     let test = Test::new()

@@ -29,6 +29,9 @@ const FIRST: Version = Version::new(2, 6);
 /// Bytes that a command may take with it: with the command they have to fit into a buffer.
 const ROOM: usize = 14_000;
 
+/// Bytes of a buffer that are left for the command itself, with a path.
+const BESIDE: usize = 2_384;
+
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -97,7 +100,7 @@ impl Text<'_> {
     /// How many bytes a command may take with it, to be far from the limit.
     fn room(&self) -> usize {
         let bufsize = Global::read(self.cfg).bufsize;
-        bufsize.map_or(ROOM, |bufsize| ROOM.min(bufsize / 2))
+        bufsize.map_or(ROOM, |bufsize| ROOM.min(bufsize.saturating_sub(BESIDE)))
     }
 }
 
@@ -328,15 +331,16 @@ impl Talk<'_> {
                 _ => Ok(()),
             };
         };
-        let mut reply = self.session.ask(&command).await?;
+        let shown = step.shown();
+        let mut reply = self.session.ask_as(&shown, &command).await?;
         let mut judged = step.judge(&reply);
         let mut pauses = Pauses::default();
         while judged == Reply::Busy && self.may_wait_for(step) {
             pauses.next().await;
-            reply = self.session.ask(&command).await?;
+            reply = self.session.ask_as(&shown, &command).await?;
             judged = step.judge(&reply);
         }
-        debug!("`{}`: {judged:?}", step.shown());
+        debug!("`{shown}`: {judged:?}");
         match (judged, step) {
             (Reply::Done, Step::Add(target, _)) => self.told.added.push(target.clone()),
             (Reply::Done, Step::Delete(target)) => {

@@ -57,7 +57,12 @@ pub fn arrange(
         let hidden = &shape.hidden_certificates;
         let certificates = certificates((&services, &absent), (given, hidden), incumbents, told);
         layout.certificates_in_order = certificates.of_labels;
-        if !shape.closes_https {
+        if shape.closes_https {
+            // Who comes while the port is closed was never looked at by the side of others.
+            let before = &incumbents.certificates;
+            let known = &mut layout.certificates_in_order;
+            known.retain(|certificate| before.contains(certificate));
+        } else {
             layout.certificates = certificates.all;
             folders = certificates.folders;
         }

@@ -54,8 +54,8 @@ pub struct Layout {
     /// Of port 443, in this order: the first is for clients that name no known host. Without any
     /// the port stays closed.
     pub certificates: Vec<Box<str>>,
-    /// Those of them that labels bring, for the next turn; also where the port is closed, or the app
-    /// has no tasks for the moment.
+    /// Those of them that labels bring, for the next turn; also where the app has no tasks for the
+    /// moment, and where the port is closed those that were shown before.
     pub certificates_in_order: Vec<Box<str>>,
     /// What is tried before the maps, in order.
     pub first: Vec<Rule>,

@@ -219,8 +219,8 @@ fn as_root(context: &Context) -> Option<Finding> {
         Finding::note(
             "process",
             format!("pid {} serves as root", process.pid),
-            "`user haproxy` and `group haproxy` in a section `global`, in a file NAME.cfg of the \
-             folder that --extra-config names",
+            "`user haproxy` and `group haproxy` in a section `global`: in the native set in a file \
+             NAME.cfg of the folder that --extra-config names, else in a template of your own",
         )
     })
 }
@@ -339,6 +339,7 @@ fn permissions(config: &Config) -> Vec<Finding> {
     if let Some(unit) = unit
         && let Ok(facts) = fs::metadata(folder)
         && (facts.uid() != 0 || facts.mode() & 0o200 == 0)
+        && !has_user(unit)
     {
         found.push(Finding::bad(
             ABOUT,
@@ -351,6 +352,17 @@ fn permissions(config: &Config) -> Vec<Finding> {
         ));
     }
     found
+}
+
+/// Whether a drop-in has the unit run as a user of its own, whose the folder then is.
+fn has_user(unit: &str) -> bool {
+    let drop_ins = fs::read_dir(Path::new(UNITS).join(format!("{unit}.d")));
+    let mut texts = drop_ins
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    texts.any(|text| text.lines().any(|line| line.trim().starts_with("User=")))
 }
 
 async fn marathons(config: &Config) -> Vec<Finding> {

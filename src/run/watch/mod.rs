@@ -305,7 +305,8 @@ impl Watcher {
     }
 
     /// Who tells events from now on.
-    fn hears(&self, follower: Option<&Follower>) {
+    fn hears(&mut self, follower: Option<&Follower>) {
+        self.troubles.follows_another(follower.is_some());
         let heard = follower.map(Follower::heard);
         self.live.hears(heard, Time::at(SystemTime::now()));
     }
@@ -433,9 +434,6 @@ impl Watcher {
     async fn reload(&mut self) {
         let result = self.bring_again(&[]).await;
         self.lock.leave_folder();
-        if result.as_ref().is_ok_and(live::is_reload) {
-            self.live.reloaded();
-        }
         match result {
             Ok(Outcome::Applied { how, .. }) => {
                 info!(
@@ -474,6 +472,9 @@ impl Watcher {
             .bring_again(certificates, state, at, &mut remember)
             .await;
         self.save();
+        if result.as_ref().is_ok_and(live::is_reload) {
+            self.live.reloaded();
+        }
         result
     }
 

@@ -203,6 +203,16 @@ impl Troubles {
         self.time_goes_on(now);
     }
 
+    /// Whoever told events before is left. Where nobody is to tell them now, nobody is missed.
+    pub(super) fn follows_another(&mut self, is_followed: bool) {
+        self.attached_at = None;
+        self.hears_at = None;
+        if !is_followed {
+            self.no_events.are_over();
+            self.events.tell(None, |_| ());
+        }
+    }
+
     /// One that ends is nothing out of the ordinary: a Marathon was restarted.
     fn keeps_ending(&self) -> bool {
         2 <= self.ended_soon
@@ -357,6 +367,20 @@ mod tests {
         troubles.hears_nothing(&lost(Fault::StreamEnded), Duration::from_secs(15), now);
         troubles.hears_again(now);
         assert!(troubles.hears_at.is_none());
+    }
+
+    #[test]
+    fn another_stream_begins_anew_and_where_none_is_followed_none_is_missed() {
+        let mut troubles = Troubles::default();
+        let (first, second) = (Instant::now(), Instant::now() + LASTS);
+        troubles.hears_again(first);
+        troubles.follows_another(true);
+        troubles.hears_again(second);
+        assert_eq!(troubles.attached_at, Some(second));
+        let every = Duration::from_secs(15);
+        troubles.hears_nothing(&lost(Fault::StreamEnded), every, second);
+        troubles.follows_another(false);
+        assert!(troubles.hears_at.is_none() && troubles.events.is_over().is_none());
     }
 
     #[test]

@@ -275,6 +275,9 @@ fn what_operators_add_leaves_the_rest_alone() {
         );
         scene.try_write(true).expect(1).says(&[&told]);
     }
+    // Another address is another place.
+    fs::write(&own, "frontend own\n  bind 127.0.0.2:9090\n").unwrap();
+    scene.try_write(true).expect(0);
     fs::write(&own, "\n# own\n  http-request deny\nfrontend own\n").unwrap();
     let done = scene.try_write(true).expect(1);
     done.says(&[

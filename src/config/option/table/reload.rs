@@ -44,9 +44,11 @@ pub(super) static RELOADING: &[Definition] = &[
             value("WHEN", one_of(&const { value::words(&RUNTIME_API) })),
             One(|c, text| put(&mut c.reload.runtime_api, value::choice(text, &RUNTIME_API))),
         ),
-        fallback: Fallback::Nothing,
+        fallback: Fallback::Rule(
+            "auto; off for the command lines of marathon-lb and servicerouter.py",
+        ),
         summary: "Whether HAProxy is told of tasks that come and go without a reload",
-        details: "auto, which is the default: on its stats socket, where nothing but servers, rows of \
+        details: "auto: on its stats socket, where nothing but servers, rows of \
                   maps and certificates changed, HAProxy is 2.6 or later and can do it; else it is \
                   reloaded, and the log says why. \
                   off: it is reloaded for every change.",

@@ -61,7 +61,7 @@ pub(super) static STATE: &[Definition] = &[
         fallback: Fallback::Value("false"),
         summary: "Try a reload that failed, and what HAProxy refused, again at once",
         details: "Without it the pause between two reloads grows from 15 s to 10 min, and what HAProxy \
-                  refused of a service port is asked again after 10 min. Other files than those that \
+                  refused of a service port is asked again after 10 min, or first after 1 min where HAProxy named nobody. Other files than those that \
                   failed never wait.",
         heading: Heading::State,
         commands: &[Command::Refresh],
