@@ -217,7 +217,7 @@ pub static LABELS: &[Label] = &[
     service(
         "AUTH",
         "none",
-        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it: `$5$` or `$6$` of 1000 to 20000 rounds, `$2b$` of cost 04 to 10, `$1$`, or DES",
+        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%` and without a `-` in front, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it: `$5$` or `$6$` of 1000 to 20000 rounds, `$2b$` of cost 04 to 10, `$1$`, or DES",
         "realm:user:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA",
         "This user must log in; the password as crypt(3) makes it. In the set `marathon-lb` on \
          ports 80 and 443 alone, and with VHOST: the service port itself and the routing by app id \
@@ -334,7 +334,7 @@ pub static NATIVE: &[Label] = &[
     service(
         "AUTH",
         "none",
-        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%`, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it: `$5$` or `$6$` of 1000 to 20000 rounds, `$2b$` of cost 04 to 10, `$1$`, or DES",
+        "`realm:user:cryptedpassword`, a realm without quotes, `\\`, `$` and `%` and without a `-` in front, a user of letters, digits and `._@+-`, and a password as crypt(3) makes it: `$5$` or `$6$` of 1000 to 20000 rounds, `$2b$` of cost 04 to 10, `$1$`, or DES",
         "realm:user:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA",
         "This user must log in, on every way to the service; the password as crypt(3) makes it. \
          Mode http only: elsewhere the service is left out.",

@@ -28,7 +28,8 @@ pub(super) fn auth(text: &str) -> Read<'_, Auth> {
         return Err(Wrong(""));
     };
     // A realm without a letter would ask nobody for a password.
-    if realm.trim().is_empty() || !realm.chars().all(is_of_realm) {
+    let may_be_quoted = realm.chars().all(is_of_realm) && !realm.starts_with('-');
+    if realm.trim().is_empty() || !may_be_quoted {
         return Err(Wrong("realm"));
     }
     if !is_made_of(user, b"._@+-") || user.starts_with('-') {

@@ -378,6 +378,7 @@ fn passwords() {
         ("r:u:p:q".to_owned(), ""),
         (format!(":user:{six}"), "realm"),
         (format!("a\"b:u:{six}"), "realm"),
+        (format!("-m reg .*:u:{six}"), "realm"),
         (format!("${{HOME}}:u:{six}"), "realm"),
         (format!("a%[env(X)]:u:{six}"), "realm"),
         (format!("a\\:u:{six}"), "realm"),
