@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,7 @@ struct Row {
     p95: Duration,
     /// Milliseconds of the processor per event.
     cpu: f64,
-    /// Milliseconds that a file of this size takes to be written and synced.
+    /// Milliseconds that a file of this size takes to be written, synced and renamed.
     write: f64,
     /// Milliseconds of the processor for that.
     write_cpu: f64,
@@ -131,15 +132,20 @@ impl Row {
             follow(&watcher, &id(event), apps * TASKS + event);
         }
         let before = (watcher.cost(), bytes(&watcher, apps));
+        let mut plain = Plain::of(&watcher.cfg());
         let mut took: Vec<Duration> = (5..5 + EVENTS)
-            .map(|event| follow(&watcher, &id(event), apps * TASKS + event))
+            .map(|event| {
+                let took = follow(&watcher, &id(event), apps * TASKS + event);
+                plain.replace();
+                took
+            })
             .collect();
         let after = (watcher.cost(), bytes(&watcher, apps));
         took.sort_unstable();
         let per_event = |time: Duration| time.as_secs_f64() * 1e3 / EVENTS as f64;
+        let (write, write_cpu) = (per_event(plain.took), per_event(plain.cpu));
         let cpu = per_event(after.0.all().saturating_sub(before.0.all()));
         let size = fs::metadata(watcher.cfg()).expect("the file").len();
-        let (write, write_cpu) = written(usize::try_from(size).expect("it fits"));
         let path = format!("/v2/apps{}", id(5));
         let own = watcher.marathon.bytes(&path) / watcher.marathon.requests(&path);
         Self {
@@ -180,27 +186,49 @@ fn bytes(watcher: &Watcher, apps: usize) -> u64 {
     single + watcher.marathon.bytes("/v2/apps")
 }
 
-/// Milliseconds, and those of the processor, that a plain program takes to write and sync as much.
-fn written(size: usize) -> (f64, f64) {
-    const RUNS: u32 = 10;
-    let content = vec![b'x'; size];
-    let folder = TempDir::new().expect("a temporary folder");
-    let cpu = || {
-        let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("it can be asked");
-        let time = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 * 1e3 + t.tv_usec() as f64 / 1e3;
-        time(usage.user_time()) + time(usage.system_time())
-    };
-    let (begun, before) = (Instant::now(), cpu());
-    for _ in 0..RUNS {
-        let path = folder.path().join("file");
-        let mut file = File::create(&path).expect("a file");
-        file.write_all(&content).expect("it is written");
-        file.sync_all().expect("it is synced");
-        fs::remove_file(&path).expect("it goes");
+/// A program that does nothing but put a file of the same size in the place of another, between the
+/// events and on the same disk: what the kernel takes for that differs from minute to minute.
+struct Plain {
+    folder: TempDir,
+    content: Vec<u8>,
+    took: Duration,
+    /// Of the processor.
+    cpu: Duration,
+}
+
+impl Plain {
+    fn of(cfg: &Path) -> Self {
+        Self {
+            folder: TempDir::new().expect("a temporary folder"),
+            content: fs::read(cfg).expect("the file"),
+            took: Duration::ZERO,
+            cpu: Duration::ZERO,
+        }
     }
-    let all = f64::from(RUNS);
-    (
-        begun.elapsed().as_secs_f64() * 1e3 / all,
-        (cpu() - before) / all,
-    )
+
+    fn replace(&mut self) {
+        let (begun, before) = (Instant::now(), cpu());
+        let (beside, path) = (
+            self.folder.path().join("new"),
+            self.folder.path().join("file"),
+        );
+        let mut file = File::create(&beside).expect("a file");
+        file.write_all(&self.content).expect("it is written");
+        file.sync_all().expect("it is synced");
+        fs::rename(&beside, &path).expect("it is put in place");
+        self.took += begun.elapsed();
+        self.cpu += cpu() - before;
+    }
+}
+
+/// What this thread has cost so far.
+fn cpu() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("it can be asked");
+    [usage.user_time(), usage.system_time()]
+        .iter()
+        .map(|time| {
+            Duration::new(time.tv_sec().unsigned_abs(), 0)
+                + Duration::from_micros(time.tv_usec().unsigned_abs())
+        })
+        .sum()
 }
