@@ -137,15 +137,18 @@ impl Files {
     }
 
     fn follow(&mut self) {
-        let groups = [
-            &self.configuration,
-            &self.templates,
-            &self.program,
-            &self.pause,
-        ];
+        let groups = [&self.configuration, &self.templates, &self.pause];
         let paths = groups.into_iter().flat_map(Group::paths);
+        let paths = paths.chain(until_found(self.program.paths()));
         self.hints.follow(paths.chain(self.certificates.paths()));
     }
+}
+
+/// Those of `places` up to the first that exists: none behind it is run. The kernel tells of a folder
+/// whenever a file in it is opened, so that one of programs wakes us whenever the host starts one.
+fn until_found<'p>(places: impl Iterator<Item = &'p Path>) -> impl Iterator<Item = &'p Path> {
+    let mut is_found = false;
+    places.take_while(move |place| !std::mem::replace(&mut is_found, place.exists()))
 }
 
 fn files(paths: BTreeSet<PathBuf>) -> Vec<Item> {
@@ -173,4 +176,20 @@ fn templates(config: &Config) -> Vec<Item> {
         folder(dir.clone(), "HAPROXY_", "");
     }
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_folder_behind_the_one_in_which_the_program_lies_is_followed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let places = ["first", "second", "third"].map(|name| folder.path().join(name));
+        let followed =
+            |places: &[PathBuf]| until_found(places.iter().map(PathBuf::as_path)).count();
+        assert_eq!(3, followed(&places), "it may come to any");
+        std::fs::write(&places[1], "").expect("a program");
+        assert_eq!(2, followed(&places), "it may come to the one before, too");
+    }
 }
