@@ -137,6 +137,8 @@ pub struct LocalHaproxy<'a> {
     pub reload: &'a config::Reload,
     /// Whether every file counts as good, unseen.
     pub skips_check: bool,
+    /// Whether the copies that it judges may lie in the state folder, which is for who holds the lock.
+    pub holds_lock: bool,
     /// For the file that gives it a stats socket.
     pub disk: &'a dyn Disk,
     /// The least time between two reloads.
@@ -153,6 +155,7 @@ impl<'a> LocalHaproxy<'a> {
             haproxy: &config.haproxy,
             reload: &config.reload,
             skips_check: config.validation.skip,
+            holds_lock: true,
             disk,
             apart: Duration::ZERO,
         }
@@ -269,7 +272,7 @@ impl Balancer for LocalHaproxy<'_> {
             maps: &files.maps,
             map_dir: folder_of(&at.cfg),
             extra: &[],
-            scratch: at.state.as_deref(),
+            scratch: at.state.as_deref().filter(|_| self.holds_lock),
         };
         let limit = limit.unwrap_or(CHECK_LIMIT);
         let mut check = std::pin::pin!(check(&self.program, &candidate, limit));

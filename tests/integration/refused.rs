@@ -197,7 +197,7 @@ fn what_is_accepted_when_it_is_asked_again_is_nobodys_fault() {
         assert!(!done.stderr.contains("app `/a40`"), "{done:#?}");
         done.says(&["so that nobody is blamed", words]);
         assert_eq!(served(&test), all_but(41, &[]));
-        assert_eq!(asked, 3, "refused, accepted, and accepted to be installed");
+        assert_eq!(asked, 2, "refused, and accepted");
     }
 }
 
@@ -342,4 +342,35 @@ fn a_frame_that_is_refused_costs_one_search_and_no_app() {
     let (_, asked) = turn(&test, &apps(6, &|_| None));
     assert_eq!(test.cfg(), before);
     assert!(asked <= 3, "{asked}");
+}
+
+/// So does whoever only looks: what he is told is what a turn comes to, and nothing is written.
+#[test]
+fn check_finds_who_would_be_left_out_though_haproxy_does_not_name_him() {
+    let test = host(SAYS_NOTHING);
+    let words = [
+        "check",
+        "--marathon=file:apps.json",
+        "--haproxy-config=haproxy.cfg",
+    ];
+    let check = |bad: Option<usize>| {
+        let path = (
+            "HAPROXY_0_HTTP_BACKEND_PROXYPASS_PATH",
+            format!("/{POISON}"),
+        );
+        let said = |number| (bad == Some(number)).then(|| path.clone());
+        fs::write(test.path().join("apps.json"), apps(40, &said)).unwrap();
+        test.call(words)
+    };
+    check(None)
+        .expect(0)
+        .prints(&["accepts", "40 service ports"]);
+    let done = check(Some(7)).expect(1);
+    let done = done.prints(&["accepts", "39 service ports", "; 1 warning"]);
+    done.says(&[
+        "app `/a7`: service port 10007: found what `haproxy -c` refuses: something, without naming it",
+        "out of luck, expected a section that it accepts; service port 10007 left out",
+    ]);
+    assert!(!test.path().join("haproxy.cfg").exists());
+    assert!(!test.path().join("state").exists());
 }
