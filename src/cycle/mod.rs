@@ -123,10 +123,10 @@ pub struct GoodAnswer {
 
 impl GoodAnswer {
     /// What `plan`, which HAProxy was brought to, was made of.
-    fn of(plan: &Plan, body: String, essence: Digest, applied: &state::Applied) -> Result<Self> {
+    fn of(plan: &Plan, told: Told, applied: &state::Applied) -> Result<Self> {
         // Of several answers, to apps one by one, none is the whole.
-        let (text, essence) = if plan.held.is_none() && !body.is_empty() {
-            (body, essence)
+        let (text, essence) = if plan.held.is_none() && !told.body.is_empty() {
+            (told.body, told.essence)
         } else {
             let text = marathon::answer(&plan.draft.wanted.apps)
                 .context("what is served cannot be written as an answer")?;
@@ -139,6 +139,15 @@ impl GoodAnswer {
             kept: KeptAnswer { essence, cfg_hash },
         })
     }
+}
+
+/// What Marathon told, as far as its answer is worth knowing once it was read.
+struct Told {
+    essence: Digest,
+    /// What of it can reach the files, where that can be told.
+    asked: Option<Digest>,
+    /// As it came; empty where it did not come in one piece.
+    body: String,
 }
 
 /// What a plan came to.
@@ -243,6 +252,25 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let plan = self
             .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
+        let told = Told {
+            essence,
+            asked: digest,
+            body,
+        };
+        self.carry_out(host, (plan, told), installed, memory, now, remember)
+            .await
+    }
+
+    /// Brings HAProxy to a plan, which was made of what Marathon told, and remembers what came of it.
+    async fn carry_out<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        (plan, told): (Plan, Told),
+        installed: Option<String>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Report> {
         // From here on files may change.
         self.in_service = None;
         let Applied {
@@ -285,8 +313,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             // What files hold can change by itself.
             && plan.draft.wanted.hidden_certificates.is_empty();
         memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
-            answer: essence,
-            asked: digest,
+            answer: told.essence,
+            asked: told.asked,
             decisions: self.decisions,
             drained: drained::digest(&memory.drained),
             cfg_hash: match &memory.applied {
@@ -299,7 +327,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let is_news = outcome != Outcome::Unchanged || !is_known(memory) || is_cured;
         let is_of_apps = plan.draft.wanted.is_labelled() && !plan.keeps_all;
         let good_answer = match memory.applied.as_ref().filter(|_| is_in_place && is_news) {
-            Some(applied) if is_of_apps => Some(GoodAnswer::of(&plan, body, essence, applied)?),
+            Some(applied) if is_of_apps => Some(GoodAnswer::of(&plan, told, applied)?),
             _ => None,
         };
         Ok(Report {

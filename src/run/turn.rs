@@ -121,6 +121,25 @@ impl Memory {
         result
     }
 
+    /// Takes a turn for the edit on trial alone, where that can be done before Marathon is asked.
+    pub(super) async fn edited(
+        &mut self,
+        stages: &mut Stages<Marathon, System>,
+        local: &LocalHaproxy<'_>,
+        at: &Installation,
+        now: Time,
+    ) -> Option<Result<Turn>> {
+        let host = Host {
+            disk: &OsDisk,
+            balancer: local,
+            at,
+        };
+        let Self { store, state } = self;
+        let mut remember = |state: &State| save(store, state);
+        let result = Box::pin(stages.edited(&host, state, now, &mut remember)).await;
+        result.transpose().map(|result| self.ended(result, now))
+    }
+
     /// Takes a turn for servers alone, where that will do.
     pub(super) async fn servers_alone(
         &mut self,

@@ -36,6 +36,14 @@ impl Ground {
         LocalHaproxy::new(self.program.clone(), self.version, &self.config, &OsDisk)
     }
 
+    /// The same for a turn, which does not reload right after the one before.
+    pub(super) fn spacing_reloads(&self) -> LocalHaproxy<'_> {
+        LocalHaproxy {
+            apart: self.config.reload.apart,
+            ..self.haproxy()
+        }
+    }
+
     pub(super) fn host<'g>(&'g self, balancer: &'g LocalHaproxy<'g>) -> Host<'g, LocalHaproxy<'g>> {
         Host {
             disk: &OsDisk,

@@ -40,16 +40,16 @@ use super::stages::stages_or_bare;
 use super::tell;
 use super::turn::{Memory, Turn, save};
 use crate::admin::Live;
-use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome};
+use crate::apply::{Kind, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
-use crate::cycle::{Marathon, Stages};
+use crate::cycle::{Marathon, Stages, Unanswered};
 use crate::disk::{self, Digest};
 use crate::haproxy::Version;
 use crate::logging::in_one_line;
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
-use crate::state::{Folder, State, Time};
+use crate::state::{Folder, LastTurn, State, Time};
 use crate::watch::{End, FIRST_WORD, Rhythm, Schedule, WITHOUT_EVENTS, left_open};
 
 /// Between two looks whether Marathon still knows where to send its events.
@@ -336,13 +336,24 @@ impl Watcher {
     async fn turn(&mut self) -> End {
         let (at, began) = (Time::at(SystemTime::now()), Instant::now());
         let last = self.memory.state.last_turn.clone();
+        let mut postponed = None;
+        if let Some(result) = self.take_edit(at).await {
+            if self.judge_edit(&result) {
+                return self.without_edit(last);
+            }
+            if let Ok(turn) = result {
+                if let Outcome::Postponed { until } = &turn.report.outcome {
+                    postponed = Some(*until);
+                }
+                self.publish(Some(&turn), at);
+                tell::warnings(&turn);
+                self.troubles.outcome(&tell::outcome(&turn, &self.config));
+            }
+        }
         let result = self.take_turn(at).await;
-        self.tell_what_waits(&result);
+        self.tell_what_waits(&result, postponed.is_some());
         if self.judge_edit(&result) {
-            // Nothing of it is told as if it were in service, and a turn without the edit follows.
-            self.memory.state.last_turn = last;
-            self.lock.leave_folder();
-            return End::Failed;
+            return self.without_edit(last);
         }
         self.publish(result.as_ref().ok(), at);
         match result {
@@ -365,12 +376,27 @@ impl Watcher {
             Err(error) => {
                 self.lock.leave_folder();
                 self.troubles.failed(Some(&error));
-                End::Failed
+                match postponed {
+                    Some(until) if error.is::<Unanswered>() => {
+                        End::Open(until.since(at.after(began.elapsed())))
+                    }
+                    _ => End::Failed,
+                }
             }
         }
     }
 
-    async fn take_turn(&mut self, at: Time) -> Result<Turn> {
+    /// The edit came to nothing, and a turn without it follows: nothing of this one is told as if it were
+    /// in service. Gives how it ends.
+    fn without_edit(&mut self, last: Option<LastTurn>) -> End {
+        self.memory.state.last_turn = last;
+        self.lock.leave_folder();
+        End::Failed
+    }
+
+    /// # Errors
+    /// When somebody else has the lock by now.
+    fn keep_lock(&mut self) -> Result<()> {
         if let Err(other) = self.lock.renew(&self.places, Kind::Watcher)? {
             let pid = other.map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
             bail!(
@@ -378,15 +404,17 @@ impl Watcher {
                 self.places.file.display()
             );
         }
+        Ok(())
+    }
+
+    async fn take_turn(&mut self, at: Time) -> Result<Turn> {
+        self.keep_lock()?;
         let began = Instant::now();
         let result = match self.fit_haproxy().await {
             Ok(haproxy) => {
                 self.enter_folder().await;
                 let ground = self.ground(haproxy);
-                let local = LocalHaproxy {
-                    apart: self.config.reload.apart,
-                    ..ground.haproxy()
-                };
+                let local = ground.spacing_reloads();
                 let place = &ground.at;
                 let Self { memory, stages, .. } = self;
                 match memory.servers_alone(stages, &local, place, at).await {
