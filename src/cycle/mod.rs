@@ -48,7 +48,7 @@ pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
 use self::refusal::{Accepted, Left, Refusals};
-use crate::apply::{Balancer, CheckMessage, Host, Outcome};
+use crate::apply::{Balancer, Check, CheckMessage, Host, Outcome};
 use crate::cluster::AppId;
 use crate::config::Names;
 use crate::diff;
@@ -272,7 +272,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
         // From here on files may change.
-        self.in_service = None;
+        let in_service = self.in_service.take();
         let Applied {
             plan,
             outcome,
@@ -280,6 +280,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
+        if outcome == Outcome::Checking {
+            // Where servers were changed all the same, the file tells.
+            self.in_service = in_service;
+        }
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         let mut is_cured = false;
         if is_in_place && plan.held.is_none() {
@@ -418,15 +422,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 let outcome = host.leave(&plan.files, memory, now)?;
                 return Ok(Applied::of(plan, outcome));
             }
+            let known = accepted.take();
+            let check = known.map_or(Check::Beside, |(files, said)| Check::Known(files, said));
             let outcome = host
-                .bring_to_hearing(
-                    &plan.files,
-                    accepted.take(),
-                    memory,
-                    now,
-                    remember,
-                    &mut complaints,
-                )
+                .bring_to_hearing(&plan.files, check, memory, now, remember, &mut complaints)
                 .await?;
             let left = match &outcome {
                 Outcome::Rejected { messages } if !plan.keeps_all => {

@@ -325,6 +325,10 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 .map(|message| Blamed::of(&report.plan, message).to_string());
             (TurnOutcome::Rejected, first)
         }
+        Outcome::Checking => (
+            TurnOutcome::Unchanged,
+            Some("`haproxy -c` goes on to look at the new file".to_owned()),
+        ),
         Outcome::Postponed { until } => (
             TurnOutcome::Unchanged,
             Some(format!(

@@ -143,7 +143,7 @@ impl Watcher {
         let haproxy = self.fit_haproxy().await.ok()?;
         self.enter_folder().await;
         let ground = self.ground(haproxy);
-        let local = ground.spacing_reloads();
+        let local = ground.for_turns();
         let Self { memory, stages, .. } = self;
         memory.edited(stages, &local, &ground.at, at).await
     }
@@ -284,6 +284,7 @@ fn fault(turn: &Turn) -> Option<String> {
         )),
         Outcome::Rejected { .. }
         | Outcome::Postponed { .. }
+        | Outcome::Checking
         | Outcome::Unchanged
         | Outcome::Paused
         | Outcome::Applied { .. }

@@ -40,7 +40,7 @@ use super::stages::stages_or_bare;
 use super::tell;
 use super::turn::{Memory, Turn, save};
 use crate::admin::Live;
-use crate::apply::{Kind, LockPlaces, Locked, Outcome};
+use crate::apply::{Beside, Kind, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages, Unanswered};
@@ -75,6 +75,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
     };
     let mut follower = follower(&config)?;
     watcher.hears(follower.as_ref());
+    let beside = Rc::clone(&watcher.beside);
     let live = Arc::clone(&watcher.live);
     let _desk = live::desk(&config, &live);
     if watcher.unfit.is_some() {
@@ -103,6 +104,8 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 }
             },
             told = next(follower.as_mut()) => watcher.hear(told, &mut schedule),
+            // A turn can do now what it waited for.
+            () = beside.ends() => schedule.asked(now()),
             next = watcher.proof.next() => {
                 if !watcher.prove(next) {
                     schedule.changed(now());
@@ -110,7 +113,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
             }
             seen = around.next() => {
                 let look = watcher.look(seen, &mut around, &mut follower, &mut schedule);
-                if !is_done(&live, look, &mut signals).await {
+                if !is_done(&live, Box::pin(look), &mut signals).await {
                     break;
                 }
                 watcher.live.unused(watcher.troubles.unused());
@@ -227,6 +230,8 @@ struct Watcher {
     troubles: Troubles,
     /// Of files in which servers alone were new.
     proof: Proof,
+    /// Of files that are to be installed, where it takes long.
+    beside: Rc<Beside>,
     edit: Edit,
     /// So many turns in a row were refused.
     refusals: u32,
@@ -268,6 +273,7 @@ impl Watcher {
             looked_at: None,
             troubles: Troubles::default(),
             proof: Proof::default(),
+            beside: Rc::default(),
             edit: Edit::default(),
             refusals: 0,
             unfit: unfit.as_ref().map(unfit_from_the_start),
@@ -347,7 +353,7 @@ impl Watcher {
                 }
                 self.publish(Some(&turn), at);
                 tell::warnings(&turn);
-                self.troubles.outcome(&tell::outcome(&turn, &self.config));
+                self.tell_outcome(&turn);
             }
         }
         let result = self.take_turn(at).await;
@@ -363,10 +369,8 @@ impl Watcher {
                 tell::warnings(&turn);
                 self.troubles.failed(None);
                 self.troubles.held(tell::held(&turn).as_ref());
-                self.troubles.outcome(&tell::outcome(&turn, &self.config));
+                self.tell_outcome(&turn);
                 // By the clock of its beginning, which may have been set meanwhile.
-                let is_refused = matches!(turn.report.outcome, Outcome::Rejected { .. });
-                self.refusals = if is_refused { self.refusals + 1 } else { 0 };
                 let now = at.after(began.elapsed());
                 let end = left_open(&turn.report, &self.memory.state, now, self.refusals);
                 self.stand_on(turn.report);
@@ -384,6 +388,18 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    /// Tells how a turn ended. Nothing is over before it is known what comes of a check.
+    fn tell_outcome(&mut self, turn: &Turn) {
+        let word = tell::outcome(turn, &self.config);
+        if turn.report.outcome == Outcome::Checking {
+            word.say();
+            return;
+        }
+        self.troubles.outcome(&word);
+        let is_refused = matches!(turn.report.outcome, Outcome::Rejected { .. });
+        self.refusals = if is_refused { self.refusals + 1 } else { 0 };
     }
 
     /// The edit came to nothing, and a turn without it follows: nothing of this one is told as if it were
@@ -414,7 +430,7 @@ impl Watcher {
             Ok(haproxy) => {
                 self.enter_folder().await;
                 let ground = self.ground(haproxy);
-                let local = ground.spacing_reloads();
+                let local = ground.for_turns();
                 let place = &ground.at;
                 let Self { memory, stages, .. } = self;
                 match memory.servers_alone(stages, &local, place, at).await {
@@ -482,7 +498,12 @@ impl Watcher {
             Ok(Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. }) => {
                 warn!("the reload that was asked for failed: {error}");
             }
-            Ok(Outcome::Unchanged | Outcome::Paused | Outcome::Postponed { .. }) => (),
+            Ok(
+                Outcome::Unchanged
+                | Outcome::Paused
+                | Outcome::Postponed { .. }
+                | Outcome::Checking,
+            ) => (),
             Err(error) => warn!("the reload that was asked for came to nothing: {error:#}"),
         }
     }
