@@ -218,10 +218,9 @@ impl Plan {
     /// Names of labels; of texts in the place of templates the texts too, but for the numbers that
     /// differ from one app to the next.
     fn things_said(&self, service: &Service) -> Vec<String> {
-        let said = self.draft.wanted.said.iter();
         let place = (service.owner.app.clone(), service.index);
-        let mut spoken = said.filter_map(|said| said.options.get(&place));
-        let Some(spoken) = spoken.next() else {
+        let said = self.draft.wanted.said.as_ref();
+        let Some(spoken) = said.and_then(|said| said.options.get(&place)) else {
             return Vec::new();
         };
         let prefix = format!("HAPROXY_{}_", service.index);
