@@ -250,11 +250,12 @@ impl Watcher {
         let names = Some((resolver, config.policy.names));
         let (mut stages, unfit) = match waits_for_program(&config) {
             Ok(()) => stages_or_bare(&config, names).await?,
-            // Nothing is written before it is there, and then texts are made for its version.
-            Err(_) => {
+            // Its version decides how texts are written: nothing that is made without it counts.
+            Err(missing) => {
                 let mut any = Config::clone(&config);
                 any.haproxy.version = Some((Version::NEWEST.major, Version::NEWEST.minor));
-                stages_or_bare(&any, names).await?
+                let (stages, _) = stages_or_bare(&any, names).await?;
+                (stages, Some(missing.into()))
             }
         };
         stages.source.keep();
