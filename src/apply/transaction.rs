@@ -26,7 +26,6 @@ use super::{
     mark, recover,
 };
 use crate::disk::{Digest, Disk, folder_of};
-use crate::haproxy::global::Global;
 use crate::haproxy::listen;
 use crate::logging::lasting;
 use crate::state::{State, Time};
@@ -192,8 +191,7 @@ impl<B: Balancer> Host<'_, B> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
         let mut wish = Wish::new(wanted, now);
-        wish.is_told = self.balancer.is_told_of_servers()
-            && Global::read(&wanted.cfg).description.as_ref() == Some(&wish.marks.structure);
+        wish.is_told = self.balancer.is_told_of_servers() && wish.is_marked();
         let obsolete = wish.obsolete_maps(memory);
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
@@ -344,11 +342,11 @@ impl<B: Balancer> Host<'_, B> {
         {
             return Ok(Outcome::Rejected { messages });
         }
-        let told = self.certificates_at_runtime(certificates, &files, memory);
+        let wish = Wish::new(&files, now);
+        let told = self.certificates_at_runtime(certificates, &wish, memory);
         if let Some(told) = told.await {
             return Ok(told);
         }
-        let wish = Wish::new(&files, now);
         let done = Done {
             installed: false,
             again: true,
