@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
 use crate::haproxy::program;
-use crate::proxy::native::Layout;
 
 /// Exit 1 where something is left out, held back or refused.
 pub(super) async fn check(config: &Config) -> Result<ExitCode> {
@@ -61,8 +60,7 @@ const MOST_NOTES: usize = 20;
 
 /// What harms nobody and people may want to know, a line each.
 fn notes(plan: &Plan) -> String {
-    let native = plan.proxies.native.as_ref();
-    let remarks = native.map(Layout::remarks).unwrap_or_default();
+    let remarks = plan.remarks();
     let told = remarks.iter().take(MOST_NOTES);
     let mut text: String = told
         .map(|remark| format!("note: {}\n", remark.text))

@@ -63,8 +63,7 @@ fn of_app(look: &Look, app: &AppId) -> Result<(String, bool)> {
     for port in &explained.ports {
         text += &of_port(look, app, &explained, port);
     }
-    let native = plan.proxies.native.as_ref();
-    for remark in native.map(Layout::remarks).into_iter().flatten() {
+    for remark in plan.remarks() {
         if remark.app == *app || remark.other == *app {
             _ = writeln!(text, "note: {}", remark.text);
         }
