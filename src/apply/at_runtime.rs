@@ -9,7 +9,7 @@ use anyhow::Result;
 use tracing::{debug, info};
 
 use super::proved::is_run;
-use super::runtime::{self, Fallback, Frame, MapText, Text, Told, mark_of};
+use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
 use super::standing::Standing;
 use super::wish::Wish;
 use super::{Balancer, FileSet, Host, Outcome, mark};
@@ -22,8 +22,6 @@ pub(super) struct Way {
     pid: u32,
     /// All where it is not known what was told before.
     sections: Option<BTreeSet<String>>,
-    /// Those that changed.
-    maps: BTreeSet<String>,
 }
 
 impl<B: Balancer> Host<'_, B> {
@@ -48,10 +46,10 @@ impl<B: Balancer> Host<'_, B> {
             Change::Nothing => Vec::new(),
             Change::Structure(_) => return None,
         };
-        let Some(structure) = mark_of(&wanted.cfg) else {
+        if !wish.is_told {
             debug!("a reload is needed: the file does not carry the hash of its structure");
             return None;
-        };
+        }
         if !before.maps.keys().eq(wanted.maps.keys()) {
             debug!("a reload is needed: there are other maps than before");
             return None;
@@ -68,16 +66,10 @@ impl<B: Balancer> Host<'_, B> {
         let applied = memory.applied.as_ref().filter(|applied| {
             !applied.unproved
                 && applied.down.is_none()
-                && applied.structure_hash.as_ref() == Some(&structure)
+                && applied.structure_hash.as_ref() == Some(&wish.marks.structure)
         });
         let pid = self.pid_of(applied?)?;
-        let is_other = |name: &&String| before.maps.get(*name) != wanted.maps.get(*name);
-        let maps = wanted.maps.keys().filter(is_other).cloned().collect();
-        Some(Way {
-            pid,
-            sections,
-            maps,
-        })
+        Some(Way { pid, sections })
     }
 
     /// Tells HAProxy of the servers in the installed files; `None` where it has to read them anew.
@@ -88,7 +80,8 @@ impl<B: Balancer> Host<'_, B> {
         way: Way,
         memory: &mut State,
     ) -> Result<Option<Outcome>> {
-        let mut maps = self.map_texts(wish.files, |name| way.maps.contains(name));
+        let has_changed = |name: &str| before.maps.get(name) != wish.files.maps.get(name);
+        let mut maps = self.map_texts(wish.files, has_changed);
         if way.sections.is_some() {
             maps.retain(|map| map.has_changed);
         }

@@ -8,33 +8,27 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use super::beside::{begun, judged};
 use super::reload::{
     Choice, Context, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose, reload,
     runtime_file,
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
-use super::validate::{Candidate, CheckError, Verdict, check};
-use super::{FileSet, Installation};
+use super::validate::{CheckError, Verdict};
+use super::{Beside, FileSet, Installation};
 use crate::config::{self, Config, ReloadMethod};
-use crate::disk::{self, Disk, folder_of};
+use crate::disk::{self, Disk};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
 use crate::haproxy::{Proc, Version, global::Global, structure_hash};
-use crate::logging::{lasting, shown};
+use crate::logging::lasting;
 use crate::proxy::native::CertificateNames;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
-
-/// A check that takes longer is told of: nothing can be installed before it ends.
-const SLOW_CHECK: Duration = Duration::from_secs(10);
-
-/// The kind of trouble that one takes so long.
-const SLOW: &str = "the time that a check takes";
 
 /// The kind of trouble that it cannot be written.
 const RUNTIME_FILE: &str = "the file that gives HAProxy a socket";
@@ -52,6 +46,16 @@ pub trait Balancer {
         at: &Installation,
         limit: Option<Duration>,
     ) -> impl Future<Output = Result<Verdict, CheckError>>;
+
+    /// The same for who need not wait: `None` while a check goes on that takes long, of these files or
+    /// others. What it comes to is said when the same is asked again.
+    fn check_beside(
+        &self,
+        files: &FileSet,
+        at: &Installation,
+    ) -> impl Future<Output = Result<Option<Verdict>, CheckError>> {
+        async move { self.check(files, at, None).await.map(Some) }
+    }
 
     /// Brings the running HAProxy to `files`, which are installed; with `may_start`, one that does
     /// not run is started if nobody else is there to do it, since we did so before.
@@ -137,6 +141,10 @@ pub struct LocalHaproxy<'a> {
     pub reload: &'a config::Reload,
     /// Whether every file counts as good, unseen.
     pub skips_check: bool,
+    /// Where checks go on that take long; else whoever asks waits.
+    pub beside: Option<&'a Beside>,
+    /// Whether the copies that it judges may lie in the state folder, which is for who holds the lock.
+    pub holds_lock: bool,
     /// For the file that gives it a stats socket.
     pub disk: &'a dyn Disk,
     /// The least time between two reloads.
@@ -153,9 +161,16 @@ impl<'a> LocalHaproxy<'a> {
             haproxy: &config.haproxy,
             reload: &config.reload,
             skips_check: config.validation.skip,
+            beside: None,
+            holds_lock: true,
             disk,
             apart: Duration::ZERO,
         }
+    }
+
+    /// The folder for copies that are judged.
+    fn scratch<'s>(&self, at: &'s Installation) -> Option<&'s Path> {
+        at.state.as_deref().filter(|_| self.holds_lock)
     }
 
     fn context(&self, at: &Installation) -> Context {
@@ -263,33 +278,30 @@ impl Balancer for LocalHaproxy<'_> {
                 warnings: Vec::new(),
             });
         }
-        let candidate = Candidate {
-            config: &at.cfg,
-            text: &files.cfg,
-            maps: &files.maps,
-            map_dir: folder_of(&at.cfg),
-            extra: &[],
-            scratch: at.state.as_deref(),
-        };
         let limit = limit.unwrap_or(CHECK_LIMIT);
-        let mut check = std::pin::pin!(check(&self.program, &candidate, limit));
-        let Ok(verdict) = timeout(SLOW_CHECK, &mut check).await else {
-            let program = self.program.display();
-            lasting(
-                SLOW,
-                Some(&format!(
-                    "`{program} -c` takes more than {} to check the files; until it ends, or is \
-                     given up, nothing that it has to check is installed",
-                    shown(SLOW_CHECK)
-                )),
-            );
-            return check.await;
+        judged(&self.program, files, at, self.scratch(at), limit).await
+    }
+
+    async fn check_beside(
+        &self,
+        files: &FileSet,
+        at: &Installation,
+    ) -> Result<Option<Verdict>, CheckError> {
+        let wait = self.check(files, at, None);
+        let Some(beside) = self.beside.filter(|_| !self.skips_check) else {
+            return wait.await.map(Some);
         };
-        // One that was given up before it was slow says nothing.
-        if SLOW_CHECK < limit {
-            lasting(SLOW, None);
-        }
-        verdict
+        let begin = |files| {
+            let scratch = self.scratch(at).map(Path::to_owned);
+            begun(
+                self.program.clone(),
+                files,
+                at.clone(),
+                scratch,
+                CHECK_LIMIT,
+            )
+        };
+        beside.check(files, begin, wait).await
     }
 
     fn serves(&self, pid: u32, at: &Installation) -> bool {

@@ -6,22 +6,24 @@ use std::path::PathBuf;
 use tracing::info;
 
 use super::proved::is_run;
-use super::runtime::{Renewed, Text, mark_of};
-use super::{Balancer, FileSet, Host, Outcome};
+use super::runtime::{Renewed, Text};
+use super::wish::Wish;
+use super::{Balancer, Host, Outcome};
 use crate::haproxy::certificates::{Certificate, certificates};
 use crate::state::State;
 
 impl<B: Balancer> Host<'_, B> {
     /// Has HAProxy show `changed` without a reload; `None` where it has to read all anew. `haproxy -c`
-    /// has accepted them with `files`, which are installed.
+    /// has accepted them with the files that are wished for, which are installed.
     pub(super) async fn certificates_at_runtime(
         &self,
         changed: &[PathBuf],
-        files: &FileSet,
+        wish: &Wish<'_>,
         memory: &State,
     ) -> Option<Outcome> {
+        let files = wish.files;
         // Without its mark nobody is told of anything.
-        if changed.is_empty() || !is_run(files, memory) || mark_of(&files.cfg).is_none() {
+        if changed.is_empty() || !is_run(files, memory) || !wish.is_marked() {
             return None;
         }
         // It would be shown, and not believed.

@@ -111,7 +111,10 @@ impl<B: Balancer> Host<'_, B> {
                 return Looked::Done;
             }
             Ok(None) if others_wait => format!("`{file}` and its maps are not what it ran"),
-            Ok(Some(Outcome::Waiting { .. } | Outcome::Postponed { .. }) | None) => {
+            Ok(
+                Some(Outcome::Waiting { .. } | Outcome::Postponed { .. } | Outcome::Checking)
+                | None,
+            ) => {
                 return Looked::Left;
             }
             Ok(Some(Outcome::ReloadFailed { error, .. })) => error,

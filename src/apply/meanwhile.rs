@@ -1,4 +1,5 @@
-//! Servers that come and go while a reload has to wait: since one failed, or came only just before.
+//! Servers that come and go while a reload has to wait: since one failed, or came only just before, or
+//! since its files are still looked at.
 
 use anyhow::Result;
 use tracing::{debug, info};
@@ -37,6 +38,23 @@ impl<B: Balancer> Host<'_, B> {
         matches!(change, diff::Change::Structure(_))
             .then(|| wish.is_too_soon(memory, apart))
             .flatten()
+    }
+
+    /// Brings HAProxy to servers alone while `haproxy -c` goes on to look at what is wanted; unless these
+    /// are all that it looks at.
+    pub(super) async fn while_checking(
+        &self,
+        wish: &Wish<'_>,
+        before: Option<&FileSet>,
+        memory: &mut State,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Outcome> {
+        let change = before.map(|before| diff::compare(Some(&before.cfg), &wish.files.cfg));
+        if !matches!(change, Some(diff::Change::Structure(_))) {
+            return Ok(Outcome::Checking);
+        }
+        let alone = self.meanwhile(wish, before, memory, remember).await?;
+        Ok(alone.unwrap_or(Outcome::Checking))
     }
 
     /// Brings HAProxy to as much of what is wanted as it can be told of; `Some` where that was all.

@@ -7,6 +7,7 @@
 mod at_runtime;
 mod audit;
 mod balancer;
+mod beside;
 mod certificates;
 mod files;
 mod journal;
@@ -32,6 +33,7 @@ mod way_back;
 mod wish;
 
 pub use balancer::{Balancer, LocalHaproxy};
+pub use beside::Beside;
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
 pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};
 pub use lock::{
@@ -44,7 +46,7 @@ pub use proved::{installed, is_proved, trust_installed};
 pub use recover::{Recovered, Recovery, recover};
 pub use standby::Standby;
 pub use standing::Standing;
-pub use transaction::Host;
+pub use transaction::{Check, Host};
 pub use validate::CheckMessage;
 pub use way_back::WayBack;
 

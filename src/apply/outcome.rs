@@ -32,6 +32,9 @@ pub enum Outcome {
         /// What it said.
         messages: Vec<CheckMessage>,
     },
+    /// `haproxy -c` takes long to look at the files, and goes on beside: those installed before stay. Of
+    /// servers HAProxy was told, as far as these could be parted from the rest.
+    Checking,
     /// HAProxy could not be brought to run the files; those that it runs are installed again.
     ReloadFailed {
         /// What went wrong.

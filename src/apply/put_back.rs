@@ -1,15 +1,18 @@
-//! Files that HAProxy could not be brought to, and that a full disk kept from being put back after
-//! the reload had failed.
+//! Files that HAProxy could not be brought to are put back, at once where the reload failed, else where a
+//! full disk kept that from being done.
 //!
 //! Until the next attempt they are nothing that a restart of HAProxy should read, whatever the turn
 //! waits for meanwhile.
 
+use anyhow::{Context as _, Result};
 use tracing::warn;
 
-use super::{Balancer, Host, good_sets, install, installed};
+use super::proved::is_run;
+use super::wish::{Wish, pause};
+use super::{Balancer, FileSet, Host, Outcome, good_sets, install, installed, load_last_good};
 use crate::disk::Digest;
 use crate::logging::lasting;
-use crate::state::{Applied, State};
+use crate::state::{Applied, Pending, State};
 
 impl<B: Balancer> Host<'_, B> {
     /// Puts the files that HAProxy runs in the place of those that it could not be brought to. What
@@ -63,5 +66,50 @@ impl<B: Balancer> Host<'_, B> {
             warn!("{warning}");
         }
         Ok(())
+    }
+
+    /// HAProxy goes on with what it runs; the files on the disk become that again, so that a
+    /// restart does not read what could not be started.
+    pub(super) fn fall_back(
+        &self,
+        wish: &Wish<'_>,
+        before: Option<&FileSet>,
+        mut pending: Pending,
+        memory: &mut State,
+    ) -> Result<Outcome> {
+        pending.attempts += 1;
+        pending.next_try_at = pending.next_try_at.after(pause(pending.attempts));
+        let error = pending.last_error.clone();
+        let failed = Outcome::ReloadFailed {
+            error: error.clone(),
+            attempts: pending.attempts,
+            next_try_at: pending.next_try_at,
+        };
+        memory.pending = Some(pending);
+        let before = before.filter(|before| *before != wish.files);
+        // Where the disk was full, the files that are kept are older than those that are proved.
+        let proved = before.filter(|before| is_run(before, memory));
+        let kept = match proved {
+            Some(_) => None,
+            // What is wrong with them was told when the turn began.
+            None => load_last_good(self.disk, self.at).unwrap_or_else(|_| {
+                warn!(
+                    "what HAProxy runs cannot be installed again, since its copies are damaged; \
+                     what was installed before is"
+                );
+                None
+            }),
+        };
+        if let Some(files) = proved.or(kept.as_ref()).or(before) {
+            let failed = wish.files.maps.keys();
+            let obsolete = failed.filter(|name| !files.maps.contains_key(*name));
+            let obsolete: Vec<String> = obsolete.cloned().collect();
+            install(self.disk, self.at, files, &obsolete).with_context(|| {
+                format!(
+                    "the reload failed: {error}; and the files of before cannot be installed again"
+                )
+            })?;
+        }
+        Ok(failed)
     }
 }

@@ -15,22 +15,20 @@ use tracing::{debug, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
-    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, is_run, text,
-    was_started_by_us,
+    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, text, was_started_by_us,
 };
 use super::reload::Reloaded;
 use super::standing::{Standing, lay_down};
-use super::validate::{CheckMessage, Verdict};
-use super::wish::{Wish, described, pause};
+use super::validate::{CheckError, CheckMessage, Verdict};
+use super::wish::{Wish, described};
 use super::{
     Balancer, FileSet, Installation, Outcome, Recovered, good_sets, install, load_last_good, maps,
     mark, recover,
 };
 use crate::disk::{Digest, Disk, folder_of};
-use crate::haproxy::global::Global;
 use crate::haproxy::listen;
 use crate::logging::lasting;
-use crate::state::{Pending, State, Time};
+use crate::state::{State, Time};
 
 /// Everything that a transaction works on.
 #[derive(Debug)]
@@ -41,6 +39,17 @@ pub struct Host<'a, B> {
     pub balancer: &'a B,
     /// Which files.
     pub at: &'a Installation,
+}
+
+/// How files are checked before they are installed.
+#[derive(Debug)]
+pub enum Check {
+    /// HAProxy accepted these a moment ago, with these words: it is not asked again.
+    Known(FileSet, Vec<CheckMessage>),
+    /// Whoever wants them waits.
+    Awaited,
+    /// One that takes long goes on beside, where that is possible.
+    Beside,
 }
 
 /// What came before a reload.
@@ -154,20 +163,26 @@ impl<B: Balancer> Host<'_, B> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
         let mut complaints = None;
-        self.bring_to_hearing(wanted, None, memory, now, remember, &mut complaints)
-            .await
+        self.bring_to_hearing(
+            wanted,
+            Check::Awaited,
+            memory,
+            now,
+            remember,
+            &mut complaints,
+        )
+        .await
     }
 
     /// The same, with what HAProxy complains of in files that it accepts; nothing is put into
-    /// `complaints` where there was no reason to ask it. Nor is it asked about files that it
-    /// `accepted` a moment ago, with what it said of them.
+    /// `complaints` where there was no reason to ask it.
     ///
     /// # Errors
     /// As [`Host::bring_to`].
     pub async fn bring_to_hearing(
         &self,
         wanted: &FileSet,
-        accepted: Option<(FileSet, Vec<CheckMessage>)>,
+        check: Check,
         memory: &mut State,
         now: Time,
         remember: &mut dyn FnMut(&State),
@@ -176,8 +191,7 @@ impl<B: Balancer> Host<'_, B> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
         let mut wish = Wish::new(wanted, now);
-        wish.is_told = self.balancer.is_told_of_servers()
-            && Global::read(&wanted.cfg).description.as_ref() == Some(&wish.marks.structure);
+        wish.is_told = self.balancer.is_told_of_servers() && wish.is_marked();
         let obsolete = wish.obsolete_maps(memory);
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
@@ -208,13 +222,17 @@ impl<B: Balancer> Host<'_, B> {
         let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
         let again = same && of_others && is_applied(wanted, memory);
         if !same || !is_checked(&wish.marks, memory) {
-            let verdict = match accepted.filter(|(files, _)| files == wanted) {
-                Some((_, warnings)) => Ok(Verdict::Accepted { warnings }),
-                None => self.balancer.check(wanted, self.at, None).await,
-            };
+            let verdict = self.verdict(&wish, check).await;
             match verdict.context("the new files cannot be checked, and stay out")? {
-                Verdict::Accepted { warnings } => *complaints = Some(warnings),
-                Verdict::Rejected { messages, .. } => return Ok(Outcome::Rejected { messages }),
+                Some(Verdict::Accepted { warnings }) => *complaints = Some(warnings),
+                Some(Verdict::Rejected { messages, .. }) => {
+                    return Ok(Outcome::Rejected { messages });
+                }
+                None => {
+                    return self
+                        .while_checking(&wish, before.as_ref(), memory, remember)
+                        .await;
+                }
             }
         }
         let is_told = memory.told.is_some();
@@ -266,6 +284,23 @@ impl<B: Balancer> Host<'_, B> {
         self.reload(&wish, before.as_ref(), done, memory).await
     }
 
+    /// What HAProxy thinks of what is wanted; `None` while it goes on to look at it. Who cannot tell a
+    /// running one of servers gains nothing by that.
+    async fn verdict(&self, wish: &Wish<'_>, check: Check) -> Result<Option<Verdict>, CheckError> {
+        let files = wish.files;
+        match check {
+            Check::Known(known, warnings) if known == *files => {
+                Ok(Some(Verdict::Accepted { warnings }))
+            }
+            Check::Known(..) | Check::Beside if wish.is_told => {
+                self.balancer.check_beside(files, self.at).await
+            }
+            Check::Known(..) | Check::Beside | Check::Awaited => {
+                self.balancer.check(files, self.at, None).await.map(Some)
+            }
+        }
+    }
+
     /// What is installed, with the maps that it names: of files that HAProxy was never brought to,
     /// nobody remembers them, and they may have to be put back together.
     fn with_its_maps(&self, found: Option<FileSet>, memory: &State) -> Result<Option<FileSet>> {
@@ -307,11 +342,11 @@ impl<B: Balancer> Host<'_, B> {
         {
             return Ok(Outcome::Rejected { messages });
         }
-        let told = self.certificates_at_runtime(certificates, &files, memory);
+        let wish = Wish::new(&files, now);
+        let told = self.certificates_at_runtime(certificates, &wish, memory);
         if let Some(told) = told.await {
             return Ok(told);
         }
-        let wish = Wish::new(&files, now);
         let done = Done {
             installed: false,
             again: true,
@@ -446,50 +481,5 @@ impl<B: Balancer> Host<'_, B> {
             Err(error) => Some(format!("the good files cannot be kept for later: {error}")),
         };
         lasting("good files", trouble.as_deref());
-    }
-
-    /// HAProxy goes on with what it runs; the files on the disk become that again, so that a
-    /// restart does not read what could not be started.
-    fn fall_back(
-        &self,
-        wish: &Wish<'_>,
-        before: Option<&FileSet>,
-        mut pending: Pending,
-        memory: &mut State,
-    ) -> Result<Outcome> {
-        pending.attempts += 1;
-        pending.next_try_at = pending.next_try_at.after(pause(pending.attempts));
-        let error = pending.last_error.clone();
-        let failed = Outcome::ReloadFailed {
-            error: error.clone(),
-            attempts: pending.attempts,
-            next_try_at: pending.next_try_at,
-        };
-        memory.pending = Some(pending);
-        let before = before.filter(|before| *before != wish.files);
-        // Where the disk was full, the files that are kept are older than those that are proved.
-        let proved = before.filter(|before| is_run(before, memory));
-        let kept = match proved {
-            Some(_) => None,
-            // What is wrong with them was told when the turn began.
-            None => load_last_good(self.disk, self.at).unwrap_or_else(|_| {
-                warn!(
-                    "what HAProxy runs cannot be installed again, since its copies are damaged; \
-                     what was installed before is"
-                );
-                None
-            }),
-        };
-        if let Some(files) = proved.or(kept.as_ref()).or(before) {
-            let failed = wish.files.maps.keys();
-            let obsolete = failed.filter(|name| !files.maps.contains_key(*name));
-            let obsolete: Vec<String> = obsolete.cloned().collect();
-            install(self.disk, self.at, files, &obsolete).with_context(|| {
-                format!(
-                    "the reload failed: {error}; and the files of before cannot be installed again"
-                )
-            })?;
-        }
-        Ok(failed)
     }
 }

@@ -6,6 +6,7 @@ use super::last_good::Marks;
 use super::mark::Ran;
 use super::reload::{Reloaded, Verified};
 use super::{FileSet, Outcome, meanwhile};
+use crate::haproxy::global::Global;
 use crate::state::{Applied, Down, Pending, State, Time};
 
 /// The first pause after a failed reload; it doubles with every further one. A cron job that runs
@@ -33,6 +34,11 @@ impl<'a> Wish<'a> {
             now,
             is_told: false,
         }
+    }
+
+    /// Whether the file carries the hash of its structure, by which the process that runs it is known.
+    pub(super) fn is_marked(&self) -> bool {
+        Global::read(&self.files.cfg).description.as_ref() == Some(&self.marks.structure)
     }
 
     /// Maps that HAProxy was brought to before and that are no longer wanted.

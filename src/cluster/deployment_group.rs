@@ -159,23 +159,22 @@ fn is_name(group: &str) -> bool {
 /// An app, and the name of its deployment as it says it.
 type Member<'a> = (&'a Arc<App>, &'a str);
 
-/// Who names a deployment of another folder; and who is alone with a name that others have there, as
-/// if that were to be one deployment.
-fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
+/// An app, the name of its deployment as it says it, and the id in its folder where it may be one.
+type Named<'a> = (&'a Arc<App>, &'a str, Option<AppId>);
+
+fn named(apps: &[Arc<App>]) -> Vec<Named<'_>> {
     let named = apps.iter().filter_map(|app| {
         let group = app.labels.get(GROUP).filter(|group| !group.is_empty())?;
         Some((app, &**group, id_of(app, group, Members::OfFolder)))
     });
-    let named: Vec<_> = named.collect();
-    let mut firsts: BTreeMap<&AppId, &Arc<App>> = BTreeMap::new();
-    // By the last part of the name: a path has to lie in the folder of the app.
+    named.collect()
+}
+
+/// Members by the last part of the name and by folder: a path has to lie in the folder of the app.
+fn by_folder<'n>(named: &'n [Named<'n>]) -> BTreeMap<&'n str, BTreeMap<&'n str, Vec<Member<'n>>>> {
     let mut folders: BTreeMap<&str, BTreeMap<&str, Vec<Member<'_>>>> = BTreeMap::new();
-    for (app, group, id) in &named {
+    for (app, group, id) in named {
         let Some(id) = id else { continue };
-        let first = firsts.entry(id).or_insert(app);
-        if app.id < first.id {
-            *first = app;
-        }
         let name = id.as_str().rsplit('/').next().unwrap_or_default();
         let folders = folders.entry(name).or_default();
         folders
@@ -183,6 +182,39 @@ fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
             .or_default()
             .push((app, group));
     }
+    folders
+}
+
+/// Names that deployments of several folders have, of which each has its own, and the first app of
+/// each: as it may be, but somebody could mean one deployment. Who is alone with such a name in his
+/// folder is warned by [`merge`].
+#[must_use]
+pub fn shared_names(apps: &[Arc<App>]) -> Vec<(String, Vec<AppId>)> {
+    let named = named(apps);
+    let of_names = by_folder(&named).into_iter().filter_map(|(name, folders)| {
+        let first = |members: &Vec<Member<'_>>| {
+            let apps = members.iter().map(|(app, _)| &app.id);
+            apps.min().filter(|_| members.len() > 1).cloned()
+        };
+        let firsts: Vec<AppId> = folders.values().filter_map(first).collect();
+        (firsts.len() > 1).then(|| (name.to_owned(), firsts))
+    });
+    of_names.collect()
+}
+
+/// Who names a deployment of another folder; and who is alone with a name that others have there, as
+/// if that were to be one deployment.
+fn strangers(apps: &[Arc<App>]) -> Vec<Warning> {
+    let named = named(apps);
+    let mut firsts: BTreeMap<&AppId, &Arc<App>> = BTreeMap::new();
+    for (app, _, id) in &named {
+        let Some(id) = id else { continue };
+        let first = firsts.entry(id).or_insert(app);
+        if app.id < first.id {
+            *first = app;
+        }
+    }
+    let folders = by_folder(&named);
     let mut warnings = Vec::new();
     for (app, group, id) in &named {
         if id.is_none() {

@@ -19,7 +19,9 @@ pub use app::{
     App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, HealthCheck, HealthResult, Network,
     PortDefinition, PortMapping, Protocol, Readiness, ReadinessResult, Task, TaskState,
 };
-pub use deployment_group::{Members, Merged, merge as merge_deployments};
+pub use deployment_group::{
+    Members, Merged, merge as merge_deployments, shared_names as shared_deployment_names,
+};
 pub use endpoints::{Endpoint, Host, ServicePort, ServingTasks, service_ports};
 pub use field::Field;
 pub use snapshot::Snapshot;

@@ -8,14 +8,16 @@ use std::fmt;
 
 use anyhow::{Context as _, Error, Result};
 
-use super::Stages;
 use super::fallback::Fallback;
 use super::source::Source;
+use super::{Report, Stages, Told};
+use crate::apply::{Balancer, Host};
 use crate::cluster::{ServicePort, Warning};
 use crate::guard;
+use crate::marathon::Answer;
 use crate::proxy::Owner;
 use crate::resolve::Lookup;
-use crate::state::{Quarantined, State, Time};
+use crate::state::{GuardMemory, Quarantined, State, Time};
 
 /// Why there is no file: the templates, and not what Marathon says. As the context of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,61 @@ impl fmt::Display for Unwritable {
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
+    /// A turn for the edit on trial alone, with what the cluster was told to be last: an edit waits for
+    /// no answer. `None` where nothing is known that it could be tried with, where something is open, or
+    /// where less would be served, which takes fetches that agree.
+    ///
+    /// # Errors
+    /// As [`Stages::turn`].
+    pub async fn edited<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Option<Report>> {
+        let is_open = memory.paused.is_some()
+            || memory.pending.is_some()
+            || memory.applied.is_none()
+            || memory.guard != GuardMemory::default();
+        let Some(answer) = self.source.last().filter(|_| self.is_on_trial && !is_open) else {
+            return Ok(None);
+        };
+        // It is no news: nothing is learnt of it.
+        let (readiness, as_of) = (memory.readiness.clone(), memory.as_of);
+        let report = self.with_last(host, answer, memory, now, remember).await;
+        (memory.readiness, memory.as_of) = (readiness, as_of);
+        memory.guard = GuardMemory::default();
+        memory.seen = None;
+        report
+    }
+
+    async fn with_last<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        answer: Answer,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Option<Report>> {
+        let told = Told {
+            essence: answer.essence,
+            asked: None,
+            body: String::new(),
+        };
+        let asked = self.asked(answer, memory, now).await?;
+        let installed = host.installed_cfg()?;
+        let behind = host.cfg_behind(installed.as_deref(), memory);
+        let plan = self
+            .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
+            .await?;
+        if plan.held.is_some() {
+            return Ok(None);
+        }
+        let report = self.carry_out(host, (plan, told), installed, memory, now, remember);
+        report.await.map(Some)
+    }
+
     /// What the file says whatever the cluster is.
     fn own_header(&self) -> Result<String> {
         self.renderer.header().context(Unwritable)

@@ -1,10 +1,11 @@
 //! What becomes of one app, and why.
 
 use super::plan::Plan;
-use crate::cluster::{App, AppId, Warning};
+use crate::cluster::{App, AppId, Warning, shared_deployment_names};
 use crate::labels;
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
+use crate::proxy::native::Remark;
 
 /// All that is to be told of one app.
 #[derive(Debug)]
@@ -64,6 +65,31 @@ pub enum Fate {
 const MOST_REQUESTS: usize = 20;
 
 impl Plan {
+    /// What people may want to know and nobody has to mend.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<Remark> {
+        let Some(native) = &self.proxies.native else {
+            return Vec::new();
+        };
+        let mut remarks = native.remarks();
+        let shared = shared_deployment_names(&self.draft.wanted.apps);
+        remarks.extend(shared.iter().filter_map(|(name, firsts)| {
+            let [app, other, ..] = &firsts[..] else {
+                return None;
+            };
+            Some(Remark {
+                app: app.clone(),
+                other: other.clone(),
+                text: format!(
+                    "deployment `{name}` of app `{app}` and that of app `{other}` are two, since each \
+                     folder has its own ({} have one of this name)",
+                    firsts.len()
+                ),
+            })
+        }));
+        remarks
+    }
+
     /// What becomes of `app`; `None` where Marathon has no such app.
     #[must_use]
     pub fn explained(&self, app: &AppId) -> Option<Explained> {

@@ -16,6 +16,7 @@ mod permitted;
 mod plan;
 mod readiness;
 mod recipe;
+mod refusal;
 mod reserved;
 mod served;
 mod servers;
@@ -33,7 +34,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tracing::warn;
 
 pub use edited::Unwritable;
 pub use explained::{Explained, ExplainedPort, Fate};
@@ -47,9 +47,9 @@ pub use servers::InService;
 pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
-use self::unnamed::{Accepted, Blamed};
-use crate::apply::{Balancer, CheckMessage, Host, Outcome};
-use crate::cluster::{AppId, ServicePort};
+use self::refusal::{Accepted, Left, Refusals};
+use crate::apply::{Balancer, Check, CheckMessage, Host, Outcome};
+use crate::cluster::AppId;
 use crate::config::Names;
 use crate::diff;
 use crate::disk::Digest;
@@ -57,10 +57,6 @@ use crate::marathon::{self, Cluster};
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
 use crate::state::{self, GuardMemory, KeptAnswer, Quarantined, Seen, State, Time};
-
-/// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
-/// names everybody whom it gets to see.
-const MOST_ROUNDS: u32 = 8;
 
 /// A turn that changes nothing asks HAProxy for its servers at most so often: that costs it more than
 /// anything else in such a turn, and answers can come every second.
@@ -127,10 +123,10 @@ pub struct GoodAnswer {
 
 impl GoodAnswer {
     /// What `plan`, which HAProxy was brought to, was made of.
-    fn of(plan: &Plan, body: String, essence: Digest, applied: &state::Applied) -> Result<Self> {
+    fn of(plan: &Plan, told: Told, applied: &state::Applied) -> Result<Self> {
         // Of several answers, to apps one by one, none is the whole.
-        let (text, essence) = if plan.held.is_none() && !body.is_empty() {
-            (body, essence)
+        let (text, essence) = if plan.held.is_none() && !told.body.is_empty() {
+            (told.body, told.essence)
         } else {
             let text = marathon::answer(&plan.draft.wanted.apps)
                 .context("what is served cannot be written as an answer")?;
@@ -143,6 +139,15 @@ impl GoodAnswer {
             kept: KeptAnswer { essence, cfg_hash },
         })
     }
+}
+
+/// What Marathon told, as far as its answer is worth knowing once it was read.
+struct Told {
+    essence: Digest,
+    /// What of it can reach the files, where that can be told.
+    asked: Option<Digest>,
+    /// As it came; empty where it did not come in one piece.
+    body: String,
 }
 
 /// What a plan came to.
@@ -247,8 +252,27 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let plan = self
             .plan_for(asked, installed.as_deref(), behind.as_deref(), memory, now)
             .await?;
+        let told = Told {
+            essence,
+            asked: digest,
+            body,
+        };
+        self.carry_out(host, (plan, told), installed, memory, now, remember)
+            .await
+    }
+
+    /// Brings HAProxy to a plan, which was made of what Marathon told, and remembers what came of it.
+    async fn carry_out<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        (plan, told): (Plan, Told),
+        installed: Option<String>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Report> {
         // From here on files may change.
-        self.in_service = None;
+        let in_service = self.in_service.take();
         let Applied {
             plan,
             outcome,
@@ -256,6 +280,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
+        if outcome == Outcome::Checking {
+            // Where servers were changed all the same, the file tells.
+            self.in_service = in_service;
+        }
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         let mut is_cured = false;
         if is_in_place && plan.held.is_none() {
@@ -289,8 +317,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             // What files hold can change by itself.
             && plan.draft.wanted.hidden_certificates.is_empty();
         memory.seen = (outcome.is_settled() && is_whole && !uses_names).then(|| Seen {
-            answer: essence,
-            asked: digest,
+            answer: told.essence,
+            asked: told.asked,
             decisions: self.decisions,
             drained: drained::digest(&memory.drained),
             cfg_hash: match &memory.applied {
@@ -303,7 +331,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let is_news = outcome != Outcome::Unchanged || !is_known(memory) || is_cured;
         let is_of_apps = plan.draft.wanted.is_labelled() && !plan.keeps_all;
         let good_answer = match memory.applied.as_ref().filter(|_| is_in_place && is_news) {
-            Some(applied) if is_of_apps => Some(GoodAnswer::of(&plan, body, essence, applied)?),
+            Some(applied) if is_of_apps => Some(GoodAnswer::of(&plan, told, applied)?),
             _ => None,
         };
         Ok(Report {
@@ -387,96 +415,37 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } else {
             plan = self.as_the_host_allows(host, plan, installed)?;
         }
-        let mut served = Vec::new();
-        let mut rounds = 0;
+        let mut refusals = Refusals::default();
         let mut accepted: Option<Accepted> = None;
         loop {
             if memory.paused.is_some() {
                 let outcome = host.leave(&plan.files, memory, now)?;
                 return Ok(Applied::of(plan, outcome));
             }
+            let known = accepted.take();
+            let check = known.map_or(Check::Beside, |(files, said)| Check::Known(files, said));
             let outcome = host
-                .bring_to_hearing(
-                    &plan.files,
-                    accepted.take(),
-                    memory,
-                    now,
-                    remember,
-                    &mut complaints,
-                )
+                .bring_to_hearing(&plan.files, check, memory, now, remember, &mut complaints)
                 .await?;
-            let Outcome::Rejected { messages } = &outcome else {
-                return Ok(Applied {
-                    plan,
-                    outcome,
-                    complaints,
-                });
+            let left = match &outcome {
+                Outcome::Rejected { messages } if !plan.keeps_all => {
+                    self.left_of(host, &plan, messages, installed, &mut refusals)
+                        .await?
+                }
+                _ => Left::Nothing,
             };
-            if plan.keeps_all {
-                return Ok(Applied::of(plan, outcome));
+            match left {
+                Left::AsItWas(files) => accepted = Some(files),
+                Left::Of(left, files) => (plan, accepted) = (*left, files),
+                Left::Nothing => {
+                    return Ok(Applied {
+                        plan,
+                        outcome,
+                        complaints,
+                    });
+                }
             }
-            if rounds == 0 {
-                served = self.served_and_wanted(&plan, installed)?;
-            }
-            rounds += 1;
-            let culprits = plan.culprits(messages);
-            let is_unnamed = culprits.is_empty();
-            // What took a minute is not asked again to no purpose: nothing is followed meanwhile.
-            let is_wait = messages.iter().any(CheckMessage::is_of_a_wait);
-            let words = unnamed::words(messages).filter(|_| !is_wait && rounds < MOST_ROUNDS);
-            if let Some(words) = words
-                && self.was_passing(host, &plan).await?
-            {
-                let file = host.at.cfg.display();
-                warn!(
-                    "`haproxy -c` refused `{file}` and accepted the same when it was asked again, so \
-                     that nobody is blamed: {words}"
-                );
-                continue;
-            }
-            if self.blames_the_edit(&culprits, &served) {
-                return Ok(Applied::of(plan, outcome));
-            }
-            let blamed = if !self.takes_out_what_is_refused || rounds == MOST_ROUNDS {
-                Blamed::default()
-            } else if is_unnamed && self.recipe.is_labelled() {
-                // Without labels nobody wrote what could be refused: that is DNS, or the frame.
-                self.search(host, &plan, messages, installed).await?
-            } else {
-                Blamed::named(culprits)
-            };
-            if blamed.is_nobody() {
-                return Ok(Applied {
-                    plan,
-                    outcome,
-                    complaints,
-                });
-            }
-            let left;
-            (left, accepted) = self.draw_left(plan.clone(), blamed, installed)?;
-            // With the labels of before a certificate, a file or a port can come back.
-            let left = self.as_the_host_allows(host, left, installed)?;
-            // Who was only found by trial is not taken out of service. And where most of several apps
-            // went bad at once, the installed file is better than what is left.
-            let is_loss = if is_unnamed {
-                left.serves(&served).len() < served.len()
-            } else {
-                left.is_loss(&served)
-            };
-            if is_loss && !self.allow_removal {
-                return Ok(Applied {
-                    plan,
-                    outcome,
-                    complaints,
-                });
-            }
-            plan = left;
         }
-    }
-
-    /// What the installed file serves and the plan goes on to serve.
-    fn served_and_wanted(&self, plan: &Plan, installed: Option<&str>) -> Result<Vec<ServicePort>> {
-        Ok(plan.serves(&self.served_by(installed)?))
     }
 
     /// What would leave everything as it is. There is nothing while anything is open.

@@ -149,7 +149,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     /// # Errors
     /// When an installed file cannot be read.
     pub fn stand_on<B: Balancer>(&mut self, host: &Host<'_, B>, report: Report) -> Result<()> {
-        if report.as_before {
+        if report.as_before || report.outcome == Outcome::Checking {
             return Ok(());
         }
         self.in_service = None;

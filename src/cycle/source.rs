@@ -27,6 +27,12 @@ pub trait Source {
     /// The next [`Self::fetch`] asks for everything, whatever was told before.
     fn ask_for_all(&mut self) {}
 
+    /// The cluster as it was told last, however long ago that is and whatever failed since; nothing
+    /// where nobody has kept it.
+    fn last(&self) -> Option<Answer> {
+        None
+    }
+
     /// From now on an answer with this digest, and no other, may be [`Cluster::AsBefore`].
     fn recognise(&mut self, known: Option<Digest>);
 }
@@ -83,16 +89,21 @@ pub struct Marathon<N = Client> {
     keeps: bool,
     kept: Option<Kept>,
     touched: Option<BTreeSet<AppId>>,
-    /// Who told of the latest changes, until all of it is given as an answer.
-    told: Option<String>,
+    /// Whether the latest changes were told, until all of it is given as an answer.
+    is_told: bool,
 }
 
 /// All apps as they were told last.
+#[derive(Clone)]
 struct Kept {
     /// Of the answer that told of them; of none where several did.
     essence: Digest,
     snapshot: Snapshot,
     warnings: Vec<Warning>,
+    /// Who told of them last, as shown to people.
+    from: String,
+    /// Whether every question since was answered: else something else may be true by now.
+    is_current: bool,
 }
 
 impl<N: Nodes> Marathon<N> {
@@ -105,7 +116,7 @@ impl<N: Nodes> Marathon<N> {
             keeps: false,
             kept: None,
             touched: None,
-            told: None,
+            is_told: false,
         }
     }
 
@@ -119,7 +130,20 @@ impl<N: Nodes> Marathon<N> {
     /// everything.
     pub fn only(&mut self, apps: Option<BTreeSet<AppId>>) {
         self.touched = apps;
-        self.told = None;
+        self.is_told = false;
+    }
+
+    /// Takes over what another one kept of the same cluster, for [`Source::last`].
+    pub fn remember(&mut self, other: &Self) {
+        self.kept.clone_from(&other.kept);
+        self.is_behind();
+    }
+
+    /// A question was not answered.
+    fn is_behind(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.is_current = false;
+        }
     }
 
     /// `None` where everything has to be asked.
@@ -127,13 +151,16 @@ impl<N: Nodes> Marathon<N> {
         // One that is new has a place among the others, of which only the whole answer tells. That may
         // be the one that is kept.
         let is_known = |id| {
-            let kept = self.kept.as_ref();
+            let kept = self.kept.as_ref().filter(|kept| kept.is_current);
             kept.is_some_and(|kept| kept.snapshot.get(id).is_some())
         };
         if MOST_APPS < touched.len() || !touched.iter().all(is_known) {
             return None;
         }
-        let mut kept = self.kept.take()?;
+        let kept = self.kept.as_mut()?;
+        // Until all of it is told.
+        kept.is_current = false;
+        kept.essence = Digest::of(b"");
         let mut from = None;
         let mut apps = Vec::new();
         let mut warnings = Vec::new();
@@ -163,22 +190,22 @@ impl<N: Nodes> Marathon<N> {
             }
             from = Some(answer.from);
         }
-        kept.essence = Digest::of(b"");
-        self.kept = Some(kept);
+        kept.is_current = true;
+        kept.from = from?;
         Some(Changes {
             apps,
             warnings,
-            from: from?,
+            from: kept.from.clone(),
         })
     }
 
     /// All that is kept, as if it came in one answer.
-    fn whole(&self, from: String) -> Option<Answer> {
+    fn whole(&self) -> Option<Answer> {
         let kept = self.kept.as_ref()?;
         Some(Answer {
             cluster: Cluster::Apps(kept.snapshot.clone()),
             warnings: kept.warnings.clone(),
-            from,
+            from: kept.from.clone(),
             essence: kept.essence,
             body: String::new(),
         })
@@ -192,12 +219,18 @@ impl<N: Nodes> Marathon<N> {
                     essence: answer.essence,
                     snapshot: snapshot.clone(),
                     warnings: answer.warnings.clone(),
+                    from: answer.from.clone(),
+                    is_current: true,
                 });
             }
             // It was recognised, but perhaps not as the one that is kept.
             Cluster::AsBefore => {
                 let kept = self.kept.take();
-                self.kept = kept.filter(|kept| kept.essence == answer.essence);
+                let kept = kept.filter(|kept| kept.essence == answer.essence);
+                self.kept = kept.map(|kept| Kept {
+                    is_current: true,
+                    ..kept
+                });
             }
             Cluster::Apps(_) | Cluster::Endpoints(_) => self.kept = None,
         }
@@ -216,16 +249,20 @@ impl<N: Nodes> Source for Marathon<N> {
     async fn changes(&mut self) -> Option<Changes> {
         let touched = self.touched.take()?;
         let changes = self.fetch_apps(&touched).await?;
-        self.told = Some(changes.from.clone());
+        self.is_told = true;
         Some(changes)
+    }
+
+    fn last(&self) -> Option<Answer> {
+        self.whole()
     }
 
     async fn fetch(&mut self) -> Result<Answer> {
         if self.touched.is_some() {
             self.changes().await;
         }
-        if let Some(from) = self.told.take()
-            && let Some(answer) = self.whole(from)
+        if std::mem::take(&mut self.is_told)
+            && let Some(answer) = self.whole()
         {
             return Ok(answer);
         }
@@ -234,7 +271,7 @@ impl<N: Nodes> Source for Marathon<N> {
         } else {
             self.client.apps().await
         };
-        let answer = asked.inspect_err(|_| self.kept = None)?;
+        let answer = asked.inspect_err(|_| self.is_behind())?;
         self.learn(&answer);
         Ok(answer)
     }

@@ -84,7 +84,7 @@ struct Number {
     of: fn(&mut HealthCheck) -> &mut u64,
 }
 
-const NUMBERS: [Number; 3] = [
+static NUMBERS: [Number; 3] = [
     Number {
         name: "intervalSeconds",
         range: 1..=1_000_000,
@@ -108,36 +108,39 @@ pub(super) fn beyond_bounds(app: &App, index: usize, options: &ServiceOptions) -
     let Some(position) = check_of(app, index, options) else {
         return Vec::new();
     };
-    let mut check = app.health_checks[position].clone();
-    let beyond = NUMBERS.iter().filter_map(|Number { name, range, of }| {
-        let found = *of(&mut check);
-        let (least, most) = (*range.start(), *range.end());
-        let taken = found.clamp(least, most);
-        (taken != found).then(|| Warning {
+    let beyond = clamped(&app.health_checks[position]);
+    let warning = |(number, found, taken): (&Number, u64, u64)| {
+        let (least, most) = (number.range.start(), number.range.end());
+        Warning {
             app: Some(app.id.clone()),
-            subject: format!("field `healthChecks[{position}].{name}`"),
+            subject: format!("field `healthChecks[{position}].{}`", number.name),
             found: format!("`{found}`"),
             expected: format!("a number from {least} to {most}"),
             effect: format!("taken for {taken}"),
-        })
+        }
+    };
+    beyond.into_iter().map(warning).collect()
+}
+
+/// The numbers of a check that HAProxy does not take, and the nearest that it does.
+fn clamped(check: &HealthCheck) -> Vec<(&'static Number, u64, u64)> {
+    let mut check = check.clone();
+    let clamped = NUMBERS.iter().filter_map(|number| {
+        let found = *(number.of)(&mut check);
+        let taken = found.clamp(*number.range.start(), *number.range.end());
+        (taken != found).then_some((number, found, taken))
     });
-    beyond.collect()
+    clamped.collect()
 }
 
 /// The app where the numbers of the check at `position` are ones that HAProxy takes.
 fn within_bounds(app: &Arc<App>, position: usize) -> Arc<App> {
     let mut bounded = Arc::clone(app);
-    for Number { name, range, of } in &NUMBERS {
-        let mut check = bounded.health_checks[position].clone();
-        let found = *of(&mut check);
-        let taken = found.clamp(*range.start(), *range.end());
-        if taken == found {
-            continue;
-        }
+    for (number, _, taken) in clamped(&app.health_checks[position]) {
         let check = &mut Arc::make_mut(&mut bounded).health_checks[position];
-        *of(check) = taken;
+        *(number.of)(check) = taken;
         let field = Field::Int(i64::try_from(taken).unwrap_or(i64::MAX));
-        replace(check, name, field);
+        replace(check, number.name, field);
     }
     bounded
 }

@@ -164,6 +164,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             Outcome::Unchanged
             | Outcome::Paused
             | Outcome::Postponed { .. }
+            | Outcome::Checking
             | Outcome::NotRunning { installed: false } => as_of(memory),
             Outcome::Rejected { messages } => {
                 let messages: Vec<String> = messages.iter().map(CheckMessage::lasting).collect();

@@ -9,11 +9,12 @@ use tracing::debug;
 
 use super::Stages;
 use super::plan::{Plan, refused};
+use super::refusal::Accepted;
 use super::source::Source;
 use super::suspects::{Found, Suspects};
 use super::wanted::Cause;
 use crate::apply::validate::{Severity, Verdict};
-use crate::apply::{Balancer, CheckMessage, FileSet, Host};
+use crate::apply::{Balancer, CheckMessage, Host};
 use crate::cluster::Warning;
 use crate::labels::{self, Template};
 use crate::proxy::Owner;
@@ -32,9 +33,6 @@ const LONGEST_SEARCH: Duration = Duration::from_secs(60);
 
 /// What no more than so many say is the most suspect.
 const FEW: usize = 8;
-
-/// Files that HAProxy accepted, and what it said of them.
-pub(super) type Accepted = (FileSet, Vec<CheckMessage>);
 
 /// Those without whom HAProxy accepts the files.
 #[derive(Debug, Default)]
@@ -63,16 +61,19 @@ impl Blamed {
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {
-    /// Whether HAProxy accepts by now what it just refused without naming anything: then it was short of
-    /// memory or time, and the file is not to blame.
+    /// The same files, if HAProxy accepts by now what it just refused without naming anything: then it
+    /// was short of memory or time, and the file is not to blame.
     pub(super) async fn was_passing<B: Balancer>(
         &self,
         host: &Host<'_, B>,
         plan: &Plan,
-    ) -> Result<bool> {
+    ) -> Result<Option<Accepted>> {
         let verdict = host.balancer.check(&plan.files, host.at, None).await;
         let verdict = verdict.context("the new files cannot be checked once more")?;
-        Ok(matches!(verdict, Verdict::Accepted { .. }))
+        Ok(match verdict {
+            Verdict::Accepted { warnings } => Some((plan.files.clone(), warnings)),
+            Verdict::Rejected { .. } => None,
+        })
     }
 
     /// Those without whom HAProxy accepts the file; nobody where it never does. Suspected is who says
@@ -217,10 +218,9 @@ impl Plan {
     /// Names of labels; of texts in the place of templates the texts too, but for the numbers that
     /// differ from one app to the next.
     fn things_said(&self, service: &Service) -> Vec<String> {
-        let said = self.draft.wanted.said.iter();
         let place = (service.owner.app.clone(), service.index);
-        let mut spoken = said.filter_map(|said| said.options.get(&place));
-        let Some(spoken) = spoken.next() else {
+        let said = self.draft.wanted.said.as_ref();
+        let Some(spoken) = said.and_then(|said| said.options.get(&place)) else {
             return Vec::new();
         };
         let prefix = format!("HAPROXY_{}_", service.index);

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::source::Source;
 use crate::apply::{Balancer, Host};
 use crate::haproxy::files::bases;
-use crate::proxy::native::usurping;
+use crate::proxy::native::{CertificateNames, usurping};
 use crate::resolve::Lookup;
 
 impl<S: Source, L: Lookup> Stages<S, L> {
@@ -21,6 +21,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         mut plan: Plan,
         installed: Option<&str>,
     ) -> Result<Plan> {
+        let mut names = CertificateNames::new();
         // Each round takes one away, so that there is an end.
         while installed != Some(&*plan.files.cfg) {
             let Some(native) = &plan.proxies.native else {
@@ -33,9 +34,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 break;
             }
             let bases = bases(&plan.files.cfg);
-            let names = host
-                .balancer
-                .certificate_names(&native.certificates, &bases);
+            let unread = native.certificates.iter();
+            let unread = unread.filter(|path| !names.contains_key(&***path)).cloned();
+            let unread: Vec<Box<str>> = unread.collect();
+            names.extend(host.balancer.certificate_names(&unread, &bases));
             let given = self.recipe.given_certificates();
             let usurping = usurping(native, given, &names, &plan.draft.incumbents);
             if usurping.is_empty() {

@@ -259,15 +259,11 @@ impl fmt::Display for RunError {
             } => {
                 write!(
                     f,
-                    "`{}` did not end within {} and was killed",
+                    "`{}` did not end within {} and was killed; {}",
                     program.display(),
-                    shown(*limit)
-                )?;
-                if output.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, "; it printed: {output}")
-                }
+                    shown(*limit),
+                    printed(output)
+                )
             }
         }
     }

@@ -19,6 +19,7 @@ pub mod servers;
 pub mod session;
 pub mod socket;
 pub mod structure;
+pub mod userlist;
 pub mod version;
 
 pub use dialect::Dialect;

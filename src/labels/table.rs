@@ -182,7 +182,7 @@ pub static LABELS: &[Label] = &[
     service(
         "BIND_OPTIONS",
         "none",
-        "options of HAProxy's `bind` with their arguments",
+        "options of HAProxy's `bind` about connections and TLS, with their arguments",
         "ciphers AES128+EECDH:AES128+EDH force-tlsv12",
         "More options for that bind line.",
     ),

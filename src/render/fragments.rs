@@ -14,6 +14,7 @@ use super::context::DialectContext;
 use super::engine::Engine;
 use super::format::{Format, FormatError, Value, Values};
 use super::within::{self, Neutral};
+use crate::haproxy::userlist::Missing;
 use crate::labels::{Reading, ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 
@@ -221,6 +222,8 @@ pub(super) enum Fault {
         line: String,
         what: &'static str,
     },
+    /// Somebody whom an owner's list of users names and does not have.
+    Users(Missing),
     /// The shape of a section.
     Shape {
         template: &'static str,
@@ -239,6 +242,12 @@ impl fmt::Display for Fault {
                 f,
                 "the line `{}`, which reaches for {what}",
                 line.escape_debug()
+            ),
+            Self::Users(Missing { kind, name, of }) => write!(
+                f,
+                "the {kind} `{}` of `{}`, which the list does not have",
+                name.escape_debug(),
+                of.escape_debug()
             ),
             Self::Shape { template, error } => write!(f, "template `{template}`: {error}"),
         }
@@ -270,6 +279,14 @@ impl Fault {
             Self::Reach { label, .. } => (
                 label.map(|label| format!("label `HAPROXY_{}_{}`", service.index, label.name())),
                 "lines that stay within the service; those of --template-dir need not".to_owned(),
+            ),
+            Self::Users(_) => (
+                Some(format!(
+                    "label `HAPROXY_{}_{}`",
+                    service.index,
+                    Template::UserlistHead.name()
+                )),
+                "a list that has all users and groups that it names".to_owned(),
             ),
             Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),
         };

@@ -7,21 +7,21 @@
 
 use crate::haproxy::Line;
 
-/// What is reached for, by beginnings of words, behind what says the type of a socket.
-const BEGINNINGS: [(&str, &str); 9] = [
-    ("unix@", SOCKET),
-    ("uxst@", SOCKET),
-    ("uxdg@", SOCKET),
-    ("abns@", SOCKET),
-    ("abnsz@", SOCKET),
-    ("fd@", SOCKET),
-    ("sockpair@", SOCKET),
-    ("ring@", SOCKET),
-    ("rhttp@", SOCKET),
+/// Addresses that begin so, behind what says the type of a socket, are those of sockets of the host.
+const SOCKETS: [&str; 9] = [
+    "unix@",
+    "uxst@",
+    "uxdg@",
+    "abns@",
+    "abnsz@",
+    "fd@",
+    "sockpair@",
+    "ring@",
+    "rhttp@",
 ];
 
-/// The same by what stands within words.
-const PARTS: [(&str, &str); 11] = [
+/// What is reached for, by what stands within words.
+const PARTS: [(&str, &str); 9] = [
     ("debug(", OUTPUT),
     ("lua.", "a program of HAProxy (`lua`)"),
     ("env(", ENVIRONMENT),
@@ -29,14 +29,13 @@ const PARTS: [(&str, &str); 11] = [
     ("del-map(", "a map of all services"),
     ("add-acl(", "a list of all services"),
     ("del-acl(", "a list of all services"),
-    ("set-var(proc.", "a variable of all services"),
-    ("set-var-fmt(proc.", "a variable of all services"),
-    ("unset-var(proc.", "a variable of all services"),
+    // `set-var(` and `unset-var(` as well.
     ("var(proc.", "a variable of all services"),
+    ("set-var-fmt(proc.", "a variable of all services"),
 ];
 
 /// The same by whole words.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 8] = [
     ("-f", FILE),
     ("-M", FILE),
     ("errorfile", FILE),
@@ -45,7 +44,6 @@ const WORDS: [(&str, &str); 9] = [
     ("external-check", "a program of this host"),
     ("use-service", "a service of HAProxy's own"),
     ("namespace", "another network of this host"),
-    ("spoe", PROGRAM),
 ];
 
 /// Say what follows them in a line that it is the address of a peer, as HAProxy reads addresses.
@@ -86,18 +84,15 @@ fn of_word(word: &str) -> Option<&'static str> {
     // Arguments of samples may have blanks around them, and quotes and escapes of their own.
     let is_own = |c: &char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
     let word: String = word.chars().filter(is_own).collect();
-    let begins = |(begin, what): &(&str, &'static str)| {
-        let mut places = word.split(',').map(without_type);
-        places
-            .any(|place| place.starts_with(begin))
-            .then_some(*what)
-    };
+    let mut places = word.split(',').map(without_type);
+    if places.any(|place| SOCKETS.iter().any(|begin| place.starts_with(begin))) {
+        return Some(SOCKET);
+    }
     let holds = |(part, what): &(&str, &'static str)| word.contains(part).then_some(*what);
     let is = |(own, what): &(&str, &'static str)| (word == *own).then_some(*what);
-    BEGINNINGS
+    PARTS
         .iter()
-        .find_map(begins)
-        .or_else(|| PARTS.iter().find_map(holds))
+        .find_map(holds)
         .or_else(|| WORDS.iter().find_map(is))
         .or_else(|| looks_up(&word).then_some(FILE))
 }
@@ -194,6 +189,7 @@ mod tests {
         "  http-request set-header X-A $a if { path_end a$ }",
         "  bind tcp4@*:10000 ssl crt /etc/ssl/a.pem",
         "  log tcp4@10.0.0.1:514 local0",
+        "  http-request set-header X-A spoe",
         "  no log",
         "  no",
         "  filter",
@@ -232,6 +228,18 @@ mod tests {
         ),
         (
             "  http-request set-var(txn.a) src,set-var(\\\"proc.a\\\")",
+            "a variable of all services",
+        ),
+        (
+            "  http-request unset-var(proc.a)",
+            "a variable of all services",
+        ),
+        (
+            "  http-request set-var-fmt(proc.a) %[src]",
+            "a variable of all services",
+        ),
+        (
+            "  http-request set-header A %[var(proc.a)]",
             "a variable of all services",
         ),
         ("  http-request lua.x", "a program of HAProxy (`lua`)"),

@@ -1,36 +1,34 @@
-//! `check`: whether `refresh` would have anything to complain of. Nothing is written but the copy
-//! that HAProxy judges.
+//! `check`: whether `refresh` would have anything to complain of, and whom it would leave out. Nothing
+//! is written but the copies that HAProxy judges.
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::blame::Blamed;
-use super::look::{look, tell};
+use super::look::{judged, tell};
 use super::print;
 use super::turn::version;
+use crate::apply::LocalHaproxy;
 use crate::apply::validate::Verdict;
-use crate::apply::{Balancer as _, LocalHaproxy};
 use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
 use crate::haproxy::program;
-use crate::proxy::native::Layout;
 
 /// Exit 1 where something is left out, held back or refused.
 pub(super) async fn check(config: &Config) -> Result<ExitCode> {
     let program = program::find(&config.haproxy.program)?;
     let version = version(config, &program).await?;
     let shown = format!("HAProxy {version}");
-    let local = LocalHaproxy::new(program, version, config, &OsDisk);
-    let look = look(config, Some(&local)).await?;
+    let mut local = LocalHaproxy::new(program, version, config, &OsDisk);
+    // The state folder is for those who hold the lock.
+    local.holds_lock = false;
+    let (look, verdict) = judged(config, &local).await?;
+    look.tell();
     let plan = &look.plan;
     tell(&plan.unread_labels());
-    // The state folder is for those who hold the lock.
-    let mut at = look.at.clone();
-    at.state = None;
-    let verdict = local.check(&plan.files, &at, None).await;
-    match verdict.context("the new files cannot be checked")? {
+    match verdict {
         Verdict::Accepted { warnings } => {
             for message in &warnings {
                 Blamed::of(plan, message).warned();
@@ -62,8 +60,7 @@ const MOST_NOTES: usize = 20;
 
 /// What harms nobody and people may want to know, a line each.
 fn notes(plan: &Plan) -> String {
-    let native = plan.proxies.native.as_ref();
-    let remarks = native.map(Layout::remarks).unwrap_or_default();
+    let remarks = plan.remarks();
     let told = remarks.iter().take(MOST_NOTES);
     let mut text: String = told
         .map(|remark| format!("note: {}\n", remark.text))

@@ -63,8 +63,7 @@ fn of_app(look: &Look, app: &AppId) -> Result<(String, bool)> {
     for port in &explained.ports {
         text += &of_port(look, app, &explained, port);
     }
-    let native = plan.proxies.native.as_ref();
-    for remark in native.map(Layout::remarks).into_iter().flatten() {
+    for remark in plan.remarks() {
         if remark.app == *app || remark.other == *app {
             _ = writeln!(text, "note: {}", remark.text);
         }
@@ -97,17 +96,8 @@ fn of_port(look: &Look, app: &AppId, explained: &Explained, port: &ExplainedPort
     if let Some(native) = &look.plan.proxies.native {
         for (host, path) in &port.requests {
             let ways = native.ways(host, path);
-            let port = match native.passed_on_to(host) {
-                Some(_) => " on port 80",
-                None => "",
-            };
-            _ = writeln!(
-                text,
-                "  requests for {host}{path}{port}: {}",
-                led(native, &ways, Some(app))
-            );
-            if let Some(to) = native.passed_on_to(host) {
-                _ = write!(text, "  {}", passed_on(host, to, Some(app)));
+            for line in requests(native, (host, path), &ways, Some(app)).lines() {
+                _ = writeln!(text, "  {line}");
             }
         }
     }
@@ -196,16 +186,7 @@ fn of_request(plan: &Plan, what: &str) -> Result<(String, bool)> {
     };
     let ways = native.ways(host, path);
     let passed_on_to = native.passed_on_to(host);
-    let port = if passed_on_to.is_some() {
-        " on port 80"
-    } else {
-        ""
-    };
-    let led = led(native, &ways, None);
-    let mut text = format!("requests for {host}{path}{port}: {led}\n");
-    if let Some(to) = passed_on_to {
-        text += &passed_on(host, to, None);
-    }
+    let mut text = requests(native, (host, path), &ways, None);
     if plan.explained(&as_app).is_some() {
         _ = writeln!(
             text,
@@ -217,6 +198,20 @@ fn of_request(plan: &Plan, what: &str) -> Result<(String, bool)> {
     let has_servers = passed_on_to.is_none_or(|to| !to.servers.is_empty());
     let is_well = is_led && has_servers && ways.iter().all(is_served);
     Ok((text, is_well))
+}
+
+/// Where requests for a host and path are led, a line for each port where it matters.
+fn requests(
+    native: &Layout,
+    (host, path): (&str, &str),
+    ways: &[Way<'_>],
+    own: Option<&AppId>,
+) -> String {
+    let to = native.passed_on_to(host);
+    let port = if to.is_some() { " on port 80" } else { "" };
+    let led = led(native, ways, own);
+    let tls = to.map_or_else(String::new, |to| passed_on(host, to, own));
+    format!("requests for {host}{path}{port}: {led}\n{tls}")
 }
 
 /// A line on TLS that does not end here.

@@ -8,10 +8,11 @@ use anyhow::Result;
 use tracing::{info, warn};
 
 use super::stages::stages;
+use crate::apply::validate::Verdict;
 use crate::apply::{FileSet, Host, Installation, LocalHaproxy, installed};
 use crate::cluster::{AppId, Warning};
 use crate::config::Config;
-use crate::cycle::Plan;
+use crate::cycle::{Marathon, Plan, Stages};
 use crate::disk::OsDisk;
 use crate::logging;
 use crate::resolve::{Resolver, System};
@@ -27,16 +28,23 @@ pub(super) struct Look {
     pub(super) memory: State,
 }
 
+impl Look {
+    /// Says what is left out or held back, and what keeps the rest from being applied.
+    pub(super) fn tell(&self) {
+        tell(&self.plan.warnings);
+        if let Some(held) = self.plan.held_back() {
+            warn!("{held}");
+        }
+        if let Some(paused) = &self.memory.paused {
+            info!("{paused}: refresh applies nothing until `resume`");
+        }
+    }
+}
+
 /// Looks, and says what is left out.
 pub(super) async fn look(config: &Config, local: Option<&LocalHaproxy<'_>>) -> Result<Look> {
     let look = seen(config, local).await?;
-    tell(&look.plan.warnings);
-    if let Some(held) = look.plan.held_back() {
-        warn!("{held}");
-    }
-    if let Some(paused) = &look.memory.paused {
-        info!("{paused}: refresh applies nothing until `resume`");
-    }
+    look.tell();
     Ok(look)
 }
 
@@ -71,47 +79,99 @@ pub(super) fn tell(warnings: &[Warning]) {
 
 /// Looks. Without a HAProxy nobody knows which ports are somebody else's.
 pub(super) async fn seen(config: &Config, local: Option<&LocalHaproxy<'_>>) -> Result<Look> {
-    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
-    let (mut memory, warning) = folder.load(&OsDisk);
-    // Where the state may not be read, the files beside it may not either.
-    let known = warning.is_none().then_some(folder.path());
-    let at = Installation::new(&config.haproxy.config, known);
-    if let Some(warning) = warning {
-        warn!("{warning}");
-    }
-    let resolver = Resolver::new(System, memory.addresses.clone());
-    let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
-    if let Some(address) = &memory.last_good_marathon {
-        stages.source.client.prefer(address);
-    }
-    let now = Time::at(SystemTime::now());
+    let mut eyes = Eyes::open(config).await?;
     let plan = match local {
-        Some(local) => {
-            let host = Host {
-                disk: &OsDisk,
-                balancer: local,
-                at: &at,
-            };
-            stages.plan_on(&host, &mut memory, now).await?
-        }
+        Some(local) => eyes.plan_on(local).await?,
         None => {
-            let cfg = installed(&OsDisk, &at, [])?.map(|files| files.cfg);
-            stages.plan(cfg.as_deref(), &mut memory, now).await?
+            let cfg = installed(&OsDisk, &eyes.at, [])?.map(|files| files.cfg);
+            let Eyes {
+                stages,
+                memory,
+                now,
+                ..
+            } = &mut eyes;
+            stages.plan(cfg.as_deref(), memory, *now).await?
         }
     };
-    let applied = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
-    let maps: Vec<&str> = plan
-        .files
-        .maps
-        .keys()
-        .chain(applied)
-        .map(String::as_str)
-        .collect();
-    let installed = installed(&OsDisk, &at, maps)?;
-    Ok(Look {
-        plan,
-        installed,
-        at,
-        memory,
-    })
+    eyes.look(plan)
+}
+
+/// Looks, and has HAProxy judge what would be installed: what it refuses of it is left out, as in a
+/// turn.
+pub(super) async fn judged(config: &Config, local: &LocalHaproxy<'_>) -> Result<(Look, Verdict)> {
+    let mut eyes = Eyes::open(config).await?;
+    let plan = eyes.plan_on(local).await?;
+    let host = Host {
+        disk: &OsDisk,
+        balancer: local,
+        at: &eyes.at,
+    };
+    let (plan, verdict) = eyes.stages.judge(&host, plan).await?;
+    Ok((eyes.look(plan)?, verdict))
+}
+
+/// What it takes to look.
+struct Eyes {
+    stages: Stages<Marathon, System>,
+    at: Installation,
+    memory: State,
+    now: Time,
+}
+
+impl Eyes {
+    async fn open(config: &Config) -> Result<Self> {
+        let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+        let (memory, warning) = folder.load(&OsDisk);
+        // Where the state may not be read, the files beside it may not either.
+        let known = warning.is_none().then_some(folder.path());
+        let at = Installation::new(&config.haproxy.config, known);
+        if let Some(warning) = warning {
+            warn!("{warning}");
+        }
+        let resolver = Resolver::new(System, memory.addresses.clone());
+        let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
+        if let Some(address) = &memory.last_good_marathon {
+            stages.source.client.prefer(address);
+        }
+        Ok(Self {
+            stages,
+            at,
+            memory,
+            now: Time::at(SystemTime::now()),
+        })
+    }
+
+    async fn plan_on(&mut self, local: &LocalHaproxy<'_>) -> Result<Plan> {
+        let host = Host {
+            disk: &OsDisk,
+            balancer: local,
+            at: &self.at,
+        };
+        let Self {
+            stages,
+            memory,
+            now,
+            ..
+        } = self;
+        stages.plan_on(&host, memory, *now).await
+    }
+
+    fn look(self, plan: Plan) -> Result<Look> {
+        let Self { at, memory, .. } = self;
+        let applied = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+        let maps: Vec<&str> = plan
+            .files
+            .maps
+            .keys()
+            .chain(applied)
+            .map(String::as_str)
+            .collect();
+        let installed = installed(&OsDisk, &at, maps)?;
+        Ok(Look {
+            plan,
+            installed,
+            at,
+            memory,
+        })
+    }
 }

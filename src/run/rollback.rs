@@ -143,6 +143,7 @@ fn tell(
         Outcome::Unchanged
         | Outcome::Paused
         | Outcome::Postponed { .. }
+        | Outcome::Checking
         | Outcome::Applied { .. }
         | Outcome::NotRunning { .. } => (),
     }

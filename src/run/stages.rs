@@ -132,6 +132,19 @@ impl Edited {
         }
     }
 
+    /// The cluster is asked for at the same addresses, so that what was said there last is known.
+    pub(super) fn remembers(&mut self, stages: &Stages<Marathon, System>) {
+        let heeds_readiness = |recipe: &Recipe| match recipe {
+            Recipe::Bridge { .. } => false,
+            Recipe::Labelled(labelled) => labelled.heeds_readiness,
+        };
+        if heeds_readiness(&self.recipe) == heeds_readiness(&stages.recipe)
+            && let Some(source) = &mut self.source
+        {
+            source.remember(&stages.source);
+        }
+    }
+
     /// Whether the cluster was asked in another way.
     pub(super) fn asked_otherwise(&self) -> bool {
         self.source.is_some()

@@ -122,19 +122,16 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         .zip(most)
         .is_some_and(|(last, most)| now.since(last.at) > most || is_ahead(last.at, now));
     let is_at_work = is_watched && is_at_work(&state, now);
-    let stuck = match watcher {
-        Watcher::Silent(silent) if silent.is_stuck => Some(silent.reason.as_str()),
-        Watcher::Silent(_) | Watcher::None | Watcher::Tells(_) => None,
+    let (facts, silent) = match watcher {
+        Watcher::None => (None, None),
+        Watcher::Tells(facts) => (Some(facts.as_ref()), None),
+        Watcher::Silent(silent) => (None, Some(silent)),
     };
-    let turn_since = match watcher {
-        Watcher::Tells(facts) => facts.turn_since,
-        Watcher::None | Watcher::Silent(..) => None,
-    };
+    let stuck = silent.filter(|silent| silent.is_stuck);
+    let stuck = stuck.map(|silent| silent.reason.as_str());
+    let turn_since = facts.and_then(|facts| facts.turn_since);
     let stuck_since = turn_since.filter(|since| now.since(*since) > LONG_WORK);
-    let unused = match watcher {
-        Watcher::Tells(facts) => facts.unused.as_slice(),
-        Watcher::None | Watcher::Silent(..) => &[],
-    };
+    let unused = facts.map_or(&[][..], |facts| facts.unused.as_slice());
     let status = Status {
         ok: unread.is_none()
             && unsaved.is_none()
@@ -165,10 +162,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         quarantined: &state.quarantined,
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
-        watcher: match watcher {
-            Watcher::Tells(facts) => Some(facts.as_ref()),
-            Watcher::None | Watcher::Silent(..) => None,
-        },
+        watcher: facts,
     };
     let text = if as_json {
         let mut json = serde_json::to_string_pretty(&status)?;

@@ -173,6 +173,9 @@ pub(super) fn outcome<'t>(turn: &'t Turn, config: &Config) -> Word<'t> {
         Outcome::Applied { how, .. } => Word::News(format!(
             "`{file}` was as it should be, but HAProxy was yet to be brought to it; {how}"
         )),
+        Outcome::Checking => Word::Nothing(format!(
+            "`{file}`: `haproxy -c` takes long and goes on to look at the new one: {change}"
+        )),
         Outcome::Postponed { until } => Word::Nothing(format!(
             "`{file}`: the last reload was just before, and the next follows at {until}: {change}"
         )),

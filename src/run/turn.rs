@@ -121,6 +121,25 @@ impl Memory {
         result
     }
 
+    /// Takes a turn for the edit on trial alone, where that can be done before Marathon is asked.
+    pub(super) async fn edited(
+        &mut self,
+        stages: &mut Stages<Marathon, System>,
+        local: &LocalHaproxy<'_>,
+        at: &Installation,
+        now: Time,
+    ) -> Option<Result<Turn>> {
+        let host = Host {
+            disk: &OsDisk,
+            balancer: local,
+            at,
+        };
+        let Self { store, state } = self;
+        let mut remember = |state: &State| save(store, state);
+        let result = Box::pin(stages.edited(&host, state, now, &mut remember)).await;
+        result.transpose().map(|result| self.ended(result, now))
+    }
+
     /// Takes a turn for servers alone, where that will do.
     pub(super) async fn servers_alone(
         &mut self,
@@ -306,6 +325,10 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 .map(|message| Blamed::of(&report.plan, message).to_string());
             (TurnOutcome::Rejected, first)
         }
+        Outcome::Checking => (
+            TurnOutcome::Unchanged,
+            Some("`haproxy -c` goes on to look at the new file".to_owned()),
+        ),
         Outcome::Postponed { until } => (
             TurnOutcome::Unchanged,
             Some(format!(

@@ -31,7 +31,9 @@ pub fn left_open(report: &Report, state: &State, now: Time, refusals: u32) -> En
             let doubled = REFUSED_FIRST_AGAIN_AFTER * (1 << refusals.saturating_sub(1).min(16));
             Some(doubled.min(REFUSED_AGAIN_AFTER))
         }
-        Outcome::Unchanged
+        // Its end is awaited.
+        Outcome::Checking
+        | Outcome::Unchanged
         | Outcome::Paused
         | Outcome::Applied { .. }
         | Outcome::NotRunning { .. } => None,

@@ -197,7 +197,7 @@ fn what_is_accepted_when_it_is_asked_again_is_nobodys_fault() {
         assert!(!done.stderr.contains("app `/a40`"), "{done:#?}");
         done.says(&["so that nobody is blamed", words]);
         assert_eq!(served(&test), all_but(41, &[]));
-        assert_eq!(asked, 3, "refused, accepted, and accepted to be installed");
+        assert_eq!(asked, 2, "refused, and accepted");
     }
 }
 
@@ -248,10 +248,10 @@ fn on_a_new_host_few_runs_find_one_and_five_of_thousands_who_are_not_named() {
     }
 }
 
-/// So HAProxy itself names nobody but the list of users.
+/// HAProxy names one of them at a time, so that it is not asked.
 #[test]
-fn whose_list_of_users_is_refused_is_found_by_its_name() {
-    let bad = [2, 17, 31];
+fn however_many_lists_of_users_are_bad_they_go_alone() {
+    let bad = [2, 17, 31, 40, 50, 60, 70, 80, 90, 99];
     let said = |number: usize| {
         let list = format!(
             "userlist user_{{backend}}\n  user a{number} insecure-password x groups nowhere\n"
@@ -270,11 +270,15 @@ fn whose_list_of_users_is_refused_is_found_by_its_name() {
     let test = host("true");
     let (done, asked) = turn(&test, &with_users(apps(100, &said)));
     for number in bad {
-        done.clone()
-            .says(&[&format!("app `/a{number}`: "), "no such group"]);
+        done.clone().says(&[&format!(
+            "app `/a{number}`: label `HAPROXY_0_USERLIST_HEAD`: found the group `nowhere` of \
+             `a{number}`, which the list does not have, expected a list that has all users and \
+             groups that it names; service port {} left out",
+            10000 + number
+        )]);
     }
     assert_eq!(served(&test), all_but(100, &bad));
-    assert_eq!(asked, 4, "HAProxy names one at a time");
+    assert_eq!(asked, 1);
 }
 
 #[test]
@@ -342,4 +346,35 @@ fn a_frame_that_is_refused_costs_one_search_and_no_app() {
     let (_, asked) = turn(&test, &apps(6, &|_| None));
     assert_eq!(test.cfg(), before);
     assert!(asked <= 3, "{asked}");
+}
+
+/// So does whoever only looks: what he is told is what a turn comes to, and nothing is written.
+#[test]
+fn check_finds_who_would_be_left_out_though_haproxy_does_not_name_him() {
+    let test = host(SAYS_NOTHING);
+    let words = [
+        "check",
+        "--marathon=file:apps.json",
+        "--haproxy-config=haproxy.cfg",
+    ];
+    let check = |bad: Option<usize>| {
+        let path = (
+            "HAPROXY_0_HTTP_BACKEND_PROXYPASS_PATH",
+            format!("/{POISON}"),
+        );
+        let said = |number| (bad == Some(number)).then(|| path.clone());
+        fs::write(test.path().join("apps.json"), apps(40, &said)).unwrap();
+        test.call(words)
+    };
+    check(None)
+        .expect(0)
+        .prints(&["accepts", "40 service ports"]);
+    let done = check(Some(7)).expect(1);
+    let done = done.prints(&["accepts", "39 service ports", "; 1 warning"]);
+    done.says(&[
+        "app `/a7`: service port 10007: found what `haproxy -c` refuses: something, without naming it",
+        "out of luck, expected a section that it accepts; service port 10007 left out",
+    ]);
+    assert!(!test.path().join("haproxy.cfg").exists());
+    assert!(!test.path().join("state").exists());
 }

@@ -117,6 +117,39 @@ fn a_misspelt_label_of_what_is_served_is_told_of_by_check() {
     assert!(!done.stderr.contains("no label has"), "{done:#?}");
 }
 
+/// As it may be, and somebody could mean one.
+#[test]
+fn check_notes_deployments_of_one_name_in_two_folders() {
+    let app = |id: &str, port: u16, started: &str| {
+        serde_json::json!({
+            "id": id,
+            "labels": {
+                "HAPROXY_DEPLOYMENT_GROUP": "web",
+                "HAPROXY_DEPLOYMENT_STARTED_AT": started,
+                "HAPROXY_DEPLOYMENT_TARGET_INSTANCES": "1",
+            },
+            "instances": 1,
+            "ports": [port],
+            "tasks": [{"id": format!("{id}.t"), "host": "10.0.0.1", "ports": [31000],
+                       "state": "TASK_RUNNING"}],
+        })
+    };
+    let (old, new) = ("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z");
+    let apps = serde_json::json!({"apps": [
+        app("/a/blue", 10001, old),
+        app("/a/green", 10001, new),
+        app("/b/blue", 10002, old),
+        app("/b/green", 10002, new),
+    ]});
+    let test = Test::new().file("apps.json", apps.to_string());
+    let common = ["--marathon=file:apps.json", "--haproxy-config=haproxy.cfg"];
+    let note = "note: deployment `web` of app `/a/blue` and that of app `/b/blue` are two, since each \
+                folder has its own (2 have one of this name)\n";
+    let done = test.call([&["check"][..], &common].concat()).expect(0);
+    let done = done.prints(&["2 service ports", note]);
+    assert_eq!(done.stderr, "");
+}
+
 /// The rest of them is a number.
 #[test]
 fn check_tells_of_the_first_of_many_labels_that_nobody_reads() {

@@ -165,6 +165,7 @@ impl Watch {
                 | Outcome::Paused
                 | Outcome::ReloadFailed { .. }
                 | Outcome::Postponed { .. }
+                | Outcome::Checking
                 | Outcome::Waiting { .. },
             )
             | Ended::Failed(_) => {

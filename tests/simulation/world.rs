@@ -52,6 +52,7 @@ impl Ended {
             Self::Done(Outcome::ReloadFailed { .. }) => "reload failed",
             Self::Done(Outcome::Waiting { .. }) => "waiting",
             Self::Done(Outcome::Postponed { .. }) => "postponed",
+            Self::Done(Outcome::Checking) => "checking",
             Self::Done(Outcome::Paused) => "paused",
         }
     }

@@ -63,7 +63,7 @@ impl CheckMessage {
     }
 
     /// The same where it did not come to an end.
-    pub(super) fn of_a_wait(limit: Duration) -> Self {
+    pub(in crate::apply) fn of_a_wait(limit: Duration) -> Self {
         Self::of_nobody(format!("{NO_END}{}", shown(limit)))
     }
 

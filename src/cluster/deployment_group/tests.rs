@@ -457,3 +457,23 @@ fn a_deployment_of_a_folder_has_a_name_as_apps_have_and_none_of_another() {
         assert_eq!(told, [want]);
     }
 }
+
+#[test]
+fn names_that_several_folders_have_deployments_of_are_known_with_an_app_of_each() {
+    let all = |ids: &[&str]| {
+        let apps: Vec<Arc<App>> = ids.iter().map(|id| Arc::new(app(id, 1, &[]))).collect();
+        let shared = shared_names(&apps);
+        let shown = shared.iter().map(|(name, firsts)| {
+            let firsts: Vec<&str> = firsts.iter().map(AppId::as_str).collect();
+            format!("{name}: {}", firsts.join(" "))
+        });
+        shown.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        all(&["/a/two", "/a/one", "/b/x", "/b/y"]),
+        ["g: /a/one /b/x"]
+    );
+    // Of others `merge` warns.
+    assert_eq!(all(&["/a/one", "/a/two", "/b/x"]), [""; 0]);
+    assert_eq!(all(&["/a/one", "/a/two"]), [""; 0]);
+}

@@ -1,8 +1,8 @@
 //! What may stand behind the address of a `bind` line.
 //!
 //! Known are the options of HAProxy 1.8 to 3.2 that are about connections. Those of Unix sockets and
-//! of HAProxy's own commands, and whatever names another process, user or namespace, are none of an
-//! app's.
+//! of HAProxy's own commands, and whatever names another process, user, namespace or interface of the
+//! host, or puts its requests before those of others (`nice`), are none of an app's.
 
 use super::word::{is_file, is_made_of, is_token};
 use super::{Read, Wrong};
@@ -39,11 +39,9 @@ static OPTIONS: &[(&str, Takes)] = &[
     ("force-tlsv12", Nothing),
     ("force-tlsv13", Nothing),
     ("id", One(is_number)),
-    ("interface", One(is_token)),
     ("maxconn", One(is_number)),
     ("mss", One(is_size)),
     ("name", One(is_token)),
-    ("nice", One(is_nice)),
     ("no-alpn", Nothing),
     ("no-ca-names", Nothing),
     ("no-sslv3", Nothing),
@@ -96,11 +94,6 @@ fn is_number(text: &str) -> bool {
 /// Of a segment; below zero it counts from the largest.
 fn is_size(text: &str) -> bool {
     is_number(text.strip_prefix('-').unwrap_or(text))
-}
-
-fn is_nice(text: &str) -> bool {
-    text.parse()
-        .is_ok_and(|nice: i16| (-1024..=1024).contains(&nice))
 }
 
 /// `h2,http/1.1`: the only list with commas, which is no list of addresses here.

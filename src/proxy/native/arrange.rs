@@ -411,6 +411,42 @@ mod tests {
         assert_eq!(told(vec![rule(0, 1), other]), (301, vec![]));
     }
 
+    /// Whoever comes while the port is closed is yet to be looked at by the side of others.
+    #[test]
+    fn a_certificate_that_comes_while_port_443_is_closed_is_not_remembered() {
+        let certified = |app: &str, port: u32| {
+            let mut service = service(app);
+            service.owner.service_port = port;
+            service.options = Arc::new(ServiceOptions {
+                ssl_cert: Some(format!("{app}.pem").into()),
+                vhost: Some(format!("{}.test", &app[1..]).into()),
+                ..ServiceOptions::default()
+            });
+            Arc::new(service)
+        };
+        let before = Incumbents {
+            certificates: vec!["/b.pem".into(), "/gone.pem".into()],
+            ..Incumbents::default()
+        };
+        for (closes_https, shown, known) in [
+            (true, &[][..], &["/b.pem"][..]),
+            (false, &["/b.pem", "/a.pem"], &["/b.pem", "/a.pem"]),
+        ] {
+            let shape = Shape {
+                closes_https,
+                ..shape()
+            };
+            let services = vec![certified("/a", 1), certified("/b", 2)];
+            let (layout, warnings) = arrange(services, &shape, &before);
+            let found = |paths: &[Box<str>]| {
+                let paths = paths.iter().map(ToString::to_string);
+                paths.collect::<Vec<_>>()
+            };
+            assert_eq!(found(&layout.certificates), shown, "{warnings:?}");
+            assert_eq!(found(&layout.certificates_in_order), known);
+        }
+    }
+
     /// Nothing of what grows with their product is made.
     #[test]
     fn hosts_times_paths_without_end_make_nothing() {

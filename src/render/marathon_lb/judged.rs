@@ -8,7 +8,7 @@ use super::super::reach;
 use super::super::values::Plain;
 use super::super::within::{self, Own};
 use super::MarathonLb;
-use crate::haproxy::Line;
+use crate::haproxy::{Line, userlist};
 use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 
@@ -77,6 +77,19 @@ impl MarathonLb {
                 Some(own) => format!("one section, `{} {}`, and its lines", own.keyword, own.name),
             },
         })
+    }
+
+    /// Whether a list of users that an owner wrote has all whom it names. HAProxy would refuse the file
+    /// for one such list after the other.
+    pub(super) fn knows_its_users(&self, service: &Service, text: &str) -> Result<(), Fault> {
+        let is_own = service
+            .options
+            .overrides
+            .contains_key(&Template::UserlistHead);
+        let missing = (self.judges && is_own).then(|| userlist::missing(text));
+        missing
+            .flatten()
+            .map_or(Ok(()), |missing| Err(Fault::Users(missing)))
     }
 
     /// Whether texts of an owner reach for nothing beyond the service; `write` writes the same for a

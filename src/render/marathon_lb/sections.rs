@@ -49,6 +49,7 @@ impl MarathonLb {
         };
         if let Some(userlist) = &sections.userlist {
             keeps_within("userlist", &format!("user_{}", service.name), userlist)?;
+            self.knows_its_users(service, userlist)?;
         }
         let frontend = if self.parts_names {
             &frontend_name(&service.name)

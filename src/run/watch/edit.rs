@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::cycle::{Unanswered, Unwritable};
 use crate::disk::Digest;
 use crate::marathon::events::Follower;
+use crate::state::Time;
 use crate::watch::Schedule;
 
 /// What it was refused for may be mended elsewhere, as by a file that it names. The first pause; the
@@ -89,13 +90,16 @@ impl Watcher {
     /// somebody has edited is told of; nothing is where HAProxy alone is another one.
     pub(super) fn put_to_use(
         &mut self,
-        edited: Edited,
+        mut edited: Edited,
         config: Rc<Config>,
         what: Option<&'static str>,
     ) -> bool {
         let is_other =
             edited.decisions != self.stages.decisions || !have_one_program(&config, &self.config);
         let asks_anew = edited.asked_otherwise();
+        if config.marathon.urls == self.config.marathon.urls {
+            edited.remembers(&self.stages);
+        }
         let is_first = self.unfit.take().is_some();
         let replaced = edited.put_into(&mut self.stages);
         if asks_anew && let Some(address) = &self.memory.state.last_good_marathon {
@@ -129,11 +133,27 @@ impl Watcher {
         is_other || is_first
     }
 
-    /// Without an answer of Marathon no edit comes to anything.
-    pub(super) fn tell_what_waits(&mut self, result: &Result<Turn>) {
+    /// Brings HAProxy to the edit on trial, with what Marathon said last: it waits for nobody. `None`
+    /// where there is none, or where Marathon has to be asked first.
+    pub(super) async fn take_edit(&mut self, at: Time) -> Option<Result<Turn>> {
+        if !self.edit.is_on_trial() || self.keep_lock().is_err() {
+            return None;
+        }
+        // Whatever hinders it is met once more by the turn that follows.
+        let haproxy = self.fit_haproxy().await.ok()?;
+        self.enter_folder().await;
+        let ground = self.ground(haproxy);
+        let local = ground.for_turns();
+        let Self { memory, stages, .. } = self;
+        memory.edited(stages, &local, &ground.at, at).await
+    }
+
+    /// An answer of Marathon may be what an edit waits for; not where it `is_postponed`, as reloads are.
+    pub(super) fn tell_what_waits(&mut self, result: &Result<Turn>, is_postponed: bool) {
         match result {
             Err(error) if error.is::<Unanswered>() => {
-                self.troubles.waits_for_marathon(self.edit.waiting());
+                let waiting = self.edit.waiting().filter(|_| !is_postponed);
+                self.troubles.waits_for_marathon(waiting);
             }
             Ok(_) => self.troubles.waits_for_marathon(None),
             Err(_) => (),
@@ -264,6 +284,7 @@ fn fault(turn: &Turn) -> Option<String> {
         )),
         Outcome::Rejected { .. }
         | Outcome::Postponed { .. }
+        | Outcome::Checking
         | Outcome::Unchanged
         | Outcome::Paused
         | Outcome::Applied { .. }

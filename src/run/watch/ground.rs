@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use super::super::lock::{enter_folder, placed};
 use super::super::turn::{self, version};
 use super::Watcher;
-use crate::apply::{Host, Installation, LocalHaproxy, reserve_mark};
+use crate::apply::{Beside, Host, Installation, LocalHaproxy, reserve_mark};
 use crate::config::Config;
 use crate::disk::OsDisk;
 use crate::haproxy::{Version, program};
@@ -28,12 +28,23 @@ pub(super) struct Ground {
     program: PathBuf,
     version: Version,
     config: Rc<Config>,
+    beside: Rc<Beside>,
     pub(super) at: Installation,
 }
 
 impl Ground {
     pub(super) fn haproxy(&self) -> LocalHaproxy<'_> {
         LocalHaproxy::new(self.program.clone(), self.version, &self.config, &OsDisk)
+    }
+
+    /// The same for a turn, which does not reload right after the one before, and waits for no check that
+    /// takes long.
+    pub(super) fn for_turns(&self) -> LocalHaproxy<'_> {
+        LocalHaproxy {
+            apart: self.config.reload.apart,
+            beside: Some(&self.beside),
+            ..self.haproxy()
+        }
     }
 
     pub(super) fn host<'g>(&'g self, balancer: &'g LocalHaproxy<'g>) -> Host<'g, LocalHaproxy<'g>> {
@@ -90,6 +101,7 @@ impl Watcher {
             version,
             at: placed(&self.config, state, self.lock.is_alone()),
             config: Rc::clone(&self.config),
+            beside: Rc::clone(&self.beside),
         }
     }
 

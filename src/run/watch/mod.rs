@@ -13,8 +13,8 @@ mod notify;
 mod proof;
 mod signals;
 mod told;
+mod turns;
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
@@ -37,20 +37,19 @@ use self::told::Troubles;
 use super::lock::{lock_for_life, places};
 use super::site::waits_for_program;
 use super::stages::stages_or_bare;
-use super::tell;
-use super::turn::{Memory, Turn, save};
+use super::turn::{Memory, save};
 use crate::admin::Live;
-use crate::apply::{Kind, LocalHaproxy, LockPlaces, Locked, Outcome};
+use crate::apply::{Beside, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
 use crate::cycle::{Marathon, Stages};
-use crate::disk::{self, Digest};
+use crate::disk::Digest;
 use crate::haproxy::Version;
 use crate::logging::in_one_line;
 use crate::marathon::events::{Follower, Pace, Told};
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
-use crate::watch::{End, FIRST_WORD, Rhythm, Schedule, WITHOUT_EVENTS, left_open};
+use crate::watch::{End, FIRST_WORD, Rhythm, Schedule, WITHOUT_EVENTS};
 
 /// Between two looks whether Marathon still knows where to send its events.
 const CALLBACK_CHECK: Duration = Duration::from_secs(30);
@@ -75,6 +74,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
     };
     let mut follower = follower(&config)?;
     watcher.hears(follower.as_ref());
+    let beside = Rc::clone(&watcher.beside);
     let live = Arc::clone(&watcher.live);
     let _desk = live::desk(&config, &live);
     if watcher.unfit.is_some() {
@@ -103,6 +103,8 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 }
             },
             told = next(follower.as_mut()) => watcher.hear(told, &mut schedule),
+            // A turn can do now what it waited for.
+            () = beside.ends() => schedule.asked(now()),
             next = watcher.proof.next() => {
                 if !watcher.prove(next) {
                     schedule.changed(now());
@@ -110,7 +112,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
             }
             seen = around.next() => {
                 let look = watcher.look(seen, &mut around, &mut follower, &mut schedule);
-                if !is_done(&live, look, &mut signals).await {
+                if !is_done(&live, Box::pin(look), &mut signals).await {
                     break;
                 }
                 watcher.live.unused(watcher.troubles.unused());
@@ -227,6 +229,8 @@ struct Watcher {
     troubles: Troubles,
     /// Of files in which servers alone were new.
     proof: Proof,
+    /// Of files that are to be installed, where it takes long.
+    beside: Rc<Beside>,
     edit: Edit,
     /// So many turns in a row were refused.
     refusals: u32,
@@ -245,11 +249,12 @@ impl Watcher {
         let names = Some((resolver, config.policy.names));
         let (mut stages, unfit) = match waits_for_program(&config) {
             Ok(()) => stages_or_bare(&config, names).await?,
-            // Nothing is written before it is there, and then texts are made for its version.
-            Err(_) => {
+            // Its version decides how texts are written: nothing that is made without it counts.
+            Err(missing) => {
                 let mut any = Config::clone(&config);
                 any.haproxy.version = Some((Version::NEWEST.major, Version::NEWEST.minor));
-                stages_or_bare(&any, names).await?
+                let (stages, _) = stages_or_bare(&any, names).await?;
+                (stages, Some(missing.into()))
             }
         };
         stages.source.keep();
@@ -268,6 +273,7 @@ impl Watcher {
             looked_at: None,
             troubles: Troubles::default(),
             proof: Proof::default(),
+            beside: Rc::default(),
             edit: Edit::default(),
             refusals: 0,
             unfit: unfit.as_ref().map(unfit_from_the_start),
@@ -311,125 +317,6 @@ impl Watcher {
         self.live.hears(heard, Time::at(SystemTime::now()));
     }
 
-    /// Apps of which the next turn asks alone.
-    fn ask_for(&mut self, apps: Option<BTreeSet<AppId>>) {
-        self.live.began();
-        let apps = apps.filter(|apps| !self.is_worth_another_try(apps));
-        self.stages.ask_for(apps, &self.memory.state);
-    }
-
-    /// Whether one of these apps was put into quarantine by trial, and that only once so far: it may have
-    /// been no fault of its own, and is tried again in this turn, which then is a whole one.
-    fn is_worth_another_try(&mut self, apps: &BTreeSet<AppId>) -> bool {
-        let quarantined = self.memory.state.quarantined.iter_mut();
-        let unproved =
-            quarantined.filter(|entry| entry.unnamed == 1 && apps.contains(entry.app.as_str()));
-        let mut any = false;
-        for entry in unproved {
-            entry.ask_again();
-            any = true;
-        }
-        any
-    }
-
-    /// A whole turn, and when the next one is due for what is left of it.
-    async fn turn(&mut self) -> End {
-        let (at, began) = (Time::at(SystemTime::now()), Instant::now());
-        let last = self.memory.state.last_turn.clone();
-        let result = self.take_turn(at).await;
-        self.tell_what_waits(&result);
-        if self.judge_edit(&result) {
-            // Nothing of it is told as if it were in service, and a turn without the edit follows.
-            self.memory.state.last_turn = last;
-            self.lock.leave_folder();
-            return End::Failed;
-        }
-        self.publish(result.as_ref().ok(), at);
-        match result {
-            Ok(turn) => {
-                // Once is once.
-                self.stages.allow_removal = false;
-                tell::warnings(&turn);
-                self.troubles.failed(None);
-                self.troubles.held(tell::held(&turn).as_ref());
-                self.troubles.outcome(&tell::outcome(&turn, &self.config));
-                // By the clock of its beginning, which may have been set meanwhile.
-                let is_refused = matches!(turn.report.outcome, Outcome::Rejected { .. });
-                self.refusals = if is_refused { self.refusals + 1 } else { 0 };
-                let now = at.after(began.elapsed());
-                let end = left_open(&turn.report, &self.memory.state, now, self.refusals);
-                self.stand_on(turn.report);
-                self.lock.leave_folder();
-                end
-            }
-            Err(error) => {
-                self.lock.leave_folder();
-                self.troubles.failed(Some(&error));
-                End::Failed
-            }
-        }
-    }
-
-    async fn take_turn(&mut self, at: Time) -> Result<Turn> {
-        if let Err(other) = self.lock.renew(&self.places, Kind::Watcher)? {
-            let pid = other.map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
-            bail!(
-                "the lock `{}` was taken away, and another run{pid} has it; nothing is done beside it",
-                self.places.file.display()
-            );
-        }
-        let began = Instant::now();
-        let result = match self.fit_haproxy().await {
-            Ok(haproxy) => {
-                self.enter_folder().await;
-                let ground = self.ground(haproxy);
-                let local = LocalHaproxy {
-                    apart: self.config.reload.apart,
-                    ..ground.haproxy()
-                };
-                let place = &ground.at;
-                let Self { memory, stages, .. } = self;
-                match memory.servers_alone(stages, &local, place, at).await {
-                    Ok(Some(turn)) => return Ok(turn),
-                    Ok(None) => {
-                        // It checks the file itself, at the same place.
-                        self.proof.is_not_wanted();
-                        memory.turn(stages, &local, place, at).await
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        let ended = at.after(began.elapsed());
-        self.memory.state.asked_until(at, ended);
-        self.memory.ended(result, at)
-    }
-
-    async fn fit_haproxy(&mut self) -> Result<(PathBuf, Version)> {
-        if let Some(why) = &self.unfit {
-            bail!("{why}; the installed files stay, and nothing is applied until that is mended");
-        }
-        self.haproxy().await
-    }
-
-    /// What `status` and metrics tell.
-    fn publish(&self, turn: Option<&Turn>, at: Time) {
-        let mut served = turn.and_then(live::built);
-        if turn.is_some_and(|turn| turn.report.is_light) {
-            served = self.stages.in_service.as_ref().map(live::in_service);
-        }
-        if served.is_none() && !self.live.knows_served() {
-            let text = disk::read_text(&self.config.haproxy.config, u64::MAX);
-            let header = self.stages.renderer.header();
-            let both = text.ok().zip(header.ok());
-            served = both.map(|(text, header)| live::read(&text, &header));
-        }
-        self.live.unsaved(self.memory.unsaved());
-        let state = &self.memory.state;
-        self.live.ended(&live::ended(turn, state, at, served));
-    }
-
     /// Brings HAProxy to the installed files once more.
     async fn reload(&mut self) {
         let result = self.bring_again(&[]).await;
@@ -454,7 +341,12 @@ impl Watcher {
             Ok(Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. }) => {
                 warn!("the reload that was asked for failed: {error}");
             }
-            Ok(Outcome::Unchanged | Outcome::Paused | Outcome::Postponed { .. }) => (),
+            Ok(
+                Outcome::Unchanged
+                | Outcome::Paused
+                | Outcome::Postponed { .. }
+                | Outcome::Checking,
+            ) => (),
             Err(error) => warn!("the reload that was asked for came to nothing: {error:#}"),
         }
     }

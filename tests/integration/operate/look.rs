@@ -62,16 +62,21 @@ fn check_names_the_owner_of_what_is_left_out_and_of_what_is_refused() {
     let bad = format!("{listen}{{% if listen.bind.port == 10001 %}}  bogus word\n{{% endif %}}");
     fs::write(host.path("templates/listen.cfg.tera"), bad).unwrap();
     let refused = host.call(&["check"]).expect(1);
-    assert_says(&refused.stdout, &["refuses"]);
+    let left = ["accepts", "1 service ports, 1 servers", "1 warning"];
+    assert_says(&refused.stdout, &left);
     assert_says(
         &refused.stderr,
-        &["app `/web`: service port 10001: ", "bogus"],
+        &[
+            "app `/web`: service port 10001: found what `haproxy -c` refuses: ",
+            "bogus",
+            "expected a section that it accepts; service port 10001 left out",
+        ],
     );
     let machines = host.call(&["check", "--log-format", "json"]).expect(1);
     let line = machines.stderr.lines().find(|line| line.contains("bogus"));
     let line: Value = serde_json::from_str(line.unwrap()).unwrap();
     assert_eq!(line["app"], "/web");
-    assert_eq!(line["service_port"], 10001);
+    assert_eq!(line["subject"], "service port 10001");
     assert!(!host.path("state").exists());
     assert!(!host.path("etc/haproxy.cfg").exists());
 }

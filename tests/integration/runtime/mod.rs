@@ -9,6 +9,7 @@ mod ended;
 mod light;
 mod maps;
 mod refuses;
+mod slow_checks;
 mod soak;
 mod sticky;
 mod tells;

@@ -179,10 +179,11 @@ fn an_app_that_is_refused_at_the_time_of_an_edit_answers_for_itself() {
         .change_app("/web", |app| app.label(label, bad))
         .unwrap();
     head.with("# edited\n");
-    watcher.says("changed={Templates}");
+    // What Marathon said last does for the edit.
+    let mut said = watcher.says("the templates were read again");
     web.marathon.clear_faults();
-    let mut said = watcher.says("is served as it was before");
-    said.extend(watcher.says("the templates were read again"));
+    watcher.send(Signal::SIGHUP);
+    said.extend(watcher.says("is served as it was before"));
     let kept = "is served as it was before";
     assert_eq!(count(&said, kept), 1, "{said:#?}");
     wait_until("the edit", || host.installed().contains("# edited"));
@@ -266,23 +267,97 @@ fn an_edit_that_was_refused_is_tried_again_at_a_resync_that_is_asked_for() {
     wait_until("the edit", || host.installed().contains("errorfile 503"));
 }
 
-/// What comes of it cannot be told before.
+/// It is tried with what Marathon said last.
 #[test]
-fn an_edit_waits_for_a_marathon_that_does_not_answer_and_is_told_to() {
-    let host = Host::new();
-    let web = Web::start();
-    let watcher = Watcher::serving(&host, &web, NEVER);
-    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
-    web.marathon.inject(Fault::Status(503).on("/v2/apps"));
-    let listen = Edited::of(&host, LISTEN);
-    listen.with("\n# edited\n");
-    let waits = "the templates were changed, and wait for Marathon";
+fn an_edit_counts_at_once_though_marathon_is_gone() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let (file, url) = (host.path("config.toml"), web.url());
+    let toml = |more: &str| swap_in(&file, &format!("marathon = {url:?}\n{more}"));
+    toml("");
+    let words = ["--reloads-apart", "1s", "--config", file.to_str().unwrap()];
+    let words = [NEVER, &words].concat();
+    let watcher = Watcher::start(host.watch_command::<&str>(&[], &words));
+    watcher.says("installed `");
+    web.marathon.down();
+    watcher.send(Signal::SIGHUP);
+    let mut said = watcher.says("error: Marathon gave no usable answer");
+    let as_of = host.state()["as_of"].clone();
+
+    let head = Edited::of(&host, "templates/fragments/head.cfg.tera");
+    head.with("# edited\n");
+    said.extend(watcher.says("the templates were read again"));
+    assert!(host.installed().contains("# edited"));
+    toml("accept-proxy = true\n");
+    said.extend(watcher.says("the options were read again"));
+    assert!(host.installed().contains(" accept-proxy"));
+    head.with("nonsense\n");
+    said.extend(watcher.says(UNUSED));
+    assert!(!host.installed().contains("nonsense"));
+    head.with("# mended\n");
+    said.extend(watcher.says("the templates were read again"));
+    assert!(host.installed().contains("# mended"));
+
+    assert!(host.installed().contains(&web.newest_address()));
+    // Marathon has said nothing new.
+    assert_eq!(host.state()["as_of"], as_of);
+    assert_eq!(count(&said, "wait for Marathon"), 0, "{said:#?}");
+    let gone = "error: Marathon gave no usable answer";
+    assert_eq!(count(&said, gone), 1, "it is told once: {said:#?}");
+    host.status()
+        .expect(1)
+        .prints(&["Marathon gave no usable answer"]);
+}
+
+/// A removal takes answers that agree, and there are none.
+#[test]
+fn an_edit_that_takes_most_away_waits_for_a_marathon_that_is_gone() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    for (name, port) in ["/b", "/c", "/d"].into_iter().zip(free_ports(3).unwrap()) {
+        let app = App::new(name).service_port(port);
+        web.marathon.deploy(app.task(Task::local(1)));
+    }
+    let (file, url) = (host.path("config.toml"), web.url());
+    let toml = |more: &str| swap_in(&file, &format!("marathon = {url:?}\n{more}"));
+    toml("");
+    let words = [NEVER, &["--config", file.to_str().unwrap()]].concat();
+    let watcher = Watcher::start(host.watch_command::<&str>(&[], &words));
+    watcher.says("installed `");
+    let before = host.installed();
+    web.marathon.down();
+    toml("group = [\"nobodys\"]\n");
+    watcher.says("the options were changed, and wait for Marathon");
+    assert_eq!(host.installed(), before);
+    toml("");
+    watcher.says("over: the options were changed, and wait for Marathon");
+    assert_eq!(host.installed(), before);
+}
+
+/// Of another Marathon nothing is known.
+#[test]
+fn an_edit_waits_for_another_marathon_that_does_not_answer_and_is_told_to() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let (web, other) = (Web::start(), Web::start());
+    let file = host.path("config.toml");
+    let toml = |web: &Web, more: &str| {
+        swap_in(&file, &format!("marathon = {:?}\n{more}", web.url()));
+    };
+    toml(&web, "");
+    let words = [NEVER, &["--config", file.to_str().unwrap()]].concat();
+    let watcher = Watcher::start(host.watch_command::<&str>(&[], &words));
+    watcher.says("installed `");
+    other.marathon.inject(Fault::Status(503).on("/v2/apps"));
+    toml(&other, "group = [\"*\", \"more\"]\n");
+    let waits = "the options were changed, and wait for Marathon";
     let mut said = watcher.says(waits);
     host.status().expect(1).prints(&["not in use", waits]);
-    web.marathon.clear_faults();
+    other.marathon.clear_faults();
     watcher.send(Signal::SIGHUP);
-    said.extend(watcher.says("the templates were read again"));
-    wait_until("the edit", || host.installed().contains("# edited"));
+    said.extend(watcher.says("the options were read again"));
+    wait_until("the edit", || {
+        host.installed().contains(&other.port.to_string())
+    });
     said.extend(watcher.said());
     assert_eq!(count(&said, waits), 2, "{said:#?}");
     assert_eq!(count(&said, &format!("over: {waits}")), 1, "{said:#?}");

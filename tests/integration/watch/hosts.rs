@@ -50,6 +50,24 @@ fn a_haproxy_that_is_gone_is_awaited() {
     load.assert_lossless();
 }
 
+/// Its version decides how the file is written.
+#[test]
+fn before_a_haproxy_is_there_nothing_is_written_for_another_one() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let link = host.path("haproxy");
+    let watcher = Watcher::of(&host, &web, &["--haproxy", link.to_str().unwrap()]);
+    let mut said = watcher.says("error: HAProxy is not installed");
+    symlink(haproxy(), &link).unwrap();
+    // Before anybody has looked at the program.
+    watcher.send(Signal::SIGHUP);
+    said.extend(watcher.says("installed `"));
+    assert_eq!(count(&said, "refuses"), 0, "{said:#?}");
+    let done = host.look("diff", &web.url());
+    assert_eq!(done.expect(0).stdout, "");
+    wait_until("a good status", || host.status().status.success());
+}
+
 #[test]
 fn a_haproxy_that_refuses_all_is_told_of_once() {
     let host = Host::new();
