@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::reload::{
-    Choice, Context, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose, reload,
-    runtime_file,
+    Choice, Context, Health, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose,
+    reload, runtime_file,
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{Candidate, CheckError, Verdict, check};
@@ -188,6 +188,13 @@ impl<'a> LocalHaproxy<'a> {
         self.reload.method == ReloadMethod::Auto && self.reload.command.is_none()
     }
 
+    /// Where the process answers that runs `cfg`.
+    fn own_socket(&self, cfg: &str) -> Option<PathBuf> {
+        let own = || Global::read(cfg).stats_sockets.into_iter().next();
+        let given = self.haproxy.stats_socket.clone();
+        given.or_else(|| own().map(|socket| socket.path))
+    }
+
     async fn choose(&self, context: &Context, may_start: bool) -> Option<Choice> {
         let facts = Probe::of(context, self.haproxy).observe().await;
         debug!(?facts, "observed");
@@ -330,11 +337,8 @@ impl Balancer for LocalHaproxy<'_> {
                 expected: pid,
             });
         }
-        let own = Global::read(text.cfg).stats_sockets.into_iter().next();
-        let own = own.map(|socket| socket.path);
-        let socket = self.haproxy.stats_socket.clone().or(own);
         let serving = Serving {
-            socket: &socket.ok_or(Fallback::NoSocket)?,
+            socket: &self.own_socket(text.cfg).ok_or(Fallback::NoSocket)?,
             pid,
             master: self.haproxy.master_socket.as_deref(),
             limits: Limits::default(),
@@ -441,16 +445,27 @@ impl Balancer for LocalHaproxy<'_> {
             (Method::Sf, None) => (),
             _ => expect_own(&mut context, files),
         }
+        let health = match choice.method {
+            Method::None => None,
+            _ => {
+                let socket = self.own_socket(&files.cfg);
+                Health::hand_over(self.disk, &files.cfg, socket.as_deref()).await
+            }
+        };
         let began = Instant::now();
         let mut tries = Tries::of(self.reload);
-        loop {
+        let result = loop {
             context.limit = tries.limit;
             match reload(&choice.method, &context).await {
                 Err(error) if began.elapsed() < LONGEST_RELOAD && tries.again_after(&error) => {
                     warn!("the reload failed and is tried again: {error}");
                 }
-                result => return result,
+                result => break result,
             }
+        };
+        if let Some(health) = health {
+            health.end();
         }
+        result
     }
 }

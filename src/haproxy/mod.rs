@@ -7,6 +7,7 @@
 pub mod child;
 pub mod certificates;
 mod dialect;
+pub mod down;
 pub mod files;
 pub mod global;
 mod line;

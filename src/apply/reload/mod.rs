@@ -5,6 +5,7 @@
 //! can find, such as a port that is taken, comes out here in HAProxy's own words.
 
 mod choose;
+mod health;
 mod proof;
 mod runtime_file;
 mod service;
@@ -27,6 +28,7 @@ use crate::haproxy::{AskError, Proc, Process};
 use crate::logging::shown;
 
 pub use choose::{Choice, Facts, Probe, SERVICE, choose};
+pub(super) use health::Health;
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
 pub(super) use tries::Tries;
 

@@ -25,6 +25,7 @@ pub(super) struct Scene {
     pub(super) marathon: Marathon,
     pub(super) http: u16,
     pub(super) backends: Vec<Backend>,
+    structures: usize,
 }
 
 impl Scene {
@@ -52,6 +53,7 @@ impl Scene {
             marathon,
             http: free[0],
             backends: vec![first],
+            structures: 0,
         }
     }
 
@@ -86,6 +88,14 @@ impl Scene {
 
     pub(super) fn refresh(&self, more: &[&str]) -> Done {
         self.host.refresh(&[self.marathon.url()], more)
+    }
+
+    /// Changes what HAProxy has to read anew.
+    pub(super) fn change_structure(&mut self) {
+        self.structures += 1;
+        let balance = ["roundrobin", "leastconn"][self.structures % 2];
+        let change = |app: App| app.label("HAPROXY_0_BALANCE", balance);
+        self.marathon.change_app("/web", change).unwrap();
     }
 
     pub(super) fn client(&self) -> Client {

@@ -6,6 +6,7 @@ mod churn;
 mod cluster;
 mod drains;
 mod ended;
+mod health;
 mod light;
 mod maps;
 mod refuses;
