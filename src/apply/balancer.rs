@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::reload::{
     Choice, Context, Health, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose,
-    reload, runtime_file,
+    old_processes, reload, runtime_file,
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{Candidate, CheckError, Verdict, check};
@@ -23,7 +23,7 @@ use crate::disk::{self, Disk, folder_of};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
-use crate::haproxy::{Proc, Version, global::Global, structure_hash};
+use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
 use crate::logging::{lasting, shown};
 use crate::proxy::native::CertificateNames;
 
@@ -193,6 +193,10 @@ impl<'a> LocalHaproxy<'a> {
         let own = || Global::read(cfg).stats_sockets.into_iter().next();
         let given = self.haproxy.stats_socket.clone();
         given.or_else(|| own().map(|socket| socket.path))
+    }
+
+    async fn old_processes(&self, context: &Context) -> Vec<OldProcess> {
+        old_processes(context.clone(), self.haproxy.master_socket.clone()).await
     }
 
     async fn choose(&self, context: &Context, may_start: bool) -> Option<Choice> {
@@ -452,6 +456,7 @@ impl Balancer for LocalHaproxy<'_> {
                 Health::hand_over(self.disk, &files.cfg, socket.as_deref()).await
             }
         };
+        let old = self.old_processes(&context).await;
         let began = Instant::now();
         let mut tries = Tries::of(self.reload);
         let result = loop {
@@ -466,6 +471,24 @@ impl Balancer for LocalHaproxy<'_> {
         if let Some(health) = health {
             health.end();
         }
+        if result.is_ok() && !old.is_empty() {
+            let now = self.old_processes(&context).await;
+            tell_of_old(&old, now);
+        }
         result
+    }
+}
+
+/// Those that are old since an earlier reload: the one that was just relieved is so for a moment, as
+/// always.
+fn tell_of_old(before: &[OldProcess], now: Vec<OldProcess>) {
+    let mut old = now;
+    old.retain(|old| before.iter().any(|before| before.pid == old.pid));
+    let named: Vec<String> = old.iter().map(OldProcess::to_string).collect();
+    let named = named.join("; ");
+    match old.len() {
+        0 => (),
+        1 => info!("an older HAProxy still finishes its connections: {named}"),
+        many => info!("{many} older HAProxies still finish their connections: {named}"),
     }
 }

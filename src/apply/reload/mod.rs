@@ -6,6 +6,7 @@
 
 mod choose;
 mod health;
+mod old;
 mod proof;
 mod runtime_file;
 mod service;
@@ -29,6 +30,7 @@ use crate::logging::shown;
 
 pub use choose::{Choice, Facts, Probe, SERVICE, choose};
 pub(super) use health::Health;
+pub use old::old_processes;
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
 pub(super) use tries::Tries;
 

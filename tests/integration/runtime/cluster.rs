@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
@@ -14,7 +15,7 @@ use nix::sys::signal::Signal;
 
 use super::{LONG, instance};
 use crate::host::{Host, SOON, block_on};
-use crate::support::Done;
+use crate::support::{Done, haproxy};
 use crate::watcher;
 
 pub(super) const TOLD: &str = "1 server changed at runtime";
@@ -88,6 +89,16 @@ impl Scene {
 
     pub(super) fn refresh(&self, more: &[&str]) -> Done {
         self.host.refresh(&[self.marathon.url()], more)
+    }
+
+    /// HAProxy with a master, and with these options.
+    pub(super) fn start_master(&self, options: &[&str]) {
+        self.refresh(&["--reload", "none"]).expect(0);
+        let mut start = Command::new(haproxy());
+        start.args(["-W", "-D"]).args(options);
+        start.arg("-f").arg(self.host.cfg());
+        start.arg("-p").arg(self.host.path("run/pid"));
+        Done::of(start).expect(0);
     }
 
     /// Changes what HAProxy has to read anew.

@@ -9,6 +9,7 @@ mod ended;
 mod health;
 mod light;
 mod maps;
+mod old;
 mod refuses;
 mod soak;
 mod sticky;
