@@ -20,6 +20,7 @@ test-all: test ## also what takes longer: every fault and cluster with HAProxy, 
 	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated install refused watch
 	$(CARGO) bench --locked --bench turn -- --assert
 	$(CARGO) bench --locked --bench watch -- --assert
+	$(CARGO) bench --locked --bench runtime -- --assert
 	$(MAKE) test-packages
 
 SECONDS ?= 60
@@ -63,9 +64,10 @@ lint: ## check formatting and lints as CI does
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-bench: needs ## measure parse, build, render and generate beside `haproxy -c`
+bench: needs ## measure parse, build, render and generate beside `haproxy -c`, and events beside reloads
 	$(CARGO) bench --locked --bench turn
 	$(CARGO) bench --locked --bench watch
+	$(CARGO) bench --locked --bench runtime
 
 clean: ## remove what was built
 	$(CARGO) clean
