@@ -19,6 +19,9 @@ const RELOAD_EVERY: usize = 20;
 /// Requests under way at once.
 const WORKERS: usize = 16;
 
+/// Between an answer and the next request: without it, clients would take all there is of the processor.
+const PAUSE: Duration = Duration::from_millis(2);
+
 const FEWEST_PER_SECOND: f64 = 2_000.0;
 
 /// Instances of the app, at least.
@@ -126,7 +129,8 @@ impl Course {
         let host = Host::start([app], &["--debounce", "5ms:50ms"]);
         let target = ([127, 0, 0, 1], host.http).into();
         let requests = Requests::http(target).host("web.test").keep_alive();
-        let client = requests.workers(WORKERS).timeout(PATIENCE).start();
+        let client = requests.workers(WORKERS).pause(PAUSE);
+        let client = client.timeout(PATIENCE).start();
         let id = host.marathon.app(APP).expect("it is there").tasks()[0]
             .id()
             .to_owned();
