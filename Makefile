@@ -17,15 +17,16 @@ test: needs ## run all tests (installs HAProxy and whatever else they need, if i
 	$(CARGO) test --locked
 
 test-all: test ## also what takes longer: every fault and cluster with HAProxy, the promises of `make bench`
-	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated install refused watch
+	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated install refused soak watch
 	$(CARGO) bench --locked --bench turn -- --assert
 	$(CARGO) bench --locked --bench watch -- --assert
+	$(CARGO) bench --locked --bench runtime -- --assert
 	$(MAKE) test-packages
 
-SECONDS ?= 60
+SECONDS ?= 130
 
-soak: needs ## count lost requests while tasks come and go, for SECONDS=60
-	HMB_SOAK_SECONDS=$(SECONDS) $(CARGO) test --locked --test integration -- runtime::soak --nocapture
+soak: needs ## count lost requests while tasks come and go, for SECONDS=130
+	HMB_SOAK_SECONDS=$(SECONDS) $(CARGO) test --locked --test integration -- runtime::soak --nocapture --test-threads 1
 
 SUITES ?= bullseye bookworm trixie sid experimental
 
@@ -63,9 +64,10 @@ lint: ## check formatting and lints as CI does
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-bench: needs ## measure parse, build, render and generate beside `haproxy -c`
+bench: needs ## measure parse, build, render and generate beside `haproxy -c`, and events beside reloads
 	$(CARGO) bench --locked --bench turn
 	$(CARGO) bench --locked --bench watch
+	$(CARGO) bench --locked --bench runtime
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::live::Facts;
+use crate::haproxy::OldProcess;
 use crate::state::Time;
 
 /// What the names begin with.
@@ -19,7 +20,7 @@ enum Kind {
 
 /// All metrics, as `text/plain; version=0.0.4`.
 #[must_use]
-pub fn metrics(facts: &Facts, now: Time) -> String {
+pub fn metrics(facts: &Facts, old: &[OldProcess], now: Time) -> String {
     let mut page = Page::default();
     let version = [("version", env!("CARGO_PKG_VERSION"), 1)];
     let help = "1, with the version of the program.";
@@ -27,6 +28,7 @@ pub fn metrics(facts: &Facts, now: Time) -> String {
     page.turns(facts, now);
     page.marathon(facts);
     page.services(facts);
+    page.old(old, now);
     page.text
 }
 
@@ -82,6 +84,25 @@ impl Page {
         }
     }
 
+    fn old(&mut self, old: &[OldProcess], now: Time) {
+        let help = "Processes of HAProxy that finish the connections of before a reload.";
+        self.gauge("old_processes", help, old.len() as u64);
+        let held = old.iter().filter_map(|old| old.holds.as_ref());
+        let (mut clients, mut others) = (0, 0);
+        for held in held {
+            clients += held.clients.values().sum::<usize>() as u64;
+            others += held.others as u64;
+        }
+        let help = "Connections that old processes still have, as far as they can be seen.";
+        let by_side = [("of", "clients", clients), ("of", "others", others)];
+        self.put("old_connections", Kind::Gauge, help, &by_side);
+        if let Some(since) = old.iter().filter_map(|old| old.since).min() {
+            let age = now.since(Time::at(since)).as_secs();
+            let help = "Since another process took over from the oldest that still runs.";
+            self.gauge("oldest_process_age_seconds", help, age);
+        }
+    }
+
     fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.put(name, Kind::Counter, help, &[("", "", value)]);
     }
@@ -110,11 +131,13 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
     use super::super::{Ended, Held, Live, Served};
     use super::*;
+    use crate::haproxy::Connections;
     use crate::state::TurnOutcome;
 
     fn at(seconds: u64) -> Time {
@@ -138,7 +161,15 @@ mod tests {
                 servers: 120,
             }),
         });
-        let text = metrics(&watcher.facts(), at(107));
+        let old = |pid, second: u64| OldProcess {
+            pid,
+            since: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(second)),
+            holds: Some(Connections {
+                clients: BTreeMap::from([("port 80".to_owned(), 2), ("port 443".to_owned(), 1)]),
+                others: 3,
+            }),
+        };
+        let text = metrics(&watcher.facts(), &[old(7, 90), old(8, 100)], at(107));
         for line in [
             "turns_total{outcome=\"applied\"} 1",
             "turns_total{outcome=\"reload-failed\"} 0",
@@ -150,6 +181,10 @@ mod tests {
             "quarantined_service_ports 1",
             "services 40",
             "servers 120",
+            "old_processes 2",
+            "old_connections{of=\"clients\"} 6",
+            "old_connections{of=\"others\"} 6",
+            "oldest_process_age_seconds 17",
         ] {
             let line = format!("\n{PREFIX}_{line}\n");
             assert!(text.contains(&line), "{line} is missing: {text}");
@@ -173,8 +208,8 @@ mod tests {
     #[test]
     fn what_is_not_known_yet_is_left_out() {
         let watcher = Live::new(17, at(1), Arc::default());
-        let text = metrics(&watcher.facts(), at(2));
-        for name in ["last_good_turn", "_services", "_servers "] {
+        let text = metrics(&watcher.facts(), &[], at(2));
+        for name in ["last_good_turn", "_services", "_servers ", "_oldest"] {
             assert!(!text.contains(&format!("# HELP {PREFIX}{name}")), "{text}");
         }
         assert!(!text.contains("last_good_turn"), "{text}");

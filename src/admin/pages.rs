@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use axum::Router;
@@ -21,6 +21,7 @@ use tokio::task::spawn_blocking;
 
 use super::live::{Facts, Live};
 use super::metrics::metrics;
+use crate::apply::reload::{Context, old_processes};
 use crate::disk;
 use crate::door::last_word;
 use crate::haproxy::Proc;
@@ -36,6 +37,10 @@ pub struct Places {
     pub cfg: PathBuf,
     /// The program that is HAProxy whatever its name is.
     pub program: PathBuf,
+    /// Where its process is named.
+    pub pid_file: PathBuf,
+    /// Where its master answers, as far as that is configured.
+    pub master_socket: Option<PathBuf>,
 }
 
 struct Sources {
@@ -134,9 +139,17 @@ async fn told(State(sources): From) -> Response {
 }
 
 async fn measured(State(sources): From) -> Response {
+    let Places {
+        cfg,
+        program,
+        pid_file,
+        master_socket,
+    } = sources.places.clone();
+    let context = Context::new(&program, &cfg, &pid_file, Duration::ZERO);
+    let old = old_processes(context, master_socket).await;
     let now = Time::at(SystemTime::now());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    let text = metrics(&sources.live.facts(), now);
+    let text = metrics(&sources.live.facts(), &old, now);
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 

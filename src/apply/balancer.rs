@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
 
 use super::beside::{begun, judged};
 use super::reload::{
-    Choice, Context, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose, reload,
-    runtime_file,
+    Choice, Context, Health, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose,
+    old_processes, reload, runtime_file,
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{CheckError, Verdict};
@@ -23,8 +24,8 @@ use crate::disk::{self, Disk};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
-use crate::haproxy::{Proc, Version, global::Global, structure_hash};
-use crate::logging::lasting;
+use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
+use crate::logging::{lasting, shown};
 use crate::proxy::native::CertificateNames;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
@@ -203,6 +204,17 @@ impl<'a> LocalHaproxy<'a> {
         self.reload.method == ReloadMethod::Auto && self.reload.command.is_none()
     }
 
+    /// Where the process answers that runs `cfg`.
+    fn own_socket(&self, cfg: &str) -> Option<PathBuf> {
+        let own = || Global::read(cfg).stats_sockets.into_iter().next();
+        let given = self.haproxy.stats_socket.clone();
+        given.or_else(|| own().map(|socket| socket.path))
+    }
+
+    async fn old_processes(&self, context: &Context) -> Vec<OldProcess> {
+        old_processes(context.clone(), self.haproxy.master_socket.clone()).await
+    }
+
     async fn choose(&self, context: &Context, may_start: bool) -> Option<Choice> {
         let facts = Probe::of(context, self.haproxy).observe().await;
         debug!(?facts, "observed");
@@ -342,11 +354,8 @@ impl Balancer for LocalHaproxy<'_> {
                 expected: pid,
             });
         }
-        let own = Global::read(text.cfg).stats_sockets.into_iter().next();
-        let own = own.map(|socket| socket.path);
-        let socket = self.haproxy.stats_socket.clone().or(own);
         let serving = Serving {
-            socket: &socket.ok_or(Fallback::NoSocket)?,
+            socket: &self.own_socket(text.cfg).ok_or(Fallback::NoSocket)?,
             pid,
             master: self.haproxy.master_socket.as_deref(),
             limits: Limits::default(),
@@ -453,16 +462,46 @@ impl Balancer for LocalHaproxy<'_> {
             (Method::Sf, None) => (),
             _ => expect_own(&mut context, files),
         }
+        let health = match choice.method {
+            Method::None => None,
+            _ => {
+                let socket = self.own_socket(&files.cfg);
+                Health::hand_over(self.disk, &files.cfg, socket.as_deref()).await
+            }
+        };
+        let old = self.old_processes(&context).await;
         let began = Instant::now();
         let mut tries = Tries::of(self.reload);
-        loop {
+        let result = loop {
             context.limit = tries.limit;
             match reload(&choice.method, &context).await {
                 Err(error) if began.elapsed() < LONGEST_RELOAD && tries.again_after(&error) => {
                     warn!("the reload failed and is tried again: {error}");
                 }
-                result => return result,
+                result => break result,
             }
+        };
+        if let Some(health) = health {
+            health.end();
         }
+        if result.is_ok() && !old.is_empty() {
+            let now = self.old_processes(&context).await;
+            tell_of_old(&old, now);
+        }
+        result
+    }
+}
+
+/// Those that are old since an earlier reload: the one that was just relieved is so for a moment, as
+/// always.
+fn tell_of_old(before: &[OldProcess], now: Vec<OldProcess>) {
+    let mut old = now;
+    old.retain(|old| before.iter().any(|before| before.pid == old.pid));
+    let named: Vec<String> = old.iter().map(OldProcess::to_string).collect();
+    let named = named.join("; ");
+    match old.len() {
+        0 => (),
+        1 => info!("an older HAProxy still finishes its connections: {named}"),
+        many => info!("{many} older HAProxies still finish their connections: {named}"),
     }
 }

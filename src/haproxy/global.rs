@@ -53,6 +53,8 @@ pub struct Global {
     pub description: Option<String>,
     /// `tune.bufsize`, in bytes.
     pub bufsize: Option<usize>,
+    /// `server-state-file`, where it is a whole path.
+    pub server_state_file: Option<PathBuf>,
 }
 
 /// One `stats socket` line with a path.
@@ -93,6 +95,9 @@ impl Global {
                     }
                 }
                 ["tune.bufsize", size, ..] => global.bufsize = bytes(size),
+                ["server-state-file", path, ..] => {
+                    global.server_state_file = path.starts_with('/').then(|| path.into());
+                }
                 ["description", ref rest @ ..] => global.description = Some(rest.join(" ")),
                 _ => (),
             }
@@ -159,6 +164,19 @@ mod tests {
         ] {
             let read = Global::read(&format!("global\n  {line}\n"));
             assert_eq!(read.bufsize, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn where_states_of_servers_are_kept_is_found() {
+        for (line, want) in [
+            ("server-state-file /run/x", Some("/run/x")),
+            // Below `server-state-base`.
+            ("server-state-file global", None),
+            ("server-state-base /run", None),
+        ] {
+            let read = Global::read(&format!("global\n  {line}\n"));
+            assert_eq!(read.server_state_file, want.map(PathBuf::from), "{line}");
         }
     }
 

@@ -7,11 +7,13 @@
 pub mod child;
 pub mod certificates;
 mod dialect;
+pub mod down;
 pub mod files;
 pub mod global;
 mod line;
 pub mod listen;
 pub mod master;
+mod old;
 pub mod package;
 pub mod process;
 pub mod program;
@@ -27,6 +29,7 @@ pub use global::opens_section;
 pub use line::Line;
 #[cfg(test)]
 pub(crate) use line::words;
+pub use old::{Connections, OldProcess, old_workers};
 pub use process::{Proc, Process, Role};
 pub use session::{Payload, Session};
 pub use socket::{AskError, Info};

@@ -1,8 +1,9 @@
 //! `status`: what came of the last turn, told from the state, and what a watcher tells of itself.
-//! Nobody else is asked, but `/proc`.
+//! Nobody else is asked, but `/proc`, and a master whose processes are not seen there.
 
 mod words;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -17,7 +18,7 @@ use crate::admin::{self, Facts, Silence, Unused};
 use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
 use crate::disk::{Digest, Disk as _, OsDisk};
-use crate::haproxy::{program, structure_hash};
+use crate::haproxy::{OldProcess, program, structure_hash};
 use crate::state::{
     Applied, Drained, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
     Unsaved,
@@ -111,10 +112,14 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     let good = Good::of(&at);
     let is_watched = !matches!(watcher, Watcher::None);
     let installed = Installed::beside(&at.cfg, &state, is_watched)?;
+    let host = reload_context(config);
     let process = state
         .applied
         .as_ref()
-        .and_then(|applied| Process::beside(applied, config));
+        .and_then(|applied| Process::beside(applied, &host));
+    let master = config.haproxy.master_socket.clone();
+    let old_processes = block_on(async { Ok(reload::old_processes(host, master).await) })?;
+    let old_processes = old_processes.into_iter().map(Old::of).collect();
     let now = Time::at(SystemTime::now());
     let last = state.last_turn.as_ref();
     let most = oldest(config, watcher);
@@ -155,6 +160,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         unused,
         applied: state.applied.as_ref(),
         haproxy_process: process,
+        old_processes,
         installed,
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
@@ -242,6 +248,8 @@ struct Status<'a> {
     applied: Option<&'a Applied>,
     /// Null where no process is known.
     haproxy_process: Option<Process>,
+    /// From which others took over, and which still finish their connections.
+    old_processes: Vec<Old>,
     installed: Installed,
     pending: Option<&'a Pending>,
     paused: Option<&'a Paused>,
@@ -343,13 +351,49 @@ enum Process {
     },
 }
 
+/// Where the processes of this host are looked for.
+fn reload_context(config: &Config) -> reload::Context {
+    let haproxy = &config.haproxy;
+    let program = program::find(&haproxy.program).unwrap_or_else(|_| haproxy.program.clone());
+    let (cfg, pid_file) = (&haproxy.config, &haproxy.pid_file);
+    reload::Context::new(&program, cfg, pid_file, config.reload.timeout)
+}
+
+/// A process that finishes what it has.
+#[derive(Debug, Serialize)]
+struct Old {
+    pid: u32,
+    /// When another one took over.
+    since: Option<Time>,
+    /// Null where it hides them.
+    connections: Option<OldConnections>,
+    #[serde(skip)]
+    found: OldProcess,
+}
+
+#[derive(Debug, Serialize)]
+struct OldConnections {
+    clients: BTreeMap<String, usize>,
+    others: usize,
+}
+
+impl Old {
+    fn of(found: OldProcess) -> Self {
+        Self {
+            pid: found.pid,
+            since: found.since.map(Time::at),
+            connections: found.holds.as_ref().map(|holds| OldConnections {
+                clients: holds.clients.clone(),
+                others: holds.others,
+            }),
+            found,
+        }
+    }
+}
+
 impl Process {
-    fn beside(applied: &Applied, config: &Config) -> Option<Self> {
+    fn beside(applied: &Applied, host: &reload::Context) -> Option<Self> {
         let known = applied.haproxy_pid?;
-        let haproxy = &config.haproxy;
-        let program = program::find(&haproxy.program).unwrap_or_else(|_| haproxy.program.clone());
-        let (cfg, pid_file) = (&haproxy.config, &haproxy.pid_file);
-        let host = reload::Context::new(&program, cfg, pid_file, config.reload.timeout);
         Some(if host.serves(known) {
             Self::AsKnown { pid: known }
         } else if let Some(pid) = host.serving() {

@@ -10,11 +10,11 @@ use rcgen::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Whoever signs certificates.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -48,7 +48,7 @@ impl Authority {
     }
 }
 
-/// Passes on what it decrypts. Dropping it ends it with all its connections.
+/// Passes on what it decrypts, or what it encrypts. Dropping it ends it with all its connections.
 pub(crate) struct Door {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -56,13 +56,30 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// In front of `target`. With `clients`, only for whoever shows a certificate of theirs.
+    /// In front of `target`, which speaks no TLS. With `clients`, only for whoever shows a certificate
+    /// of theirs.
     pub(crate) fn open(
         target: SocketAddr,
         authority: &Authority,
         clients: Option<&Authority>,
     ) -> Self {
         let config = server_config(authority, clients);
+        Self::through(move |listener| serve(listener, target, TlsAcceptor::from(config)))
+    }
+
+    /// In front of `target`, which speaks TLS and shows a certificate of `authority` for `host`, for
+    /// those who speak none.
+    pub(crate) fn veil(target: SocketAddr, authority: &Authority, host: &'static str) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.0.der().clone()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let config = Arc::new(config.with_no_client_auth());
+        Self::through(move |listener| ask(listener, target, TlsConnector::from(config), host))
+    }
+
+    fn through<Work: Future<Output = ()>>(
+        work: impl FnOnce(std::net::TcpListener) -> Work + Send + 'static,
+    ) -> Self {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -75,7 +92,7 @@ impl Door {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => (),
-                    () = serve(listener, target, TlsAcceptor::from(config)) => (),
+                    () = work(listener) => (),
                 }
             });
         });
@@ -84,6 +101,10 @@ impl Door {
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn url(&self) -> String {
@@ -128,6 +149,31 @@ async fn serve(listener: std::net::TcpListener, target: SocketAddr, acceptor: Tl
             };
             let mut behind = TcpStream::connect(target).await.unwrap();
             let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
+        });
+    }
+}
+
+async fn ask(
+    listener: std::net::TcpListener,
+    target: SocketAddr,
+    connector: TlsConnector,
+    host: &'static str,
+) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    let name = ServerName::try_from(host).unwrap();
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (connector, name) = (connector.clone(), name.clone());
+        tokio::spawn(async move {
+            // Whoever is refused behind it is hung up on.
+            let Ok(behind) = TcpStream::connect(target).await else {
+                return;
+            };
+            behind.set_nodelay(true).unwrap();
+            stream.set_nodelay(true).unwrap();
+            if let Ok(mut behind) = connector.connect(name, behind).await {
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
+            }
         });
     }
 }

@@ -5,6 +5,8 @@
 //! can find, such as a port that is taken, comes out here in HAProxy's own words.
 
 mod choose;
+mod health;
+mod old;
 mod proof;
 mod runtime_file;
 mod service;
@@ -27,6 +29,8 @@ use crate::haproxy::{AskError, Proc, Process};
 use crate::logging::shown;
 
 pub use choose::{Choice, Facts, Probe, SERVICE, choose};
+pub(super) use health::Health;
+pub use old::old_processes;
 pub use runtime_file::{RuntimeFile, SocketPathTooLong, runtime_file};
 pub(super) use tries::Tries;
 

@@ -9,6 +9,8 @@ use nix::unistd::Uid;
 use tracing::debug;
 
 use super::{Candidate, CheckError};
+use crate::haproxy::down;
+use crate::haproxy::global::Global;
 
 /// Of the names of private folders.
 const PREFIX: &str = "haproxy-marathon-bridge.check.";
@@ -103,6 +105,15 @@ impl Copy {
             let path = maps.join(name);
             fs::write(&path, rows).map_err(failed(&path))?;
             let (copy, live) = (shown(&path), shown(&candidate.map_dir.join(name)));
+            text = replace_path(&text, &live, &copy);
+            live_names.push((copy, live));
+        }
+        // What it says belongs to a moment and not to the file that is judged; one that is missing would
+        // be complained of.
+        if let Some(live) = Global::read(candidate.text).server_state_file {
+            let path = folder.path().join("server-state");
+            fs::write(&path, down::NONE).map_err(failed(&path))?;
+            let (copy, live) = (shown(&path), shown(&live));
             text = replace_path(&text, &live, &copy);
             live_names.push((copy, live));
         }

@@ -16,7 +16,17 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Nor does a body.
 const MAX_BODY: u64 = 1024 * 1024;
 
-pub(super) type Connection = BufReader<TcpStream>;
+type Connection = BufReader<TcpStream>;
+
+/// What one request leaves for the next.
+#[derive(Default)]
+pub(super) struct Kept {
+    connection: Option<Connection>,
+    /// `name=value`, as it was set last.
+    cookie: Option<String>,
+    /// Who answered last.
+    instance: Option<String>,
+}
 
 /// What became of a request.
 pub(super) struct Outcome {
@@ -24,15 +34,17 @@ pub(super) struct Outcome {
     pub(super) result: Result<String, Failure>,
     /// Whether the kept connection was found closed, and a new one taken.
     pub(super) was_stale: bool,
+    /// Whether another instance answered than the one to which a cookie binds.
+    pub(super) has_moved: bool,
 }
 
 /// Sends one request, over the kept connection where there is one, and leaves there what can be
 /// kept for the next.
-pub(super) async fn exchange(requests: &Requests, kept: &mut Option<Connection>) -> Outcome {
+pub(super) async fn exchange(requests: &Requests, kept: &mut Kept) -> Outcome {
     let mut was_stale = false;
+    let text = request_text(requests, kept.cookie.as_deref());
     let asked = async {
-        let text = request_text(requests);
-        if let Some(connection) = kept.take() {
+        if let Some(connection) = kept.connection.take() {
             match ask(requests.speaks, &text, connection).await {
                 Err(Broken { started: false, .. }) => was_stale = true,
                 asked => return asked.map_err(|broken| broken.failure),
@@ -45,29 +57,41 @@ pub(super) async fn exchange(requests: &Requests, kept: &mut Option<Connection>)
         asked.map_err(|broken| broken.failure)
     };
     let asked = tokio::time::timeout(requests.timeout, asked).await;
+    let mut has_moved = false;
     let result = match asked {
         Err(_) => Err(Failure::Timeout),
         Ok(Err(failure)) => Err(failure),
         Ok(Ok(answer)) => {
             if requests.keeps_connections {
-                *kept = answer.connection;
+                kept.connection = answer.connection;
+            }
+            if requests.keeps_cookies {
+                kept.cookie = answer.cookie.or(kept.cookie.take());
+                let before = kept.instance.replace(answer.instance.clone());
+                has_moved = before.is_some_and(|before| before != answer.instance);
             }
             Ok(answer.instance)
         }
     };
-    Outcome { result, was_stale }
+    Outcome {
+        result,
+        was_stale,
+        has_moved,
+    }
 }
 
-fn request_text(requests: &Requests) -> String {
+fn request_text(requests: &Requests, cookie: Option<&str>) -> String {
     let Requests { path, host, .. } = requests;
+    let mut more = String::new();
+    if !requests.keeps_connections {
+        more.push_str("Connection: close\r\n");
+    }
+    if let Some(cookie) = cookie {
+        more.push_str(&format!("Cookie: {cookie}\r\n"));
+    }
     match requests.speaks {
         Speaks::Lines => "who\n".to_owned(),
-        Speaks::Http if requests.keeps_connections => {
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
-        }
-        Speaks::Http => {
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
-        }
+        Speaks::Http => format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"),
     }
 }
 
@@ -79,6 +103,8 @@ async fn connect(target: SocketAddr) -> io::Result<Connection> {
 
 struct Answer {
     instance: String,
+    /// The one that it sets.
+    cookie: Option<String>,
     /// Absent where the other side does not keep it.
     connection: Option<Connection>,
 }
@@ -122,6 +148,7 @@ async fn read_line(mut connection: Connection) -> Result<Answer, Failure> {
     let instance = line.strip_suffix('\n').ok_or(Failure::Eof)?.to_owned();
     Ok(Answer {
         instance,
+        cookie: None,
         connection: Some(connection),
     })
 }
@@ -150,6 +177,7 @@ async fn read_http(mut connection: Connection) -> Result<Answer, Failure> {
     let is_kept = head.length.is_some() && !head.closes;
     Ok(Answer {
         instance: head.instance.ok_or(Failure::Malformed)?,
+        cookie: head.cookie,
         connection: is_kept.then_some(connection),
     })
 }
@@ -157,6 +185,7 @@ async fn read_http(mut connection: Connection) -> Result<Answer, Failure> {
 struct Head {
     status: u16,
     instance: Option<String>,
+    cookie: Option<String>,
     length: Option<u64>,
     closes: bool,
 }
@@ -193,6 +222,7 @@ fn parse_head(text: &str) -> Option<Head> {
     let mut head = Head {
         status: status_line.next()?.parse().ok()?,
         instance: None,
+        cookie: None,
         length: None,
         closes: version == "HTTP/1.0",
     };
@@ -201,6 +231,7 @@ fn parse_head(text: &str) -> Option<Head> {
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "x-instance" => head.instance = Some(value.to_owned()),
+            "set-cookie" => head.cookie = value.split(';').next().map(str::to_owned),
             "content-length" => head.length = Some(value.parse().ok()?),
             "connection" => head.closes = value.eq_ignore_ascii_case("close"),
             "transfer-encoding" => return None,

@@ -21,7 +21,7 @@ pub use report::{Failure, Incident, Latency, Report};
 
 use super::thread::RuntimeThread;
 use super::wait::{self, Late};
-use exchange::Connection;
+use exchange::Kept;
 
 /// A failed request is not followed by the next one at once: a closed port would be asked
 /// thousands of times a second.
@@ -41,6 +41,7 @@ pub struct Requests {
     target: SocketAddr,
     speaks: Speaks,
     keeps_connections: bool,
+    keeps_cookies: bool,
     workers: usize,
     pause: Duration,
     timeout: Duration,
@@ -55,6 +56,7 @@ impl Requests {
             target,
             speaks: Speaks::Http,
             keeps_connections: false,
+            keeps_cookies: false,
             workers: 1,
             pause: Duration::ZERO,
             timeout: Duration::from_secs(5),
@@ -74,6 +76,12 @@ impl Requests {
     /// Each worker keeps its connection as long as the other side does.
     pub fn keep_alive(mut self) -> Self {
         self.keeps_connections = true;
+        self
+    }
+
+    /// Each worker shows the cookie that was set for it last, as one client does.
+    pub fn keep_cookies(mut self) -> Self {
+        self.keeps_cookies = true;
         self
     }
 
@@ -219,10 +227,10 @@ struct Worker {
 
 impl Worker {
     async fn work(self) {
-        let mut connection: Option<Connection> = None;
+        let mut kept = Kept::default();
         while !self.stopping.load(Ordering::Relaxed) {
             let sent = Instant::now();
-            let outcome = exchange::exchange(&self.requests, &mut connection).await;
+            let outcome = exchange::exchange(&self.requests, &mut kept).await;
             let took = sent.elapsed();
             let pause = match outcome.result {
                 Ok(_) => self.requests.pause,

@@ -83,6 +83,8 @@ pub struct Report {
     /// server's right; the request was sent again at once, on a new connection, and its fate is
     /// counted once.
     pub stale: u64,
+    /// Answers of another instance than the one before, to clients that show a cookie.
+    pub moved: u64,
     /// How long the answers took.
     pub latency: Latency,
 }
@@ -104,6 +106,7 @@ impl Report {
     pub fn absorb(&mut self, other: &Self) {
         self.answered += other.answered;
         self.stale += other.stale;
+        self.moved += other.moved;
         for (instance, answers) in &other.instances {
             *self.instances.entry(instance.clone()).or_default() += answers;
         }
@@ -118,6 +121,7 @@ impl Report {
 
     pub(super) fn record(&mut self, outcome: Outcome, at: Duration, took: Duration) {
         self.stale += u64::from(outcome.was_stale);
+        self.moved += u64::from(outcome.has_moved);
         match outcome.result {
             Ok(instance) => {
                 self.answered += 1;
@@ -287,6 +291,7 @@ mod tests {
         let outcome = |result| Outcome {
             result,
             was_stale: false,
+            has_moved: false,
         };
         let millis = Duration::from_millis;
         report.record(outcome(Ok("web-1".to_owned())), millis(1), millis(2));

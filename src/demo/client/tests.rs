@@ -139,6 +139,37 @@ async fn a_kept_connection_that_was_closed_is_no_failure() {
 }
 
 #[tokio::test]
+async fn a_cookie_is_shown_as_it_was_set_last() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let target = listener.local_addr().unwrap();
+    // It names itself by the cookie that it was shown, and sets the next.
+    let answers = tokio::spawn(async move {
+        let mut shown = Vec::new();
+        while shown.len() < 3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..read]).into_owned();
+            let line = request.lines().find(|line| line.starts_with("Cookie: "));
+            shown.push(line.unwrap_or_default().to_owned());
+            let (now, next) = (shown.len() / 2, shown.len());
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nX-Instance: {now}\r\nSet-Cookie: id={next}; path=/\r\n\
+                 Content-Length: 0\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        shown
+    });
+    let client = Requests::http(target).keep_cookies().start().unwrap();
+    let shown = answers.await.unwrap();
+    assert_eq!(shown, ["", "Cookie: id=1", "Cookie: id=2"]);
+    let report = client.stop().await;
+    // Instances 0, 1 and 1.
+    assert_eq!((report.answered, report.moved), (3, 1), "{report}");
+}
+
+#[tokio::test]
 async fn a_pause_bounds_the_rate() {
     let web = Instance::http("web-1").start().unwrap();
     let pause = Duration::from_millis(20);

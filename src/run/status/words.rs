@@ -129,6 +129,16 @@ impl Status<'_> {
                 out.put("haproxy runs", &self.running(applied, now));
             }
         }
+        for old in &self.old_processes {
+            let since = old
+                .since
+                .map(|since| format!(" since {since} ({})", ago(since, now)));
+            let found = &old.found;
+            out.put(
+                "old process",
+                &format!("{found}{}", since.unwrap_or_default()),
+            );
+        }
         match self.installed {
             Installed::Missing => out.put("installed", "no file"),
             Installed::Changed if self.is_at_work => (),

@@ -19,6 +19,8 @@ pub(super) fn desk(config: &Config, live: &Arc<Live>) -> Option<Desk> {
     let places = Places {
         cfg: haproxy.config.clone(),
         program: program::find(&haproxy.program).unwrap_or_else(|_| haproxy.program.clone()),
+        pid_file: haproxy.pid_file.clone(),
+        master_socket: haproxy.master_socket.clone(),
     };
     let config = config.clone();
     let status = Box::new(move |facts| status::json(&config, facts));

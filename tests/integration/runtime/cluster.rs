@@ -2,19 +2,20 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
 use haproxy_marathon_bridge::demo::client::{Client, Requests};
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Era, Marathon, Task};
-use haproxy_marathon_bridge::haproxy::servers::states;
+use haproxy_marathon_bridge::haproxy::servers::{ServerState, states};
 use haproxy_marathon_bridge::haproxy::socket::ask;
 use nix::sys::signal::Signal;
 
 use super::{LONG, instance};
 use crate::host::{Host, SOON, block_on};
-use crate::support::Done;
+use crate::support::{Done, haproxy};
 use crate::watcher;
 
 pub(super) const TOLD: &str = "1 server changed at runtime";
@@ -25,6 +26,7 @@ pub(super) struct Scene {
     pub(super) marathon: Marathon,
     pub(super) http: u16,
     pub(super) backends: Vec<Backend>,
+    structures: usize,
 }
 
 impl Scene {
@@ -52,6 +54,7 @@ impl Scene {
             marathon,
             http: free[0],
             backends: vec![first],
+            structures: 0,
         }
     }
 
@@ -88,6 +91,24 @@ impl Scene {
         self.host.refresh(&[self.marathon.url()], more)
     }
 
+    /// HAProxy with a master, and with these options.
+    pub(super) fn start_master(&self, options: &[&str]) {
+        self.refresh(&["--reload", "none"]).expect(0);
+        let mut start = Command::new(haproxy());
+        start.args(["-W", "-D"]).args(options);
+        start.arg("-f").arg(self.host.cfg());
+        start.arg("-p").arg(self.host.path("run/pid"));
+        Done::of(start).expect(0);
+    }
+
+    /// Changes what HAProxy has to read anew.
+    pub(super) fn change_structure(&mut self) {
+        self.structures += 1;
+        let balance = ["roundrobin", "leastconn"][self.structures % 2];
+        let change = |app: App| app.label("HAPROXY_0_BALANCE", balance);
+        self.marathon.change_app("/web", change).unwrap();
+    }
+
     pub(super) fn client(&self) -> Client {
         let target = ([127, 0, 0, 1], self.http).into();
         let requests = Requests::http(target).host("web.test").workers(4);
@@ -108,13 +129,22 @@ impl Scene {
     }
 
     pub(super) fn servers(&self) -> usize {
+        self.states().len()
+    }
+
+    /// Whether HAProxy sends requests to this port.
+    pub(super) fn serves_at(&self, port: u16) -> bool {
+        let states = self.states();
+        let mut states = states.iter().filter(|state| state.port == port);
+        states.any(|state| !state.admin.is_in_maintenance())
+    }
+
+    fn states(&self) -> Vec<ServerState> {
         let socket = self.host.path("run/admin.sock");
         let reply = block_on(ask(&socket, "show servers state", LONG)).unwrap();
-        let states = states(&reply).unwrap();
+        let mut states = states(&reply).unwrap();
+        states.retain(|state| state.backend.starts_with("web_"));
         states
-            .iter()
-            .filter(|state| state.backend.starts_with("web_"))
-            .count()
     }
 }
 
@@ -125,9 +155,19 @@ impl Watcher {
     /// Once it has taken its first turn and hears events.
     #[track_caller]
     pub(super) fn start(scene: &Scene, more: &[&str]) -> Self {
+        Self::start_with(scene, more, None)
+    }
+
+    /// The same, where programs are looked for in this folder first.
+    #[track_caller]
+    pub(super) fn start_with(scene: &Scene, more: &[&str], programs: Option<&Path>) -> Self {
         let streams = scene.marathon.event_streams();
         let flags = [&["--debounce", "5ms:50ms", "--log-level", "debug"], more].concat();
-        let command = scene.host.watch_command(&[scene.marathon.url()], &flags);
+        let mut command = scene.host.watch_command(&[scene.marathon.url()], &flags);
+        if let Some(programs) = programs {
+            let path = std::env::var("PATH").unwrap();
+            command.env("PATH", format!("{}:{path}", programs.display()));
+        }
         let watcher = Self(watcher::Watcher::start(command));
         watcher.says(
             "haproxy.cfg` is as it should be|was yet to be brought|installed `|the reload failed",

@@ -258,7 +258,7 @@ fn status_asks_the_watcher_and_tells_from_the_state_without_it() {
 
 /// The value of a metric.
 #[track_caller]
-fn metric(host: &Host, name: &str) -> u64 {
+pub(crate) fn metric(host: &Host, name: &str) -> u64 {
     let answer = asked(host, "GET /metrics");
     let begin = format!("haproxy_marathon_bridge_{name} ");
     let mut lines = answer.lines();

@@ -22,7 +22,7 @@
 //! | one of them that has no end | `endless` |
 
 mod answers;
-mod asked;
+pub(crate) mod asked;
 mod broken;
 mod callbacks;
 mod container;
