@@ -9,6 +9,7 @@ mod ended;
 mod light;
 mod maps;
 mod refuses;
+mod slots;
 mod soak;
 mod sticky;
 mod tells;
