@@ -44,6 +44,8 @@ struct Variant {
     has_master: bool,
     /// HAProxy is told of changes of servers; else it is reloaded for each.
     is_told: bool,
+    /// Of who is in which slot, in place of servers that come and go.
+    has_slots: bool,
 }
 
 const CLOSE: Variant = Variant {
@@ -52,9 +54,10 @@ const CLOSE: Variant = Variant {
     is_checked: false,
     has_master: false,
     is_told: true,
+    has_slots: false,
 };
 
-const VARIANTS: [Variant; 6] = [
+const VARIANTS: [Variant; 8] = [
     CLOSE,
     Variant {
         name: "keep-alive, sf",
@@ -71,6 +74,17 @@ const VARIANTS: [Variant; 6] = [
         name: "keep-alive, sf, checks",
         keeps_connections: true,
         is_checked: true,
+        ..CLOSE
+    },
+    Variant {
+        name: "slots, sf",
+        has_slots: true,
+        ..CLOSE
+    },
+    Variant {
+        name: "slots, sf, checks",
+        is_checked: true,
+        has_slots: true,
         ..CLOSE
     },
     Variant {
@@ -110,7 +124,8 @@ fn churn_and_reloads_lose_no_request() {
     let version = haproxy_version();
     println!("HAProxy {version}\n{}", Row::HEAD);
     for variant in VARIANTS {
-        if variant.is_told && version < Version::new(2, 6) {
+        let adds = version >= Version::new(2, 6);
+        if variant.is_told && !variant.has_slots && !adds {
             // It has no `add server`.
             continue;
         }
@@ -125,7 +140,7 @@ fn churn_and_reloads_lose_no_request() {
             Some(seconds) => Length {
                 changes: RELOAD_EVERY,
                 reload_every: RELOAD_EVERY,
-                seconds: Duration::from_secs(1) * seconds / 6,
+                seconds: Duration::from_secs(1) * seconds / 8,
                 workers: 8,
                 pause: Duration::ZERO,
             },
@@ -259,6 +274,9 @@ impl Course {
         let master = scene.host.path("run/master.sock").display().to_string();
         if !variant.is_told {
             flags.extend(["--runtime-api", "off"]);
+        }
+        if variant.has_slots {
+            flags.extend(["--server-slots", "5", "--slots-everywhere"]);
         }
         if variant.has_master {
             scene.refresh(&["--reload", "none"]).expect(0);
