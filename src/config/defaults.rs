@@ -49,6 +49,8 @@ pub(super) fn defaults(policy: &'static Policy) -> Config {
             group_https_by_vhost: false,
             accept_proxy: false,
             default_backend: None,
+            server_slots: 0,
+            slots_everywhere: false,
         },
         haproxy: nowhere(),
         templates: Templates {

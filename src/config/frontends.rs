@@ -19,4 +19,8 @@ pub struct Frontends {
     pub accept_proxy: bool,
     /// `--default-backend`: who is served what nobody asked for. An app id, and a service port of it.
     pub default_backend: Option<(String, Option<u16>)>,
+    /// `--server-slots`: so many lines of servers are free in a backend that HAProxy cannot add any to.
+    pub server_slots: u32,
+    /// `--slots-everywhere`: the same in all others.
+    pub slots_everywhere: bool,
 }

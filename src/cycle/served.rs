@@ -5,13 +5,20 @@ use std::sync::Arc;
 
 use super::Plan;
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
+use crate::diff::Outline;
 use crate::proxy::marathon_lb::Service;
+use crate::proxy::native::{AllSlots, Slots, slot_of};
 use crate::proxy::{Holders, Incumbents, is_incumbent};
 use crate::state::State;
 
 /// Who holds a port is what the installed file says: a run that was killed had no time to remember
 /// it. Ports that the file lacks are held by whom we remember.
-pub(super) fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
+/// In which slot somebody is, and that alone, is read from the file that HAProxy is `running`.
+pub(super) fn incumbents(
+    memory: &State,
+    served: &[ServicePort],
+    running: Option<&str>,
+) -> Incumbents {
     let mut service_ports = memory.incumbents.clone();
     let installed = served
         .iter()
@@ -21,7 +28,30 @@ pub(super) fn incumbents(memory: &State, served: &[ServicePort]) -> Incumbents {
         service_ports,
         places: memory.places.clone(),
         certificates: memory.certificates.clone(),
+        slots: Arc::new(slots_in(running.unwrap_or_default())),
     }
+}
+
+/// Who is in which slot of a file.
+fn slots_in(cfg: &str) -> AllSlots {
+    let mut all = AllSlots::new();
+    // Most files have none, and need not be read for it.
+    if !cfg.contains("server slot_") {
+        return all;
+    }
+    for section in Outline::of(cfg).sections() {
+        let slots: Slots = section
+            .servers
+            .iter()
+            .filter_map(|line| slot_of(line))
+            .collect();
+        if let Some(name) = section.title.strip_prefix("backend ")
+            && !slots.is_empty()
+        {
+            all.insert(name.trim().into(), slots);
+        }
+    }
+    all
 }
 
 impl Plan {

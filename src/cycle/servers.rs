@@ -19,7 +19,8 @@ use crate::apply::{Balancer, FileSet, Host, Outcome};
 use crate::diff::{self, Change, ServerChange};
 use crate::disk::Stamp;
 use crate::guard;
-use crate::proxy::marathon_lb::{Server, Service};
+use crate::proxy::marathon_lb::{Flavour, Server, Service};
+use crate::proxy::native::{in_slots, slots_of};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
 use crate::resolve::Lookup;
@@ -345,11 +346,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 let Some(served) = in_service.services.get(&before.owner) else {
                     continue;
                 };
+                // As they are in the file. Who is in which slot is known there alone.
+                let (before, after) = if labelled.shape.flavour == Flavour::Native {
+                    let slots = slots_of(served);
+                    let put = |service| in_slots(service, labelled.shape.slots, &slots);
+                    (put(before), put(after))
+                } else {
+                    (before, after)
+                };
                 if served.servers != before.servers || served.options.merge().is_some() {
                     return Err(Doubt("the service was arranged among others"));
                 }
                 let after = Service {
                     servers: after.servers,
+                    free_slots: after.free_slots,
                     ..Service::clone(served)
                 };
                 all.push(Resupply {
@@ -399,6 +409,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
 fn is_same_but_servers(before: &Service, after: &Service) -> Result<bool, Doubt> {
     let bare = |service: &Service| Service {
         servers: Vec::new(),
+        free_slots: Vec::new(),
         ..service.clone()
     };
     if bare(before) != bare(after) {

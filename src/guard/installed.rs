@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
 use crate::proxy::marathon_lb::backend_of;
+use crate::proxy::native::slot_of;
 
 /// The service ports of a file in the form of the bash bridge or of marathon-lb; sections of any other form, like
 /// the statistics page, are none, nor are those of the `header` that every file has.
@@ -50,6 +51,9 @@ fn name_and_port<'a>(title: &'a str, frontends: &BTreeSet<&str>) -> Option<(&'a 
 }
 
 fn endpoint(line: &str) -> Option<Endpoint> {
+    if let Some((_, None)) = slot_of(line) {
+        return None;
+    }
     let (host, port) = line.split_ascii_whitespace().nth(2)?.rsplit_once(':')?;
     Some(Endpoint {
         host: Host::new(host),
@@ -83,7 +87,8 @@ frontend x-1
 frontend web_80
   bind *:80
 backend web_80
-  server h_10_0_0_1_31000 10.0.0.1:31000 id 7 check
+  server slot_1 10.0.0.1:31000 id 1 check
+  server slot_2 127.0.0.1:1 id 2 check disabled
 frontend new_82_in
   bind *:82
 backend new_82

@@ -79,8 +79,20 @@ pub struct Check {
     pub is_enabled: bool,
     /// The last one failed.
     pub has_failed: bool,
-    /// Where it dials; `None` for where it serves.
-    pub port: Option<u16>,
+    /// Where it dials.
+    pub dials: Dials,
+}
+
+/// Where a check dials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dials {
+    /// Where the server serves.
+    #[default]
+    Server,
+    /// Another port.
+    Port(u16),
+    /// HAProxy does not say: before 2.4.
+    Untold,
 }
 
 /// A reply that is not what was asked for.
@@ -172,13 +184,19 @@ pub fn states(reply: &str) -> Result<Vec<ServerState>, Misread> {
     .map(|name| table.place(name));
     let (backend, id, name, address) = (backend?, id?, name?, address?);
     let (op, admin, weight, result) = (op?, admin?, weight?, result?);
-    let (check, port, check_port) = (check?, port?, check_port?);
+    let (check, port, check_port) = (check?, port?, check_port.ok());
     let row = |line: &&str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let read = || {
             let field = |place: usize| fields.get(place).copied();
             let bits: u32 = field(check)?.parse().ok()?;
-            let checked_at: u16 = field(check_port)?.parse().ok()?;
+            let dials = match check_port {
+                None => Dials::Untold,
+                Some(place) => match field(place)?.parse().ok()? {
+                    0 => Dials::Server,
+                    port => Dials::Port(port),
+                },
+            };
             Some(ServerState {
                 backend: field(backend)?.to_owned(),
                 name: field(name)?.to_owned(),
@@ -201,7 +219,7 @@ pub fn states(reply: &str) -> Result<Vec<ServerState>, Misread> {
                     is_configured: bits & 2 != 0,
                     is_enabled: bits & 4 != 0,
                     has_failed: field(result)? == "2",
-                    port: (checked_at != 0).then_some(checked_at),
+                    dials,
                 },
             })
         };
@@ -274,7 +292,7 @@ mod tests {
                     is_configured: true,
                     is_enabled: true,
                     has_failed: true,
-                    port: Some(18005),
+                    dials: Dials::Port(18005),
                 },
             }
         );
@@ -283,6 +301,17 @@ mod tests {
         assert_eq!(read[1].check, Check::default());
         assert_eq!(read[2].address, None);
         assert!(read[2].check.is_configured && !read[2].check.is_enabled);
+    }
+
+    /// As 2.2.9 answered.
+    #[test]
+    fn before_2_4_nobody_knows_where_checks_dial() {
+        let header = HEADER_2_6.split(" srv_use_ssl").next().unwrap();
+        let reply =
+            format!("1\n{header}\n3 b 2 slot_2 127.0.0.2 0 5 1 1 0 1 0 0 14 0 0 1 - 8080 -\n\n");
+        let read = states(&reply).unwrap();
+        assert_eq!((read[0].port, read[0].check.dials), (8080, Dials::Untold));
+        assert!(read[0].admin.is_in_maintenance() && read[0].check.is_enabled);
     }
 
     #[test]

@@ -67,6 +67,12 @@ impl Version {
         self >= Self::new(2, 6)
     }
 
+    /// Whether servers can be added and taken away at runtime, without a mode for experiments.
+    #[must_use]
+    pub fn adds_servers(self) -> bool {
+        self >= Self::new(2, 6)
+    }
+
     /// Whether a server that is added at runtime can have a `cookie`, and gets a `dynamic` one by
     /// itself.
     #[must_use]
@@ -77,7 +83,7 @@ impl Version {
     /// Whether servers can be added, but get no cookies by themselves.
     #[must_use]
     pub fn adds_servers_without_cookies(self) -> bool {
-        self >= Self::new(2, 6) && !self.adds_servers_with_cookies()
+        self.adds_servers() && !self.adds_servers_with_cookies()
     }
 
     /// Whether `init-state` says what a server counts as until its checks have spoken.
@@ -226,6 +232,7 @@ mod tests {
         assert_eq!(facts("3.0"), (true, false, true, false, false));
         assert_eq!(facts("3.1"), (true, false, true, true, false));
         assert_eq!(facts("3.2"), (true, false, true, true, true));
+        assert!(!Version::new(2, 5).adds_servers() && Version::new(2, 6).adds_servers());
     }
 
     #[test]

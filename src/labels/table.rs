@@ -391,6 +391,14 @@ pub static NATIVE: &[Label] = &[
         "The share of this app among those of one MERGE, however many tasks it has; 0 for none.",
     ),
     service(
+        "SERVER_SLOTS",
+        "--server-slots where it applies",
+        "a number from 0 to 100",
+        "8",
+        "Lines of servers that are kept free in the backend, for tasks that come without a reload \
+         where HAProxy can add no servers; 0 for none.",
+    ),
+    service(
         "SEND_PROXY",
         "none",
         "v1 or v2",

@@ -44,6 +44,8 @@ pub struct Incumbents {
     pub places: Holders,
     /// Those of labels on port 443 of the native set, in their order.
     pub certificates: Vec<Box<str>>,
+    /// Who is in which slot of the native set.
+    pub slots: Arc<native::AllSlots>,
 }
 
 /// `--default-backend`: who is served what nobody asked for.

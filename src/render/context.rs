@@ -26,7 +26,8 @@ pub(super) struct DialectContext {
     http_error: bool,
     /// Whether `option idle-close-on-response` exists.
     idle_close: bool,
-    /// Whether servers that come at runtime have no cookies but `dynamic` ones.
+    /// Whether servers that come at runtime have no cookies but `dynamic` ones, or take the place of
+    /// others.
     dynamic_cookies: bool,
     /// Whether the program can answer `/metrics`.
     prometheus_exporter: bool,
@@ -53,7 +54,7 @@ impl DialectContext {
             strict_limits: version.has_strict_limits(),
             http_error: version.has_http_error(),
             idle_close: version.has_idle_close(),
-            dynamic_cookies: version.adds_servers_without_cookies(),
+            dynamic_cookies: version.adds_servers_without_cookies() || site.has_slots,
             prometheus_exporter,
             runtime_api: site.runtime_api,
             ignore_case: if pcre { "(?i)" } else { "" },

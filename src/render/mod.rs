@@ -31,7 +31,7 @@ pub use sets::{Override, template_names};
 use crate::cluster::Warning;
 use crate::config::TemplateSet;
 use crate::disk::Digest;
-use crate::haproxy::Dialect;
+use crate::haproxy::{Dialect, Version};
 use crate::labels::Template;
 use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::Layout;
@@ -39,6 +39,7 @@ use crate::proxy::{Owner, Proxies};
 
 /// All that reaches the text beside the cluster.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Site {
     /// What is rendered.
     pub set: TemplateSet,
@@ -57,6 +58,8 @@ pub struct Site {
     pub sidecar_socket: String,
     /// Whether marathon-lb's HEAD lets HAProxy be told of servers; the native one always does.
     pub runtime_api: bool,
+    /// Whether the native set has slots for servers to come.
+    pub has_slots: bool,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
     /// Whether a service is left out whose owner's words leave their place.
@@ -90,6 +93,7 @@ impl Site {
                 .into(),
             sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
             runtime_api: false,
+            has_slots: false,
             haproxy_dir: "/etc/haproxy".to_owned(),
             judges: true,
             confines_texts: false,
@@ -118,6 +122,7 @@ pub fn default_texts(site: &Site) -> Result<Vec<(Template, String)>> {
 pub struct Renderer {
     set: Set,
     fingerprint: Digest,
+    version: Version,
 }
 
 enum Set {
@@ -190,13 +195,23 @@ impl Renderer {
             }
             TemplateSet::Native => Set::Native(Box::new(native::Native::new(engine, site)?)),
         };
-        Ok(Self { set, fingerprint })
+        Ok(Self {
+            set,
+            fingerprint,
+            version: site.dialect.version,
+        })
     }
 
     /// Stands for the templates: two renderers with one fingerprint make the same of the same.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
         self.fingerprint
+    }
+
+    /// The HAProxy that it writes for.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The text of the whole file.
@@ -245,6 +260,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         default_options,
         sidecar_socket,
         runtime_api,
+        has_slots,
         haproxy_dir,
         judges,
         extra,
@@ -258,7 +274,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             replacements,
             default_options,
             sidecar_socket,
-            runtime_api,
+            (runtime_api, has_slots),
             haproxy_dir,
             judges,
             extra,

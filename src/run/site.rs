@@ -44,6 +44,7 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         haproxy_dir: haproxy_dir(&config.haproxy.config),
         // Where it is no matter of course, somebody asked for it.
         runtime_api: config.reload.runtime_api && !config.policy.runtime_api,
+        has_slots: set == TemplateSet::Native && config.frontends.server_slots > 0,
         judges: !config.validation.skip,
         confines_texts: !config.validation.skip && config.policy.values == Values::Typed,
         ..Site::new(set, dialect)

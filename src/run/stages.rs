@@ -11,9 +11,11 @@ use crate::cluster::{AppId, HealthMemory, Selection};
 use crate::config::{Config, GroupRule, Names, TemplateSet};
 use crate::cycle::{Labelled, LastAnswer, Marathon, Recipe, Stages};
 use crate::disk::{Digest, OsDisk};
+use crate::haproxy::Version;
 use crate::marathon::Client;
 use crate::proxy::DefaultBackend;
 use crate::proxy::marathon_lb::{Flavour, Shape};
+use crate::proxy::native::SlotRule;
 use crate::render::Renderer;
 use crate::resolve::{Resolver, System};
 use crate::state::Folder;
@@ -54,7 +56,7 @@ fn made(
     names: Option<(Resolver<System>, Names)>,
     renderer: Renderer,
 ) -> Result<Stages<Marathon, System>> {
-    let recipe = recipe(config);
+    let recipe = recipe(config, renderer.version());
     Ok(Stages {
         decisions: decisions(config, &recipe, &renderer),
         source: source(config, &recipe)?,
@@ -89,7 +91,7 @@ impl Edited {
     pub(super) async fn read(config: &Config, asks_anew: bool) -> Result<Self> {
         waits_for_program(config)?;
         let renderer = renderer(config).await?;
-        let recipe = recipe(config);
+        let recipe = recipe(config, renderer.version());
         let source = if asks_anew {
             let mut source = source(config, &recipe)?;
             source.keep();
@@ -183,7 +185,8 @@ fn decisions(config: &Config, recipe: &Recipe, renderer: &Renderer) -> Digest {
     Digest::of(format!("{all:?}").as_bytes())
 }
 
-fn recipe(config: &Config) -> Recipe {
+/// For a HAProxy of this version.
+fn recipe(config: &Config, version: Version) -> Recipe {
     let flavour = match config.templates.set {
         TemplateSet::Bridge => {
             return Recipe::Bridge {
@@ -227,6 +230,10 @@ fn recipe(config: &Config) -> Recipe {
             closes_https: false,
             hidden_certificates: BTreeSet::new(),
             keeps_idle: config.apps.serve_scaled_to_zero && flavour == Flavour::Native,
+            slots: SlotRule {
+                spare: frontends.server_slots,
+                everywhere: frontends.slots_everywhere || !version.adds_servers(),
+            },
         },
     }))
 }

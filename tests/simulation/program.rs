@@ -17,6 +17,7 @@ use haproxy_marathon_bridge::disk::{Digest, Disk, FaultyDisk, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::{Dialect, Version};
 use haproxy_marathon_bridge::labels::Template;
 use haproxy_marathon_bridge::proxy::marathon_lb::{Flavour, Shape};
+use haproxy_marathon_bridge::proxy::native::SlotRule;
 use haproxy_marathon_bridge::render::{
     Origin, Override, Renderer, Replacement, Site, default_texts,
 };
@@ -350,6 +351,7 @@ pub(crate) fn recipe(kind: Kind) -> Recipe {
             closes_https: false,
             hidden_certificates: BTreeSet::new(),
             keeps_idle: false,
+            slots: SlotRule::default(),
         },
     }))
 }

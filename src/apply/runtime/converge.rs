@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use super::step::{Addition, Step, Target, Will};
 use super::wanted::{Backend, Said, Server};
 use crate::haproxy::Version;
-use crate::haproxy::servers::{Op, ServerState};
+use crate::haproxy::servers::{Dials, Op, ServerState};
+use crate::proxy::native::is_slot;
 
 /// More of them are told by a reload in less time.
 const MOST_CHANGES: usize = 1000;
@@ -55,6 +56,8 @@ pub struct Steps {
 #[derive(Debug, Default)]
 struct Work {
     coming: Vec<Step>,
+    /// They rest, and are to serve elsewhere.
+    filling: Vec<Move>,
     /// They stay, and get no requests.
     resting: Vec<Step>,
     leaving: Vec<Target>,
@@ -67,6 +70,8 @@ struct Work {
 struct Move {
     target: Target,
     to: (IpAddr, u16),
+    /// Where it is checked from then on, if that may be elsewhere than before.
+    check_port: Option<Step>,
     then: Vec<Step>,
 }
 
@@ -79,7 +84,8 @@ pub fn converge(all: &[Compared<'_>], version: Version) -> Result<Steps, Refusal
     for section in all {
         section.compare(version, &mut work)?;
     }
-    let changes = work.leaving.len() + work.moving.len() + work.coming.len();
+    let moves = work.moving.len() + work.filling.len();
+    let changes = work.leaving.len() + moves + work.coming.len();
     if changes > MOST_CHANGES {
         return Err(Refusal {
             subject: format!("{} sections", all.len()),
@@ -101,18 +107,31 @@ impl Work {
                 steps.push(Step::AwaitIdle(going.clone()));
             }
         }
-        for Move { target, to, then } in self.moving {
-            steps.push(Step::Address(target.clone(), to.0, to.1));
-            steps.push(Step::AwaitAddress(target, to.0, to.1));
-            steps.extend(then);
-        }
+        steps.extend(moved(self.moving));
         let gone = self.leaving.into_iter().chain(self.tombstones);
         steps.extend(gone.map(Step::Delete));
+        let mut coming = moved(self.filling);
+        coming.extend(self.coming);
         Steps {
-            coming: self.coming,
+            coming,
             going: steps,
         }
     }
+}
+
+/// All of them are told before the first is waited for.
+fn moved(all: Vec<Move>) -> Vec<Step> {
+    let (mut told, mut seen, mut then) = (Vec::new(), Vec::new(), Vec::new());
+    for moving in all {
+        let (target, (address, port)) = (moving.target, moving.to);
+        told.push(Step::Address(target.clone(), address, port));
+        told.extend(moving.check_port);
+        seen.push(Step::AwaitAddress(target, address, port));
+        then.extend(moving.then);
+    }
+    told.extend(seen);
+    told.extend(then);
+    told
 }
 
 impl Compared<'_> {
@@ -123,6 +142,12 @@ impl Compared<'_> {
         }
         let may_wait = self.may_wait(&present);
         let mut names = BTreeSet::new();
+        let wanted = self.wanted.servers.iter();
+        let new = wanted.filter(|server| !present.contains_key(server.name.as_str()));
+        let new = new.count();
+        if let Some(why) = self.shut(version).filter(|_| new > 0) {
+            return Err(self.lacks(new, &why));
+        }
         for server in &self.wanted.servers {
             if !names.insert(server.name.as_str()) {
                 return Err(self.refuse(server, "the file has two servers of this name"));
@@ -134,7 +159,7 @@ impl Compared<'_> {
         }
         for state in self.present {
             if !names.contains(state.name.as_str()) {
-                self.remove(state, work)?;
+                self.remove(state, version, work)?;
             }
         }
         Ok(())
@@ -169,7 +194,6 @@ impl Compared<'_> {
         version: Version,
         work: &mut Work,
     ) -> Result<(), Refusal> {
-        self.is_open(version)?;
         let target = self.target(&server.name)?;
         if self.wanted.has_defaults {
             return Err(self.refuse(server, "`default-server` does not reach one that is added"));
@@ -215,33 +239,47 @@ impl Compared<'_> {
         if said.id.is_some_and(|id| id != state.id) {
             return Err(self.refuse(server, &format!("its id is {}", state.id)));
         }
+        let moves = moves(said, state);
         let is_checked = state.check.is_configured;
-        if !self.wanted.has_defaults
-            && (is_checked != said.is_checked || is_checked && state.check.port != said.check_port)
-        {
+        let recheck = self.recheck(said, state, before, moves);
+        let is_other = !self.wanted.has_defaults && is_checked != said.is_checked;
+        if is_other || recheck == Recheck::Fixed {
             return Err(self.refuse(server, "it is checked in another way"));
         }
         // A name that cannot be told is no harm where there is nothing to be told.
         let target = || self.target(&server.name);
-        if state.weight != said.weight {
-            work.coming.push(Step::Weight(target()?, said.weight));
+        // Who rests has no share.
+        let weight = if state.weight != said.weight && !said.is_disabled {
+            Some(Step::Weight(target()?, said.weight))
+        } else {
+            None
+        };
+        if !moves {
+            work.coming.extend(weight.clone());
         }
         let lacks_check = said.is_checked && !state.check.is_enabled;
         if lacks_check {
             work.coming.push(Step::EnableHealth(target()?));
         }
-        let moves = moves(said, state);
         let rests = state.admin.is_in_maintenance();
         if moves {
             let target = target()?;
-            let then = if said.is_disabled {
-                Vec::new()
+            let mut then = Vec::from_iter(weight);
+            if !said.is_disabled {
+                then.extend(self.raise(&target, said, (may_wait, version)));
+            }
+            let check_port = (recheck == Recheck::Told)
+                .then(|| Step::CheckPort(target.clone(), said.check_port));
+            // Who rests has nothing to end.
+            let all = if rests {
+                &mut work.filling
             } else {
-                self.raise(&target, said, (may_wait, version))
+                &mut work.moving
             };
-            work.moving.push(Move {
+            all.push(Move {
                 target,
                 to: (said.address, said.port),
+                check_port,
                 then,
             });
         } else if said.is_disabled {
@@ -265,8 +303,11 @@ impl Compared<'_> {
         Ok(())
     }
 
-    fn remove(self, state: &ServerState, work: &mut Work) -> Result<(), Refusal> {
+    fn remove(self, state: &ServerState, version: Version, work: &mut Work) -> Result<(), Refusal> {
         let target = self.target(&state.name)?;
+        if !version.adds_servers() {
+            return Err(self.blocked(&adds_none(version)));
+        }
         if state.admin.is_in_maintenance() {
             work.tombstones.push(target);
             return Ok(());
@@ -278,19 +319,37 @@ impl Compared<'_> {
         Ok(())
     }
 
-    /// Whether servers can come and go.
-    fn is_open(self, version: Version) -> Result<(), Refusal> {
-        if let Some(why) = &self.wanted.barrier {
-            return Err(self.blocked(why));
+    /// Why no server can come.
+    fn shut(self, version: Version) -> Option<String> {
+        if !version.adds_servers() {
+            return Some(adds_none(version));
+        }
+        if self.wanted.barrier.is_some() {
+            return self.wanted.barrier.clone();
         }
         let lacks_cookie = self.wanted.has_dynamic_cookie && !version.adds_servers_with_cookies();
-        if lacks_cookie && self.wanted.told_cookie_key().is_none() {
-            return Err(self.blocked(
-                "a server that is added would have no dynamic cookie, and there is no \
-                 `dynamic-cookie-key` of plain words of which HAProxy could be told",
-            ));
+        (lacks_cookie && self.wanted.told_cookie_key().is_none()).then(|| {
+            "a server that is added would have no dynamic cookie, and there is no \
+             `dynamic-cookie-key` of plain words of which HAProxy could be told"
+                .to_owned()
+        })
+    }
+
+    /// The file has so many servers more, and none can come.
+    fn lacks(self, new: usize, why: &str) -> Refusal {
+        if !self
+            .wanted
+            .servers
+            .iter()
+            .any(|server| is_slot(&server.name))
+        {
+            return self.blocked(why);
         }
-        Ok(())
+        let slots = if new == 1 { "slot" } else { "slots" };
+        Refusal {
+            subject: format!("backend `{}`", self.wanted.name),
+            why: format!("needs {new} more {slots}, and {why}"),
+        }
     }
 
     /// From maintenance to service, with a cookie: whoever added it may have been kept from giving it
@@ -326,6 +385,40 @@ impl Compared<'_> {
         steps
     }
 
+    fn recheck(
+        self,
+        said: &Said,
+        state: &ServerState,
+        before: Option<&Server>,
+        moves: bool,
+    ) -> Recheck {
+        let before = before.and_then(|before| before.said.as_ref().ok());
+        let is_as_before = before.is_none_or(|before| before.check_port == said.check_port);
+        let is_same = match state.check.dials {
+            // `default-server` may say where.
+            _ if self.wanted.has_defaults || !state.check.is_configured => {
+                return if is_as_before {
+                    Recheck::AsBefore
+                } else {
+                    Recheck::Fixed
+                };
+            }
+            Dials::Server => said.check_port.is_none(),
+            Dials::Port(port) => said.check_port == Some(port),
+            Dials::Untold if moves => false,
+            // It is told with an address that is another than before.
+            Dials::Untold => {
+                let place = |said: &Said| (said.address, said.port);
+                is_as_before || before.is_some_and(|before| place(before) != place(said))
+            }
+        };
+        match (is_same, moves) {
+            (true, _) => Recheck::AsBefore,
+            (false, true) => Recheck::Told,
+            (false, false) => Recheck::Fixed,
+        }
+    }
+
     fn said(self, server: &Server) -> Result<&Said, Refusal> {
         let said = server.said.as_ref();
         said.map_err(|word| self.refuse(server, &format!("{word} cannot be told")))
@@ -351,6 +444,20 @@ impl Compared<'_> {
             why: why.to_owned(),
         }
     }
+}
+
+fn adds_none(version: Version) -> String {
+    format!("HAProxy {version} can neither add servers nor take them away")
+}
+
+/// What becomes of the port where a server is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recheck {
+    AsBefore,
+    /// HAProxy is told of it, with the address.
+    Told,
+    /// Who serves would be checked at the port of another.
+    Fixed,
 }
 
 fn moves(said: &Said, state: &ServerState) -> bool {

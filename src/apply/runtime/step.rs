@@ -134,6 +134,8 @@ pub enum Step {
     /// It serves elsewhere. Only in maintenance: before 2.9 a request could see the new address with
     /// the old port.
     Address(Target, IpAddr, u16),
+    /// Its checks dial another port; none for where it serves.
+    CheckPort(Target, Option<u16>),
     /// Waits until the address is seen: since 2.9 it is changed only after the answer.
     AwaitAddress(Target, IpAddr, u16),
     /// Waits until none of these answers a request any more, for a while.
@@ -177,6 +179,9 @@ impl Step {
             Self::Address(target, address, port) => {
                 format!("set server {target} addr {address} port {port}")
             }
+            Self::CheckPort(target, port) => {
+                format!("set server {target} check-port {}", port.unwrap_or(0))
+            }
             Self::Cookies(target, key) => {
                 format!("set dynamic-cookie-key backend {} {key}", target.backend())
             }
@@ -208,6 +213,8 @@ impl Step {
             | Self::HealthUp(_)
             | Self::Cookies(..)
             | Self::Weight(..) => reply.is_empty(),
+            // Up to 2.4 it said so.
+            Self::CheckPort(..) => reply.is_empty() || reply == "health check port updated.",
             // It names what was there before.
             Self::Address(..) => {
                 reply.ends_with(" by 'stats socket command'") && !reply.contains('\n')
@@ -279,6 +286,14 @@ mod tests {
                 "set server b/s addr 10.0.0.9 port 81",
             ),
             (
+                Step::CheckPort(target(), Some(81)),
+                "set server b/s check-port 81",
+            ),
+            (
+                Step::CheckPort(target(), None),
+                "set server b/s check-port 0",
+            ),
+            (
                 Step::Cookies(target(), "k".to_owned()),
                 "set dynamic-cookie-key backend b k",
             ),
@@ -299,6 +314,7 @@ mod tests {
         let add = Step::Add(target(), addition("10.0.0.1:80 id 7", V2_6).unwrap());
         let address = Step::Address(target(), "10.0.0.9".parse().unwrap(), 81);
         let weight = Step::Weight(target(), 1);
+        let check_port = Step::CheckPort(target(), Some(81));
         let delete = Step::Delete(target());
         let busy = "Server still has connections attached to it, cannot remove it.";
         for (step, reply, want) in [
@@ -333,6 +349,9 @@ mod tests {
                  'stats socket command'",
                 Reply::Done,
             ),
+            (&check_port, "", Reply::Done),
+            (&check_port, "health check port updated.", Reply::Done),
+            (&check_port, "provided port is not valid.", Reply::Surprise),
             (&address, "Invalid addr family.", Reply::Surprise),
             (&address, "", Reply::Surprise),
         ] {

@@ -23,8 +23,8 @@ use crate::haproxy::master::show_proc;
 use crate::haproxy::servers::{ServerState, states, used_connections};
 use crate::haproxy::{Info, Session, Version, structure_hash};
 
-/// `add server` and `del server` without a mode for experiments.
-const FIRST: Version = Version::new(2, 6);
+/// `show servers conn`, and addresses with ports.
+const FIRST: Version = Version::new(2, 2);
 
 /// Bytes that a command may take with it: with the command they have to fit into a buffer.
 const ROOM: usize = 14_000;
@@ -88,12 +88,12 @@ pub struct Text<'a> {
 impl Text<'_> {
     /// The first version that can be told of all this.
     fn first(&self) -> Version {
-        if self.sections.is_none_or(|sections| !sections.is_empty()) {
-            FIRST
-        } else if self.maps.is_empty() {
-            certificates::FIRST
-        } else {
+        if self.maps.iter().any(|map| map.has_changed) {
             maps::FIRST
+        } else if self.sections.is_none_or(|sections| !sections.is_empty()) {
+            FIRST
+        } else {
+            certificates::FIRST
         }
     }
 
@@ -208,7 +208,13 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     for step in &coming {
         talk.take(step).await?;
     }
-    let maps = maps::bring(&mut talk.session, text.maps, text.cfg, room);
+    // A version that cannot be told of them can still be told of servers.
+    let maps = if version < maps::FIRST {
+        &[]
+    } else {
+        text.maps
+    };
+    let maps = maps::bring(&mut talk.session, maps, text.cfg, room);
     talk.told.maps = maps.await?;
     for step in &going {
         talk.take(step).await?;
@@ -361,6 +367,7 @@ impl Talk<'_> {
                 | Step::HealthDown(target)
                 | Step::HealthUp(target)
                 | Step::Weight(target, _)
+                | Step::CheckPort(target, _)
                 | Step::Address(target, ..),
             ) => {
                 if !self.told.added.contains(target) {

@@ -237,7 +237,7 @@ fn server(words: &[String], line: &Line, defaults: &Defaults) -> Option<Server> 
         while let Some(word) = words.next() {
             match word.as_str() {
                 "enabled" | "disabled" => (),
-                "weight" => drop(words.next()),
+                "weight" | "port" => drop(words.next()),
                 _ => fixed.push(word.clone()),
             }
         }

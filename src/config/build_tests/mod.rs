@@ -126,6 +126,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "no-maps"
         | "dont-bind-http-https"
         | "accept-proxy"
+        | "slots-everywhere"
         | "serve-scaled-to-zero"
         | "group-https-by-vhost"
         | "skip-validation"
@@ -136,6 +137,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "max-serv-port-ip-per-task" => ("10090", "70000"),
         "ssl-certs" => ("/a.pem,/b.pem", "/a.pem,"),
         "template-labels" => ("ops,/infra", "ops,,all"),
+        "server-slots" => ("4", "1001"),
         "max-reload-retries" => ("3", "-1"),
         "archive-versions" => ("9", "0"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"

@@ -72,6 +72,8 @@ fn every_default_of_the_table_counts() {
             group_https_by_vhost: false,
             accept_proxy: false,
             default_backend: None,
+            server_slots: 0,
+            slots_everywhere: false,
         },
         haproxy: Haproxy {
             program: "haproxy",

@@ -22,6 +22,7 @@ pub(super) use clash::settle;
 pub use clash::{Incumbents, share_an_address};
 pub use service::{Asked, service};
 
+use super::native::SlotRule;
 use super::{DefaultBackend, Owner};
 use crate::cluster::HealthCheck;
 use crate::labels::{ServiceOptions, Template};
@@ -59,6 +60,8 @@ pub struct Service {
     pub check: Option<Check>,
     /// In the order of the file.
     pub servers: Vec<Server>,
+    /// Numbers of those slots in which nobody is, in the native set.
+    pub free_slots: Vec<u32>,
     /// What its owner asked for.
     pub options: Arc<ServiceOptions>,
     /// When its app was last changed; decides who was first on a port.
@@ -234,6 +237,8 @@ pub struct Shape {
     pub hidden_certificates: BTreeSet<Box<str>>,
     /// Who is served what nobody asked for, in the native set.
     pub default_backend: Option<DefaultBackend>,
+    /// Which sections have slots, in the native set.
+    pub slots: SlotRule,
 }
 
 impl Shape {

@@ -74,6 +74,7 @@ pub fn service(asked: Asked<'_>, flavour: Flavour) -> Service {
         mode,
         check,
         servers,
+        free_slots: Vec::new(),
         options: Arc::clone(options),
         last_config_change_at: app.last_config_change_at.clone(),
         is_absent: false,

@@ -11,6 +11,7 @@ use super::claims::{claims_of, mark_incumbents, passed_by, settle, weigh_within_
 use super::maps::maps;
 use super::merge::{Leaders, merge};
 use super::rules::routing;
+use super::slots::put_into_slots;
 use super::tls::passed_on;
 use super::tuning::{conditions, tuning};
 use super::{APP_MAP, Layout, label};
@@ -81,6 +82,7 @@ pub fn arrange(
     };
     drop_idle_labels(&mut services, without_certificate, &mut warnings);
     let leaders = merge(&mut services, &mut warnings);
+    put_into_slots(&mut services, shape.slots, &incumbents.slots);
     let first_of = |(owner, first): (&Owner, &Arc<Service>)| (owner.clone(), first.owner.clone());
     layout.merged = leaders.iter().map(first_of).collect();
     layout.refused = refused;
@@ -297,6 +299,7 @@ fn app_rows(services: &[Arc<Service>]) -> Rows {
 #[cfg(test)]
 mod tests {
     use super::super::super::marathon_lb::Flavour;
+    use super::super::SlotRule;
     use super::super::fixtures::service;
     use super::*;
 
@@ -314,6 +317,7 @@ mod tests {
             closes_https: false,
             hidden_certificates: BTreeSet::new(),
             default_backend: None,
+            slots: SlotRule::default(),
         }
     }
 

@@ -21,6 +21,7 @@ pub(super) fn service(name: &str) -> Service {
         mode: "http".into(),
         check: None,
         servers: Vec::new(),
+        free_slots: Vec::new(),
         options: Arc::default(),
         last_config_change_at: None,
         is_absent: false,

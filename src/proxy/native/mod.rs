@@ -17,6 +17,7 @@ mod merge;
 mod place;
 mod rules;
 mod share;
+mod slots;
 mod tls;
 mod tuning;
 mod usurped;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub use arrange::arrange;
 pub use led::Way;
 pub use place::{Host, Place};
+pub use slots::{AllSlots, Seat, SlotRule, Slots, in_slots, is_slot, lines_of, slot_of, slots_of};
 pub use tuning::{Conditions, Tuning, tuning};
 pub use usurped::{CertificateNames, usurping};
 

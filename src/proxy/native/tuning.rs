@@ -71,6 +71,7 @@ pub fn tuning(service: &Service) -> Result<Tuning, Warning> {
         tuning.maxconn = Some(count.ok_or_else(wrong)?);
     }
     read_weight(service)?;
+    read_slots(service)?;
     if let Some(text) = said(service, "SEND_PROXY") {
         tuning.send_proxy = Some(match text {
             "v1" => "send-proxy",
@@ -125,6 +126,26 @@ fn read_weight(service: &Service) -> Result<u64, Warning> {
     let weight = text.parse().ok().filter(|weight| *weight <= 1_000_000);
     weight.ok_or_else(|| refused(service, "WEIGHT", "a number from 0 to 1000000"))
 }
+
+/// How many slots of its section are to be free, where its owner says so.
+pub(super) fn own_slots(service: &Service) -> Option<u32> {
+    read_slots(service).unwrap_or_default()
+}
+
+fn read_slots(service: &Service) -> Result<Option<u32>, Warning> {
+    let Some(text) = said(service, SLOTS) else {
+        return Ok(None);
+    };
+    // Each costs memory of the HAProxy that all share.
+    let slots = text.parse().ok().filter(|slots| *slots <= MOST_SLOTS);
+    let wrong = || refused(service, SLOTS, "a number from 0 to 100");
+    Ok(Some(slots.ok_or_else(wrong)?))
+}
+
+const SLOTS: &str = "SERVER_SLOTS";
+
+/// The most that a label can ask for.
+const MOST_SLOTS: u32 = 100;
 
 /// Reads which requests are meant.
 ///

@@ -384,7 +384,9 @@ impl Writer<'_> {
         if let Some(send_proxy) = treated.send_proxy {
             more = format!("{more} {send_proxy}");
         }
-        for server in &service.servers {
+        for (server, is_free) in native::lines_of(service) {
+            let server = &*server;
+            let before = text.len();
             let values = OfServer {
                 server,
                 cookie: &match (service.options.sticky, has_cookies) {
@@ -396,6 +398,10 @@ impl Writer<'_> {
                 more: &of_server(server, &more),
             };
             self.write(Template::BackendServerOptions, &values, &mut text)?;
+            // Somebody's own words may have no place for that, and nobody is there.
+            if is_free && !rests(&text[before..]) {
+                text.truncate(before);
+            }
         }
         Ok(text)
     }
@@ -455,6 +461,12 @@ fn asks_for_dynamic(sticky: &str) -> bool {
         words.first().is_some_and(|word| word == "cookie")
             && words.iter().any(|word| word == "dynamic")
     })
+}
+
+/// Whether the server that is written so rests.
+fn rests(text: &str) -> bool {
+    let mut words = text.lines().flat_map(|line| Line::of(line).words);
+    words.any(|word| word == "disabled")
 }
 
 /// What stands at the end of a server line.

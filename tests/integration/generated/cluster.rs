@@ -364,7 +364,7 @@ impl Writer<'_> {
 }
 
 /// Labels that only the native set knows.
-const OF_NATIVE: [(&str, usize, &[&str]); 12] = [
+const OF_NATIVE: [(&str, usize, &[&str]); 13] = [
     ("HEADER", 10, &["X-Canary: yes", "X-Canary", "A: } or {"]),
     ("METHOD", 10, &["GET", "POST, PUT"]),
     ("MERGE", 20, &["one", "two", " one "]),
@@ -374,6 +374,7 @@ const OF_NATIVE: [(&str, usize, &[&str]); 12] = [
     ("TIMEOUT_QUEUE", 10, &["5s"]),
     ("TIMEOUT_TUNNEL", 10, &["8h"]),
     ("MAXCONN", 10, &["200"]),
+    ("SERVER_SLOTS", 10, &["2", "0"]),
     ("SEND_PROXY", 10, &["v1", "v2"]),
     ("COMPRESSION", 10, &["true", "False"]),
     ("SNI_PASSTHROUGH", 10, &["true", "False"]),

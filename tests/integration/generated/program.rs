@@ -14,6 +14,7 @@ use haproxy_marathon_bridge::disk::Digest;
 use haproxy_marathon_bridge::haproxy::Dialect;
 use haproxy_marathon_bridge::marathon::{Answer, Cluster, apps};
 use haproxy_marathon_bridge::proxy::marathon_lb::{Flavour, Shape};
+use haproxy_marathon_bridge::proxy::native::SlotRule;
 use haproxy_marathon_bridge::render::{Renderer, Site};
 use haproxy_marathon_bridge::resolve::{Lookup, Resolver};
 use haproxy_marathon_bridge::state::{State, Time};
@@ -143,6 +144,7 @@ pub(super) fn stages<S: Source>(
         closes_https: false,
         hidden_certificates: BTreeSet::new(),
         keeps_idle: false,
+        slots: SlotRule::default(),
     };
     let labelled = Labelled {
         selection: Selection {

@@ -295,6 +295,7 @@ fn a_label_of_ours_that_cannot_be_read_leaves_its_service_out_and_no_other() {
         ),
         ("TIMEOUT_TUNNEL", "1h\n  server x 1.1.1.1:1", "a time"),
         ("MAXCONN", "0", "a number of connections, above 0"),
+        ("SERVER_SLOTS", "101", "a number from 0 to 100"),
         ("SEND_PROXY", "true", "v1 or v2"),
         ("COMPRESSION", "1", "true or false"),
         ("HEADER", "X}: 1", "the name of a header"),

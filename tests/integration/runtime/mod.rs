@@ -12,6 +12,7 @@ mod maps;
 mod old;
 mod refuses;
 mod slow_checks;
+mod slots;
 mod soak;
 mod sticky;
 mod tells;

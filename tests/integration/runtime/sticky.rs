@@ -7,7 +7,7 @@ use crate::serve::at;
 use crate::serve::request::Ask;
 
 /// A client whom the server of this name answered, and its cookie.
-fn bound_to(scene: &Scene, name: &str) -> Ask {
+pub(super) fn bound_to(scene: &Scene, name: &str) -> Ask {
     // It takes turns.
     for _ in 0..20 {
         let answer = Ask::http(at(scene.http)).get("web.test", "/");
@@ -21,7 +21,7 @@ fn bound_to(scene: &Scene, name: &str) -> Ask {
     panic!("{name} answers nobody");
 }
 
-fn stays_with(client: &Ask, name: &str) {
+pub(super) fn stays_with(client: &Ask, name: &str) {
     for _ in 0..6 {
         assert_eq!(client.get("web.test", "/").expect(200).by(), name);
     }

@@ -1,6 +1,8 @@
+mod slots;
+
 use super::super::wanted::backends;
 use super::*;
-use crate::haproxy::servers::{Admin, Check};
+use crate::haproxy::servers::{Admin, Check, Dials};
 
 const V2_6: Version = Version::new(2, 6);
 const V3_1: Version = Version::new(3, 1);
@@ -295,6 +297,10 @@ fn weight_and_disabled_are_told() {
     let heavy = backend(&[A, "server b 10.0.0.2:80 id 2 weight 9"]);
     let got = steps(&heavy, &present);
     assert_eq!(got.unwrap(), ["set server b/b weight 9"]);
+    // Who rests has no share.
+    let rests = backend(&[A, "server b 10.0.0.2:80 id 2 weight 9 disabled"]);
+    let got = steps(&rests, &[up("a", 1), with_admin(up("b", 2), 1)]);
+    assert_eq!(got, Ok(vec![]));
     let disabled = backend(&[A, "server b 10.0.0.2:80 id 2 disabled"]);
     let got = steps(&disabled, &present);
     assert_eq!(got.unwrap(), ["set server b/b state maint"]);
@@ -419,7 +425,7 @@ fn obey(present: &mut Vec<ServerState>, step: &Step, wanted: &Backend) {
                 weight: said.weight,
                 check: Check {
                     is_configured: said.is_checked,
-                    port: said.check_port,
+                    dials: said.check_port.map_or(Dials::Server, Dials::Port),
                     ..Check::default()
                 },
             });
@@ -435,6 +441,7 @@ fn obey(present: &mut Vec<ServerState>, step: &Step, wanted: &Backend) {
         | Step::HealthDown(target)
         | Step::HealthUp(target)
         | Step::Weight(target, _)
+        | Step::CheckPort(target, _)
         | Step::Address(target, ..) => {
             let place = find(present, target).unwrap();
             let state = &mut present[place];
@@ -443,6 +450,10 @@ fn obey(present: &mut Vec<ServerState>, step: &Step, wanted: &Backend) {
                 Step::HealthDown(_) => state.op = Op::Stopped,
                 Step::HealthUp(_) => state.op = Op::Running,
                 Step::Weight(_, weight) => state.weight = *weight,
+                Step::CheckPort(_, port) => {
+                    assert!(state.admin.is_in_maintenance(), "{target}");
+                    state.check.dials = port.map_or(Dials::Server, Dials::Port);
+                }
                 Step::Address(_, address, port) => {
                     assert!(state.admin.is_in_maintenance(), "{target}");
                     (state.address, state.port) = (Some(*address), *port);

@@ -67,6 +67,32 @@ pub(super) static FRONTENDS: &[Definition] = &[
         commands: ASKING,
     },
     Definition {
+        name: "server-slots",
+        short: None,
+        takes: Takes::One(
+            value("NUMBER", Form::Text),
+            One(|c, text| put(&mut c.frontends.server_slots, value::slots(text))),
+        ),
+        fallback: Fallback::Value("0"),
+        summary: "So many lines of servers are kept free in backends that HAProxy can add none to",
+        details: "For tasks that come without a reload there: in all backends before HAProxy 2.6, and \
+                  where a label BALANCE asks for static-rr, source, uri or another way that knows its \
+                  servers from the start on, or SEND_PROXY meets a check. Where they run out, a reload brings as many more. \
+                  0: each task that comes or goes is a reload there. Template set native only.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
+        name: "slots-everywhere",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.frontends.slots_everywhere = on)),
+        fallback: Fallback::Value("false"),
+        summary: "Keep --server-slots in all backends, instead of adding servers at runtime",
+        details: "",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
         name: "group-https-by-vhost",
         short: None,
         takes: Takes::Nothing(Switch(|c, on| c.frontends.group_https_by_vhost = on)),

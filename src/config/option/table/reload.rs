@@ -49,8 +49,8 @@ pub(super) static RELOADING: &[Definition] = &[
         ),
         summary: "Whether HAProxy is told of tasks that come and go without a reload",
         details: "auto: on its stats socket, where nothing but servers, rows of \
-                  maps and certificates changed, HAProxy is 2.6 or later and can do it; else it is \
-                  reloaded, and the log says why. \
+                  maps and certificates changed, and HAProxy can do it: from 2.6 on, and from 2.2 on \
+                  with --server-slots; else it is reloaded, and the log says why. \
                   off: it is reloaded for every change.",
         heading: Heading::Reload,
         commands: APPLYING,

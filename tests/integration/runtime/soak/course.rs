@@ -70,6 +70,9 @@ impl Course {
         if !variant.is_told {
             flags.extend(["--runtime-api", "off"]);
         }
+        if variant.has_slots {
+            flags.extend(["--server-slots", "5", "--slots-everywhere"]);
+        }
         let (mut systemd, master) = (None, scene.host.path("run/master.sock"));
         let master = master.display().to_string();
         match variant.method {

@@ -30,6 +30,8 @@ struct Variant {
     method: Method,
     /// HAProxy is told of changes of servers; else it is reloaded for each.
     is_told: bool,
+    /// Of who is in which slot, in place of servers that come and go.
+    has_slots: bool,
 }
 
 /// Who sends requests.
@@ -69,6 +71,7 @@ const CLOSE: Variant = Variant {
     is_checked: false,
     method: Method::Sf,
     is_told: true,
+    has_slots: false,
 };
 
 const KEPT: Variant = Variant {
@@ -77,7 +80,7 @@ const KEPT: Variant = Variant {
     ..CLOSE
 };
 
-const VARIANTS: [Variant; 13] = [
+const VARIANTS: [Variant; 15] = [
     CLOSE,
     KEPT,
     Variant {
@@ -99,6 +102,17 @@ const VARIANTS: [Variant; 13] = [
         name: "keep-alive, sf, checks",
         is_checked: true,
         ..KEPT
+    },
+    Variant {
+        name: "slots, sf",
+        has_slots: true,
+        ..CLOSE
+    },
+    Variant {
+        name: "slots, sf, checks",
+        is_checked: true,
+        has_slots: true,
+        ..CLOSE
     },
     Variant {
         name: "sticky, sf",
@@ -206,7 +220,8 @@ fn lose_nothing(variants: impl IntoIterator<Item = Variant>) {
     println!("HAProxy {version}\n{}", Row::HEAD);
     for variant in variants {
         // It has no `add server`, and no `option idle-close-on-response`.
-        let needs_more = variant.is_told || variant.clients == Clients::Idle;
+        let adds = variant.is_told && !variant.has_slots;
+        let needs_more = adds || variant.clients == Clients::Idle;
         if needs_more && version < Version::new(2, 6) {
             continue;
         }
