@@ -13,6 +13,7 @@ mod fragments;
 pub mod format;
 mod marathon_lb;
 mod native;
+mod profiles;
 mod reach;
 mod sets;
 mod shape;
@@ -39,6 +40,7 @@ use crate::proxy::{Owner, Proxies};
 
 /// All that reaches the text beside the cluster.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Site {
     /// What is rendered.
     pub set: TemplateSet,
@@ -57,6 +59,8 @@ pub struct Site {
     pub sidecar_socket: String,
     /// Whether marathon-lb's HEAD lets HAProxy be told of servers; the native one always does.
     pub runtime_api: bool,
+    /// Whether services to which ports 80 and 443 lead have no frontend of their own, in the native set.
+    pub leads_by_name: bool,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
     /// Whether a service is left out whose owner's words leave their place.
@@ -90,6 +94,7 @@ impl Site {
                 .into(),
             sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
             runtime_api: false,
+            leads_by_name: false,
             haproxy_dir: "/etc/haproxy".to_owned(),
             judges: true,
             confines_texts: false,
@@ -245,6 +250,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         default_options,
         sidecar_socket,
         runtime_api,
+        leads_by_name,
         haproxy_dir,
         judges,
         extra,
@@ -259,6 +265,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             default_options,
             sidecar_socket,
             runtime_api,
+            leads_by_name,
             haproxy_dir,
             judges,
             extra,

@@ -126,6 +126,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "no-maps"
         | "dont-bind-http-https"
         | "accept-proxy"
+        | "no-service-ports"
         | "serve-scaled-to-zero"
         | "group-https-by-vhost"
         | "skip-validation"
