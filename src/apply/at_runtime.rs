@@ -1,5 +1,5 @@
-//! Files in which nothing but servers and rows of maps is new, for a HAProxy that need not read them:
-//! they are put in place as any other, and the process is told of what differs.
+//! Files in which nothing but servers, backends of servers alone and rows of maps is new, for a HAProxy
+//! that need not read them: they are put in place as any other, and the process is told of what differs.
 //!
 //! Whatever goes wrong with that is made good by a reload, since the file is the whole truth.
 
@@ -13,7 +13,7 @@ use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
 use super::standing::Standing;
 use super::wish::Wish;
 use super::{Balancer, FileSet, Host, Outcome, mark};
-use crate::diff::{self, Change};
+use crate::diff::{self, Backends, Change};
 use crate::disk::Digest;
 use crate::state::{Applied, State};
 
@@ -40,10 +40,11 @@ impl<B: Balancer> Host<'_, B> {
         {
             return None;
         }
-        let changes = match diff::compare(Some(&before.cfg), &wanted.cfg) {
-            Change::Servers(changes) => changes,
+        let (changes, backends) = match diff::compare(Some(&before.cfg), &wanted.cfg) {
+            Change::Servers(changes) => (changes, Vec::new()),
+            Change::Backends(Backends { new, gone, servers }) => (servers, [new, gone].concat()),
             // It was told of them, and they are only now proved.
-            Change::Nothing => Vec::new(),
+            Change::Nothing => (Vec::new(), Vec::new()),
             Change::Structure(_) => return None,
         };
         if !wish.is_told {
@@ -58,7 +59,7 @@ impl<B: Balancer> Host<'_, B> {
             Standing::AsBefore => {
                 let titles = changes.iter().map(|change| change.section.as_str());
                 let names = titles.filter_map(|title| title.split_ascii_whitespace().nth(1));
-                Some(names.map(str::to_owned).collect())
+                Some(names.map(str::to_owned).chain(backends).collect())
             }
             Standing::Other { .. } | Standing::CameUp { .. } => None,
             Standing::HasEnded | Standing::ToStart => return None,
@@ -137,6 +138,8 @@ impl<B: Balancer> Host<'_, B> {
                     "certificates"
                 } else if has_no_servers || matches!(why, Fallback::Map(_)) {
                     "maps"
+                } else if matches!(why, Fallback::Backend(_)) {
+                    "backends"
                 } else {
                     "servers"
                 };

@@ -45,6 +45,7 @@ impl<B: Balancer> Host<'_, B> {
                 if !told.is_nothing() {
                     let (file, named) = (self.at.cfg.display(), named(&told));
                     let (what, file) = match (told.servers(), told.maps.len()) {
+                        (0, 0) => ("backends", format!("`{file}` has")),
                         (_, 0) => ("servers", format!("`{file}` has")),
                         (0, _) => ("maps", "their files have".to_owned()),
                         _ => ("servers and maps", format!("`{file}` and its maps have")),
@@ -61,12 +62,14 @@ impl<B: Balancer> Host<'_, B> {
         let is_theirs = matches!(
             why,
             Fallback::Refused(_)
+                | Fallback::Backend(_)
                 | Fallback::Map(_)
                 | Fallback::Surprise { .. }
                 | Fallback::NotReached { .. }
         );
         let what = match why {
             Fallback::Map(_) => "maps",
+            Fallback::Backend(_) => "backends",
             _ => "servers",
         };
         let why = why.to_string();
@@ -92,7 +95,8 @@ impl<B: Balancer> Host<'_, B> {
 fn named(told: &Told) -> String {
     let all = [&told.added, &told.removed].into_iter().flatten();
     let all = all.chain(&told.changed).map(Target::to_string);
-    let all: Vec<String> = all.chain(told.maps.iter().cloned()).collect();
+    let others = told.backends.iter().chain(&told.maps);
+    let all: Vec<String> = all.chain(others.cloned()).collect();
     let names = all.iter().take(MOST_NAMED);
     let mut names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     if MOST_NAMED < all.len() {

@@ -35,9 +35,13 @@ impl<B: Balancer> Host<'_, B> {
         }
         let before = before.filter(|before| is_run(before, memory))?;
         let change = diff::compare(Some(&before.cfg), &wish.files.cfg);
-        matches!(change, diff::Change::Structure(_))
-            .then(|| wish.is_too_soon(memory, apart))
-            .flatten()
+        // Where HAProxy could be told of backends, nothing would have to wait.
+        matches!(
+            change,
+            diff::Change::Backends(_) | diff::Change::Structure(_)
+        )
+        .then(|| wish.is_too_soon(memory, apart))
+        .flatten()
     }
 
     /// Brings HAProxy to servers alone while `haproxy -c` goes on to look at what is wanted; unless these

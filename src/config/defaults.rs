@@ -46,6 +46,7 @@ pub(super) fn defaults(policy: &'static Policy) -> Config {
             maps: policy.maps,
             ssl_certs: Vec::new(),
             bind_http_https: true,
+            service_ports: true,
             group_https_by_vhost: false,
             accept_proxy: false,
             default_backend: None,

@@ -13,6 +13,9 @@ pub struct Frontends {
     /// `--dont-bind-http-https` turns it off: whether there are frontends on ports 80 and 443 at
     /// all.
     pub bind_http_https: bool,
+    /// `--no-service-ports` turns it off: whether HTTP services to which ports 80 and 443 lead also have a
+    /// frontend on their service port.
+    pub service_ports: bool,
     /// `--group-https-by-vhost`: a frontend for each host name behind the one on port 443.
     pub group_https_by_vhost: bool,
     /// `--accept-proxy`: clients of ports 80 and 443 are named by the PROXY protocol.

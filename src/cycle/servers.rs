@@ -384,7 +384,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let change = match diff::compare(Some(&texts.before), &texts.after) {
             Change::Nothing => Vec::new(),
             Change::Servers(change) => change,
-            Change::Structure(_) => return Err(Doubt("more than lines of servers changed")),
+            Change::Backends(_) | Change::Structure(_) => {
+                return Err(Doubt("more than lines of servers changed"));
+            }
         };
         let InService {
             rendered,

@@ -24,8 +24,22 @@ pub enum Change {
     Nothing,
     /// Only servers came, went or changed, in these sections.
     Servers(Vec<ServerChange>),
+    /// The same, and whole backends came or went that say nothing of their own but servers: from 3.4 on
+    /// HAProxy can be told of those too.
+    Backends(Backends),
     /// Anything else, with a sentence for each section concerned.
     Structure(Vec<String>),
+}
+
+/// Backends that came or went, by name, beside servers of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backends {
+    /// They came.
+    pub new: Vec<String>,
+    /// They went.
+    pub gone: Vec<String>,
+    /// Of sections that stayed.
+    pub servers: Vec<ServerChange>,
 }
 
 /// The servers of one section that differ.
@@ -60,10 +74,15 @@ fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
     let after: BTreeMap<_, _> = new.sections().iter().map(|s| (s.title, s)).collect();
     let mut reasons = Vec::new();
     let mut servers = Vec::new();
+    let mut backends = Backends::default();
     let mut is_marked_anew = false;
+    let (names_before, names_after) = (old.names(), new.names());
     for section in new.sections() {
         match before.get(section.title) {
-            None => reasons.push(format!("{} is new", section.title)),
+            None => match section.addable() {
+                Some(name) if !names_before.contains(name) => backends.new.push(name.to_owned()),
+                _ => reasons.push(format!("{} is new", section.title)),
+            },
             // The hash of the structure, which follows from all else.
             Some(was) if section.title == "global" && is_same_but_mark(was, section) => {
                 is_marked_anew |= was.lines != section.lines;
@@ -78,17 +97,30 @@ fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
         }
     }
     for section in old.sections() {
-        if !after.contains_key(section.title) {
-            reasons.push(format!("{} is gone", section.title));
+        if after.contains_key(section.title) {
+            continue;
+        }
+        match section.addable() {
+            Some(name) if !names_after.contains(name) => backends.gone.push(name.to_owned()),
+            _ => reasons.push(format!("{} is gone", section.title)),
         }
     }
     if is_marked_anew && reasons.is_empty() {
         reasons.push("global changed".to_owned());
     }
-    // HAProxy gives weight to the order of some sections: `defaults` reach those behind them.
-    if reasons.is_empty() && !old.titles().eq(new.titles()) {
+    // HAProxy gives weight to the order of some sections: `defaults` reach those behind them that do
+    // not name theirs.
+    if reasons.is_empty() && !old.titles_in_order().eq(new.titles_in_order()) {
         reasons.push("order of sections changed".to_owned());
     }
+    let has_backends = !(backends.new.is_empty() && backends.gone.is_empty());
+    if reasons.is_empty() && has_backends {
+        return Change::Backends(Backends {
+            servers,
+            ..backends
+        });
+    }
+    reasons.extend(backends.sentences());
     match (reasons.is_empty(), servers.is_empty()) {
         (true, false) => Change::Servers(servers),
         (true, true) => Change::Structure(vec!["spacing or remarks changed".to_owned()]),
@@ -96,6 +128,14 @@ fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
             reasons.extend(servers.iter().map(ToString::to_string));
             Change::Structure(reasons)
         }
+    }
+}
+
+impl Backends {
+    fn sentences(&self) -> impl Iterator<Item = String> + '_ {
+        let new = self.new.iter().map(|name| format!("backend {name} is new"));
+        let gone = self.gone.iter();
+        new.chain(gone.map(|name| format!("backend {name} is gone")))
     }
 }
 
@@ -151,6 +191,10 @@ impl fmt::Display for Change {
         let reasons: Vec<String> = match self {
             Self::Nothing => return f.write_str("no change"),
             Self::Servers(changes) => changes.iter().map(ToString::to_string).collect(),
+            Self::Backends(change) => {
+                let servers = change.servers.iter().map(ToString::to_string);
+                change.sentences().chain(servers).collect()
+            }
             Self::Structure(reasons) => reasons.clone(),
         };
         f.write_str(&reasons[..reasons.len().min(TOLD)].join("; "))?;
@@ -226,6 +270,41 @@ listen b-2
             assert_eq!(change.to_string(), text);
             assert!(matches!(change, Change::Structure(_)));
         }
+    }
+
+    #[test]
+    fn backends_that_take_all_from_a_profile_are_told_apart() {
+        let old = format!("{OLD}\ndefaults p\n  mode http\n\nbackend x from p\n  server s h:1\n");
+        let y = "\nbackend y from p\n  server s h:2\n";
+        let more = format!("{old}{y}");
+        let change = |old: &str, new: &str| {
+            let change = compare(Some(old), new);
+            (matches!(change, Change::Backends(_)), change.to_string())
+        };
+        let told = |text: &str| (true, text.to_owned());
+        let untold = |text: &str| (false, text.to_owned());
+        assert_eq!(change(&old, &more), told("backend y is new"));
+        assert_eq!(change(&more, &old), told("backend y is gone"));
+        // Wherever it stands.
+        let first = old.replace("\nbackend x", &format!("{y}\nbackend x"));
+        assert_eq!(change(&old, &first), told("backend y is new"));
+        assert_eq!(
+            change(&old, &more.replace("h:1\n\nbackend y", "h:9\n\nbackend y")),
+            told("backend y is new; backend x from p: 1 of 1 servers changed")
+        );
+        // It is no other backend, only another section.
+        let own = old.replace("backend x from p\n", "backend x from p\n  balance first\n");
+        assert_eq!(change(&old, &own), untold("backend x from p changed"));
+        let whole = old.replace("backend x from p", "backend x");
+        assert_eq!(
+            change(&whole, &old),
+            untold("backend x from p is new; backend x is gone")
+        );
+        let other = more.replace("mode http", "mode tcp");
+        assert_eq!(
+            change(&old, &other),
+            untold("defaults p changed; backend y is new")
+        );
     }
 
     #[test]

@@ -1,4 +1,6 @@
-use crate::haproxy::opens_section;
+use std::collections::BTreeSet;
+
+use crate::haproxy::{opens_section, profile_of};
 
 /// A configuration as a list of sections, borrowed from its text.
 #[derive(Debug)]
@@ -15,6 +17,14 @@ pub struct Section<'a> {
     pub lines: Vec<&'a str>,
     /// Its `server` lines.
     pub servers: Vec<&'a str>,
+}
+
+impl<'a> Section<'a> {
+    /// Its name, where it says nothing of its own but servers, so that HAProxy can be told to add it.
+    pub(super) fn addable(&self) -> Option<&'a str> {
+        let (name, _) = profile_of(self.title)?;
+        self.lines.is_empty().then_some(name)
+    }
 }
 
 impl<'a> Outline<'a> {
@@ -45,9 +55,21 @@ impl<'a> Outline<'a> {
         Self { sections }
     }
 
-    /// First lines of the sections, in the order of the file.
-    pub(super) fn titles(&self) -> impl Iterator<Item = &'a str> {
-        self.sections.iter().map(|section| section.title)
+    /// First lines of the sections whose order counts, in the order of the file.
+    pub(super) fn titles_in_order(&self) -> impl Iterator<Item = &'a str> {
+        let sections = self.sections.iter();
+        let sections = sections.filter(|section| section.addable().is_none());
+        sections.map(|section| section.title)
+    }
+
+    /// The names of all that `use_backend` can lead to.
+    pub(super) fn names(&self) -> BTreeSet<&'a str> {
+        let name = |section: &Section<'a>| {
+            let mut words = section.title.split_ascii_whitespace();
+            let is_reached = matches!(words.next(), Some("backend" | "listen"));
+            words.next().filter(|_| is_reached)
+        };
+        self.sections.iter().filter_map(name).collect()
     }
 
     /// In the order of the file.

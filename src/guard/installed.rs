@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
+use crate::haproxy::profile_of;
 use crate::proxy::marathon_lb::backend_of;
 use crate::proxy::native::slot_of;
 
@@ -15,6 +16,12 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
     let outline = Outline::of(text);
     let header = Outline::of(header);
     let own: BTreeSet<&str> = header.sections().iter().map(|s| s.title).collect();
+    // There all backends of apps are led to by name, and may have no frontend of their own.
+    let is_native = outline.sections().iter().any(|section| {
+        let mut lines = section.lines.iter();
+        section.title == "frontend marathon_http_in"
+            && lines.any(|line| line.starts_with("http-request set-var(txn.host) "))
+    });
     let frontends: BTreeSet<&str> = outline
         .sections()
         .iter()
@@ -25,7 +32,8 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
         .iter()
         .filter(|section| !own.contains(section.title))
         .filter_map(|section| {
-            let (name, service_port) = name_and_port(section.title, &frontends)?;
+            let (name, service_port) =
+                name_and_port(section.title, |name| is_native || frontends.contains(name))?;
             Some(ServicePort {
                 app: AppId::new(&format!("/{}", name.replace('_', "/"))),
                 index: 0,
@@ -41,13 +49,16 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
         .collect()
 }
 
-/// `listen app-80`, or `backend app_80` beside its frontend.
-fn name_and_port<'a>(title: &'a str, frontends: &BTreeSet<&str>) -> Option<(&'a str, &'a str)> {
+/// `listen app-80`, or `backend app_80` where something leads there, as its frontend.
+fn name_and_port(title: &str, is_led: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
     if let Some(name) = title.strip_prefix("listen ") {
         return name.trim().rsplit_once('-');
     }
-    let name = title.strip_prefix("backend ")?.trim();
-    frontends.contains(name).then(|| name.rsplit_once('_'))?
+    let name = match profile_of(title) {
+        Some((name, _)) => name,
+        None => title.strip_prefix("backend ")?.trim(),
+    };
+    is_led(name).then(|| name.rsplit_once('_'))?
 }
 
 fn endpoint(line: &str) -> Option<Endpoint> {
@@ -115,5 +126,30 @@ backend other_81
                 "/new 82 "
             ]
         );
+    }
+
+    /// As with `--no-service-ports`.
+    #[test]
+    fn in_our_own_set_a_backend_needs_no_frontend() {
+        let text = "\
+frontend marathon_http_in
+  http-request set-var(txn.host) req.hdr(host)
+backend marathon_https
+  server https abns@marathon_https
+backend web_80
+  server x 10.0.0.1:31000
+backend led_83 from profile-1
+  server x 10.0.0.1:31002
+backend extra_9
+";
+        let named = |text: &str| -> Vec<String> {
+            let ports = served(text, "backend extra_9\n").into_iter();
+            ports
+                .map(|p| format!("{} {}", p.app, p.service_port))
+                .collect()
+        };
+        assert_eq!(named(text), ["/web 80", "/led 83"]);
+        let other = text.replace("set-var(txn.host)", "set-var(txn.other)");
+        assert_eq!(named(&other), Vec::<String>::new());
     }
 }

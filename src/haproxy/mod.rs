@@ -4,6 +4,7 @@
 //! In come paths and texts from this host; out go typed facts. Nothing here knows of Marathon, and
 //! nothing here changes a file or signals a process.
 
+mod addable;
 pub mod child;
 pub mod certificates;
 mod dialect;
@@ -24,6 +25,7 @@ pub mod structure;
 pub mod userlist;
 pub mod version;
 
+pub use addable::{addable, profile_of};
 pub use dialect::Dialect;
 pub use global::opens_section;
 pub use line::Line;

@@ -1,13 +1,15 @@
 //! The hash of a configuration's structure: what a reload is needed for.
 //!
 //! In comes the text of `haproxy.cfg`; out go 16 hex digits that stay the same while only servers
-//! come and go. It is written into `global` `description`, so that `show info` tells which
+//! come and go, and backends that a HAProxy can be told of. It is written into `global` `description`, so that `show info` tells which
 //! structure a process runs.
 
+use super::addable::{addable_in, sections};
 use super::global::section;
 
-/// The hash of `config` without the `server` lines of its proxies and without the `description`
-/// of `global`, which holds this very hash. Maps lie in other files and do not count.
+/// The hash of `config` without the `server` lines of its proxies, without backends that say nothing
+/// but these ([`addable`](super::addable)), and without the `description` of `global`, which holds
+/// this very hash. Maps lie in other files and do not count.
 ///
 /// 64-bit FNV-1a, by hand: the hash is compared across runs and releases, and the standard
 /// library's hasher promises no such thing.
@@ -15,7 +17,8 @@ use super::global::section;
 pub fn structure_hash(config: &str) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut inside = "";
-    for line in config.lines() {
+    let fixed = sections(config).filter(|section| addable_in(section).is_none());
+    for line in fixed.flat_map(str::lines) {
         inside = section(line).unwrap_or(inside);
         let word = line.split_ascii_whitespace().next().unwrap_or_default();
         if matches!(
@@ -45,6 +48,28 @@ mod tests {
             structure_hash(CONFIG),
             structure_hash(&CONFIG.replace("  description old\n", ""))
         );
+    }
+
+    /// A process that was told of them says the same of itself as one that read the file.
+    #[test]
+    fn backends_that_take_all_from_a_profile_do_not_count() {
+        let profiles = format!("{CONFIG}\ndefaults p\n  mode http\n");
+        let one = "\nbackend b from p\n  server x h:1\n";
+        let other = "\n# its own remark\nbackend c from p\n";
+        let tail = "\n# extra\nlisten z\n  bind :3\n";
+        let hash = structure_hash(&format!("{profiles}{tail}"));
+        for backends in [
+            one.to_owned(),
+            format!("{one}{other}"),
+            format!("{other}{one}"),
+        ] {
+            let config = format!("{profiles}{backends}{tail}");
+            assert_eq!(structure_hash(&config), hash, "{config}");
+            let own = config.replacen("from p\n", "from p\n  balance first\n", 1);
+            assert_ne!(structure_hash(&own), hash, "{own}");
+            let other_profile = config.replace("mode http", "mode tcp");
+            assert_ne!(structure_hash(&other_profile), hash, "{other_profile}");
+        }
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl Version {
         self >= Self::new(3, 1)
     }
 
+    /// Whether backends can be added and taken away at runtime.
+    #[must_use]
+    pub fn adds_backends(self) -> bool {
+        self >= Self::new(3, 4)
+    }
+
     /// Whether a frontend and a backend need names of their own: 3.2 warns where they share one, 3.3
     /// refuses it.
     #[must_use]
@@ -224,14 +230,17 @@ mod tests {
                 version.adds_servers_with_cookies(),
                 version.has_init_state(),
                 version.parts_names(),
+                version.adds_backends(),
             )
         };
-        assert_eq!(facts("2.5"), (false, false, false, false, false));
-        assert_eq!(facts("2.6"), (true, true, false, false, false));
-        assert_eq!(facts("2.9"), (true, true, false, false, false));
-        assert_eq!(facts("3.0"), (true, false, true, false, false));
-        assert_eq!(facts("3.1"), (true, false, true, true, false));
-        assert_eq!(facts("3.2"), (true, false, true, true, true));
+        assert_eq!(facts("2.5"), (false, false, false, false, false, false));
+        assert_eq!(facts("2.6"), (true, true, false, false, false, false));
+        assert_eq!(facts("2.9"), (true, true, false, false, false, false));
+        assert_eq!(facts("3.0"), (true, false, true, false, false, false));
+        assert_eq!(facts("3.1"), (true, false, true, true, false, false));
+        assert_eq!(facts("3.2"), (true, false, true, true, true, false));
+        assert_eq!(facts("3.3"), (true, false, true, true, true, false));
+        assert_eq!(facts("3.4"), (true, false, true, true, true, true));
         assert!(!Version::new(2, 5).adds_servers() && Version::new(2, 6).adds_servers());
     }
 

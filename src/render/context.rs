@@ -29,6 +29,8 @@ pub(super) struct DialectContext {
     /// Whether servers that come at runtime have no cookies but `dynamic` ones, or take the place of
     /// others.
     dynamic_cookies: bool,
+    /// Whether HAProxy can be told of backends, and is to be: those take what they say from profiles.
+    pub(super) adds_backends: bool,
     /// Whether the program can answer `/metrics`.
     prometheus_exporter: bool,
     /// Whether HAProxy is told of servers though this set has it reloaded: it has to tell what it runs.
@@ -55,6 +57,7 @@ impl DialectContext {
             http_error: version.has_http_error(),
             idle_close: version.has_idle_close(),
             dynamic_cookies: version.adds_servers_without_cookies() || site.has_slots,
+            adds_backends: site.leads_by_name && version.adds_backends(),
             prometheus_exporter,
             runtime_api: site.runtime_api,
             ignore_case: if pcre { "(?i)" } else { "" },

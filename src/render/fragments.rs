@@ -13,6 +13,7 @@ use super::Failed;
 use super::context::DialectContext;
 use super::engine::Engine;
 use super::format::{Format, FormatError, Value, Values};
+use super::profiles::PROFILES;
 use super::within::{self, Neutral};
 use crate::haproxy::userlist::Missing;
 use crate::labels::{Reading, ServiceOptions, Template};
@@ -324,6 +325,7 @@ pub(super) fn default_text(
     context.insert("default_options", &dialect.default_options);
     context.insert("sidecar_socket", &dialect.sidecar_socket);
     context.insert_value("structure", tera::Value::safe_string(STRUCTURE));
+    context.insert_value("profiles", tera::Value::safe_string(PROFILES));
     for name in template.definition().placeholders {
         let marked = format!("{OPEN}{name}{CLOSE}");
         context.insert_value(*name, tera::Value::safe_string(&marked));

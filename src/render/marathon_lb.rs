@@ -1,6 +1,7 @@
 //! marathon-lb's set: what a service and its rules say, and where it stands in the file.
 
 mod judged;
+mod led;
 mod sections;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use super::context::{CONTEXT_VERSION, DialectContext};
 use super::engine::Engine;
 use super::format::Value;
 use super::fragments::{Fault, Fragments, STRUCTURE, file_name};
+use super::profiles::{self, PROFILES, Profiles};
 use super::shape::Shape;
 use super::values::{OfRule, Plain};
 use super::{Failed, Output, Resupplied, Site};
@@ -59,6 +61,10 @@ pub(super) struct MarathonLb {
     dialect: tera::Value,
     /// No frontend may have the name of a backend.
     parts_names: bool,
+    /// Ports 80 and 443 lead to a service in the place of a frontend of its own.
+    leads_by_name: bool,
+    /// Backends take from profiles what they say.
+    has_profiles: bool,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
     services: HashMap<String, (Arc<Service>, Arc<Sections>)>,
@@ -78,6 +84,8 @@ pub(super) struct OfServices {
     userlists: Vec<Chunk>,
     frontends: Vec<Chunk>,
     backends: Vec<Chunk>,
+    /// What of their backends stands in HEAD.
+    profiles: Profiles,
     /// Those who have not.
     pub(super) failed: Vec<Failed>,
 }
@@ -86,7 +94,7 @@ impl MarathonLb {
     pub(super) fn new(engine: Engine, site: &Site) -> Result<Self> {
         let dialect = DialectContext::new(site);
         let fragments = Fragments::new(&engine, &dialect, &site.replacements)?;
-        let set = Self {
+        let mut set = Self {
             engine,
             fragments,
             haproxy_dir: site.haproxy_dir.clone(),
@@ -97,6 +105,8 @@ impl MarathonLb {
             templates: site.set,
             dialect: tera::Value::from_serializable(&dialect),
             parts_names: site.dialect.version.parts_names(),
+            leads_by_name: site.leads_by_name && site.set == TemplateSet::Native,
+            has_profiles: dialect.adds_backends,
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
             services: HashMap::new(),
@@ -104,6 +114,8 @@ impl MarathonLb {
         if site.set == TemplateSet::MarathonLb {
             set.guard_head()?;
         }
+        // A HEAD of the operator's may have no place for them.
+        set.has_profiles = set.has_profiles && set.header()?.contains(PROFILES);
         Ok(set)
     }
 
@@ -160,8 +172,9 @@ impl MarathonLb {
                 Ok(sections) => {
                     let chunk = |text: &Arc<str>| Chunk::of(&service.owner, Arc::clone(text));
                     own.userlists.extend(sections.userlist.as_ref().map(chunk));
-                    own.frontends.push(chunk(&sections.frontend));
+                    own.frontends.extend(sections.frontend.as_ref().map(chunk));
                     own.backends.push(chunk(&sections.backend));
+                    own.profiles.extend(sections.profile.clone());
                     kept.insert(service.name.clone(), (Arc::clone(service), sections));
                 }
                 Err(fault) => own.failed.push(fault.of(service)),
@@ -218,7 +231,9 @@ impl MarathonLb {
         ];
         let marks = PARTS.map(mark);
         let parts = marks.iter().map(String::as_str).zip(parts);
-        Ok(Rendered::new(&self.frame()?, parts))
+        let mut rendered = Rendered::new(&self.frame()?, parts);
+        rendered.fill(PROFILES, &profiles::text(&own.profiles));
+        Ok(rendered)
     }
 
     pub(super) fn engine(&self) -> &Engine {

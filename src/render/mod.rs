@@ -13,6 +13,7 @@ mod fragments;
 pub mod format;
 mod marathon_lb;
 mod native;
+mod profiles;
 mod reach;
 mod sets;
 mod shape;
@@ -60,6 +61,8 @@ pub struct Site {
     pub runtime_api: bool,
     /// Whether the native set has slots for servers to come.
     pub has_slots: bool,
+    /// Whether services to which ports 80 and 443 lead have no frontend of their own, in the native set.
+    pub leads_by_name: bool,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
     /// Whether a service is left out whose owner's words leave their place.
@@ -94,6 +97,7 @@ impl Site {
             sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
             runtime_api: false,
             has_slots: false,
+            leads_by_name: false,
             haproxy_dir: "/etc/haproxy".to_owned(),
             judges: true,
             confines_texts: false,
@@ -261,6 +265,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         sidecar_socket,
         runtime_api,
         has_slots,
+        leads_by_name,
         haproxy_dir,
         judges,
         extra,
@@ -274,7 +279,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             replacements,
             default_options,
             sidecar_socket,
-            (runtime_api, has_slots),
+            (runtime_api, has_slots, leads_by_name),
             haproxy_dir,
             judges,
             extra,

@@ -35,6 +35,7 @@ pub enum Fallback {
     },
     Unmarked,
     Refused(Refusal),
+    Backend(Refusal),
     Map(Refusal),
     Certificate(Refusal),
     Surprise {
@@ -76,9 +77,10 @@ impl fmt::Display for Fallback {
                 "`description` of `global` is not the hash of the structure, by which HAProxy tells \
                  what it runs",
             ),
-            Self::Refused(refusal) | Self::Map(refusal) | Self::Certificate(refusal) => {
-                refusal.fmt(f)
-            }
+            Self::Refused(refusal)
+            | Self::Backend(refusal)
+            | Self::Map(refusal)
+            | Self::Certificate(refusal) => refusal.fmt(f),
             Self::Surprise { command, reply } => write!(
                 f,
                 "`{command}` was answered with `{}`",

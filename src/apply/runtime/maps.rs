@@ -43,7 +43,8 @@ pub(super) fn is_plain_path(path: &str) -> bool {
 /// Brings those of `maps` of which the process has something else to what their files say, and gives
 /// their paths. `cfg` is what it runs, and `room` how large a payload may be.
 ///
-/// That each backend they name is there follows from the structure, which is the same.
+/// That each backend they name is there follows from the structure, which is the same, and from those
+/// that were added before.
 pub(super) async fn bring(
     session: &mut Session,
     maps: &[MapText<'_>],

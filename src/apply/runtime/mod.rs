@@ -1,9 +1,10 @@
-//! Brings a running HAProxy to servers, maps and certificates that came, went or changed, without a
+//! Brings a running HAProxy to servers, backends, maps and certificates that came, went or changed, without a
 //! reload.
 //!
 //! In come the files that are installed and the stats socket; out goes what was told, or why a reload
 //! has to do it. The file is written first, so that whoever starts HAProxy meanwhile has the same.
 
+mod backends;
 mod certificates;
 mod converge;
 mod fallback;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
+use super::backends::Backends;
 use super::certificates::{self, Renewed};
 use super::converge::{Compared, Refusal, Steps, converge};
 use super::fallback::Fallback;
@@ -118,6 +119,8 @@ pub struct Told {
     pub tombstones: Vec<Target>,
     /// Of those left earlier, who went.
     pub ended: Vec<Target>,
+    /// Which backends came or went.
+    pub backends: Vec<String>,
     /// Which maps have other rows.
     pub maps: Vec<String>,
     /// Which certificates are other ones.
@@ -128,7 +131,10 @@ impl Told {
     /// Whether the process was as it should be.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.servers() == 0 && self.maps.is_empty() && self.certificates.is_empty()
+        self.servers() == 0
+            && self.backends.is_empty()
+            && self.maps.is_empty()
+            && self.certificates.is_empty()
     }
 
     /// How many servers are concerned.
@@ -141,6 +147,7 @@ impl Told {
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
+            (self.backends.len(), "backend"),
             (self.servers(), "server"),
             (self.maps.len(), "map"),
             (self.certificates.len(), "certificate"),
@@ -151,7 +158,10 @@ impl fmt::Display for Told {
             .collect();
         match all.as_slice() {
             [] => f.write_str("0 servers changed at runtime"),
-            all => write!(f, "{} changed at runtime", all.join(" and ")),
+            [first @ .., last] if !first.is_empty() => {
+                write!(f, "{} and {last} changed at runtime", first.join(", "))
+            }
+            all => write!(f, "{} changed at runtime", all.join("")),
         }
     }
 }
@@ -203,11 +213,15 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     let room = text.room();
     let renewed = certificates::bring(&mut talk.session, text.certificates, room);
     talk.told.certificates = renewed.await?;
+    let backends = Backends::compare(&mut talk.session, &text).await?;
+    backends.add(&mut talk.session).await?;
+    let mut wanted = backends.and_going(wanted);
     let steps = talk.compare(&wanted, &before, text.sections, version);
     let Steps { coming, going } = steps.await?;
     for step in &coming {
         talk.take(step).await?;
     }
+    talk.told.backends = backends.publish(&mut talk.session).await?;
     // A version that cannot be told of them can still be told of servers.
     let maps = if version < maps::FIRST {
         &[]
@@ -216,8 +230,13 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     };
     let maps = maps::bring(&mut talk.session, maps, text.cfg, room);
     talk.told.maps = maps.await?;
+    backends.unpublish(&mut talk.session).await?;
     for step in &going {
         talk.take(step).await?;
+    }
+    for name in backends.delete(&mut talk.session, serving.limits).await? {
+        wanted.remove(&name);
+        talk.told.backends.push(name);
     }
     // What it has now counts, not what it answered.
     let left = talk.compare(&wanted, &before, text.sections, version);
@@ -439,7 +458,7 @@ impl Talk<'_> {
 }
 
 /// Between two looks, growing: most requests take milliseconds.
-struct Pauses(Duration);
+pub(super) struct Pauses(Duration);
 
 impl Default for Pauses {
     fn default() -> Self {
@@ -448,7 +467,7 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         sleep(self.0).await;
         self.0 = (self.0 * 2).min(Duration::from_millis(100));
     }

@@ -99,7 +99,7 @@ const KEYWORDS: [(&str, Takes); 14] = [
 #[must_use]
 pub fn backends(text: &str) -> BTreeMap<String, Backend> {
     let mut all = BTreeMap::new();
-    let mut defaults = Section::default();
+    let mut defaults = Defaulted::default();
     let mut section = Section::default();
     let mut kind = String::new();
     for line in text.lines() {
@@ -110,14 +110,8 @@ pub fn backends(text: &str) -> BTreeMap<String, Backend> {
         if opens_section(word) {
             finish(&kind, &mut section, &mut defaults, &mut all);
             kind.clone_from(word);
-            if word != "defaults" {
-                section = defaults.clone();
-            }
+            section = defaults.of(word, rest);
             section.name = rest.first().cloned().unwrap_or_default();
-            // Of which defaults it is: that only matters where several are named.
-            if word != "defaults" && rest.len() > 1 {
-                section.barrier = Some("the section has defaults of its own".to_owned());
-            }
             continue;
         }
         section.read(word, rest, &line);
@@ -129,12 +123,12 @@ pub fn backends(text: &str) -> BTreeMap<String, Backend> {
 fn finish(
     kind: &str,
     section: &mut Section,
-    defaults: &mut Section,
+    defaults: &mut Defaulted,
     all: &mut BTreeMap<String, Backend>,
 ) {
     let ended = std::mem::take(section);
     match kind {
-        "defaults" => *defaults = ended,
+        "defaults" => defaults.add(ended),
         "backend" | "listen" => {
             let backend = ended.into_backend();
             all.insert(backend.name.clone(), backend);
@@ -155,6 +149,41 @@ struct Section {
     cookie_key: Option<String>,
     has_defaults: bool,
     defaults: Defaults,
+}
+
+/// The `defaults` sections so far.
+#[derive(Default)]
+struct Defaulted {
+    /// The last one, for sections that name none.
+    last: Section,
+    named: BTreeMap<String, Section>,
+}
+
+impl Defaulted {
+    fn add(&mut self, section: Section) {
+        if !section.name.is_empty() {
+            self.named.insert(section.name.clone(), section.clone());
+        }
+        self.last = section;
+    }
+
+    /// With what a section begins whose first line is of these words.
+    fn of(&self, kind: &str, words: &[String]) -> Section {
+        let named = words.iter().skip_while(|word| *word != "from").nth(1);
+        match (named, words.len()) {
+            (Some(name), _) => self.named.get(name).cloned().unwrap_or_else(|| Section {
+                barrier: Some("the section has defaults of its own".to_owned()),
+                ..Section::default()
+            }),
+            (None, _) if kind == "defaults" => Section::default(),
+            (None, 0 | 1) => self.last.clone(),
+            // Nobody knows what they mean.
+            (None, _) => Section {
+                barrier: Some("its first line has more than a name".to_owned()),
+                ..self.last.clone()
+            },
+        }
+    }
 }
 
 /// What `default-server` says of the servers behind it, of what can be told.

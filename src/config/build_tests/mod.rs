@@ -127,6 +127,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "dont-bind-http-https"
         | "accept-proxy"
         | "slots-everywhere"
+        | "no-service-ports"
         | "serve-scaled-to-zero"
         | "group-https-by-vhost"
         | "skip-validation"

@@ -21,14 +21,18 @@ use crate::proxy::native::{self, Tuning};
 /// The sections of a service.
 pub(super) struct Sections {
     pub(super) userlist: Option<Arc<str>>,
-    pub(super) frontend: Arc<str>,
+    /// None where ports 80 and 443 lead to it in the place of its own.
+    pub(super) frontend: Option<Arc<str>>,
     pub(super) backend: Arc<str>,
+    /// What its backend says, where that stands in HEAD, for several.
+    pub(super) profile: Option<(String, Arc<str>)>,
 }
 
 impl Sections {
     fn text(&self) -> String {
         let userlist = self.userlist.as_deref().unwrap_or_default();
-        [userlist, &self.frontend, &self.backend].concat()
+        let frontend = self.frontend.as_deref().unwrap_or_default();
+        [userlist, frontend, &self.backend].concat()
     }
 }
 
@@ -56,9 +60,11 @@ impl MarathonLb {
         } else {
             &service.name
         };
-        keeps_within("frontend", frontend, &sections.frontend)?;
+        if let Some(text) = &sections.frontend {
+            keeps_within("frontend", frontend, text)?;
+        }
         keeps_within("backend", &service.name, &sections.backend)?;
-        Ok(Arc::new(sections))
+        Ok(Arc::new(self.with_profile(service, sections)))
     }
 
     fn written(&self, service: &Service, loose: &[&'static str]) -> Result<Sections, Fault> {
@@ -69,8 +75,14 @@ impl MarathonLb {
         };
         Ok(Sections {
             userlist: writer.userlist()?,
-            frontend: self.shaped("frontend.cfg", &self.frontend, service, &writer.frontend()?)?,
+            frontend: if self.is_led_by_name(service) {
+                None
+            } else {
+                let texts = writer.frontend()?;
+                Some(self.shaped("frontend.cfg", &self.frontend, service, &texts)?)
+            },
             backend: self.shaped("backend.cfg", &self.backend, service, &writer.backend()?)?,
+            profile: None,
         })
     }
 

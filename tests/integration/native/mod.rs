@@ -5,6 +5,7 @@ mod claims;
 mod consent;
 mod documented;
 mod http_2;
+mod led;
 mod measured;
 mod port_443;
 mod protects;

@@ -1,6 +1,7 @@
 //! A real HAProxy that is told of its servers while clients send requests, and is never reloaded.
 
 mod audits;
+mod backends;
 mod certificates;
 mod churn;
 mod cluster;

@@ -117,7 +117,7 @@ fn defaults_reach_the_sections_behind_them() {
     assert!(all["b"].barrier.is_none() && all["b"].has_dynamic_cookie);
     assert_eq!(all["b"].cookie_key.as_deref(), Some("k"));
     assert!(all["c"].barrier.is_none() && !all["c"].has_defaults);
-    assert!(all["d"].barrier.is_some(), "defaults by name");
+    assert!(all["d"].barrier.is_none() && !all["d"].has_defaults);
 }
 
 #[test]
@@ -139,4 +139,25 @@ fn what_default_server_says_counts_for_the_servers_behind_it() {
     assert_eq!(found, want.map(Ok));
     let strange = "`default-server weight x`".to_owned();
     assert_eq!(said(&all["b"].servers[0]), Err(strange));
+}
+
+#[test]
+fn a_section_has_the_defaults_that_it_names() {
+    let text = "defaults base\n  balance first\n\
+                defaults p from base\n  cookie c insert dynamic\n  dynamic-cookie-key k\n\
+                defaults q from base\n  balance source\n\
+                defaults rest from base\n\
+                listen l\n  bind :1\n\
+                backend a from p\n  server s 10.0.0.1:80 id 7\n\
+                backend b from q\nbackend c\nbackend d from none\nbackend e :80\n";
+    let all = backends(text);
+    let barrier = |name: &str| all[name].barrier.as_deref();
+    assert!(all["a"].has_dynamic_cookie && barrier("a").is_none());
+    assert_eq!(all["a"].servers.len(), 1);
+    assert!(barrier("b").unwrap().contains("`balance source`"));
+    assert!(!all["b"].has_dynamic_cookie);
+    assert_eq!((barrier("c"), barrier("l")), (None, None));
+    assert!(!all["c"].has_dynamic_cookie);
+    assert!(barrier("d").unwrap().contains("defaults of its own"));
+    assert!(barrier("e").unwrap().contains("more than a name"));
 }

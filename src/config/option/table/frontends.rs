@@ -39,6 +39,16 @@ pub(super) static FRONTENDS: &[Definition] = &[
         commands: ASKING,
     },
     Definition {
+        name: "no-service-ports",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.frontends.service_ports = !on)),
+        fallback: Fallback::Value("false"),
+        summary: "Listen on no service port for apps to which ports 80 and 443 lead",
+        details: "That is, in mode http and with a host or path of their own. With it HAProxy 3.4 is told of most apps that come and go, in place of a reload. Template set native only.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
         name: "default-backend",
         short: None,
         takes: Takes::One(

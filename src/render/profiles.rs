@@ -1,0 +1,77 @@
+//! Profiles: named `defaults` that say all that some backends say, but for their servers.
+//!
+//! From 3.4 on HAProxy can be told of a backend that takes everything from one, so that an app that
+//! comes with a host of its own needs no reload. The name of a profile stands for what it says: nothing
+//! but what it says decides whether it is the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::haproxy::structure_hash;
+use crate::proxy::marathon_lb::Service;
+
+/// Stands for the profiles in HEAD, until the backends are known.
+pub(super) const PROFILES: &str = "\u{3}profiles\u{3}";
+
+/// The `defaults` of HEAD, with which profiles begin.
+const BASE: &str = "marathon";
+
+/// The same for sections that name none: HAProxy wants the last ones named by nobody.
+const REST: &str = "marathon-rest";
+
+/// By name, what they say.
+pub(super) type Profiles = BTreeMap<String, Arc<str>>;
+
+/// Parts the section of a backend into its profile, by name, and what is left: servers. `None` where
+/// it says what others hardly say too, or what its owner wrote: that stays where its owner is known.
+pub(super) fn parted(service: &Service, section: &str) -> Option<((String, Arc<str>), String)> {
+    let options = &service.options;
+    let is_of_many = service.is_http()
+        && !service.servers.is_empty()
+        && options.overrides.is_empty()
+        && options.auth.is_none()
+        && options.networks_allowed.is_empty()
+        && [
+            &options.redir,
+            &options.proxypass_path,
+            &options.revproxy_path,
+        ]
+        .iter()
+        .all(|path| path.is_none());
+    let check = service.check.as_ref();
+    let path = check.and_then(|check| check.health_check.path.as_deref());
+    if !is_of_many || !path.is_none_or(is_plain) {
+        return None;
+    }
+    let opening = format!("\nbackend {}\n", service.name);
+    let rest = section.strip_prefix(&*opening)?;
+    let is_server = |line: &str| line.split_ascii_whitespace().next() == Some("server");
+    let lines = rest.split_inclusive('\n');
+    let body: usize = lines
+        .take_while(|line| !is_server(line))
+        .map(str::len)
+        .sum();
+    let (body, servers) = rest.split_at(body);
+    if body.is_empty() || !servers.lines().all(is_server) {
+        return None;
+    }
+    let name = format!("profile-{}", structure_hash(body));
+    let left = format!("{} from {name}\n{servers}", opening.trim_end());
+    Some(((name, body.into()), left))
+}
+
+/// The sections of all, in the place that HEAD has for them.
+pub(super) fn text(profiles: &Profiles) -> String {
+    if profiles.is_empty() {
+        return String::new();
+    }
+    let each = profiles.iter();
+    let each = each.map(|(name, body)| format!("defaults {name} from {BASE}\n{body}"));
+    format!("{}defaults {REST} from {BASE}\n", each.collect::<String>())
+}
+
+/// A path that HAProxy takes as it is, so that it never refuses a profile for one of many owners.
+fn is_plain(path: &str) -> bool {
+    let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~?&=+:@,".contains(&byte);
+    path.bytes().all(is_of_path)
+}

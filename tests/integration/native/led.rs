@@ -1,0 +1,108 @@
+//! Services that are led to by their names alone, and backends that take what they say from profiles.
+
+use std::net::TcpStream;
+
+use super::{Ask, Scene, at, both};
+use crate::support::haproxy_version;
+
+#[test]
+fn who_has_a_host_or_path_needs_no_port() {
+    let mut scene = Scene::new().with_https().flags(&["--no-service-ports"]);
+    let led = [
+        scene.app("/www", &[("VHOST", "www.test")]),
+        scene.app("/docs", &[("PATH", "/docs"), ("MODE", "http")]),
+    ];
+    let alone = scene.app("/alone", &[("MODE", "http")]);
+    let tcp = scene.app(
+        "/tcp",
+        &[
+            ("MODE", "tcp"),
+            ("VHOST", "tcp.test"),
+            ("SNI_PASSTHROUGH", "true"),
+        ],
+    );
+    both(&scene, |served| {
+        served.leads("www.test", "/", "www");
+        served.leads("other.test", "/docs", "docs");
+        assert_eq!(served.https().get("www.test", "/").by(), "www");
+        assert_eq!(served.app_id("/www").get("any.test", "/").by(), "www");
+        for port in led {
+            assert!(TcpStream::connect(at(port)).is_err(), "{port}");
+        }
+        assert_eq!(Ask::http(at(alone)).get("any.test", "/").by(), "alone");
+        assert!(TcpStream::connect(at(tcp)).is_ok());
+    });
+}
+
+#[test]
+fn without_ports_80_and_443_services_keep_their_own() {
+    let flags = ["--no-service-ports", "--dont-bind-http-https"];
+    let mut scene = Scene::new().flags(&flags);
+    let port = scene.app("/www", &[("VHOST", "www.test")]);
+    let _served = scene.serve(true);
+    assert_eq!(Ask::http(at(port)).get("www.test", "/").by(), "www");
+}
+
+/// With a profile as without one. Every HAProxy of which the file is written for 3.4 reads it.
+#[test]
+fn a_backend_with_a_profile_does_what_it_did_without() {
+    if !haproxy_version().adds_servers() {
+        // For those no profile is ever written, and they do not read one.
+        return;
+    }
+    let flags = ["--no-service-ports", "--haproxy-version=3.4"];
+    let mut scene = Scene::new().with_https().flags(&flags);
+    scene.app("/www", &[("VHOST", "www.test")]);
+    let labels = [
+        ("VHOST", "sticky.test"),
+        ("STICKY", "true"),
+        ("USE_HSTS", "true"),
+        ("REDIRECT_TO_HTTPS", "true"),
+        ("TIMEOUT_SERVER", "7s"),
+        ("COMPRESSION", "true"),
+    ];
+    scene.app("/sticky", &labels);
+    both(&scene, |served| {
+        let cfg = served.cfg();
+        assert_eq!(cfg.matches("\ndefaults profile-").count(), 2, "{cfg}");
+        assert_eq!(cfg.matches(" from profile-").count(), 2, "{cfg}");
+        let answer = served
+            .http()
+            .header("X-Forwarded-Proto", "https")
+            .get("www.test", "/");
+        assert_eq!(answer.by(), "www");
+        assert_eq!(answer.received("X-Forwarded-Proto"), ["http"]);
+        assert_eq!(answer.received("X-Forwarded-For"), ["127.0.0.1"]);
+        assert_eq!(answer.header("Strict-Transport-Security"), None);
+        served.http().get("sticky.test", "/").expect(301);
+        let answer = served.https().get("sticky.test", "/");
+        assert_eq!(answer.by(), "sticky");
+        assert!(answer.header("Strict-Transport-Security").is_some());
+        assert!(
+            answer
+                .header("Set-Cookie")
+                .unwrap()
+                .contains("mesosphere_server_id=")
+        );
+        assert_eq!(answer.received("X-Forwarded-Proto"), ["https"]);
+        served.leads_nowhere("none.test", "/");
+    });
+}
+
+/// A HEAD of the operator's from before there were profiles has no place for them.
+#[test]
+fn without_a_place_in_head_there_are_no_profiles() {
+    if !haproxy_version().adds_servers() {
+        // For those no profile is ever written, and they do not read one.
+        return;
+    }
+    let mut scene = Scene::new().flags(&["--no-service-ports", "--haproxy-version=3.4"]);
+    scene.app("/www", &[("VHOST", "www.test")]);
+    let head = scene.test.path().join("templates/fragments/head.cfg.tera");
+    let text = std::fs::read_to_string(&head).unwrap();
+    assert!(text.contains("{{ profiles }}"));
+    std::fs::write(&head, text.replace("{{ profiles }}", "")).unwrap();
+    let served = scene.serve(true);
+    assert!(!served.cfg().contains(" from "), "{}", served.cfg());
+    served.leads("www.test", "/", "www");
+}
