@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::beside::{begun, judged};
@@ -25,7 +24,7 @@ use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{is_foreign, is_taken, ports};
 use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
-use crate::logging::{lasting, shown};
+use crate::logging::lasting;
 use crate::proxy::native::CertificateNames;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.

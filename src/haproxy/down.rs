@@ -142,7 +142,7 @@ fn sections(cfg: &str) -> Vec<Section> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::servers::{Admin, Check};
+    use super::super::servers::{Admin, Check, Dials};
     use super::*;
 
     fn state(backend: &str, name: &str, port: u16) -> ServerState {
@@ -159,7 +159,7 @@ mod tests {
                 is_configured: true,
                 is_enabled: true,
                 has_failed: true,
-                port: None,
+                dials: Dials::Server,
             },
         }
     }
