@@ -87,11 +87,10 @@ impl Page {
     fn old(&mut self, old: &[OldProcess], now: Time) {
         let help = "Processes of HAProxy that finish the connections of before a reload.";
         self.gauge("old_processes", help, old.len() as u64);
-        let held = old.iter().filter_map(|old| old.holds.as_ref());
         let (mut clients, mut others) = (0, 0);
-        for held in held {
-            clients += held.clients.values().sum::<usize>() as u64;
-            others += held.others as u64;
+        for connections in old.iter().filter_map(|old| old.holds.as_ref()) {
+            clients += connections.clients.values().sum::<usize>() as u64;
+            others += connections.others as u64;
         }
         let help = "Connections that old processes still have, as far as they can be seen.";
         let by_side = [("of", "clients", clients), ("of", "others", others)];

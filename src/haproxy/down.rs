@@ -50,7 +50,7 @@ pub fn text(cfg: &str, present: &[ServerState]) -> String {
             .filter_map(|server| state(server).map(|state| line(&name, server, state)))
             .collect();
         if lines.len() < servers.len() {
-            lines.iter().for_each(|line| text.push_str(line));
+            text.push_str(&lines.concat());
         }
     }
     text

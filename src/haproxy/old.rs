@@ -271,8 +271,11 @@ mod tests {
     const HEADER: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when \
                           retrnsmt   uid  timeout inode\n";
 
-    /// A `/proc` of these processes: pid, when it started, and its sockets as port, state and inode.
-    fn of(processes: &[(u32, u64, &[(u16, &str, u32)])]) -> (tempfile::TempDir, Proc) {
+    /// Pid, when it started, and its sockets as port, state and inode.
+    type Told<'a> = (u32, u64, &'a [(u16, &'a str, u32)]);
+
+    /// A `/proc` of these processes.
+    fn of(processes: &[Told<'_>]) -> (tempfile::TempDir, Proc) {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("stat"), "cpu 1 2\nbtime 1000\n").unwrap();
         for (pid, started, sockets) in processes {
@@ -284,9 +287,10 @@ mod tests {
             fs::write(folder.join("stat"), stat).unwrap();
             let mut table = HEADER.to_owned();
             for (at, (port, state, inode)) in sockets.iter().enumerate() {
-                table += &format!(
+                let row = format!(
                     "   {at}: 0100007F:{port:04X} 0100007F:D431 {state} 0:0 00:0 0 0 0 {inode} 1\n"
                 );
+                table.push_str(&row);
                 let target = format!("socket:[{inode}]");
                 symlink(target, folder.join(format!("fd/{at}"))).unwrap();
             }

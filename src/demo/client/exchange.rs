@@ -82,16 +82,16 @@ pub(super) async fn exchange(requests: &Requests, kept: &mut Kept) -> Outcome {
 
 fn request_text(requests: &Requests, cookie: Option<&str>) -> String {
     let Requests { path, host, .. } = requests;
-    let mut more = String::new();
-    if !requests.keeps_connections {
-        more.push_str("Connection: close\r\n");
-    }
-    if let Some(cookie) = cookie {
-        more.push_str(&format!("Cookie: {cookie}\r\n"));
-    }
+    let close = if requests.keeps_connections {
+        ""
+    } else {
+        "Connection: close\r\n"
+    };
+    let cookie = cookie.map(|cookie| format!("Cookie: {cookie}\r\n"));
+    let cookie = cookie.unwrap_or_default();
     match requests.speaks {
         Speaks::Lines => "who\n".to_owned(),
-        Speaks::Http => format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"),
+        Speaks::Http => format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{close}{cookie}\r\n"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Installed, Process, Status, Watcher, is_ahead};
+use super::{Installed, Old, Process, Status, Watcher, is_ahead};
 use crate::admin::{self, Unused};
 use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
 
@@ -130,14 +130,7 @@ impl Status<'_> {
             }
         }
         for old in &self.old_processes {
-            let since = old
-                .since
-                .map(|since| format!(" since {since} ({})", ago(since, now)));
-            let found = &old.found;
-            out.put(
-                "old process",
-                &format!("{found}{}", since.unwrap_or_default()),
-            );
+            out.put("old process", &old_process(old, now));
         }
         match self.installed {
             Installed::Missing => out.put("installed", "no file"),
@@ -191,6 +184,14 @@ impl Status<'_> {
             None => Ok(()),
         };
         text
+    }
+}
+
+fn old_process(old: &Old, now: Time) -> String {
+    let found = &old.found;
+    match old.since {
+        Some(since) => format!("{found} since {since} ({})", ago(since, now)),
+        None => found.to_string(),
     }
 }
 

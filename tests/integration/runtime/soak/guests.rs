@@ -1,4 +1,4 @@
-//! What some variants have beside: TLS, WebSockets, a stand-in for systemd.
+//! What some variants have beside: TLS, web sockets, a stand-in for systemd.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -50,7 +50,7 @@ impl Veil {
     }
 }
 
-/// WebSockets of an app with two tasks, one of which goes.
+/// Web sockets of an app with two tasks, one of which goes.
 pub(super) struct Tunnels {
     open: Vec<BufReader<TcpStream>>,
     /// The task that goes.

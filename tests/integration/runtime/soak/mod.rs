@@ -48,7 +48,7 @@ enum Clients {
     Sticky,
     /// By TLS.
     Tls,
-    /// With WebSockets beside them, which never end by themselves.
+    /// With web sockets beside them, which never end by themselves.
     Tunnels,
 }
 
