@@ -147,6 +147,29 @@ fn a_watcher_fills_and_leaves_slots_and_loses_no_request() {
     assert_eq!(scene.host.haproxies(), [pid]);
 }
 
+/// What it told HAProxy of and did not come to prove is what HAProxy has, and not the last good file.
+#[test]
+fn a_watcher_that_ends_before_the_proof_leaves_everybody_in_place() {
+    let mut scene = Scene::new(&[FIXED]);
+    let flags = [&FOUR[..], &["--resync", "1h"]].concat();
+    let watcher = Watcher::start(&scene, &flags);
+    let pid = scene.host.pid();
+    scene.scale_up();
+    watcher.says(TOLD);
+    scene.marathon.fail_task(&scene.first_task()).unwrap();
+    watcher.says(TOLD);
+    scene.scale_up();
+    watcher.says(TOLD);
+    watcher.end();
+    let before = slots(&scene);
+    assert_eq!(before[..2], [scene.port(2), scene.port(1)]);
+    scene.refresh(&FOUR).expect(0);
+    assert_eq!(slots(&scene), before);
+    assert_eq!(scene.host.state()["told"], serde_json::Value::Null);
+    assert_eq!(scene.host.haproxies(), [pid]);
+    scene.is_answered_by(&["t1", "t2"]);
+}
+
 #[test]
 fn sections_to_which_servers_can_be_added_have_slots_where_somebody_asks() {
     let mut scene = Scene::new(&[]);
