@@ -27,6 +27,7 @@ mod unfit_files;
 mod usurped;
 mod unknown;
 mod unnamed;
+mod unstartable;
 mod wanted;
 
 use std::collections::BTreeSet;
@@ -48,6 +49,7 @@ pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
 use self::unnamed::{Accepted, Blamed};
+use self::unstartable::MOST_STARTS;
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::{AppId, ServicePort};
 use crate::config::Names;
@@ -388,7 +390,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan = self.as_the_host_allows(host, plan, installed)?;
         }
         let mut served = Vec::new();
-        let mut rounds = 0;
+        let (mut rounds, mut starts) = (0, 0);
         let mut accepted: Option<Accepted> = None;
         loop {
             if memory.paused.is_some() {
@@ -405,6 +407,16 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     &mut complaints,
                 )
                 .await?;
+            if let Outcome::ReloadFailed { messages, .. } = &outcome {
+                starts += 1;
+                if starts < MOST_STARTS
+                    && let Some(left) =
+                        self.without_unstartable(host, &plan, messages, installed, memory)?
+                {
+                    plan = left;
+                    continue;
+                }
+            }
             let Outcome::Rejected { messages } = &outcome else {
                 return Ok(Applied {
                     plan,
