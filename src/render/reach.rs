@@ -21,7 +21,7 @@ const BEGINNINGS: [(&str, &str); 9] = [
 ];
 
 /// The same by what stands within words.
-const PARTS: [(&str, &str); 11] = [
+const PARTS: [(&str, &str); 9] = [
     ("debug(", OUTPUT),
     ("lua.", "a program of HAProxy (`lua`)"),
     ("env(", ENVIRONMENT),
@@ -29,10 +29,9 @@ const PARTS: [(&str, &str); 11] = [
     ("del-map(", "a map of all services"),
     ("add-acl(", "a list of all services"),
     ("del-acl(", "a list of all services"),
-    ("set-var(proc.", "a variable of all services"),
-    ("set-var-fmt(proc.", "a variable of all services"),
-    ("unset-var(proc.", "a variable of all services"),
-    ("var(proc.", "a variable of all services"),
+    // Whatever takes a value takes a variable in its place: `concat(,proc.a)`, `add(proc.a)`.
+    ("(proc.", "a variable of all services"),
+    (",proc.", "a variable of all services"),
 ];
 
 /// The same by whole words.
@@ -194,6 +193,7 @@ mod tests {
         "  http-request set-header X-A $a if { path_end a$ }",
         "  bind tcp4@*:10000 ssl crt /etc/ssl/a.pem",
         "  log tcp4@10.0.0.1:514 local0",
+        "  http-request set-header X-A proc.a",
         "  no log",
         "  no",
         "  filter",
@@ -232,6 +232,14 @@ mod tests {
         ),
         (
             "  http-request set-var(txn.a) src,set-var(\\\"proc.a\\\")",
+            "a variable of all services",
+        ),
+        (
+            "  http-request return status 200 lf-string \"%[str(),concat(,proc.a,)]\"",
+            "a variable of all services",
+        ),
+        (
+            "  http-request set-header A \"%[int(0),add( 'proc.a')]\"",
             "a variable of all services",
         ),
         ("  http-request lua.x", "a program of HAProxy (`lua`)"),
