@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -22,9 +21,9 @@ use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
-use crate::haproxy::listen::{is_foreign, is_taken, ports};
+use crate::haproxy::listen::{Listener, is_foreign, is_taken, ports};
 use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
-use crate::logging::lasting;
+use crate::logging::{lasting, shown};
 use crate::proxy::native::CertificateNames;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
@@ -103,15 +102,15 @@ pub trait Balancer {
     /// Whether the process `pid`, which ran `files`, still serves them, and no younger one does.
     fn still_serves(&self, pid: u32, files: &FileSet, at: &Installation) -> bool;
 
-    /// Those of `addresses` on which another process than our HAProxy listens, as far as can be
-    /// told before HAProxy tries.
-    fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr>;
+    /// The ports of `wanted` on which another process than our HAProxy listens, as far as can be told
+    /// before HAProxy tries.
+    fn taken(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<u16>;
 
     /// Who listens on a port, for people; `None` where it cannot be told.
     fn holder(&self, port: u16) -> Option<String>;
 
-    /// Those of `addresses` at which HAProxy cannot listen, since this host does not have them.
-    fn foreign(&self, addresses: &BTreeSet<IpAddr>, at: &Installation) -> BTreeSet<IpAddr>;
+    /// Those of `wanted` that HAProxy cannot have, since this host does not have their addresses.
+    fn foreign(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<Listener>;
 
     /// Those of `files`, which may lie below `bases`, that it could not read to their end, and why.
     fn unfit(&self, files: &BTreeSet<&NamedFile>, bases: &[PathBuf])
@@ -382,12 +381,12 @@ impl Balancer for LocalHaproxy<'_> {
             && port.is_some_and(|port| context.proc.listens(&[pid], port))
     }
 
-    fn foreign(&self, addresses: &BTreeSet<IpAddr>, at: &Installation) -> BTreeSet<IpAddr> {
+    fn foreign(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<Listener> {
         if self.skips_check || self.reload.method == ReloadMethod::None {
             return BTreeSet::new();
         }
-        let foreign = addresses.iter().copied().filter(|ip| is_foreign(*ip));
-        let foreign: BTreeSet<IpAddr> = foreign.collect();
+        let foreign = wanted.iter().filter(|listener| is_foreign(listener));
+        let foreign: BTreeSet<Listener> = foreign.cloned().collect();
         // Where none runs yet, only what we start ourselves is known to listen here.
         let is_known = |ours: &[u32]| !ours.is_empty() || self.reload.method == ReloadMethod::Sf;
         if !foreign.is_empty()
@@ -400,18 +399,18 @@ impl Balancer for LocalHaproxy<'_> {
         foreign
     }
 
-    fn taken(&self, addresses: &BTreeSet<SocketAddr>, at: &Installation) -> Vec<SocketAddr> {
+    fn taken(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<u16> {
         if self.skips_check || self.reload.method == ReloadMethod::None {
-            return Vec::new();
+            return BTreeSet::new();
         }
-        let taken = addresses.iter().copied();
-        let mut taken: Vec<SocketAddr> = taken.filter(|address| is_taken(*address)).collect();
+        let taken = wanted.iter().filter(|listener| is_taken(listener));
+        let mut taken: BTreeSet<u16> = taken.map(|listener| listener.at.port()).collect();
         // All processes are looked at only where it matters.
         if !taken.is_empty() {
             let Some((context, ours)) = self.listeners_here(at) else {
-                return Vec::new();
+                return BTreeSet::new();
             };
-            taken.retain(|address| !context.proc.listens(&ours, address.port()));
+            taken.retain(|port| !context.proc.listens(&ours, *port));
         }
         taken
     }

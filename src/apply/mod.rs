@@ -12,6 +12,7 @@ mod certificates;
 mod files;
 mod journal;
 mod last_good;
+mod listen_again;
 mod lock;
 mod look_after;
 mod maps;

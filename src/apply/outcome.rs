@@ -43,6 +43,8 @@ pub enum Outcome {
         attempts: u32,
         /// Not before.
         next_try_at: Time,
+        /// What HAProxy said when it did not start from them, where that could be heard.
+        messages: Vec<CheckMessage>,
     },
     /// HAProxy would have to read the files anew, and did so only just before. It was told of servers,
     /// as far as these could be parted from the rest.

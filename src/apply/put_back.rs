@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use tracing::warn;
 
 use super::proved::is_run;
+use super::validate::CheckMessage;
 use super::wish::{Wish, pause};
 use super::{Balancer, FileSet, Host, Outcome, good_sets, install, installed, load_last_good};
 use crate::disk::Digest;
@@ -75,6 +76,7 @@ impl<B: Balancer> Host<'_, B> {
         wish: &Wish<'_>,
         before: Option<&FileSet>,
         mut pending: Pending,
+        messages: Vec<CheckMessage>,
         memory: &mut State,
     ) -> Result<Outcome> {
         pending.attempts += 1;
@@ -84,6 +86,7 @@ impl<B: Balancer> Host<'_, B> {
             error: error.clone(),
             attempts: pending.attempts,
             next_try_at: pending.next_try_at,
+            messages,
         };
         memory.pending = Some(pending);
         let before = before.filter(|before| *before != wish.files);

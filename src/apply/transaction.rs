@@ -5,7 +5,6 @@
 //! that failed, or that a kill kept from happening, is made up for by the next turn.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
     installed, is_applied, is_checked, is_down, is_proved, is_proved_as, text, was_started_by_us,
 };
-use super::reload::Reloaded;
+use super::reload::{ReloadError, Reloaded};
 use super::standing::{Standing, lay_down};
 use super::validate::{CheckError, CheckMessage, Verdict};
 use super::wish::{Wish, described};
@@ -26,7 +25,7 @@ use super::{
     mark, recover,
 };
 use crate::disk::{Digest, Disk, folder_of};
-use crate::haproxy::listen;
+use crate::haproxy::listen::{self, Listener};
 use crate::logging::lasting;
 use crate::state::{State, Time};
 
@@ -95,12 +94,12 @@ impl<B: Balancer> Host<'_, B> {
     #[must_use]
     pub fn held_ports(
         &self,
-        mut addresses: BTreeSet<SocketAddr>,
+        mut addresses: BTreeSet<Listener>,
         installed: Option<&str>,
     ) -> BTreeSet<u16> {
         let mut pass_over = |text: &str| {
             let known = listen::ports(text);
-            addresses.retain(|address| !known.contains(&address.port()));
+            addresses.retain(|address| !known.contains(&address.at.port()));
             addresses.is_empty()
         };
         if pass_over(installed.unwrap_or_default()) {
@@ -112,8 +111,7 @@ impl<B: Balancer> Host<'_, B> {
             // Who keeps files next, or falls back on these, tells of it.
             Err(error) => debug!("our own ports are known by the installed file alone: {error}"),
         }
-        let taken = self.balancer.taken(&addresses, self.at);
-        taken.iter().map(SocketAddr::port).collect()
+        self.balancer.taken(&addresses, self.at)
     }
 
     /// Whether the installed files are those that HAProxy was proved to run, and nothing is open.
@@ -398,7 +396,12 @@ impl<B: Balancer> Host<'_, B> {
                 let mut failed = wish.pending(memory, &error.to_string(), began.elapsed());
                 failed.refused = done.was_refused && error.is_refusal();
                 failed.none_ran = none_ran;
-                self.fall_back(wish, before, failed, memory)
+                let messages = error.messages(&self.at.cfg);
+                let outcome = self.fall_back(wish, before, failed, messages, memory)?;
+                if matches!(error, ReloadError::Silenced { .. }) {
+                    self.listen_again(memory).await;
+                }
+                Ok(outcome)
             }
         }
     }

@@ -26,15 +26,18 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// pauses double.
 const UNNAMED_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// The longest pause where HAProxy does not start: while it finds out, it can have the old listeners
+/// refuse connections for seconds.
+const START_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long after it was last refused it is asked again.
 #[must_use]
 pub fn asked_again_after(entry: &Quarantined) -> Duration {
-    match entry.unnamed {
-        0 => ASKED_AGAIN_AFTER,
-        times => {
-            let doubled = UNNAMED_ASKED_AGAIN_AFTER * (1 << (times - 1).min(16));
-            doubled.min(ASKED_AGAIN_AFTER)
-        }
+    let doubled = |pause: Duration, times: u32| pause * (1 << (times - 1).min(16));
+    match (entry.starts, entry.unnamed) {
+        (0, 0) => ASKED_AGAIN_AFTER,
+        (0, times) => doubled(UNNAMED_ASKED_AGAIN_AFTER, times).min(ASKED_AGAIN_AFTER),
+        (times, _) => doubled(ASKED_AGAIN_AFTER, times).min(START_ASKED_AGAIN_AFTER),
     }
 }
 
@@ -163,7 +166,9 @@ impl Fallback {
         let (decisions, now) = self.turn?;
         let young = before.as_ref();
         let young = young.filter(|entry| self.is_young(entry, asking.service_port, said));
-        let (asked_at, unnamed) = young.map_or((now, 0), |entry| (entry.asked_at, entry.unnamed));
+        let (asked_at, unnamed, starts) = young.map_or((now, 0, 0), |entry| {
+            (entry.asked_at, entry.unnamed, entry.starts)
+        });
         let good = last_good.and_then(|settings| {
             let (options, faults) =
                 labels::parse(&settings, asking.app, asking.index, asking.values);
@@ -181,6 +186,7 @@ impl Fallback {
             why: Refusal::of(why),
             is_open: false,
             unnamed,
+            starts,
             last_good: good.as_ref().map(|(_, settings)| settings.clone()),
         };
         self.refused.insert(place, entry);
@@ -196,15 +202,28 @@ impl Fallback {
 
     /// It was found by trial alone.
     pub(super) fn was_unnamed(&mut self, app: &AppId, index: usize) {
-        let place = (app.clone(), index);
-        let before = self.remembered.get(&place);
-        if let Some(entry) = self.refused.get_mut(&place) {
-            let is_same = |before: &&Quarantined| {
-                before.said == entry.said && before.decisions == entry.decisions
-            };
-            let times = before.filter(is_same).map_or(0, |before| before.unnamed);
-            entry.unnamed = times.saturating_add(1);
+        let times = self.in_a_row(app, index, |before| before.unnamed);
+        if let Some(entry) = self.refused.get_mut(&(app.clone(), index)) {
+            entry.unnamed = times;
         }
+    }
+
+    /// HAProxy accepted it, and did not start with it.
+    pub(super) fn kept_from_starting(&mut self, app: &AppId, index: usize) {
+        let times = self.in_a_row(app, index, |before| before.starts);
+        if let Some(entry) = self.refused.get_mut(&(app.clone(), index)) {
+            entry.starts = times;
+        }
+    }
+
+    /// How often the same was refused in this way by now.
+    fn in_a_row(&self, app: &AppId, index: usize, times: fn(&Quarantined) -> u32) -> u32 {
+        let place = (app.clone(), index);
+        let now = self.refused.get(&place);
+        let before = self.remembered.get(&place).filter(|before| {
+            now.is_some_and(|now| before.said == now.said && before.decisions == now.decisions)
+        });
+        before.map_or(0, times).saturating_add(1)
     }
 
     /// What was last good is refused as well.

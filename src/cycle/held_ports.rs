@@ -5,7 +5,6 @@
 //! long as it is held.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, bail};
 
@@ -14,7 +13,7 @@ use super::plan::Plan;
 use super::source::Source;
 use crate::apply::{Balancer, Host};
 use crate::cluster::{AppId, Warning};
-use crate::haproxy::listen;
+use crate::haproxy::listen::{self, Listener};
 use crate::proxy::{Owner, Proxies};
 use crate::resolve::Lookup;
 
@@ -29,13 +28,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         plan = self.without_held_frame(host, plan, installed)?;
         // Each round leaves out somebody, so that there is an end.
         while installed != Some(&*plan.files.cfg) {
-            let addresses: BTreeSet<SocketAddr> = plan.owned_binds().map(|(_, at)| at).collect();
-            let named = addresses.iter().map(SocketAddr::ip);
-            let named = named.filter(|ip| !ip.is_unspecified());
-            let foreign = host.balancer.foreign(&named.collect(), host.at);
+            let wanted: BTreeSet<Listener> = plan.owned_binds().map(|(_, at)| at).collect();
+            let named = wanted.iter().filter(|own| !own.at.ip().is_unspecified());
+            // Of one address all ports are the same.
+            let named = named.map(at_any_port).collect();
+            let foreign = host.balancer.foreign(&named, host.at);
             let mut claims = plan.strays(&foreign);
             if claims.is_empty() {
-                claims = plan.claims(&host.held_ports(addresses, installed));
+                claims = plan.claims(&host.held_ports(wanted, installed));
             }
             if claims.is_empty() {
                 break;
@@ -55,13 +55,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         while plan.proxies.native.is_some() && installed != Some(&*plan.files.cfg) {
             let binds = plan.frame_binds();
-            let addresses = binds.iter().map(|(_, at)| *at).collect();
-            let held = host.held_ports(addresses, installed);
-            let is_held = |(_, at): &&(String, SocketAddr)| held.contains(&at.port());
-            let Some((section, at)) = binds.iter().find(is_held) else {
+            let wanted = binds.iter().map(|(_, listener)| listener.clone());
+            let held = host.held_ports(wanted.collect(), installed);
+            let is_held = |(_, own): &&(String, Listener)| held.contains(&own.at.port());
+            let Some((section, own)) = binds.iter().find(is_held) else {
                 break;
             };
-            let number = at.port();
+            let number = own.at.port();
             let holder = host.balancer.holder(number);
             let holder = holder.unwrap_or_else(|| "another process".to_owned());
             let opener = opener_of_https(&plan.proxies);
@@ -122,7 +122,7 @@ pub(super) fn closed(
 
 impl Plan {
     /// Where sections of nobody listen, by their first lines.
-    fn frame_binds(&self) -> Vec<(String, SocketAddr)> {
+    fn frame_binds(&self) -> Vec<(String, Listener)> {
         let mut section = String::new();
         let mut binds = Vec::new();
         let chunks = self.rendered.chunks().iter();
@@ -131,30 +131,40 @@ impl Plan {
             if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
                 line.trim_end().clone_into(&mut section);
             }
-            binds.extend(listen::addresses(line).map(|at| (section.clone(), at)));
+            binds.extend(listen::listeners(line).map(|own| (section.clone(), own)));
         }
         binds
     }
 
     /// Where sections of apps listen. The frame of the file is not theirs to answer for.
-    fn owned_binds(&self) -> impl Iterator<Item = (&Owner, SocketAddr)> {
+    pub(super) fn owned_binds(&self) -> impl Iterator<Item = (&Owner, Listener)> {
         let chunks = self.rendered.chunks().iter();
         let owned = chunks.filter_map(|chunk| Some((chunk.owner.as_ref()?, &chunk.text)));
-        owned.flat_map(|(owner, text)| listen::addresses(text).map(move |at| (owner, at)))
+        owned.flat_map(|(owner, text)| listen::listeners(text).map(move |own| (owner, own)))
     }
 
     /// Everybody who wants to listen at an address that this host does not have.
-    fn strays(&self, foreign: &BTreeSet<IpAddr>) -> Vec<(Owner, Warning)> {
+    fn strays(&self, foreign: &BTreeSet<Listener>) -> Vec<(Owner, Warning)> {
+        if foreign.is_empty() {
+            return Vec::new();
+        }
         let mut known = BTreeSet::new();
         let binds = self.owned_binds();
-        let strays = binds.filter(|(owner, at)| {
-            foreign.contains(&at.ip()) && !self.refused.contains(owner) && known.insert(*owner)
+        let strays = binds.filter(|(owner, own)| {
+            foreign.contains(&at_any_port(own))
+                && !self.refused.contains(owner)
+                && known.insert(*owner)
         });
-        let warned = |(owner, at): (&Owner, SocketAddr)| {
+        let warned = |(owner, own): (&Owner, Listener)| {
+            let ip = own.at.ip();
             let warning = Warning {
                 app: Some(owner.app.clone()),
                 subject: format!("service port {}", owner.service_port),
-                found: format!("`{}` is no address of this host", at.ip()),
+                found: if own.is_v6_only && ip.to_canonical() != ip {
+                    format!("`{ip}`, which is one of IPv4, with `v6only`")
+                } else {
+                    format!("`{ip}` is no address of this host")
+                },
                 expected: "one at which HAProxy can listen".to_owned(),
                 effect: "service port left out until it is".to_owned(),
             };
@@ -167,9 +177,9 @@ impl Plan {
     fn claims(&self, held: &BTreeSet<u16>) -> Vec<(Owner, Warning)> {
         let binds = self
             .owned_binds()
-            .filter(|(_, at)| held.contains(&at.port()));
+            .filter(|(_, own)| held.contains(&own.at.port()));
         let mut claims: Vec<(Owner, u16)> = binds
-            .map(|(owner, at)| (owner.clone(), at.port()))
+            .map(|(owner, own)| (owner.clone(), own.at.port()))
             .collect();
         for port in &self.draft.wanted.ports {
             let number = u16::try_from(port.service_port).ok();
@@ -189,6 +199,12 @@ impl Plan {
         };
         claims.into_iter().map(warned).collect()
     }
+}
+
+fn at_any_port(own: &Listener) -> Listener {
+    let mut own = own.clone();
+    own.at.set_port(0);
+    own
 }
 
 fn warning(owner: &Owner, number: u16) -> Warning {

@@ -171,6 +171,7 @@ impl Labelled {
                 Cause::Own => (),
                 Cause::Others => fallback.keeps_open(&port.app, port.index),
                 Cause::Unnamed => fallback.was_unnamed(&port.app, port.index),
+                Cause::Start => fallback.kept_from_starting(&port.app, port.index),
             }
             match last_good {
                 Some((mut options, app)) => {

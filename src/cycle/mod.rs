@@ -28,6 +28,7 @@ mod unfit_files;
 mod usurped;
 mod unknown;
 mod unnamed;
+mod unstartable;
 mod wanted;
 
 use std::collections::BTreeSet;
@@ -48,7 +49,8 @@ pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
 use self::refusal::{Accepted, Left, Refusals};
-use crate::apply::{Balancer, Check, CheckMessage, Host, Outcome};
+use self::unstartable::MOST_STARTS;
+use crate::apply::{Balancer, Check, Host, Outcome};
 use crate::cluster::AppId;
 use crate::config::Names;
 use crate::diff;
@@ -416,6 +418,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan = self.as_the_host_allows(host, plan, installed)?;
         }
         let mut refusals = Refusals::default();
+        let mut starts = 0;
         let mut accepted: Option<Accepted> = None;
         loop {
             if memory.paused.is_some() {
@@ -431,6 +434,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 Outcome::Rejected { messages } if !plan.keeps_all => {
                     self.left_of(host, &plan, messages, installed, &mut refusals)
                         .await?
+                }
+                Outcome::ReloadFailed { messages, .. } if starts + 1 < MOST_STARTS => {
+                    starts += 1;
+                    let left =
+                        self.without_unstartable(host, &plan, messages, installed, memory)?;
+                    left.map_or(Left::Nothing, |left| Left::Of(Box::new(left), None))
                 }
                 _ => Left::Nothing,
             };

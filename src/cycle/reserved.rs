@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use super::held_ports::HTTPS;
 use crate::cluster::{AppId, Warning};
-use crate::haproxy::Line;
+use crate::haproxy::listen;
 use crate::labels::Template;
 use crate::proxy::Owner;
-use crate::proxy::marathon_lb::{Service, share_an_address};
+use crate::proxy::marathon_lb::{Service, is_sure, may_share_an_address};
 use crate::render::Chunk;
+
+/// More ports of one service than any needs: HAProxy opens a socket for each.
+const MOST_PORTS: u32 = 500;
 
 /// By the first port of each range: where it is bound, and by whom.
 #[derive(Debug, Default)]
@@ -85,7 +88,7 @@ impl<'a> Reserved<'a> {
     fn holder(&self, address: &str, ports: &RangeInclusive<u32>) -> Option<&'a str> {
         let all = self.0.range(..=ports.end()).flat_map(|(_, bounds)| bounds);
         all.filter(|bound| *ports.start() <= bound.last)
-            .find(|bound| share_an_address(&bound.address, address))
+            .find(|bound| may_share_an_address(&bound.address, address))
             .map(|bound| bound.section)
     }
 
@@ -113,58 +116,125 @@ impl<'a> Reserved<'a> {
             let Some(service) = owner.and_then(|owner| suspects.get(owner)) else {
                 continue;
             };
-            let places = chunk.text.lines().flat_map(places);
-            let stolen = places.filter_map(|place| self.stolen(&place, service, services));
-            if let Some(warning) = stolen.into_iter().next() {
+            let mut number = 0;
+            let wrong = chunk.text.lines().find_map(|line| {
+                let list = list_of(line)?;
+                let mut places = list.split(',');
+                let wrong = places.find_map(|place| {
+                    let wrong = self.wrong(place, service, services);
+                    wrong.or_else(|| too_many(place, service, &mut number))
+                })?;
+                Some((line, wrong))
+            });
+            if let Some((line, (found, expected))) = wrong {
+                let label = label(service, line);
+                let warning = Warning {
+                    app: Some(service.owner.app.clone()),
+                    subject: format!("label `HAPROXY_{}_{label}`", service.index),
+                    found,
+                    expected,
+                    effect: "service port left out".to_owned(),
+                };
                 thefts.push((service.owner.clone(), warning));
             }
         }
         thefts
     }
 
-    /// Ports beside the own one that somebody else holds.
-    fn stolen(
+    /// What is wrong with a place where a service listens, and what was expected: somebody else holds
+    /// its ports, or may hold them.
+    fn wrong(
         &self,
-        place: &Place,
+        place: &str,
         service: &Service,
         services: &[Arc<Service>],
-    ) -> Option<Warning> {
+    ) -> Option<(String, String)> {
+        let is_of_owner = may_bind(service);
+        let unsure = || {
+            let found = format!("`{}`, which may be a port of others", place.escape_debug());
+            let expected = "`*` or an address in numbers, and a port from 1 to 65535".to_owned();
+            (found, expected)
+        };
+        let Some((address, ports)) = bound(place).filter(|(_, ports)| are_ports(ports)) else {
+            return (is_of_owner && listen::is_of_tcp(place)).then(unsure);
+        };
+        if let Some(holder) = self.victim(address, &ports, service, services) {
+            let found = format!("{} on `{address}`, held by {holder}", in_words(&ports));
+            return Some((found, "ports of its own".to_owned()));
+        }
         let own = service.owner.service_port;
-        let Place { address, ports } = place;
-        let victim = || {
-            let mut others = services.iter().filter(|other| other.owner != service.owner);
-            others.find(|other| {
-                let port = other.owner.service_port;
-                // Of two services on one port who is served is known already.
-                port != own && ports.contains(&port) && share_an_address(address, other.bind_addr())
-            })
-        };
-        let holder = if *ports == (own..=own) {
+        if !is_of_owner || ports == (own..=own) {
             return None;
-        } else if let Some(section) = self.holder(address, ports) {
-            format!("`{section}`")
-        } else {
-            format!("app `{}`", victim()?.owner.app)
-        };
-        let overrides = &service.options.overrides;
-        let label = if overrides.contains_key(&Template::FrontendHead) {
-            Template::FrontendHead.name()
-        } else {
-            "BIND_ADDR"
-        };
-        let (first, last) = (ports.start(), ports.end());
-        let ports = if first == last {
-            format!("port {first}")
-        } else {
-            format!("ports {first} to {last}")
-        };
-        Some(Warning {
-            app: Some(service.owner.app.clone()),
-            subject: format!("label `HAPROXY_{}_{label}`", service.index),
-            found: format!("{ports} on `{address}`, held by {holder}"),
-            expected: "ports of its own".to_owned(),
-            effect: "service port left out".to_owned(),
+        }
+        (!is_sure(address)).then(unsure)
+    }
+
+    /// Who has one of these ports already: a section of nobody, or another app.
+    fn victim(
+        &self,
+        address: &str,
+        ports: &RangeInclusive<u32>,
+        service: &Service,
+        services: &[Arc<Service>],
+    ) -> Option<String> {
+        if let Some(section) = self.holder(address, ports) {
+            return Some(format!("`{section}`"));
+        }
+        let mut others = services.iter().filter(|other| other.owner != service.owner);
+        let victim = others.find(|other| {
+            // Of two services on one port those are served that say other addresses.
+            ports.contains(&other.owner.service_port)
+                && may_share_an_address(address, other.bind_addr())
+        });
+        victim.map(|victim| format!("app `{}`", victim.owner.app))
+    }
+}
+
+/// What is wrong with a place that is one too many of an owner's; `number` are those before.
+fn too_many(place: &str, service: &Service, number: &mut u32) -> Option<(String, String)> {
+    if !may_bind(service) {
+        return None;
+    }
+    let (address, ports) = bound(place).filter(|(_, ports)| are_ports(ports))?;
+    *number += ports.end() - ports.start() + 1;
+    (MOST_PORTS < *number).then(|| {
+        let found = format!("{} on `{address}`", in_words(&ports));
+        (found, format!("{MOST_PORTS} ports at most"))
+    })
+}
+
+/// Whether an owner has a part in where a service listens, beside its port and one address.
+fn may_bind(service: &Service) -> bool {
+    let mut overrides = service.options.overrides.keys();
+    service.bind_addr().contains(',') || overrides.any(|own| own.name().contains("FRONTEND"))
+}
+
+/// The label that wrote a line, without what all have before its name.
+fn label(service: &Service, line: &str) -> &'static str {
+    let overrides = &service.options.overrides;
+    let find = |is_it: &dyn Fn(&str) -> bool| {
+        let mut texts = overrides.iter();
+        let found = texts.find(|(_, text)| text.lines().any(is_it));
+        found.map(|(template, _)| template.name())
+    };
+    let address = service.bind_addr();
+    let by_address = address.contains(',') && line.contains(address);
+    find(&|own| own.trim() == line.trim())
+        .or(by_address.then_some("BIND_ADDR"))
+        .or_else(|| find(&|own| list_of(own).is_some()))
+        .or_else(|| {
+            let head = Template::FrontendHead;
+            overrides.contains_key(&head).then(|| head.name())
         })
+        .unwrap_or("BIND_ADDR")
+}
+
+fn in_words(ports: &RangeInclusive<u32>) -> String {
+    let (first, last) = (ports.start(), ports.end());
+    if first == last {
+        format!("port {first}")
+    } else {
+        format!("ports {first} to {last}")
     }
 }
 
@@ -177,16 +247,7 @@ pub fn bound_places(line: &str) -> Vec<(String, RangeInclusive<u32>)> {
 
 /// Where a line listens, if it is one of `bind`.
 fn places(line: &str) -> Vec<Place> {
-    if !line.trim_start().starts_with(['b', '"', '\'', '\\']) {
-        return Vec::new();
-    }
-    let words = Line::of(line).words;
-    let [keyword, places, ..] = &words[..] else {
-        return Vec::new();
-    };
-    if keyword != "bind" {
-        return Vec::new();
-    }
+    let list = list_of(line).unwrap_or_default();
     let place = |text| {
         let (address, ports) = bound(text)?;
         Some(Place {
@@ -194,14 +255,29 @@ fn places(line: &str) -> Vec<Place> {
             ports,
         })
     };
-    places.split(',').filter_map(place).collect()
+    list.split(',').filter_map(place).collect()
+}
+
+/// All places of a line, if it is one of `bind`.
+fn list_of(line: &str) -> Option<String> {
+    listen::bind(line).map(|(list, _)| list)
 }
 
 /// `*:80`, `[::]:80`, `:8000-8010`; a socket of another kind has no port.
 fn bound(place: &str) -> Option<(&str, RangeInclusive<u32>)> {
     let (address, ports) = place.rsplit_once(':')?;
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-    Some((address, first.parse().ok()?..=last.parse().ok()?))
+    let number = |digits: &str| {
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| is_number)
+    };
+    Some((address, number(first)?..=number(last)?))
+}
+
+/// Numbers of ports, which HAProxy reads as they are: of larger ones it takes what fits.
+fn are_ports(ports: &RangeInclusive<u32>) -> bool {
+    let (first, last) = (*ports.start(), *ports.end());
+    0 < first && first <= last && last <= u16::MAX.into()
 }
 
 #[cfg(test)]
@@ -220,6 +296,8 @@ mod tests {
             ("/run/socket", None),
             ("fd@3", None),
             ("*:$PORT", None),
+            ("*:80x", None),
+            ("*:+80", None),
         ] {
             assert_eq!(bound(place), read, "{place}");
         }

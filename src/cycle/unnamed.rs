@@ -162,6 +162,27 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 }
 
+/// Stands between a label and its value.
+const VALUE: char = '\0';
+
+/// The label, where its value is meant too.
+fn name_of(thing: &str) -> Option<&str> {
+    thing.split_once(VALUE).map(|(name, _)| name)
+}
+
+/// Of which labels a rare value tells: of most those who say them say the same. A host is each app's
+/// own.
+fn telling(numbers: &HashMap<String, usize>) -> HashSet<&str> {
+    let mut values: HashMap<&str, usize> = HashMap::new();
+    for name in numbers.keys().filter_map(|thing| name_of(thing)) {
+        *values.entry(name).or_default() += 1;
+    }
+    let telling = values
+        .into_iter()
+        .filter(|(name, different)| numbers.get(*name).is_some_and(|all| different * 2 <= *all));
+    telling.map(|(name, _)| name).collect()
+}
+
 /// How long a try may take where the first one took so long.
 fn limit_of_tries(first: Duration) -> Duration {
     SHORTEST_TRY.max(first * 4)
@@ -200,9 +221,12 @@ impl Plan {
             }
             of_owners.insert(&service.owner, said);
         }
+        let telling = telling(&numbers);
         let (mut few, mut some, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for owner in suspects {
             let said = of_owners.get(&owner).into_iter().flatten();
+            let said =
+                said.filter(|thing| name_of(thing).is_none_or(|name| telling.contains(name)));
             let rarest = said.filter_map(|thing| numbers.get(thing)).min();
             match rarest {
                 Some(number) if *number <= FEW => few.push(owner),
@@ -215,8 +239,8 @@ impl Plan {
         tiers
     }
 
-    /// Names of labels; of texts in the place of templates the texts too, but for the numbers that
-    /// differ from one app to the next.
+    /// Names of labels, and with their values; of texts in the place of templates the texts too, but for
+    /// the numbers that differ from one app to the next.
     fn things_said(&self, service: &Service) -> Vec<String> {
         let place = (service.owner.app.clone(), service.index);
         let said = self.draft.wanted.said.as_ref();
@@ -225,13 +249,13 @@ impl Plan {
         };
         let prefix = format!("HAPROXY_{}_", service.index);
         let said = labels::said_of(&spoken.app.labels, service.index);
-        let things = said.iter().map(|(label, text)| {
+        let things = said.iter().flat_map(|(label, text)| {
             let name = label.strip_prefix(&*prefix).unwrap_or(label);
             if labels::is_value(label) {
-                return name.to_owned();
+                return vec![name.to_owned(), format!("{name}{VALUE}{text}")];
             }
             let text: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
-            format!("{name} {text}")
+            vec![format!("{name} {text}")]
         });
         things.collect()
     }

@@ -112,6 +112,9 @@ pub(super) enum Cause {
     Others,
     /// The owner alone, as far as trials tell: HAProxy names nobody.
     Unnamed,
+    /// The owner alone: HAProxy does not start with it. To ask it again can cost everybody's
+    /// connections for a moment.
+    Start,
 }
 
 /// What becomes of a service port that is refused.

@@ -3,101 +3,208 @@
 //! In comes the text of a configuration, or an address; out go addresses, or whether a `bind` to one
 //! would fail. An address is tried for a moment and never listened on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use tokio::net::TcpSocket;
+use socket2::{Domain, Socket, Type};
 
-use super::Proc;
+use super::{Line, Proc};
 
-/// Words of a `bind` line that lead its socket away from where an ordinary one would be.
-const ELSEWHERE: [&str; 4] = ["interface", "namespace", "transparent", "v6only"];
+/// A place of a `bind` line, and by what its socket differs from an ordinary one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
+    /// Where.
+    pub at: SocketAddr,
+    /// `v6only`: the same port of IPv4 is somebody else's.
+    pub is_v6_only: bool,
+    /// `transparent`: any address will do, also one that this host does not have.
+    pub is_transparent: bool,
+    /// `interface`.
+    pub device: Option<Box<str>>,
+}
 
-/// The addresses that the `bind` lines of `text` name by number, in their order. Names, ranges of
-/// ports, sockets of files and lines that bind in an unusual way are passed over.
-pub fn addresses(text: &str) -> impl Iterator<Item = SocketAddr> {
+/// An ordinary one.
+impl From<SocketAddr> for Listener {
+    fn from(at: SocketAddr) -> Self {
+        Self {
+            at,
+            is_v6_only: false,
+            is_transparent: false,
+            device: None,
+        }
+    }
+}
+
+/// Where the `bind` lines of `text` listen, by number and in their order. Names, sockets of files and
+/// other networks are passed over.
+pub fn listeners(text: &str) -> impl Iterator<Item = Listener> {
     binds(text).flat_map(|(list, options)| {
-        let is_usual = !options.iter().any(|word| ELSEWHERE.contains(word));
-        let list = list.split(',').filter(move |_| is_usual);
-        list.filter_map(address)
+        let has = |option: &str| options.iter().any(|word| word == option);
+        let device = options.iter().position(|word| word == "interface");
+        let device = device.and_then(|place| options.get(place + 1));
+        let model = Listener {
+            is_v6_only: has("v6only"),
+            is_transparent: has("transparent"),
+            device: device.map(|name| name.as_str().into()),
+            ..SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into()
+        };
+        let is_here = !has("namespace");
+        let places: Vec<_> = list.split(',').filter_map(place).collect();
+        let places = places.into_iter().filter(move |_| is_here);
+        places.flat_map(move |(ip, ports)| {
+            let model = model.clone();
+            ports.filter(|port| *port != 0).map(move |port| Listener {
+                at: (ip, port).into(),
+                ..model.clone()
+            })
+        })
     })
 }
 
 /// Every port number that `text` has HAProxy listen on, whatever the address.
 #[must_use]
 pub fn ports(text: &str) -> BTreeSet<u16> {
-    let ranges = binds(text).flat_map(|(list, _)| list.split(',').filter_map(range));
-    ranges.flatten().collect()
+    let mut ports = BTreeSet::new();
+    for (list, _) in binds(text) {
+        ports.extend(list.split(',').filter_map(range).flatten());
+    }
+    ports
 }
 
 /// Address list and options of each `bind` line.
-fn binds(text: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
-    text.lines().filter_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let list = words.next().filter(|word| *word == "bind");
-        let list = list.and_then(|_| words.next())?;
-        Some((list, words.take_while(|w| !w.starts_with('#')).collect()))
-    })
+fn binds(text: &str) -> impl Iterator<Item = (String, Vec<String>)> {
+    text.lines().filter_map(bind)
 }
 
-/// `*:80`, `:80`, `10.0.0.1:80`, `:::80`, `[::1]:80`, `ipv4@…`, `ipv6@…`.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (is_v6, text) = match (text.strip_prefix("ipv4@"), text.strip_prefix("ipv6@")) {
-        (Some(rest), _) => (Some(false), rest),
-        (_, Some(rest)) => (Some(true), rest),
-        _ => (None, text),
-    };
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let ip: IpAddr = match (host, is_v6) {
-        ("" | "*", Some(true)) => Ipv6Addr::UNSPECIFIED.into(),
-        ("" | "*", _) => Ipv4Addr::UNSPECIFIED.into(),
+/// The same of one line; `None` where it is none of `bind`.
+#[must_use]
+pub fn bind(line: &str) -> Option<(String, Vec<String>)> {
+    // Whole files are read, and nothing else of them is taken apart.
+    if !line.trim_start().starts_with(['b', '"', '\'', '\\']) {
+        return None;
+    }
+    let mut words = Line::of(line).words.into_iter();
+    words.next().filter(|word| word == "bind")?;
+    Some((words.next()?, words.collect()))
+}
+
+/// What HAProxy takes before an address of TCP, and which version of IP it says.
+const FAMILIES: [(&str, Option<Version>); 9] = [
+    ("ip@", None),
+    ("ipv4@", Some(Version::V4)),
+    ("ipv6@", Some(Version::V6)),
+    ("tcp@", None),
+    ("tcp4@", Some(Version::V4)),
+    ("tcp6@", Some(Version::V6)),
+    ("mptcp@", None),
+    ("mptcp4@", Some(Version::V4)),
+    ("mptcp6@", Some(Version::V6)),
+];
+
+/// What HAProxy takes before a place that is none of TCP.
+const OTHERS: [&str; 14] = [
+    "/",
+    "unix@",
+    "uxst@",
+    "uxdg@",
+    "abns@",
+    "abnsz@",
+    "fd@",
+    "sockpair@",
+    "rhttp@",
+    "quic4@",
+    "quic6@",
+    "udp@",
+    "udp4@",
+    "udp6@",
+];
+
+/// Whether a place of a `bind` line is one of TCP, as far as HAProxy can read it.
+#[must_use]
+pub fn is_of_tcp(place: &str) -> bool {
+    let place = place.strip_prefix("stream+").unwrap_or(place);
+    !OTHERS.iter().any(|begin| place.starts_with(begin))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V4,
+    V6,
+}
+
+/// An address of TCP without what says that it is one.
+#[must_use]
+pub fn bare(address: &str) -> &str {
+    parted(address).1
+}
+
+fn parted(address: &str) -> (Option<Version>, &str) {
+    let address = address.strip_prefix("stream+").unwrap_or(address);
+    let mut families = FAMILIES.iter();
+    let known =
+        families.find_map(|(family, version)| Some((*version, address.strip_prefix(family)?)));
+    let (version, host) = known.unwrap_or((None, address));
+    let host = host.strip_prefix('[').unwrap_or(host);
+    (version, host.strip_suffix(']').unwrap_or(host))
+}
+
+/// `*:80`, `:80`, `10.0.0.1:80-81`, `:::80`, `[::1]:80`, `ipv4@…`, `ipv6@…`.
+fn place(text: &str) -> Option<(IpAddr, RangeInclusive<u16>)> {
+    let (address, _) = text.rsplit_once(':')?;
+    let (version, host) = parted(address);
+    let ip = match host {
+        "" | "*" if version == Some(Version::V6) => Ipv6Addr::UNSPECIFIED.into(),
+        "" | "*" => Ipv4Addr::UNSPECIFIED.into(),
         _ => host.parse().ok()?,
     };
-    Some((ip, port).into())
+    Some((ip, range(text)?))
 }
 
-fn range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let (_, ports) = text.rsplit_once(':')?;
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
     Some(first.parse().ok()?..=last.parse().ok()?)
 }
 
-/// Whether a socket at `address` would be refused because there is one already. What else may be
-/// wrong with the address is for HAProxy to tell.
+/// Whether a socket would be refused because there is one already. What else may be wrong with the
+/// address is for HAProxy to tell.
 #[must_use]
-pub fn is_taken(address: SocketAddr) -> bool {
-    let tried = || -> io::Result<()> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        // As HAProxy does; without it connections that have ended would count.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)
-    };
-    tried().is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+pub fn is_taken(listener: &Listener) -> bool {
+    let tried = tried(listener, listener.at.port());
+    tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 
-/// Whether nobody can listen at `address`, whatever the port, since this host does not have it.
+/// Whether nobody can listen at the address, whatever the port, since this host does not have it, or
+/// it is one of IPv4 in a socket that has none of it.
 #[must_use]
-pub fn is_foreign(address: IpAddr) -> bool {
-    let tried = || -> io::Result<()> {
-        let socket = match address {
-            IpAddr::V4(_) => TcpSocket::new_v4()?,
-            IpAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.bind((address, 0).into())
-    };
+pub fn is_foreign(listener: &Listener) -> bool {
+    if listener.is_transparent {
+        return false;
+    }
     // The latter: an address of a link, without which link.
-    tried().is_err_and(|error| {
+    tried(listener, 0).is_err_and(|error| {
         let kind = error.kind();
         kind == ErrorKind::AddrNotAvailable || kind == ErrorKind::InvalidInput
     })
+}
+
+fn tried(listener: &Listener, port: u16) -> io::Result<()> {
+    let at = SocketAddr::new(listener.at.ip(), port);
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    // As HAProxy does; without it connections that have ended would count.
+    socket.set_reuse_address(true)?;
+    if at.is_ipv6() && listener.is_v6_only {
+        socket.set_only_v6(true)?;
+    }
+    if let Some(device) = &listener.device {
+        // HAProxy goes on without it as well.
+        _ = socket.bind_device(Some(device.as_bytes()));
+    }
+    socket.bind(&at.into())
 }
 
 impl Proc {
@@ -121,12 +228,32 @@ impl Proc {
     }
 
     fn sockets_on(&self, port: u16) -> BTreeSet<String> {
-        let tables = ["self/net/tcp", "self/net/tcp6"].map(|table| self.root().join(table));
-        tables
-            .iter()
-            .flat_map(|table| listening(table, port))
-            .map(|inode| format!("socket:[{inode}]"))
+        let all = self.listening().into_iter();
+        all.filter(|(_, number)| *number == port)
+            .map(|(socket, _)| socket)
             .collect()
+    }
+
+    /// Every socket that listens in our network, as a process has it open, and on which port.
+    #[must_use]
+    pub fn listening(&self) -> BTreeMap<String, u16> {
+        let tables = ["self/net/tcp", "self/net/tcp6"].map(|table| self.root().join(table));
+        let all = tables.iter().flat_map(|table| listening(table));
+        all.map(|(inode, port)| (format!("socket:[{inode}]"), port))
+            .collect()
+    }
+
+    /// The ports of those of `sockets` that the process `pid` has open; of one that hides that, all.
+    #[must_use]
+    pub fn ports_among(&self, pid: u32, sockets: &BTreeMap<String, u16>) -> BTreeSet<u16> {
+        let Ok(open) = fs::read_dir(self.root().join(pid.to_string()).join("fd")) else {
+            return sockets.values().copied().collect();
+        };
+        let links = open
+            .flatten()
+            .filter_map(|entry| fs::read_link(entry.path()).ok());
+        let ports = links.filter_map(|link| sockets.get(link.to_str()?).copied());
+        ports.collect()
     }
 
     /// Who listens on `port`, for people: its name and number. `None` where it hides what it has open.
@@ -155,16 +282,16 @@ impl Proc {
     }
 }
 
-/// The inodes of the sockets that listen on `port`, in a table of `/proc/net`.
-fn listening(table: &Path, port: u16) -> Vec<u64> {
+/// The inodes of the sockets that listen, and their ports, in a table of `/proc/net`.
+fn listening(table: &Path) -> Vec<(u64, u16)> {
     const LISTEN: &str = "0A";
     let text = fs::read_to_string(table).unwrap_or_default();
     let inode = |line: &str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
         let (_, number) = local.rsplit_once(':')?;
-        let is_it = *state == LISTEN && u16::from_str_radix(number, 16) == Ok(port);
-        is_it.then(|| inode.parse().ok())?
+        let port = u16::from_str_radix(number, 16).ok()?;
+        (*state == LISTEN).then_some((inode.parse().ok()?, port))
     };
     text.lines().skip(1).filter_map(inode).collect()
 }
@@ -185,21 +312,25 @@ mod tests {
             ("bind [::1]:80", vec!["[::1]:80"]),
             ("bind ipv6@*:80", vec!["[::]:80"]),
             ("bind ipv4@127.0.0.1:80", vec!["127.0.0.1:80"]),
-            ("bind :::80 v6only", vec![]),
-            ("bind *:80 interface eth0", vec![]),
+            ("bind :::80 v6only", vec!["[::]:80"]),
+            ("bind *:80 interface eth0", vec!["0.0.0.0:80"]),
+            ("bind *:80 namespace other", vec![]),
+            ("bind \"127.0.0.1:80\"", vec!["127.0.0.1:80"]),
+            ("bind tcp4@127.0.0.1:80", vec!["127.0.0.1:80"]),
+            ("bind *:80-81", vec!["0.0.0.0:80", "0.0.0.0:81"]),
             ("bind *:80 # interface eth0", vec!["0.0.0.0:80"]),
             ("bind /run/x.sock mode 600", vec![]),
             ("bind unix@/run/x:80", vec![]),
             ("bind fd@3", vec![]),
             ("bind *:0", vec![]),
-            ("bind *:80-90", vec![]),
+            ("bind *:80x", vec![]),
             ("bind quic4@:443", vec![]),
             ("bind host:80", vec![]),
             ("bind-process 1", vec![]),
             ("bind", vec![]),
             ("# bind *:80", vec![]),
         ] {
-            let found: Vec<String> = addresses(line).map(|a| a.to_string()).collect();
+            let found: Vec<String> = listeners(line).map(|l| l.at.to_string()).collect();
             assert_eq!(found, want, "{line}");
         }
     }
@@ -211,10 +342,37 @@ mod tests {
     }
 
     #[test]
+    fn what_a_socket_differs_by_is_read_and_counts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for (line, taken, foreign) in [
+            (format!("bind *:{port} interface lo"), true, false),
+            (format!("bind *:{port} interface nosuchif"), true, false),
+            (format!("bind *:{port} v6only"), true, false),
+            (format!("bind :::{port} v6only"), false, false),
+            (format!("bind :::{port} v4v6"), true, false),
+            (format!("bind *:{port} transparent"), true, false),
+            ("bind 203.0.113.9:1 interface lo".to_owned(), false, true),
+            ("bind 203.0.113.9:1 transparent".to_owned(), false, false),
+            ("bind ::203.0.113.9:1 v6only".to_owned(), false, true),
+            ("bind ::ffff:127.0.0.1:1 v6only".to_owned(), false, true),
+            ("bind ::ffff:127.0.0.1:1".to_owned(), false, false),
+        ] {
+            let found: Vec<Listener> = listeners(&line).collect();
+            let [listener] = &found[..] else {
+                panic!("{line}: {found:?}")
+            };
+            assert_eq!(is_foreign(listener), foreign, "{line}");
+            assert_eq!(is_taken(listener), taken, "{line}");
+        }
+    }
+
+    #[test]
     fn a_port_is_taken_while_somebody_listens_and_trying_does_not_take_it() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+        let is_taken = |at: SocketAddr| is_taken(&at.into());
         assert!(is_taken(address) && is_taken(anywhere));
         drop(listener);
         assert!(!is_taken(address) && !is_taken(address));
@@ -231,7 +389,7 @@ mod tests {
         // Who ends first waits, and here that is the side of the port.
         drop(server);
         drop((client, listener));
-        assert!(!is_taken(address));
+        assert!(!is_taken(&address.into()));
     }
 
     #[test]

@@ -29,9 +29,9 @@ const PARTS: [(&str, &str); 9] = [
     ("del-map(", "a map of all services"),
     ("add-acl(", "a list of all services"),
     ("del-acl(", "a list of all services"),
-    // `set-var(` and `unset-var(` as well.
-    ("var(proc.", "a variable of all services"),
-    ("set-var-fmt(proc.", "a variable of all services"),
+    // Whatever takes a value takes a variable in its place: `concat(,proc.a)`, `add(proc.a)`.
+    ("(proc.", "a variable of all services"),
+    (",proc.", "a variable of all services"),
 ];
 
 /// The same by whole words.
@@ -190,6 +190,7 @@ mod tests {
         "  bind tcp4@*:10000 ssl crt /etc/ssl/a.pem",
         "  log tcp4@10.0.0.1:514 local0",
         "  http-request set-header X-A spoe",
+        "  http-request set-header X-A proc.a",
         "  no log",
         "  no",
         "  filter",
@@ -231,15 +232,11 @@ mod tests {
             "a variable of all services",
         ),
         (
-            "  http-request unset-var(proc.a)",
+            "  http-request return status 200 lf-string \"%[str(),concat(,proc.a,)]\"",
             "a variable of all services",
         ),
         (
-            "  http-request set-var-fmt(proc.a) %[src]",
-            "a variable of all services",
-        ),
-        (
-            "  http-request set-header A %[var(proc.a)]",
+            "  http-request set-header A \"%[int(0),add( 'proc.a')]\"",
             "a variable of all services",
         ),
         ("  http-request lua.x", "a program of HAProxy (`lua`)"),

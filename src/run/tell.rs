@@ -198,6 +198,7 @@ pub(super) fn outcome<'t>(turn: &'t Turn, config: &Config) -> Word<'t> {
             error,
             attempts,
             next_try_at,
+            ..
         }
         | Outcome::Waiting {
             error,

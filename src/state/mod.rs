@@ -312,6 +312,9 @@ pub struct Quarantined {
     /// 0 where it is known to be wrong.
     #[serde(default)]
     pub unnamed: u32,
+    /// How often in a row HAProxy did not start for this, though `haproxy -c` accepted it.
+    #[serde(default)]
+    pub starts: u32,
     /// What was said of it when it was last served, and still is; `None` where it is left out.
     pub last_good: Option<BTreeMap<Box<str>, Box<str>>>,
 }

@@ -146,6 +146,25 @@ fn of_thousands_few_runs_find_one_and_five_named_or_not() {
         }
         assert_eq!(served(&test), all_but(count, &[]));
         assert!(asked <= most, "{asked} runs for {bad:?} who are not named");
+
+        // Others say the same label with another value, and at the same time.
+        let said = |number: usize| {
+            let value = match number {
+                _ if bad.contains(&number) => format!("{POISON}{number}"),
+                100..140 => "leastconn".to_owned(),
+                _ => return None,
+            };
+            Some(("HAPROXY_0_BALANCE", value))
+        };
+        let test = host(SAYS_NOTHING);
+        turn(&test, &apps(count, &|_| None));
+        let (_, asked) = turn(&test, &apps(count, &said));
+        assert_eq!(served(&test), all_but(count, &[]));
+        // What is left is new as well, and checked.
+        assert!(
+            asked <= most.max(4),
+            "{asked} runs for {bad:?} beside others"
+        );
     }
 }
 

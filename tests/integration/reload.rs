@@ -11,7 +11,7 @@ use haproxy_marathon_bridge::haproxy::Version;
 use serde_json::Value;
 
 use crate::host::{Host, Web, wait_until};
-use crate::support::haproxy_version;
+use crate::support::{haproxy, haproxy_version};
 
 /// A command that notes its calls and does as the file `status` says.
 fn command(host: &Host) -> String {
@@ -367,4 +367,40 @@ fn the_pause_passes(host: &Host) {
         assert!(next.is_string(), "{next}");
         *next = "2026-01-01T00:00:00Z".into();
     });
+}
+
+/// Whatever a start did to the old process, somebody listens when the turn is over.
+#[test]
+fn where_a_failed_start_leaves_nobody_who_listens_the_files_of_before_are_served_again() {
+    let (host, mut web) = (Host::new(), Web::start());
+    host.refresh(&web.url(), &[]).expect(0);
+    // With it the old process ends not at once.
+    let mut talk = web.connect();
+    let fails = host.write("fails", "");
+    let real = haproxy();
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = -D ] && [ -e {0} ]; then\n  rm {0}\n  \
+         while [ \"$1\" != -sf ]; do shift; done\n  shift\n  kill -USR1 \"$@\"\n  exit 1\nfi\n\
+         exec {1} \"$@\"\n",
+        fails.display(),
+        real.display()
+    );
+    let program = host.write("program", &script);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let args = ["--haproxy", &program.display().to_string()];
+    let before = host.installed();
+    web.scale_up();
+    let done = host.refresh(&web.url(), &args).expect(1);
+    done.says(&[
+        "does not listen any more on ",
+        "another was brought to the files of before: a new process took over",
+    ]);
+    assert_eq!(host.installed(), before);
+    assert_eq!(
+        (web.connect().ask(), talk.ask()),
+        ("web-0".into(), "web-0".into())
+    );
+    let again = [&args[..], &["--retry-now"]].concat();
+    host.refresh(&web.url(), &again).expect(0);
+    host.untouched(|| host.refresh(&web.url(), &args).expect(0));
 }

@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use haproxy_marathon_bridge::apply::{Balancer, FileSet, Installation};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::child::RunError;
 use haproxy_marathon_bridge::haproxy::files::NamedFile;
+use haproxy_marathon_bridge::haproxy::listen::Listener;
 
 use crate::judge::{alert, binds_of, fault_of_map, faults_of_sections, maps_of, without_servers};
 use crate::outside::Outside;
@@ -362,7 +362,7 @@ impl Balancer for Seen<'_> {
         running.as_ref().is_some_and(|process| process.pid == pid)
     }
 
-    fn foreign(&self, _: &BTreeSet<IpAddr>, _: &Installation) -> BTreeSet<IpAddr> {
+    fn foreign(&self, _: &BTreeSet<Listener>, _: &Installation) -> BTreeSet<Listener> {
         BTreeSet::new()
     }
 
@@ -382,10 +382,10 @@ impl Balancer for Seen<'_> {
         self.haproxy.is_told
     }
 
-    fn taken(&self, addresses: &BTreeSet<SocketAddr>, _: &Installation) -> Vec<SocketAddr> {
+    fn taken(&self, wanted: &BTreeSet<Listener>, _: &Installation) -> BTreeSet<u16> {
         let taken = self.haproxy.taken.get().filter(|_| self.haproxy.is_told);
-        let held = addresses.iter().filter(|a| Some(a.port()) == taken);
-        let held: Vec<SocketAddr> = held.copied().collect();
+        let ports = wanted.iter().map(|listener| listener.at.port());
+        let held: BTreeSet<u16> = ports.filter(|port| Some(*port) == taken).collect();
         self.haproxy.told_taken.set(!held.is_empty());
         held
     }
@@ -449,6 +449,7 @@ fn refused(said: &str) -> ReloadError {
     ReloadError::Refused {
         how: Method::Sf,
         output: said.to_owned(),
+        said: said.to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ mod takeover;
 mod tries;
 mod workers;
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::validate::telling;
+use super::validate::{CheckMessage, parse, telling};
 use crate::config::{redact, redact_value};
 use crate::haproxy::child::RunError;
 use crate::haproxy::program::search_path;
@@ -185,9 +186,21 @@ pub enum Verified {
 #[derive(Debug)]
 pub enum ReloadError {
     /// HAProxy, or the command that should have told it, said no. The old process serves on. The
-    /// message holds the telling lines of the output.
+    /// message holds the telling lines of the output; `said` is HAProxy's own part of it, where that
+    /// could be had.
     #[expect(missing_docs, reason = "the message says it")]
-    Refused { how: Method, output: String },
+    Refused {
+        how: Method,
+        output: String,
+        said: String,
+    },
+    /// What failed left the old process without listeners that it had.
+    #[expect(missing_docs, reason = "the message says it")]
+    Silenced {
+        cause: Box<Self>,
+        pid: u32,
+        ports: BTreeSet<u16>,
+    },
     /// Nobody said no, but no new process showed up in time.
     #[expect(missing_docs, reason = "the message says it")]
     NotProven {
@@ -231,12 +244,25 @@ pub enum ReloadError {
 impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { how, output } if output.is_empty() => {
+            Self::Refused { how, output, .. } if output.is_empty() => {
                 write!(f, "{how} was refused, and nothing was printed")
             }
             // A command may well print what it was given.
-            Self::Refused { how, output } => {
+            Self::Refused { how, output, .. } => {
                 write!(f, "{how} was refused: {}", redact(&telling(output)))
+            }
+            Self::Silenced { cause, pid, ports } => {
+                let several: Vec<_> = ports.iter().take(3).map(u16::to_string).collect();
+                let more = match ports.len().saturating_sub(several.len()) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let ports = several.join(", ");
+                write!(
+                    f,
+                    "{cause}; the old HAProxy {pid} does not listen any more on {ports}{more}, \
+                     although it was told to go on"
+                )
             }
             Self::NotProven { how, waited, seen } => write!(
                 f,
@@ -306,6 +332,17 @@ fn quoted(files: &[PathBuf]) -> String {
 impl std::error::Error for ReloadError {}
 
 impl ReloadError {
+    /// What HAProxy said when it did not start from `config`; nothing where it was not that, or where
+    /// it said so in a log.
+    #[must_use]
+    pub fn messages(&self, config: &Path) -> Vec<CheckMessage> {
+        match self {
+            Self::Refused { said, .. } => parse(said, &[config]),
+            Self::Silenced { cause, .. } => cause.messages(config),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether nobody goes on with this reload: it was refused, or nobody could be told.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
@@ -314,7 +351,8 @@ impl ReloadError {
             | Self::HasMaster { .. }
             | Self::ForeignPid { .. }
             | Self::Run(RunError::Start { .. }) => true,
-            Self::NotProven { .. }
+            Self::Silenced { .. }
+            | Self::NotProven { .. }
             | Self::Died { .. }
             | Self::OtherDescription { .. }
             | Self::Ask(_)
@@ -329,7 +367,7 @@ impl ReloadError {
 /// # Errors
 ///
 /// When there is no proof within `context.limit` that a new process serves, where such a process
-/// could be known. The old one may still serve: a reload that fails takes nothing away.
+/// could be known. The old one serves on, unless the error says otherwise.
 pub async fn reload(method: &Method, context: &Context) -> Result<Reloaded, ReloadError> {
     match method {
         Method::Sf => takeover::take_over(context).await,

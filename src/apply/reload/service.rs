@@ -130,14 +130,12 @@ async fn run(how: &Method, child: &Child) -> Result<(), ReloadError> {
     if finished.status.success() {
         return Ok(());
     }
-    let output = format!(
-        "{}; it printed: {}",
-        finished.status,
-        telling(&finished.output())
-    );
+    let said = finished.output();
+    let output = format!("{}; it printed: {}", finished.status, telling(&said));
     Err(ReloadError::Refused {
         how: how.clone(),
         output,
+        said,
     })
 }
 

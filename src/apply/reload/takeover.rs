@@ -4,18 +4,31 @@
 //! itself. The listening sockets are handed over through the stats socket where that is possible,
 //! so that no connection is refused; old processes stay until their connections end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::time::Instant;
 
+use super::super::validate::{Severity, parse};
 use super::proof::{Looks, check_description};
 use super::{Context, Method, ReloadError, Reloaded};
+use crate::config::redact;
 use crate::disk::{LARGEST, read_text};
 use crate::haproxy::child::Child;
 use crate::haproxy::process::pids;
 use crate::haproxy::socket::show_info;
 use crate::haproxy::{Process, Role};
+use crate::logging::lasting;
+
+/// How long a process may take to heed a signal, so that what it does is not seen before.
+const HEEDED: Duration = Duration::from_millis(100);
+
+/// How long an old process may take to listen again.
+const GOES_ON: Duration = Duration::from_secs(2);
 
 /// What HAProxy says when the old process hands nothing over, in its two forms.
 const NOT_HANDED_OVER: [&str; 2] = [
@@ -111,18 +124,74 @@ async fn start(
     for process in alive {
         child = child.arg(process.pid.to_string());
     }
-    let finished = child.run().await.map_err(ReloadError::Run)?;
-    if finished.status.success() {
-        return Ok(());
-    }
-    let mut output = finished.output();
-    if let Some(signal) = finished.status.signal() {
-        output = format!("killed by signal {signal}; {output}");
-    }
-    Err(ReloadError::Refused {
-        how: Method::Sf,
-        output,
+    let listened = context.proc.listening();
+    let cause = match child.run().await {
+        Ok(finished) if finished.status.success() => {
+            tell_warnings(&finished.output());
+            return Ok(());
+        }
+        Ok(finished) => {
+            let said = finished.output();
+            let mut output = said.clone();
+            if let Some(signal) = finished.status.signal() {
+                output = format!("killed by signal {signal}; {output}");
+            }
+            ReloadError::Refused {
+                how: Method::Sf,
+                output,
+                said,
+            }
+        }
+        Err(error) => ReloadError::Run(error),
+    };
+    Err(match silent(context, old, &listened).await {
+        None => cause,
+        Some((pid, ports)) => ReloadError::Silenced {
+            cause: Box::new(cause),
+            pid,
+            ports,
+        },
     })
+}
+
+/// Has the old processes listen again: a HAProxy that cannot have a port tells them to pause, and one
+/// that is killed then does not tell them to go on. Which of them does not, and on which ports; of
+/// several, the first.
+async fn silent(
+    context: &Context,
+    old: &[Process],
+    listened: &BTreeMap<String, u16>,
+) -> Option<(u32, BTreeSet<u16>)> {
+    let alive = || old.iter().filter(|old| context.proc.still_runs(old));
+    for process in alive() {
+        // It may end in this moment. A pid comes from the kernel, which has none that are too large.
+        _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGTTIN);
+    }
+    let told_at = Instant::now();
+    let mut looks = Looks::until(told_at + GOES_ON);
+    loop {
+        let now = context.proc.listening();
+        let mut missing = listened.clone();
+        missing.retain(|socket, _| !now.contains_key(socket));
+        let mut left = alive().map(|old| (old.pid, context.proc.ports_among(old.pid, &missing)));
+        let silent = left.find(|(_, ports)| !ports.is_empty());
+        let is_settled = silent.is_none() && HEEDED <= told_at.elapsed();
+        if is_settled || !looks.next().await {
+            return silent;
+        }
+    }
+}
+
+/// Of an interface that is not there, for one, HAProxy only warns, and not before it starts.
+fn tell_warnings(output: &str) {
+    let warnings = parse(output, &[]).into_iter();
+    let warnings = warnings.filter(|m| m.severity == Severity::Warning && m.is_of_a_start());
+    let warnings: Vec<String> = warnings.map(|message| message.text).collect();
+    let told = format!("HAProxy started, and warns: {}", warnings.join("; "));
+    lasting(
+        "what HAProxy warned of when it started",
+        (!warnings.is_empty()).then_some(&*redact(&told)),
+    );
 }
 
 /// The process that the pid file names now, once it answers for itself.

@@ -73,6 +73,7 @@ mod tests {
         let refused = ReloadError::Refused {
             how: Method::None,
             output: String::new(),
+            said: String::new(),
         };
         assert!(!tries(None, 10).again_after(&refused));
     }

@@ -37,7 +37,8 @@ pub(super) async fn by_socket(context: &Context, socket: &Path) -> Result<Reload
     {
         ReloadReply::Begun | ReloadReply::Succeeded => (),
         ReloadReply::Failed(output) | ReloadReply::Refused(output) => {
-            return Err(ReloadError::Refused { how, output });
+            let said = output.clone();
+            return Err(ReloadError::Refused { how, output, said });
         }
     }
     let pid = new_worker(context, &how, socket, &before, deadline).await?;
@@ -78,6 +79,7 @@ async fn new_worker(
                     output: "the master could not load the files, its log says why; \
                              the old workers serve on"
                         .to_owned(),
+                    said: String::new(),
                 });
             }
             Ok(now) => match now

@@ -73,6 +73,12 @@ impl CheckMessage {
         self.file.is_none() && self.text.starts_with(NO_END)
     }
 
+    /// Whether it is about listening, which only a start tries.
+    #[must_use]
+    pub fn is_of_a_start(&self) -> bool {
+        at_start(&self.text).is_some()
+    }
+
     /// The same where nothing that it printed tells why it failed.
     pub(super) fn of_a_failure(status: ExitStatus, output: &str) -> Self {
         let last = last_lines(output);
@@ -194,10 +200,24 @@ fn place<'a>(text: &str, files: &'a [String]) -> Option<(&'a str, usize)> {
     })
 }
 
+/// The proxy that cannot listen when HAProxy starts: `Binding [file:12] for frontend x: …`, and
+/// `Starting frontend x: …` of old versions.
+fn at_start(text: &str) -> Option<&str> {
+    let mut beginnings = ["Binding ", "Starting "].iter();
+    let rest = beginnings.find_map(|begin| text.strip_prefix(begin))?;
+    let rest = match rest.strip_prefix('[') {
+        Some(place) => place.split_once("] for ")?.1,
+        None => rest,
+    };
+    let (kind, rest) = rest.split_once(' ')?;
+    let (name, _) = rest.split_once(": ")?;
+    matches!(kind, "frontend" | "proxy" | "listener").then_some(name)
+}
+
 /// All proxies that are named: `backend 'x'`, `Proxy 'x'`, `server 'x/s'`, `'server x/s'`, and
 /// `userlist 'user_x'`, which is that of backend `x`.
 fn proxies(text: &str) -> Vec<&str> {
-    let mut proxies = Vec::new();
+    let mut proxies: Vec<&str> = at_start(text).into_iter().collect();
     let mut quoted = text.split('\'');
     let mut before = quoted.next().unwrap_or_default();
     // The pieces alternate: outside, inside, outside the quotes.
@@ -325,7 +345,19 @@ mod tests {
                 "[ALERT] 001/000000 (1) : Starting frontend x: cannot bind socket [127.0.0.1:80]",
                 Severity::Alert,
                 None,
-                &[],
+                &["x"],
+            ),
+            (
+                "[ALERT]    (1) : Binding [/etc/haproxy/haproxy.cfg:67] for frontend e_x_10001: cannot bind socket (Permission denied) for [0.0.0.0:25]",
+                Severity::Alert,
+                Some(67),
+                &["e_x_10001"],
+            ),
+            (
+                "[ALERT]    (1) : Starting [/etc/haproxy/haproxy.cfg:9] for proxy a: cannot listen to socket (Address in use) for [0.0.0.0:25]",
+                Severity::Alert,
+                Some(9),
+                &["a"],
             ),
             (
                 "[NOTICE]   (1) : haproxy version is 2.6.12-1+deb12u4",

@@ -98,7 +98,7 @@ impl Labelled {
                 failed.push((service.owner.clone(), tcp.warning));
             }
         }
-        let mut displaced = Vec::new();
+        let mut displaced: Vec<(Owner, Warning)> = Vec::new();
         let mut https_holder = None;
         if failed.is_empty() && self.shape.settles_clashes {
             let reserved = Reserved::of(output.rendered.chunks());
@@ -108,7 +108,12 @@ impl Labelled {
                 let clash = reserved.clash(service, opener.as_ref())?;
                 Some((service.owner.clone(), clash))
             }));
-            displaced.extend(reserved.thefts(output.rendered.chunks(), services));
+            for (owner, theft) in reserved.thefts(output.rendered.chunks(), services) {
+                // What both are wrong about is one fault.
+                if !displaced.iter().any(|(known, _)| *known == owner) {
+                    displaced.push((owner, theft));
+                }
+            }
             // Whoever had the port before a label opened it keeps it.
             let before = &incumbents.service_ports;
             let is_holder = |service: &&Arc<Service>| {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::cluster::{AppId, Warning};
+use crate::haproxy::listen::{bare, is_of_tcp};
 use crate::proxy::{WITHOUT_TASKS, clash, is_incumbent, precedence};
 
 /// Who holds a port.
@@ -66,7 +67,32 @@ fn lost(loser: &Service, winner: &Service) -> Warning {
 
 /// On addresses that differ, one port can be held by several.
 fn collide(one: &Service, other: &Service) -> bool {
-    one.name == other.name || share_an_address(one.bind_addr(), other.bind_addr())
+    one.name == other.name || may_share_an_address(one.bind_addr(), other.bind_addr())
+}
+
+/// The same of what owners write, as `BIND_ADDR` or behind `bind`: there can be several, of which all
+/// but the last name a port, and of a name nobody knows here which address that is.
+#[must_use]
+pub fn may_share_an_address(one: &str, other: &str) -> bool {
+    let mut pairs = places(one).flat_map(|one| places(other).map(move |other| (one, other)));
+    pairs.any(|pair| match pair {
+        (Place::Any, _) | (_, Place::Any) => true,
+        (Place::Name(_), Place::At(_) | Place::Name(_)) | (Place::At(_), Place::Name(_)) => true,
+        (one, other) => one == other,
+    })
+}
+
+/// Whether it is known at which address of IP this is.
+#[must_use]
+pub fn is_sure(address: &str) -> bool {
+    !matches!(place(address), Place::Name(_))
+}
+
+fn places(list: &str) -> impl Iterator<Item = Place<'_>> {
+    let (before, last) = list.rsplit_once(',').unwrap_or(("", list));
+    let before = before.split(',').filter(|place| !place.is_empty());
+    let before = before.map(|place| place.rsplit_once(':').map_or(place, |(at, _)| at));
+    before.chain([last]).map(place)
 }
 
 /// Whether a connection to one address can be meant for the other, however both are spelt.
@@ -78,28 +104,19 @@ pub fn share_an_address(one: &str, other: &str) -> bool {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Place<'t> {
     Any,
     At(IpAddr),
-    /// A name, or a socket that is none of IP.
+    /// Which the resolver knows.
+    Name(&'t str),
+    /// A socket that is none of TCP.
     Other(&'t str),
 }
 
-/// What HAProxy takes before an address of TCP.
-const OF_TCP: [&str; 9] = [
-    "ip@", "ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@", "mptcp@", "mptcp4@", "mptcp6@",
-];
-
 /// An address of IPv6 that stands for one of IPv4 (`::ffff:127.0.0.1`) listens at that one.
 fn place(text: &str) -> Place<'_> {
-    let bare = text.strip_prefix("stream+").unwrap_or(text);
-    let bare = OF_TCP
-        .iter()
-        .find_map(|family| bare.strip_prefix(family))
-        .unwrap_or(bare);
-    let bare = bare.strip_prefix('[').unwrap_or(bare);
-    let bare = bare.strip_suffix(']').unwrap_or(bare);
+    let bare = bare(text);
     if matches!(bare, "" | "*") {
         return Place::Any;
     }
@@ -107,10 +124,43 @@ fn place(text: &str) -> Place<'_> {
         return Place::At(Ipv4Addr::LOCALHOST.into());
     }
     match bare.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) if ip.is_unspecified() => Place::Any,
-        Ok(ip) => Place::At(ip),
-        Err(_) => Place::Other(text),
+        Ok(ip) => place_of(ip),
+        Err(_) if !is_of_tcp(text) => Place::Other(text),
+        Err(_) => short(bare).map_or(Place::Name(text), |ip| place_of(ip.into())),
     }
+}
+
+fn place_of(ip: IpAddr) -> Place<'static> {
+    if ip.is_unspecified() {
+        Place::Any
+    } else {
+        Place::At(ip)
+    }
+}
+
+/// As the C library reads addresses of IPv4, and by it HAProxy: `127.1`, `0x7f.1`, `2130706433`. The
+/// last number fills what is left.
+fn short(text: &str) -> Option<Ipv4Addr> {
+    let number = |part: &str| {
+        let (digits, radix) = match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
+            Some(digits) => (digits, 16),
+            None if part.len() > 1 && part.starts_with('0') => (part, 8),
+            None => (part, 10),
+        };
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u32::from_str_radix(digits, radix)
+            .ok()
+            .filter(|_| is_number)
+    };
+    let parts: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
+    let (last, bytes) = parts.split_last()?;
+    let left = 32 - 8 * u32::try_from(bytes.len()).ok().filter(|count| *count < 4)?;
+    if bytes.iter().any(|byte| 255 < *byte) || u64::from(*last) >> left != 0 {
+        return None;
+    }
+    let bytes = bytes.iter().zip([24, 16, 8]);
+    let address = bytes.fold(*last, |address, (byte, shift)| address | byte << shift);
+    Some(address.into())
 }
 
 #[cfg(test)]
@@ -140,9 +190,35 @@ mod tests {
             ("abns@a", "abns@b", false),
             ("abns@a", "abns@a", true),
             ("a.test", "b.test", false),
+            ("127.0.0.1", "127.1", true),
+            ("127.0.0.1", "2130706433", true),
+            ("127.0.0.1", "0x7f.1", true),
+            ("127.0.0.1", "0177.0.0.01", true),
+            ("10.0.0.1", "0", true),
+            ("127.0.0.1", "127.2", false),
+            ("127.0.0.1", "127.0.0.0.1", false),
+            ("127.0.0.1", "256.1", false),
         ] {
             assert_eq!(share_an_address(one, other), want, "{one} {other}");
             assert_eq!(share_an_address(other, one), want, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn of_what_owners_write_names_and_lists_may_be_any_address_of_theirs() {
+        for (one, other, want) in [
+            ("10.0.0.1", "10.0.0.2", false),
+            ("10.0.0.1", "a.test", true),
+            ("a.test", "b.test", true),
+            ("10.0.0.1:1,10.0.0.2", "10.0.0.1", true),
+            ("10.0.0.1:1,10.0.0.2", "10.0.0.2", true),
+            ("10.0.0.1:1,10.0.0.2", "10.0.0.3", false),
+            ("*:1,10.0.0.2", "10.0.0.3", true),
+            ("/run/a", "10.0.0.1", false),
+            ("/run/a", "a.test", false),
+        ] {
+            assert_eq!(may_share_an_address(one, other), want, "{one} {other}");
+            assert_eq!(may_share_an_address(other, one), want, "{other} {one}");
         }
     }
 }

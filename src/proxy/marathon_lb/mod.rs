@@ -19,7 +19,7 @@ pub use arrange::arrange;
 pub use checks::check_of;
 pub use claims::{TcpHost, tcp_host};
 pub(super) use clash::settle;
-pub use clash::{Incumbents, share_an_address};
+pub use clash::{Incumbents, is_sure, may_share_an_address, share_an_address};
 pub use service::{Asked, service};
 
 use super::native::SlotRule;

@@ -207,9 +207,10 @@ fn quarantined(entry: &Quarantined, now: Time) -> String {
         Some(_) => "is served as it was before",
         None => "is left out",
     };
-    let doubt = match entry.unnamed {
-        0 => "",
-        _ => "; HAProxy named nobody, and it is tried again by itself",
+    let doubt = match (entry.starts, entry.unnamed) {
+        (0, 0) => "",
+        (0, _) => "; HAProxy named nobody, and it is tried again by itself",
+        _ => "; HAProxy did not start with it, and it is seldom tried again",
     };
     format!("service port {service_port} of app `{app}` {fate}, since {since} ({ago}){doubt}")
 }

@@ -105,6 +105,7 @@ fn full() -> State {
             },
             is_open: true,
             unnamed: 2,
+            starts: 3,
             last_good: Some(BTreeMap::from([("HAPROXY_1_PORT".into(), "80".into())])),
         }],
         readiness: ReadinessMemory {

@@ -101,6 +101,49 @@ fn a_template_label_takes_no_port_and_no_line_of_others() {
         "app `/m/bad`: label `HAPROXY_0_FRONTEND_HEAD`: found port 10003 on `127.0.0.1`, held by \
          app `/z`, expected ports of its own; service port 10002 left out",
     ]);
+    for (bind, found) in [
+        ("*:80x", "`*:80x`, which may be a port of others"),
+        (":80;", "`:80;`, which may be"),
+        ("*:79-80x", "`*:79-80x`, which may be"),
+        ("127.0.0.1:9090x", "`127.0.0.1:9090x`, which may be"),
+        ("*:4294967376", "`*:4294967376`, which may be"),
+        ("\"127.0.0.1: 10003\"", "`127.0.0.1: 10003`, which may be"),
+        ("localhost.:10009", "`localhost.:10009`, which may be"),
+        ("127.0.0.1:80@", "`127.0.0.1:80@`, which may be"),
+        ("127.1:9090", "port 9090 on `127.1`, held by `"),
+        ("2130706433:9090", "port 9090 on `2130706433`, held by `"),
+        ("0x7f.1:9090", "port 9090 on `0x7f.1`, held by `"),
+        (
+            "localhost.:10003",
+            "port 10003 on `localhost.`, held by app `/z`",
+        ),
+        (
+            "*:20000-20299,*:21000-21299",
+            "ports 21000 to 21299 on `*`, expected 500 ports",
+        ),
+        (
+            "*:20000-30000",
+            "ports 20000 to 30000 on `*`, expected 500 ports",
+        ),
+    ] {
+        let text = format!("  bind {bind}\n  use_backend {{backend}}\n");
+        let labels = [("HAPROXY_0_FRONTEND_BACKEND_GLUE", &*text)];
+        for done in [
+            generate(&apps(&labels, &Value::Null), &["--template-labels=all"]),
+            verbatim(&apps(&labels, &Value::Null), &[]),
+        ] {
+            let label = "app `/m/bad`: label `HAPROXY_0_FRONTEND_BACKEND_GLUE`: found";
+            let done = done.says(&[&format!("{label} {found}"), "10002 left out"]);
+            assert!(!done.stdout.contains("m_bad"), "{}", done.stdout);
+            others_are_served(&done.stdout);
+        }
+    }
+    for bind in ["*:20000", "127.0.0.1:20000-20009", "/run/own.sock"] {
+        let text = format!("  bind {bind}\n  use_backend {{backend}}\n");
+        let labels = [("HAPROXY_0_FRONTEND_BACKEND_GLUE", &*text)];
+        let done = verbatim(&apps(&labels, &Value::Null), &[]);
+        assert!(done.stdout.contains("m_bad"), "{bind}: {}", done.stderr);
+    }
     // Without a line feed at its end, the comment would hide the rule of `/a`.
     let acl = "  acl host_{cleanedUpHostname} hdr(host) {hostname} #";
     let labels = [

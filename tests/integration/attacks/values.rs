@@ -222,6 +222,33 @@ static VERBATIM: &[Odd] = &[
                  expected ports of its own; service port 10002 left out",
         ],
     ),
+    // HAProxy reads the digits in front, and of large numbers what fits.
+    (
+        &[("HAPROXY_0_BIND_ADDR", "*:80x,127.0.0.1")],
+        &[
+            "label `HAPROXY_0_BIND_ADDR`: found `*:80x`, which may be a port of others, expected `*` or \
+             an address in numbers, and a port from 1 to 65535; service port 10002 left out",
+        ],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", "*:4294967376,127.0.0.1")],
+        &["found `*:4294967376`, which may be", "left out"],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", "a.test:10009,127.0.0.1")],
+        &["found `a.test:10009`, which may be", "left out"],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", "127.1:10001,127.0.0.1")],
+        &["found port 10001 on `127.1`, held by app `/a`", "left out"],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", "*:30000-60000,127.0.0.1")],
+        &[
+            "found ports 30000 to 60000 on `*`, expected 500 ports at most",
+            "left out",
+        ],
+    ),
     (
         &[("HAPROXY_0_BIND_ADDR", "*:80,127.0.0.1")],
         &[

@@ -283,7 +283,7 @@ impl Scene {
             self.host().kill();
             // A process that ends loses its name before its sockets.
             wait_until("the end of HAProxy", || {
-                self.host().haproxies().is_empty() && !is_taken(self.cluster.target())
+                self.host().haproxies().is_empty() && !is_taken(&self.cluster.target().into())
             });
         }
         self.cluster.tell(&self.cluster.answers[state]);

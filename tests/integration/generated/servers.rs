@@ -1,7 +1,6 @@
 //! A turn for servers alone leaves the file that a whole one would.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,6 +13,7 @@ use haproxy_marathon_bridge::cluster::Snapshot;
 use haproxy_marathon_bridge::cycle::{Changes, Source, Stages};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::files::NamedFile;
+use haproxy_marathon_bridge::haproxy::listen::Listener;
 use haproxy_marathon_bridge::haproxy::{Dialect, Version};
 use haproxy_marathon_bridge::marathon::{Answer, Cluster, apps};
 use haproxy_marathon_bridge::state::{State, Time};
@@ -117,15 +117,15 @@ impl Balancer for Untold {
         false
     }
 
-    fn taken(&self, _: &BTreeSet<SocketAddr>, _: &Installation) -> Vec<SocketAddr> {
-        Vec::new()
+    fn taken(&self, _: &BTreeSet<Listener>, _: &Installation) -> BTreeSet<u16> {
+        BTreeSet::new()
     }
 
     fn holder(&self, _: u16) -> Option<String> {
         None
     }
 
-    fn foreign(&self, _: &BTreeSet<IpAddr>, _: &Installation) -> BTreeSet<IpAddr> {
+    fn foreign(&self, _: &BTreeSet<Listener>, _: &Installation) -> BTreeSet<Listener> {
         BTreeSet::new()
     }
 

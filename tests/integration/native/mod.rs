@@ -10,6 +10,7 @@ mod measured;
 mod port_443;
 mod protects;
 mod routes;
+mod starts;
 mod tunes;
 mod turns;
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 
 use haproxy_marathon_bridge::haproxy::{Proc, structure_hash};
 use haproxy_marathon_bridge::state::Folder;
@@ -26,14 +27,25 @@ impl Drop for Ending {
 }
 
 pub(super) fn refresh(scene: &Scene) -> Done {
+    refresh_by(scene, &["sf"])
+}
+
+/// `refresh` that reloads in this way.
+pub(super) fn refresh_by(scene: &Scene, reload: &[&str]) -> Done {
+    Done::of(command(scene, reload))
+}
+
+/// The same, not started yet.
+pub(super) fn command(scene: &Scene, reload: &[&str]) -> Command {
     let apps = json!({"apps": scene.apps}).to_string();
     fs::write(scene.test.path().join("apps.json"), apps).unwrap();
     let mut command = scene.test.command();
-    command.args(["refresh", "--reload", "sf", "-m", "file:apps.json"]);
+    command.args(["refresh", "-m", "file:apps.json", "--reload"]);
+    command.args(reload);
     command.args(["--template-dir", "templates", "--pid-file", "run/pid"]);
     command.arg("--haproxy-config").arg(scene.cfg());
     command.args(&scene.flags);
-    Done::of(command)
+    command
 }
 
 fn description(scene: &Scene) -> String {

@@ -205,3 +205,52 @@ async fn a_haproxy_of_another_file_is_neither_signalled_nor_robbed_of_its_pid_fi
     assert_eq!(foreign.serving().await, theirs);
     assert_eq!(host.serving().await, ours);
 }
+
+/// In the place of HAProxy: it has this said to the processes that it is to take over from.
+fn impostor(host: &mut Host, signal: &str, then: &str) {
+    let script = format!(
+        "#!/bin/sh\nwhile [ \"$1\" != -sf ]; do shift; done\nshift\nkill -{signal} \"$@\"\n{then}\n"
+    );
+    let program = host.file("impostor");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    host.context.program = program;
+}
+
+/// HAProxy has the old process pause while it waits for a port; who is killed then tells it no more.
+#[tokio::test]
+async fn who_was_told_to_pause_by_a_start_that_failed_listens_again() {
+    for (then, failure) in [("exec sleep 1000", "was killed"), ("exit 1", "was refused")] {
+        let mut host = Host::new();
+        let pid = host.new_pid(&Method::Sf).await;
+        impostor(&mut host, "TTOU", then);
+        host.context.limit = Duration::from_secs(1);
+        let error = host.reload(&Method::Sf).await.unwrap_err().to_string();
+        assert!(error.contains(failure), "{error}");
+        assert!(host.answers(), "{error}");
+        assert_eq!(host.serving().await, pid);
+    }
+}
+
+#[tokio::test]
+async fn an_old_process_that_does_not_listen_any_more_is_told_of() {
+    let mut host = Host::new();
+    // A connection that lasts keeps it from ending at once.
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let through = free_port();
+    let tunnel = format!(
+        "listen t\n  mode tcp\n  bind 127.0.0.1:{through}\n  server b {}\n",
+        backend.local_addr().unwrap()
+    );
+    host.install("first", &tunnel);
+    let pid = host.new_pid(&Method::Sf).await;
+    let _client = TcpStream::connect(("127.0.0.1", through)).unwrap();
+    let _served = backend.accept().unwrap();
+    impostor(&mut host, "USR1", "exit 1");
+    let error = host.reload(&Method::Sf).await.unwrap_err();
+    assert!(!error.is_refusal());
+    let told = format!("the old HAProxy {pid} does not listen any more on ");
+    let error = error.to_string();
+    assert!(error.contains(&told), "{error}");
+    assert!(error.contains(&host.port.to_string()), "{error}");
+}
