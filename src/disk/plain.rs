@@ -91,7 +91,7 @@ pub(crate) fn kind(facts: &Metadata) -> Option<&'static str> {
     }
 }
 
-fn is_null(facts: &Metadata) -> bool {
+pub(crate) fn is_null(facts: &Metadata) -> bool {
     facts.file_type().is_char_device() && facts.rdev() == makedev(1, 3)
 }
 
