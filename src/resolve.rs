@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+use tracing::debug;
 
 use crate::cluster::{AppId, Host, ServicePort, Warning};
 use crate::config::Names;
@@ -20,6 +21,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Each lookup holds a thread.
 const AT_ONCE: usize = 64;
+
+/// So many names are told one by one. More of them are one fault, that of DNS.
+const MOST_TOLD: usize = 10;
 
 /// Asks for the addresses of a name.
 pub trait Lookup {
@@ -107,16 +111,18 @@ impl<L: Lookup> Resolver<L> {
         self.known = known;
         self.uses_names = !asked.is_empty();
         self.stale.clear();
-        let mut warnings = Vec::new();
+        let (mut stale_ones, mut unknown_ones) = (Vec::new(), Vec::new());
         for (name, error) in self.ask(asked).await {
             match self.known.get(&name) {
                 Some(address) => {
-                    warnings.push(stale(&name, &error, *address));
+                    stale_ones.push(stale(&name, &error, *address));
                     self.stale.insert(name);
                 }
-                None => warnings.push(unknown(&name, &error, &users(ports, &name))),
+                None => unknown_ones.push(unknown(&name, &error, &users(ports, &name))),
             }
         }
+        let mut warnings = in_short(stale_ones, "their last known addresses stay in use");
+        warnings.extend(in_short(unknown_ones, "their servers left out"));
         for port in ports {
             port.endpoints.retain_mut(|endpoint| {
                 let Host::Name(name) = &endpoint.host else {
@@ -251,6 +257,23 @@ fn unknown(name: &str, error: &io::Error, users: &[AppId]) -> Warning {
         error,
         format!("{servers} of {} left out", apps.join(", ")),
     )
+}
+
+/// One in the place of many, in words that stay the same while another name comes or goes.
+fn in_short(warnings: Vec<Warning>, effect: &str) -> Vec<Warning> {
+    let Some(first) = warnings.first().filter(|_| MOST_TOLD < warnings.len()) else {
+        return warnings;
+    };
+    for warning in &warnings {
+        debug!("{warning}");
+    }
+    vec![Warning {
+        app: None,
+        subject: format!("{} and at least {MOST_TOLD} others", first.subject),
+        found: first.found.clone(),
+        expected: "names that resolve".to_owned(),
+        effect: effect.to_owned(),
+    }]
 }
 
 fn warning(name: &str, error: &io::Error, effect: String) -> Warning {
@@ -408,6 +431,30 @@ mod tests {
         assert_eq!(shown(&ports), ["10.0.0.7"]);
         assert!(warnings[0].effect.contains("10.0.0.7"), "{}", warnings[0]);
         assert_eq!(resolver.known().len(), 1, "names out of use are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_names_that_do_not_resolve_are_one_warning_however_many_they_are() {
+        let names: Vec<String> = (0..MOST_TOLD + 2).map(|n| format!("h{n:02}")).collect();
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let known: Vec<(&str, &str)> = names.iter().map(|name| (*name, "10.0.0.7")).collect();
+        let told = async |names: &[&str], known: &[(&str, &str)]| -> Vec<String> {
+            let mut resolver = resolver(&[], known);
+            let warnings = resolver.resolve(&mut ports(names), Names::Numeric).await;
+            warnings.iter().map(Warning::to_string).collect()
+        };
+        for (known, effect) in [
+            (&known[..], "their last known addresses stay in use"),
+            (&[], "their servers left out"),
+        ] {
+            let want = format!(
+                "host `h00` and at least 10 others: found no address (no such name), expected names \
+                 that resolve; {effect}"
+            );
+            assert_eq!(told(&names, known).await, [&*want]);
+            assert_eq!(told(&names[..=MOST_TOLD], known).await, [&*want]);
+            assert_eq!(told(&names[..MOST_TOLD], known).await.len(), MOST_TOLD);
+        }
     }
 
     /// An answer that lacks an app is resolved before the guard puts the app back.

@@ -102,7 +102,7 @@ async fn map(sources: &Sources, name: &str) -> Response {
 async fn file(path: PathBuf, missing: Option<&'static str>) -> Response {
     let read = spawn_blocking({
         let path = path.clone();
-        move || disk::read(&path, u64::MAX)
+        move || disk::read(&path, disk::LARGEST_MADE)
     });
     match (read.await, missing) {
         (Ok(Ok(content)), _) => text(content),

@@ -26,7 +26,7 @@ pub use faulty::{Fault, FaultyDisk};
 pub use memory::{MemoryDisk, PowerCut};
 pub use os::OsDisk;
 pub(crate) use os::give_to_owner_of;
-pub(crate) use plain::{LARGEST, kind, read, read_head, read_text};
+pub(crate) use plain::{LARGEST, LARGEST_MADE, is_null, kind, read, read_head, read_text};
 
 /// What came of a step.
 pub type Result<T, E = DiskError> = std::result::Result<T, E>;

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
 };
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 
-use super::plain::{open, require_file};
+use super::plain::{LARGEST_MADE, open, read_open, require_file};
 use super::{Disk, DiskError, Facts, Result, Stamp, Step, folder_of};
 
 /// As many as Linux follows before it says that links run in a circle.
@@ -172,12 +172,9 @@ impl Disk for OsDisk {
 }
 
 /// What is read here is replaced some day: so it has to be a file, and no pipe, at which a reader
-/// waits for ever, nor a device.
+/// waits for ever, nor a device, nor larger than the memory.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let (mut file, metadata) = open(path)?;
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.read_to_end(&mut content)?;
-    Ok(content)
+    read_open(open(path)?, LARGEST_MADE)
 }
 
 /// What grows is written first, and what the file held too much is cut off last: on a full disk the
@@ -257,6 +254,16 @@ mod tests {
             assert!(error.to_string().contains("no regular file"), "{error}");
             drop(reader);
         }
+    }
+
+    #[test]
+    fn what_no_memory_holds_is_told_by_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sparse");
+        File::create(&path).unwrap().set_len(1 << 38).unwrap();
+        let error = OsDisk.read(&path).unwrap_err().to_string();
+        let found = "found 274877906944 bytes, expected at most 1073741824";
+        assert!(error.ends_with(found), "{error}");
     }
 
     #[test]

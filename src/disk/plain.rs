@@ -13,13 +13,20 @@ use nix::sys::stat::makedev;
 /// Bytes: more than anybody writes by hand.
 pub(crate) const LARGEST: u64 = 16 * 1024 * 1024;
 
+/// Bytes: more than any program makes of a cluster, and what a host can still hold.
+pub(crate) const LARGEST_MADE: u64 = 1024 * 1024 * 1024;
+
 /// The whole content of a regular file of at most `most` bytes. `/dev/null` is as good as an empty one,
 /// since people name it where they want none.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if is_null(&fs::metadata(path)?) {
         return Ok(Vec::new());
     }
-    let (file, facts) = open(path)?;
+    read_open(open(path)?, most)
+}
+
+/// The same of a file that is open.
+pub(super) fn read_open((file, facts): (File, Metadata), most: u64) -> io::Result<Vec<u8>> {
     let too_large = |found: u64| {
         let sentence = format!("found {found} bytes, expected at most {most}");
         Err(io::Error::new(ErrorKind::FileTooLarge, sentence))
@@ -27,7 +34,7 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if most < facts.len() {
         return too_large(facts.len());
     }
-    let content = head(file, most.saturating_add(1))?;
+    let content = head(file, most.saturating_add(1), facts.len())?;
     // It may have grown, or lie where lengths are not known.
     if most < content.len() as u64 {
         return too_large(content.len() as u64);
@@ -43,12 +50,13 @@ pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
 
 /// So many bytes of a regular file, from its beginning.
 pub(crate) fn read_head(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let (file, _) = open(path)?;
-    head(file, most)
+    let (file, facts) = open(path)?;
+    head(file, most, facts.len().min(most))
 }
 
-fn head(file: File, most: u64) -> io::Result<Vec<u8>> {
+fn head(file: File, most: u64, expected: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
+    content.try_reserve(usize::try_from(expected).unwrap_or(usize::MAX))?;
     file.take(most).read_to_end(&mut content)?;
     Ok(content)
 }
@@ -91,7 +99,7 @@ pub(crate) fn kind(facts: &Metadata) -> Option<&'static str> {
     }
 }
 
-fn is_null(facts: &Metadata) -> bool {
+pub(crate) fn is_null(facts: &Metadata) -> bool {
     facts.file_type().is_char_device() && facts.rdev() == makedev(1, 3)
 }
 

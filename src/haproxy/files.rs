@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::Line;
 use super::certificates::{is_companion, listed, places, with_companions};
-use crate::disk::{kind, read_head};
+use crate::disk::{is_null, kind, read_head};
 
 /// Certificates are smaller. HAProxy keeps what it reads in memory.
 const LARGEST: u64 = 64 << 20;
@@ -126,24 +126,65 @@ pub fn bases(text: &str) -> Vec<PathBuf> {
 /// itself. Nothing but lists of certificates is opened.
 #[must_use]
 pub fn unfit(file: &NamedFile, bases: &[PathBuf]) -> Option<String> {
+    fault_in(file, bases, Bound::Size)
+}
+
+/// A line that has HAProxy read what has no end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endless {
+    /// From 1.
+    pub line: usize,
+    /// As it is written there.
+    pub path: String,
+    /// What it is.
+    pub found: String,
+}
+
+/// The first such line of a configuration. Whoever writes the file himself may have it as large as he
+/// likes.
+#[must_use]
+pub fn endless(text: &str) -> Option<Endless> {
+    let mut known = BTreeSet::new();
+    let bases = bases(text);
+    let mut lines = text.lines().zip(1..);
+    lines.find_map(|(words, line)| {
+        let mut new = named(words).filter(|file| known.insert(file.clone()));
+        new.find_map(|file| {
+            let found = fault_in(&file, &bases, Bound::End)?;
+            let path = file.path;
+            Some(Endless { line, path, found })
+        })
+    })
+}
+
+/// What a file has to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// An end.
+    End,
+    /// One that is near.
+    Size,
+}
+
+fn fault_in(file: &NamedFile, bases: &[PathBuf], bound: Bound) -> Option<String> {
     // HAProxy looks for the files of a list below a base, and not for the list.
     let below = if file.kind == Kind::List { &[] } else { bases };
     places(&file.path, below).find_map(|place| {
-        fault(&place).or_else(|| match file.kind {
-            Kind::Certificate => beside(&place),
-            Kind::List => in_list(&place, bases),
+        fault(&place, bound).or_else(|| match file.kind {
+            Kind::Certificate => beside(&place, bound),
+            Kind::List => in_list(&place, bases, bound),
             Kind::Other => None,
         })
     })
 }
 
 /// The same of what HAProxy looks for beside a certificate.
-fn beside(certificate: &Path) -> Option<String> {
+fn beside(certificate: &Path, bound: Bound) -> Option<String> {
     // Parts of a bundle have companions of their own.
     let parts = with_companions(certificate).filter(|part| part.exists());
     let mut companions = parts.flat_map(|path| with_companions(&path).collect::<Vec<_>>());
     companions.find_map(|path| {
-        let found = fault(&path)?;
+        let found = fault(&path, bound)?;
         let name = path.file_name()?.display();
         Some(format!("a certificate with `{name}` beside it, {found}"))
     })
@@ -151,17 +192,17 @@ fn beside(certificate: &Path) -> Option<String> {
 
 /// The same of what a list of certificates names. A label may name any file as a list, so that
 /// nothing of its lines is told.
-fn in_list(list: &Path, bases: &[PathBuf]) -> Option<String> {
+fn in_list(list: &Path, bases: &[PathBuf], bound: Bound) -> Option<String> {
     let text = read_head(list, LARGEST_LIST + 1).ok()?;
-    if LARGEST_LIST < text.len() as u64 {
+    if bound == Bound::Size && LARGEST_LIST < text.len() as u64 {
         return Some(format!("a list of more than {LARGEST_LIST} bytes"));
     }
     let text = String::from_utf8_lossy(&text);
-    if MOST_LISTED < text.lines().count() {
+    if bound == Bound::Size && MOST_LISTED < text.lines().count() {
         return Some(format!("a list of more than {MOST_LISTED} lines"));
     }
     let mut known = BTreeSet::new();
-    let mut lines = text.lines().zip(1..);
+    let mut lines = text.lines().take(MOST_LISTED).zip(1..);
     lines.find_map(|(line, number)| {
         let certificates = listed(line, Path::new("")).map(|path| NamedFile {
             path: path.display().to_string(),
@@ -171,24 +212,33 @@ fn in_list(list: &Path, bases: &[PathBuf]) -> Option<String> {
         let mut files = certificates.chain(named(&options));
         let mut is_unfit = |file: NamedFile| {
             let is_new = file.kind != Kind::List && known.insert(file.clone());
-            is_new && unfit(&file, bases).is_some()
+            is_new && fault_in(&file, bases, bound).is_some()
         };
-        let without_end = "names what is no file of a disk, or is too large";
+        let without_end = match bound {
+            Bound::End => "names what is no file of a disk",
+            Bound::Size => "names what is no file of a disk, or is too large",
+        };
         files
             .any(&mut is_unfit)
             .then(|| format!("a list whose line {number} {without_end}"))
     })
 }
 
-fn fault(path: &Path) -> Option<String> {
+fn fault(path: &Path, bound: Bound) -> Option<String> {
     // A link is followed, as HAProxy does.
     let facts = fs::metadata(path).ok()?;
+    // People name it where they want no text, as for a page of errors.
+    if bound == Bound::End && is_null(&facts) {
+        return None;
+    }
     let real = fs::canonicalize(path).ok()?;
     if OF_THE_KERNEL.iter().any(|folder| real.starts_with(folder)) {
         return Some("a file that the kernel makes".to_owned());
     }
     if !facts.is_dir() {
-        return kind(&facts).map(str::to_owned).or_else(|| size(&facts));
+        return kind(&facts)
+            .map(str::to_owned)
+            .or_else(|| size(&facts, bound));
     }
     let entries = fs::read_dir(path).ok()?.take(MOST_ENTRIES).flatten();
     entries.into_iter().find_map(|entry| {
@@ -199,14 +249,14 @@ fn fault(path: &Path) -> Option<String> {
         } else {
             None
         };
-        let found = found.or_else(|| size(&facts))?;
+        let found = found.or_else(|| size(&facts, bound))?;
         let name = entry.file_name();
         Some(format!("a folder with `{}`, {found}", name.display()))
     })
 }
 
-fn size(facts: &Metadata) -> Option<String> {
-    let is_large = facts.len() > LARGEST;
+fn size(facts: &Metadata, bound: Bound) -> Option<String> {
+    let is_large = bound == Bound::Size && LARGEST < facts.len();
     is_large.then(|| format!("a file of {} bytes", facts.len()))
 }
 
@@ -281,6 +331,34 @@ mod tests {
         let bases = [folder.path().to_owned()];
         assert!(unfit(&other("pipe"), &[]).is_none());
         assert!(unfit(&other("pipe"), &bases).is_some());
+    }
+
+    #[test]
+    fn the_line_of_what_has_no_end_is_told_and_size_is_left_to_the_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        mkfifo(Path::new(&path("pipe")), Mode::S_IRWXU).unwrap();
+        fs::write(path("list"), "pipe\n").unwrap();
+        let large = File::create(path("large")).unwrap();
+        large.set_len(LARGEST + 1).unwrap();
+        let head = format!(
+            "global\n  crt-base {}\ndefaults\n  errorfile 503 /dev/null\n  errorfile 502 {}\n",
+            folder.path().display(),
+            path("large")
+        );
+        assert_eq!(endless(&head), None);
+        let in_list = "a list whose line 1 names what is no file of a disk";
+        for (keyword, path, found) in [
+            ("crt", "pipe".to_owned(), "a pipe"),
+            ("crt", "/dev/zero".to_owned(), "a device"),
+            ("crt-list", path("list"), in_list),
+        ] {
+            let line = format!("  bind *:1 ssl {keyword} {path}\n");
+            let told = endless(&format!("{head}listen a\n{line}{line}"));
+            let found = found.to_owned();
+            let line = 7;
+            assert_eq!(told, Some(Endless { line, path, found }));
+        }
     }
 
     #[test]

@@ -31,8 +31,9 @@ pub(super) async fn stages(
     made(config, names, renderer(config).await?)
 }
 
-/// The same for who may wait: where templates or sections of the host's own cannot be used, the stages
-/// are made without them, and it is told why. Nothing of what these make may be installed.
+/// The same for who may wait: where templates or sections of the host's own cannot be used, or HAProxy
+/// tells no version, the stages are made without, and it is told why. Nothing of what these make may be
+/// installed.
 ///
 /// # Errors
 /// Where they cannot be made without either.
@@ -47,6 +48,8 @@ pub(super) async fn stages_or_bare(
     let mut bare = config.clone();
     let templates = &mut bare.templates;
     (templates.dir, templates.files, templates.extra) = (None, None, None);
+    // The program may be the fault, or take its time once more not to say.
+    bare.haproxy.version = Some((Version::NEWEST.major, Version::NEWEST.minor));
     let stages = made(config, names, renderer(&bare).await?)?;
     Ok((stages, Some(fault)))
 }

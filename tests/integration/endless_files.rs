@@ -138,6 +138,29 @@ fn what_most_of_them_name_leaves_all_as_it_is() {
     assert_eq!(before, after);
 }
 
+/// It is nobody's of the apps.
+#[test]
+fn what_the_operator_names_without_an_end_is_told_and_not_waited_for() {
+    let test = Test::new();
+    let path = test.path().join("own.pem");
+    fs::copy(certificate(), &path).unwrap();
+    let own = format!("--ssl-certs={}", path.display());
+    let words = [&NATIVE[..], &[&own]].concat();
+    let labels = |host: &'static str| [("VHOST", host)];
+    turn(&test, &apps(&labels("one.example.com")), &words).expect(0);
+    let before = test.cfg();
+    assert!(before.contains("own.pem"), "{before}");
+    fs::remove_file(&path).unwrap();
+    mkfifo(&path, Mode::S_IRWXU).unwrap();
+    let done = turn(&test, &apps(&labels("two.example.com")), &words).expect(1);
+    assert!(!done.stderr.contains("app `"), "{}", done.stderr);
+    done.says(&[
+        "own.pem` is a pipe, expected what has an end",
+        "stays as it is",
+    ]);
+    assert_eq!(before, test.cfg());
+}
+
 /// The service keeps what it was served with.
 #[test]
 fn who_was_served_is_served_as_before() {

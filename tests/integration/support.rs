@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -195,6 +196,14 @@ pub(crate) fn document_is(name: &str, text: &str) {
 pub(crate) fn swap_in(path: &Path, text: &str) {
     let new = path.with_extension("new");
     fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+/// As a package manager puts another program in the place of one that may run: a script of the shell.
+pub(crate) fn swap_in_program(path: &Path, script: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
     fs::rename(new, path).unwrap();
 }
 

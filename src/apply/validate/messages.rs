@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::haproxy::files::Endless;
 use crate::logging::shown;
 
 /// How the message begins that tells of a check without an end.
@@ -77,6 +78,21 @@ impl CheckMessage {
     #[must_use]
     pub fn is_of_a_start(&self) -> bool {
         at_start(&self.text).is_some()
+    }
+
+    /// The same where it was not asked, since it would not come to an end. As HAProxy tells it.
+    pub(super) fn of_no_end(config: &Path, endless: &Endless) -> Self {
+        let Endless { line, path, found } = endless;
+        let file = config.display().to_string();
+        let text = format!(
+            "parsing [{file}:{line}] : `{path}` is {found}, expected what has an end: `haproxy -c` \
+             was not asked, since it would wait there"
+        );
+        Self {
+            file: Some(file),
+            line: Some(*line),
+            ..Self::of_nobody(text)
+        }
     }
 
     /// The same where nothing that it printed tells why it failed.

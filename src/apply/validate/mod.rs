@@ -17,6 +17,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::haproxy::child::{Child, RunError, named_signal, printed};
+use crate::haproxy::files::endless;
 
 use copy::Copy;
 pub use copy::remove_leftovers;
@@ -129,6 +130,12 @@ pub async fn check(
     candidate: &Candidate<'_>,
     limit: Duration,
 ) -> Result<Verdict, CheckError> {
+    if let Some(endless) = endless(candidate.text) {
+        return Ok(Verdict::Rejected {
+            messages: vec![CheckMessage::of_no_end(candidate.config, &endless)],
+            output: String::new(),
+        });
+    }
     let copy = Copy::write(candidate)?;
     let mut child = Child::new(program, limit)
         .arg("-c")

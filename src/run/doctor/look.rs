@@ -228,7 +228,7 @@ fn as_root(context: &Context) -> Option<Finding> {
 /// Those that the file has HAProxy listen on, and those that were named.
 async fn sockets(config: &Config) -> Vec<Finding> {
     const ABOUT: &str = "socket";
-    let text = disk::read_text(&config.haproxy.config, u64::MAX).unwrap_or_default();
+    let text = disk::read_text(&config.haproxy.config, disk::LARGEST_MADE).unwrap_or_default();
     let own = Global::read(&text);
     let told = own.stats_sockets.into_iter();
     let mut all: BTreeSet<PathBuf> = told.map(|socket| socket.path).collect();

@@ -137,7 +137,7 @@ impl Watcher {
         if self.looked_at == applied {
             return;
         }
-        if let Ok(cfg) = disk::read_text(&self.config.haproxy.config, u64::MAX) {
+        if let Ok(cfg) = disk::read_text(&self.config.haproxy.config, disk::LARGEST_MADE) {
             around.files.use_certificates(&cfg, began);
         }
         self.looked_at = applied;

@@ -46,7 +46,6 @@ impl Proof {
 
     /// Has HAProxy look at `files`.
     pub(super) fn begin(&mut self, ground: Ground, files: FileSet) {
-        self.wanted = None;
         let files = Rc::new(files);
         let judged = Rc::clone(&files);
         let check = async move { ground.haproxy().check(&judged, &ground.at, None).await };
@@ -65,6 +64,8 @@ impl Proof {
             Some(wanted) => sleep_until(wanted.due().into()).await,
             None => std::future::pending().await,
         }
+        // Whatever becomes of it: what stays due would be all that is ever done.
+        self.wanted = None;
         Next::Begin
     }
 }
@@ -92,12 +93,14 @@ impl Watcher {
             return false;
         };
         match next {
-            Next::Begin => {
-                if let Some(files) = self.stages.unproved() {
+            Next::Begin => match self.stages.unproved() {
+                Some(files) => {
                     self.proof.begin(ground, files.clone());
+                    true
                 }
-                true
-            }
+                // What is installed is not known any more, as after an edit of templates.
+                None => false,
+            },
             Next::Said(files, Ok(Verdict::Accepted { .. })) => {
                 let Self { memory, stages, .. } = self;
                 let time = Time::at(SystemTime::now());
@@ -110,5 +113,26 @@ impl Watcher {
             // It finds out who is to blame, and tells.
             Next::Said(_, Ok(Verdict::Rejected { .. }) | Err(_)) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_is_due_once() {
+        let mut proof = Proof::default();
+        proof.is_wanted(now());
+        assert!(matches!(proof.next().await, Next::Begin));
+        let again = timeout(Duration::from_secs(3_600), proof.next()).await;
+        assert!(again.is_err());
+        // What is installed after that counts anew.
+        proof.is_wanted(now());
+        assert!(matches!(proof.next().await, Next::Begin));
     }
 }

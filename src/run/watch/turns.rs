@@ -166,7 +166,7 @@ impl Watcher {
             served = self.stages.in_service.as_ref().map(live::in_service);
         }
         if served.is_none() && !self.live.knows_served() {
-            let text = disk::read_text(&self.config.haproxy.config, u64::MAX);
+            let text = disk::read_text(&self.config.haproxy.config, disk::LARGEST_MADE);
             let header = self.stages.renderer.header();
             let both = text.ok().zip(header.ok());
             served = both.map(|(text, header)| live::read(&text, &header));

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use haproxy_marathon_bridge::demo::free_ports;
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use rcgen::ExtendedKeyUsagePurpose;
 
 use super::{NEVER, Watcher, fetches};
@@ -207,20 +210,37 @@ fn a_certificate_that_haproxy_has_read_is_read_again_when_it_changes() {
     assert_ne!(new, pid);
     assert_eq!(host.installed(), installed);
 
-    fs::write(&certificate, "no certificate").unwrap();
-    let said = watcher.says("HAProxy goes on with those that it has read");
-    assert!(said[said.len() - 1].contains("web.pem"), "{said:#?}");
-    assert_eq!(web.connect().ask(), "web-0");
-    assert_eq!(host.pid(), new);
-    // HAProxy takes no file that names it, and is asked again as soon as it is another one.
-    web.scale_up();
-    watcher.says("stays as it is");
-    swap_in(&certificate, &issue());
-    let mut said = watcher.says("over: certificates were changed");
-    assert_eq!(count(&said, "HAProxy was reloaded"), 1, "{said:#?}");
-    assert_ne!(host.pid(), new);
-    said.extend(watcher.says("installed `"));
-    assert!(host.installed().contains(&web.newest_address()));
+    for (is_pipe, found) in [
+        (false, "web.pem"),
+        (true, "web.pem` is a pipe, expected what has an end"),
+    ] {
+        let served = host.pid();
+        if is_pipe {
+            pipe_in(&certificate);
+        } else {
+            fs::write(&certificate, "no certificate").unwrap();
+        }
+        let said = watcher.says("HAProxy goes on with those that it has read");
+        assert!(said[said.len() - 1].contains(found), "{said:#?}");
+        assert!(web.connect().ask().starts_with("web-"));
+        assert_eq!(host.pid(), served);
+        // HAProxy takes no file that names it, and is asked again as soon as it is another one.
+        web.scale_up();
+        watcher.says("stays as it is");
+        swap_in(&certificate, &issue());
+        let mut said = watcher.says("over: certificates were changed");
+        assert_eq!(count(&said, "HAProxy was reloaded"), 1, "{said:#?}");
+        assert_ne!(host.pid(), served);
+        said.extend(watcher.says("installed `"));
+        assert!(host.installed().contains(&web.newest_address()));
+    }
+}
+
+/// What has no end, and would be waited for.
+fn pipe_in(path: &Path) {
+    let new = path.with_extension("new");
+    mkfifo(&new, Mode::S_IRWXU).unwrap();
+    fs::rename(new, path).unwrap();
 }
 
 /// It ends with its test, and so does what is done to it.

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use super::Watcher;
 use super::load::Load;
 use crate::host::{Host, SOON, Web, block_on, wait_until};
-use crate::support::{count, haproxy};
+use crate::support::{count, haproxy, swap_in_program};
 
 /// `program` in front of it, which leaves signals and the environment as they are.
 fn under(mut program: Command, watch: &Command) -> Command {
@@ -97,21 +97,13 @@ fn a_haproxy_that_refuses_all_is_told_of_once() {
     load.assert_lossless();
 }
 
-/// As a package manager puts another program in the place of one that may run.
-fn put_program(program: &Path, script: &str) {
-    let new = program.with_extension("new");
-    fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(new, program).unwrap();
-}
-
 /// Its file is watched, and what it refuses is not asked again much later either.
 #[test]
 fn a_program_that_is_put_right_is_noticed() {
     let host = Host::new();
     let mut web = Web::start();
     let program = host.path("haproxy");
-    let put = |script: &str| put_program(&program, script);
+    let put = |script: &str| swap_in_program(&program, script);
     let good = format!("exec {} \"$@\"", haproxy().display());
     put(&good);
     let flags = ["--haproxy", program.to_str().unwrap(), "--log-level=debug"];
@@ -147,7 +139,7 @@ fn a_program_that_tells_no_version_is_one_trouble_with_its_reason() {
     let host = Host::labelled(free_ports(1).unwrap()[0]);
     let web = Web::start();
     let program = host.path("haproxy");
-    let put = |script: &str| put_program(&program, script);
+    let put = |script: &str| swap_in_program(&program, script);
     let good = format!("exec {} \"$@\"", haproxy().display());
     put(&good);
     let watcher = Watcher::serving(&host, &web, &["--haproxy", program.to_str().unwrap()]);
@@ -168,6 +160,28 @@ fn a_program_that_tells_no_version_is_one_trouble_with_its_reason() {
     for part in ["read again", "is written for"] {
         assert_eq!(count(&said, part), 0, "{part}: {said:#?}");
     }
+}
+
+/// As halfway through an upgrade, or without a library that it needs.
+#[test]
+fn a_program_that_tells_no_version_is_awaited_from_the_start() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let program = host.path("haproxy");
+    swap_in_program(&program, "exit 127");
+    let flags = ["--resync", "1h", "--haproxy", program.to_str().unwrap()];
+    let watcher = Watcher::of(&host, &web, &flags);
+    let mut said = watcher.says("nothing is applied until that is mended");
+    let version = "-v` told no version of HAProxy (exit status: 127)";
+    assert_eq!(count(&said, version), 1, "{said:#?}");
+    swap_in_program(&program, &format!("exec {} \"$@\"", haproxy().display()));
+    said.extend(watcher.says("installed `"));
+    assert_eq!(
+        (count(&said, "Z error: "), count(&said, "over: ")),
+        (1, 1),
+        "{said:#?}"
+    );
+    assert_eq!(web.connect().ask(), "web-0");
 }
 
 /// A HAProxy that checks nothing while the file `hangs` is there, and notes each time that it is asked.
