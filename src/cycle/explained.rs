@@ -1,5 +1,7 @@
 //! What becomes of one app, and why.
 
+use std::sync::Arc;
+
 use super::plan::Plan;
 use crate::cluster::{App, AppId, Warning};
 use crate::labels;
@@ -64,6 +66,12 @@ pub enum Fate {
 const MOST_REQUESTS: usize = 20;
 
 impl Plan {
+    /// All apps of the answer, as Marathon has them; none where labels do not count.
+    #[must_use]
+    pub fn apps(&self) -> &[Arc<App>] {
+        &self.draft.wanted.apps
+    }
+
     /// What becomes of `app`; `None` where Marathon has no such app.
     #[must_use]
     pub fn explained(&self, app: &AppId) -> Option<Explained> {
