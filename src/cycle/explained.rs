@@ -1,5 +1,7 @@
 //! What becomes of one app, and why.
 
+use std::sync::Arc;
+
 use super::plan::Plan;
 use crate::cluster::{App, AppId, Warning, shared_deployment_names};
 use crate::labels;
@@ -88,6 +90,12 @@ impl Plan {
             })
         }));
         remarks
+    }
+
+    /// All apps of the answer, as Marathon has them; none where labels do not count.
+    #[must_use]
+    pub fn apps(&self) -> &[Arc<App>] {
+        &self.draft.wanted.apps
     }
 
     /// What becomes of `app`; `None` where Marathon has no such app.

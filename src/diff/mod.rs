@@ -70,15 +70,18 @@ pub fn compare(installed: Option<&str>, new: &str) -> Change {
 }
 
 fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
-    let before: BTreeMap<_, _> = old.sections().iter().map(|s| (s.title, s)).collect();
-    let after: BTreeMap<_, _> = new.sections().iter().map(|s| (s.title, s)).collect();
+    let (before, after) = (keyed(old), keyed(new));
+    let (in_before, in_after): (BTreeMap<_, _>, BTreeSet<_>) = (
+        before.iter().copied().collect(),
+        after.iter().map(|(key, _)| *key).collect(),
+    );
     let mut reasons = Vec::new();
     let mut servers = Vec::new();
     let mut backends = Backends::default();
     let mut is_marked_anew = false;
     let (names_before, names_after) = (old.names(), new.names());
-    for section in new.sections() {
-        match before.get(section.title) {
+    for (key, section) in after {
+        match in_before.get(&key) {
             None => match section.addable() {
                 Some(name) if !names_before.contains(name) => backends.new.push(name.to_owned()),
                 _ => reasons.push(format!("{} is new", section.title)),
@@ -96,8 +99,8 @@ fn outlines(old: &Outline<'_>, new: &Outline<'_>) -> Change {
             Some(_) => (),
         }
     }
-    for section in old.sections() {
-        if after.contains_key(section.title) {
+    for (key, section) in before {
+        if in_after.contains(&key) {
             continue;
         }
         match section.addable() {
@@ -137,6 +140,20 @@ impl Backends {
         let gone = self.gone.iter();
         new.chain(gone.map(|name| format!("backend {name} is gone")))
     }
+}
+
+/// Sections by their titles, and by which of its title each is: HAProxy takes several `global`, of
+/// which one may come by `--extra-config`.
+fn keyed<'o, 'a>(outline: &'o Outline<'a>) -> Vec<((&'a str, usize), &'o Section<'a>)> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let sections = outline.sections().iter();
+    sections
+        .map(|section| {
+            let number = seen.entry(section.title).or_default();
+            *number += 1;
+            ((section.title, *number), section)
+        })
+        .collect()
 }
 
 fn is_same_but_mark(old: &Section<'_>, new: &Section<'_>) -> bool {
@@ -269,6 +286,30 @@ listen b-2
             let change = compare(Some(&old), &new);
             assert_eq!(change.to_string(), text);
             assert!(matches!(change, Change::Structure(_)));
+        }
+    }
+
+    /// As `--extra-config` brings another `global`.
+    #[test]
+    fn of_several_sections_of_one_title_each_is_compared_with_its_own() {
+        let old = format!("{OLD}global\n  user haproxy\n");
+        let change = compare(Some(&old), &old.replace("h:2", "h:7"));
+        assert!(matches!(change, Change::Servers(_)), "{change}");
+        for (before, after, want) in [
+            (
+                old.as_str(),
+                old.replace("user haproxy", "user lb"),
+                "global changed",
+            ),
+            (
+                old.as_str(),
+                old.replace("maxconn 10", "maxconn 11"),
+                "global changed",
+            ),
+            (OLD, old.clone(), "global is new"),
+            (old.as_str(), OLD.to_owned(), "global is gone"),
+        ] {
+            assert_eq!(compare(Some(before), &after).to_string(), want);
         }
     }
 

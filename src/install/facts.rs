@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::host::Look;
 use super::service::{Init, PACKAGED_UNITS, program, unit};
-use super::texts::{is_as_installed, is_written_here};
+use super::texts::{is_own, is_written_here};
 use super::{HAPROXY, ONCE, PROGRAM, SERVICE, TIMER, UNITS, list};
 use crate::haproxy::package::{OsRelease, PackageManager};
 
@@ -103,7 +103,7 @@ impl Facts {
             cron: CRON_DAEMONS.iter().any(|name| reads_cron_d(look, name)),
             has_list: text(&list().display().to_string()).is_some_and(|text| has_name(&text)),
             has_own_options: text(&super::options().display().to_string())
-                .is_some_and(|text| !is_as_installed(&text)),
+                .is_some_and(|text| is_own(&text)),
             packaged: packaged(&text, is_tree, started_as),
             units_before: OURS
                 .into_iter()

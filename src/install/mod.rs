@@ -20,7 +20,7 @@ pub use host::{Found, Host, Look, Real};
 pub use in_use::{InUse, in_use};
 pub use plan::{Plan, Wish, install};
 pub use remove::{Removal, uninstall};
-pub use service::Init;
+pub use service::{Init, has_user};
 pub use texts::{BRIDGE_CRON_FILE, settings};
 pub use work::{Done, Step, carry_out};
 

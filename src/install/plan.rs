@@ -312,23 +312,27 @@ impl Plan {
             let path = Path::new(UNITS).join(name);
             let packaged = facts.packaged.as_ref();
             let packaged = packaged.and_then(|packaged| packaged.units.get(name));
+            let before = facts.units_before.get(name);
+            if before == Some(&false) {
+                self.notes.push(format!(
+                    "`{}` is kept as it is, for somebody else wrote it: expected `{} {}` to be called \
+                     by it; remove it, and call this again, for ours",
+                    path.display(),
+                    program.display(),
+                    if *name == SERVICE { "watch" } else { "refresh" }
+                ));
+                continue;
+            }
             // Another group, or another folder than the usual one, takes another unit.
             if !packaged.is_some_and(|unit| texts::is_same_unit(unit, &text)) {
                 self.file(What::Unit, path, text.as_str().into(), 0o644);
                 continue;
             }
-            match facts.units_before.get(name) {
-                None => (),
-                // That of an earlier installation would run the program of then. Its link leads to it.
-                Some(true) => {
-                    let link = wanted_by(target, name);
-                    self.actions.push(Action::Gone { path: link });
-                    self.actions.push(Action::Gone { path });
-                }
-                Some(false) => self.notes.push(format!(
-                    "`{}` is kept as it is, and stands before the unit of the package",
-                    path.display()
-                )),
+            // That of an earlier installation would run the program of then. Its link leads to it.
+            if before.is_some() {
+                let link = wanted_by(target, name);
+                self.actions.push(Action::Gone { path: link });
+                self.actions.push(Action::Gone { path });
             }
         }
         if !facts.is_tree {

@@ -42,8 +42,10 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
          HAProxy's sockets have a folder; what stood there before us is kept as `{}`",
         backup(&removal.config).display()
     ));
+    // A package takes along what it brought.
+    let is_packaged = facts.packaged.is_some();
     // Options that stay name the folder.
-    if removal.purge || !facts.has_own_options {
+    if removal.purge || !facts.has_own_options && !is_packaged {
         plan.actions.push(if removal.purge {
             gone(Path::new(SERVES_AS))
         } else {
@@ -63,9 +65,11 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
             path: FOLDER.into(),
         });
     } else {
-        plan.actions.push(Action::OptionsGone {
-            path: options().to_owned(),
-        });
+        if !is_packaged {
+            plan.actions.push(Action::OptionsGone {
+                path: options().to_owned(),
+            });
+        }
         plan.notes.push(format!(
             "`{}` and what is remembered in `{}` are kept; --purge removes them",
             list().display(),

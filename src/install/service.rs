@@ -52,6 +52,28 @@ pub(super) fn unit(look: &dyn Look, name: &str) -> Option<PathBuf> {
     places.find(|place| look.is_there(place))
 }
 
+/// Whether the unit `name`, or a drop-in of it, names the user as whom it runs.
+#[must_use]
+pub fn has_user(look: &dyn Look, name: &str) -> bool {
+    let folders = ADMINISTRATED_UNITS.iter().chain(&PACKAGED_UNITS);
+    let drop_ins = folders.flat_map(|folder| {
+        let folder = Path::new(folder).join(format!("{name}.d"));
+        let names = look.list(&folder).into_iter();
+        let names = names.filter(|name| name.ends_with(".conf"));
+        names
+            .map(|name| folder.join(name))
+            .collect::<Vec<PathBuf>>()
+    });
+    let mut texts = unit(look, name)
+        .into_iter()
+        .chain(drop_ins)
+        .filter_map(|path| {
+            let found = look.file(&path).ok()??;
+            Some(String::from_utf8_lossy(&found.content).into_owned())
+        });
+    texts.any(|text| text.lines().any(|line| line.trim().starts_with("User=")))
+}
+
 /// Whether a pid file of the service `name` names a process of that name.
 fn has_live_pid(look: &dyn Look, name: &str) -> bool {
     let text = |path: &Path| {

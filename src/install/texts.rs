@@ -34,13 +34,12 @@ pub(super) const RUNTIME_FOLDER: &str = "\
 d /run/haproxy 2775 haproxy haproxy -
 ";
 
-/// As Debian's own haproxy.cfg has it; ours takes its place. Ports and files are opened before.
-pub(super) const SERVES_AS: &str = "\
-# Written by `haproxy-marathon-bridge install`, once. Without it HAProxy serves as root.
-global
-  user haproxy
-  group haproxy
-";
+/// As Debian's own haproxy.cfg has it; ours takes its place.
+pub(super) const SERVES_AS: &str = include_str!("../../packaging/etc/haproxy.d/user.cfg");
+
+/// The file of options as packages bring it. Their tools ask about every change of it that is not the
+/// operator's own, so that it stays as it is.
+const PACKAGED: &str = include_str!("../../packaging/etc/config.toml");
 
 /// Stands before the digest of all that is above it in the file of options.
 const MARK: &str = "# As installed: ";
@@ -164,6 +163,11 @@ fn example(option: &Definition) -> String {
 /// Whether a file of options or of sections is as it was installed.
 pub(super) fn is_ours(text: &str) -> bool {
     text == SERVES_AS || is_as_installed(text)
+}
+
+/// Whether somebody wrote a file of options, or changed it.
+pub(super) fn is_own(options: &str) -> bool {
+    options != PACKAGED && !is_as_installed(options)
 }
 
 /// Whether a file of options is what some version of this program wrote, to the letter.

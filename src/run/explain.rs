@@ -114,7 +114,7 @@ fn of_port(look: &Look, app: &AppId, explained: &Explained, port: &ExplainedPort
     text
 }
 
-fn fate(fate: &Fate) -> String {
+pub(super) fn fate(fate: &Fate) -> String {
     match fate {
         Fate::Served {
             name,

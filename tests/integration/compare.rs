@@ -31,8 +31,10 @@ fn what_would_be_written_is_compared_section_by_section() {
     let test = test.file("other.cfg", other).file("empty.cfg", "\n");
     let done = test.call(["compare", MARATHON, "other.cfg"]).expect(1);
     done.prints(&[
-        "listen web-10080 differs\n  - balance source\n  + balance leastconn\n",
-        "listen old-1 is only there\n  - mode tcp\n",
+        "listen web-10080 differs\n\
+         \x20 - balance source    (not the script's own text: changed by hand, or by a template)\n\
+         \x20 + balance leastconn\n",
+        "listen old-1 is only there: Marathon has no app of this name now\n  - mode tcp\n",
         "3 sections are the same, 0 say it in another way, 1 differ, 1 are only there, 0 are new\n",
     ]);
     for (other, says) in [
@@ -44,6 +46,116 @@ fn what_would_be_written_is_compared_section_by_section() {
             .says(&[says]);
     }
     test.call(["compare", MARATHON]).expect(2);
+}
+
+/// An app with one task at this address.
+fn app(id: &str, port: u16, labels: &str, address: &str, more: &str) -> String {
+    let (host, task_port) = address.split_once(':').unwrap();
+    format!(
+        r#"{{"id": "/{id}", "instances": 1, "ports": [{port}], "labels": {{{labels}}}, "tasks": [{{
+        "id": "{id}.1", "host": "{host}", "ports": [{task_port}], "state": "TASK_RUNNING",
+        "startedAt": "2026-02-01T10:00:00.000Z"{more}}}]}}"#
+    )
+}
+
+fn apps(all: &[String]) -> String {
+    format!(r#"{{"apps": [{}]}}"#, all.join(","))
+}
+
+/// Of a file that an earlier cluster was rendered to with other options and texts.
+#[test]
+fn what_differs_is_told_with_its_reason() {
+    const EXTERNAL: &str = r#""HAPROXY_GROUP": "external""#;
+    let set = "--template-set=marathon-lb";
+    let inner = app(
+        "inner",
+        10002,
+        r#""HAPROXY_GROUP": "internal""#,
+        "10.0.0.2:1",
+        "",
+    );
+    let at = |address: &str, labels: &str| {
+        let labels = format!("{EXTERNAL}, {labels}");
+        app("web", 10001, &labels, address, "")
+    };
+    let before = apps(&[
+        at("10.0.0.1:1", r#""HAPROXY_0_VHOST": "www.test""#),
+        inner.clone(),
+        app("old", 10003, EXTERNAL, "10.0.0.3:1", ""),
+        app("bad", 10004, EXTERNAL, "10.0.0.4:1", ""),
+        app("idle", 10005, EXTERNAL, "10.0.0.5:1", ""),
+        app("moved", 10006, EXTERNAL, "10.0.0.6:1", ""),
+    ]);
+    let now = apps(&[
+        at(
+            "10.0.0.9:1",
+            r#""HAPROXY_0_VHOST": "www.test", "HAPROXY_0_BALANCE": "leastconn",
+               "HAPROXY_0_BACKEND_HEAD": "backend {backend}\n  balance {balance}\n  mode {mode}\n""#,
+        ),
+        inner,
+        app("bad", 10004, &format!(r#"{EXTERNAL}, "HAPROXY_0_MODE": "smtp""#), "10.0.0.4:1", ""),
+        r#"{"id": "/idle", "instances": 0, "ports": [10005], "labels": {"HAPROXY_GROUP": "external"},
+            "tasks": []}"#
+            .to_owned(),
+        app("moved", 10016, EXTERNAL, "10.0.0.6:1", ""),
+        app(
+            "sick",
+            10007,
+            EXTERNAL,
+            "10.0.0.7:1",
+            r#", "healthCheckResults": [{"alive": false, "consecutiveFailures": 3}]"#,
+        ),
+        app("other", 10008, r#""HAPROXY_GROUP": "third""#, "10.0.0.8:1", ""),
+    ]);
+    let test = Test::new()
+        .file("before.json", before)
+        .file("now.json", now);
+    let groups = ["--group=external", "--group=internal"];
+    let own = test
+        .call(
+            [
+                &["generate", "--marathon=file:before.json", set, "--no-maps"],
+                &groups[..],
+            ]
+            .concat(),
+        )
+        .expect(0)
+        .stdout;
+    let own = own
+        .replace(
+            "  maxconn 50000\n",
+            "  maxconn 40000\n  lua-load /marathon-lb/getpids.lua\n",
+        )
+        .replace(
+            "  server 10_0_0_4_1 10.0.0.4:1 id",
+            "  server four 10.0.0.4:1 check id",
+        );
+    let test = test.file("there.cfg", own);
+    let call = ["compare", "--marathon=file:now.json", set, "there.cfg"];
+    let here = ["--group=external", "--group=third"];
+    let done = test.call([&call[..], &here].concat()).expect(1);
+    done.prints(&[
+        "- lua-load /marathon-lb/getpids.lua    (listed in docs/marathon-lb.md, HEAD)\n",
+        "- maxconn 40000    (of a HEAD of its own, or HAPROXY_GLOBAL_DEFAULT_OPTIONS there)\n",
+        "+ maxconn 50000    (marathon-lb's default, which nothing replaces here)\n",
+        "(maps here, as with --haproxy-map; --no-maps writes rules)\n",
+        "backend web_10001 differs: app `/web` has texts of its own in HAPROXY_0_BACKEND_HEAD, which \
+         --template-labels none leaves out here\n",
+        "- balance roundrobin    (app `/web` says otherwise in HAPROXY_0_BALANCE)\n",
+        "+ balance leastconn    (app `/web` says so in HAPROXY_0_BALANCE)\n",
+        "(app `/web` has no task there now)\n",
+        "(its task runs since 2026-02-01T10:00:00.000Z)\n",
+        "backend inner_10002 is only there: app `/inner` is of `internal`, and here --group is \
+         `external,third`\n",
+        "backend old_10003 is only there: Marathon has no app of this name now\n",
+        "backend bad_10004 is only there: app `/bad`: label `HAPROXY_0_MODE`: found",
+        "backend idle_10005 is only there: app `/idle`: not served: the app is scaled to zero\n",
+        "backend moved_10006 is only there: app `/moved` has no service port 10006 now, found 10016\n",
+        "backend sick_10007 is new: of app `/sick` Marathon reports no task alive: it is not there \
+         where --health-check is given\n",
+        "backend other_10008 is new: app `/other` is of `third`, as no app of the other file: its \
+         --group may be another\n",
+    ]);
 }
 
 /// Answers one question with `cfg`, on a port of its own: where, and what was asked.

@@ -3,8 +3,10 @@
 use super::hosts::{DEBIAN, Mind, by, wish};
 use crate::config::Schedule;
 
-use crate::install::{Facts, HAPROXY, Wish, install};
+use crate::install::{Facts, HAPROXY, Removal, SERVICE, Wish, has_user, install, uninstall};
 
+const OPTIONS: &str = "/etc/haproxy-marathon-bridge/config.toml";
+const SERVES_AS: &str = "/etc/haproxy-marathon-bridge/haproxy.d/user.cfg";
 const UNIT: &str = "/etc/systemd/system/haproxy-marathon-bridge.service";
 
 /// With the unit as `packaging/stage` makes it.
@@ -115,11 +117,63 @@ fn the_unit_of_an_earlier_installation_makes_way_for_that_of_the_package() {
 
 #[test]
 fn a_unit_that_somebody_wrote_is_kept_and_told() {
-    let mut mind = packaged().with(UNIT, "[Service]\nExecStart=/opt/own watch\n");
-    let notes = install_packaged(&mut mind, &wish());
-    assert!(mind.text(UNIT).unwrap().contains("/opt/own"));
-    assert!(
-        notes.iter().any(|note| note.contains("before the unit")),
-        "{notes:?}"
-    );
+    let own = "[Service]\nExecStart=/opt/own watch\n";
+    let elsewhere = Wish {
+        config: "/srv/lb/haproxy.cfg".into(),
+        ..wish()
+    };
+    // Whether the unit of the package fits, or does not, or there is no package.
+    for wish in [wish(), elsewhere] {
+        let mut mind = packaged().with(UNIT, own);
+        let notes = install_packaged(&mut mind, &wish);
+        assert_eq!(mind.text(UNIT).unwrap(), own);
+        let is_told = |note: &String| note.contains("somebody else wrote it");
+        assert!(notes.iter().any(is_told), "{notes:?}");
+    }
+    let mut mind = Mind::systemd(DEBIAN).with(UNIT, own);
+    mind.install(&wish());
+    assert_eq!(mind.text(UNIT).unwrap(), own);
+}
+
+/// The package's tool would ask about it at the next upgrade.
+#[test]
+fn options_of_the_package_are_left_as_they_are() {
+    let options = include_str!("../../../packaging/etc/config.toml");
+    let serves_as = include_str!("../../../packaging/etc/haproxy.d/user.cfg");
+    for schedule in [Schedule::Service, Schedule::Cron] {
+        let mut mind = packaged().with(OPTIONS, options).with(SERVES_AS, serves_as);
+        let notes = install_packaged(&mut mind, &by(schedule));
+        assert!(
+            !notes.iter().any(|note| note.contains("config.toml")),
+            "{notes:?}"
+        );
+        let removal = Removal {
+            purge: false,
+            config: wish().config,
+            state_dir: wish().state_dir,
+        };
+        let removed = uninstall(&packaged_facts(&mind), &removal);
+        mind.follow(&removed);
+        assert_eq!(mind.text(OPTIONS).unwrap(), options);
+        assert_eq!(mind.text(SERVES_AS).unwrap(), serves_as);
+    }
+}
+
+/// Wherever systemd finds the unit and what is dropped in.
+#[test]
+fn the_user_of_a_unit_is_found_where_it_is_named() {
+    assert!(!has_user(&packaged(), SERVICE));
+    for folder in ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"] {
+        let drop_in = format!("{folder}/systemd/system/{SERVICE}.d/user.conf");
+        assert!(
+            has_user(&packaged().with(&drop_in, "[Service]\nUser=joe\n"), SERVICE),
+            "{folder}"
+        );
+        let remark = packaged().with(&drop_in, "[Service]\n#User=joe\n");
+        assert!(!has_user(&remark, SERVICE), "{folder}");
+    }
+    assert!(has_user(
+        &packaged().with(UNIT, "[Service]\n User=joe\n"),
+        SERVICE
+    ));
 }

@@ -17,7 +17,7 @@ use crate::disk::{self, folder_of, user_name};
 use crate::haproxy::child::Child;
 use crate::haproxy::global::Global;
 use crate::haproxy::{Info, Role, master, program, socket};
-use crate::install::{Facts, InUse, Init, ONCE, Real, SERVICE, UNITS, in_use};
+use crate::install::{Facts, InUse, Init, ONCE, Real, SERVICE, has_user, in_use};
 use crate::marathon::{Client, Cluster};
 use crate::run::{block_on, status};
 
@@ -36,7 +36,7 @@ pub(super) fn all(config: &Config) -> Result<Vec<Finding>> {
     found.extend(block_on(async {
         let mut found = haproxy(config, &facts).await;
         found.extend(sockets(config).await);
-        found.extend(permissions(config));
+        found.extend(permissions(config, &host, &in_use));
         found.extend(marathons(config).await);
         Ok(found)
     })?);
@@ -209,20 +209,22 @@ fn others(context: &Context) -> String {
 
 /// A HAProxy that serves as root gives whoever takes it over all of the host.
 fn as_root(context: &Context) -> Option<Finding> {
+    let is_root = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        // The second is the one that counts.
+        Some(uid.split_ascii_whitespace().nth(1) == Some("0"))
+    };
     let mut serving = context.our_processes().into_iter();
-    let process = serving.find(|process| context.proc.role(process) != Role::Master)?;
-    let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).ok()?;
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    // The second is the one that counts.
-    let is_root = uid.split_ascii_whitespace().nth(1) == Some("0");
-    is_root.then(|| {
-        Finding::note(
-            "process",
-            format!("pid {} serves as root", process.pid),
-            "`user haproxy` and `group haproxy` in a section `global`: in the native set in a file \
-             NAME.cfg of the folder that --extra-config names, else in a template of your own",
-        )
-    })
+    let process = serving.find(|process| {
+        context.proc.role(process) != Role::Master && is_root(process.pid) == Some(true)
+    })?;
+    Some(Finding::note(
+        "process",
+        format!("pid {} serves as root", process.pid),
+        "`user haproxy` and `group haproxy` in a section `global`: in the native set in a file \
+         NAME.cfg of the folder that --extra-config names, else in a template of your own",
+    ))
 }
 
 /// Those that the file has HAProxy listen on, and those that were named.
@@ -312,7 +314,7 @@ fn owner(path: &Path) -> String {
 }
 
 /// What we may write, and what our units may.
-fn permissions(config: &Config) -> Vec<Finding> {
+fn permissions(config: &Config, host: &Real, in_use: &[InUse]) -> Vec<Finding> {
     const ABOUT: &str = "access";
     let folder = folder_of(&config.haproxy.config);
     let mut found = Vec::new();
@@ -333,13 +335,16 @@ fn permissions(config: &Config) -> Vec<Finding> {
             ),
         });
     }
-    let unit = [SERVICE, ONCE]
-        .into_iter()
-        .find(|name| Path::new(UNITS).join(name).exists());
+    let unit = in_use.iter().find_map(|one| match one.schedule {
+        Schedule::Service => Some(SERVICE),
+        Schedule::Timer => Some(ONCE),
+        Schedule::Cron => None,
+    });
     if let Some(unit) = unit
         && let Ok(facts) = fs::metadata(folder)
         && (facts.uid() != 0 || facts.mode() & 0o200 == 0)
-        && !has_user(unit)
+        // Whose the folder then is.
+        && !has_user(host, unit)
     {
         found.push(Finding::bad(
             ABOUT,
@@ -352,17 +357,6 @@ fn permissions(config: &Config) -> Vec<Finding> {
         ));
     }
     found
-}
-
-/// Whether a drop-in has the unit run as a user of its own, whose the folder then is.
-fn has_user(unit: &str) -> bool {
-    let drop_ins = fs::read_dir(Path::new(UNITS).join(format!("{unit}.d")));
-    let mut texts = drop_ins
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    texts.any(|text| text.lines().any(|line| line.trim().starts_with("User=")))
 }
 
 async fn marathons(config: &Config) -> Vec<Finding> {

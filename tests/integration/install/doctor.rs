@@ -12,6 +12,9 @@ echo "== before"; /opt/bridge doctor 2>&1 || echo "exit $?"
 echo "== well"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
 echo "== version"; haproxy -v | sed -n '1s/^HA-*Proxy version \([0-9]*\.[0-9]*\).*/\1/p'
 echo "== json"; haproxy-marathon-bridge doctor --json
+sed -i '/ haproxy$/d' /etc/haproxy-marathon-bridge/haproxy.d/user.cfg
+haproxy-marathon-bridge refresh > /dev/null 2>&1
+echo "== as root"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
 master=$(head -n 1 /run/haproxy.pid)
 kill -TERM $master
 while [ -e /proc/$master ]; do sleep 0.05; done
@@ -67,7 +70,11 @@ echo "== left"; ls $line /etc/haproxy-marathon-bridge 2> /dev/null || true
         "all is well",
     ];
     told.says("well", &well);
-    assert!(!told.part("well").contains("exit"), "{told:#?}");
+    for it in ["exit", "serves as root"] {
+        assert!(!told.part("well").contains(it), "{told:#?}");
+    }
+    told.says("as root", &["note  process   pid ", " serves as root\n"]);
+    assert!(!told.part("as root").contains("exit"), "{told:#?}");
     let json: serde_json::Value = serde_json::from_str(told.part("json")).unwrap();
     assert_eq!(json["ok"], true);
     let findings = json["findings"].as_array().unwrap();

@@ -325,6 +325,7 @@ echo "== who"; stat -c '%U' $CONFIG; stat -c %U /proc/$watcher
 echo "== powers"; sed -n 's/^Cap[EPB].*:[[:space:]]*//p' /proc/$watcher/status | sort -u
 echo "== master"; [ "$master" = "$(head -n 1 /run/haproxy.pid)" ] && echo same
 echo "== status"; haproxy-marathon-bridge status
+echo "== doctor"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
 kill -TERM $watcher
 echo "== end"; wait $watcher; echo $?
 echo "== log"; cat /srv/watch.log
@@ -339,6 +340,16 @@ echo "== log"; cat /srv/watch.log
     assert_eq!(told.part("powers"), "0000000000000000");
     assert_eq!(told.part("master"), "same");
     told.says("status", &["/haproxy/haproxy.cfg: all is well"]);
+    told.says(
+        "doctor",
+        &[
+            "told of a new file by `reload` on `/run/haproxy/master.sock`",
+            "ok    socket    `/run/haproxy/master.sock` answers: a master",
+        ],
+    );
+    for it in ["BAD", "exit", "serves as root"] {
+        assert!(!told.part("doctor").contains(it), "{told:#?}");
+    }
     assert_eq!(told.part("end"), "0", "{told:#?}");
     let log = told.part("log");
     assert!(

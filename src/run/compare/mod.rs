@@ -1,4 +1,8 @@
-//! `compare`: what this program would write, beside what a predecessor wrote, section by section.
+//! `compare`: what this program would write, beside what a predecessor wrote, section by section, and
+//! why it differs, as far as that can be known.
+
+mod servers;
+mod why;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,6 +13,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, ensure};
 use tracing::error;
 
+use self::why::Why;
 use super::print;
 use super::stages::stages;
 use crate::config::{Config, redact_value};
@@ -51,7 +56,8 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
         "`{}` holds no section of HAProxy's, expected a haproxy.cfg",
         redact_value(other)
     );
-    Ok((told(&all), all.iter().all(|one| one.kin == Kin::Same)))
+    let why = Why::of(config, &plan, &there, &all);
+    Ok((told(&all, &why), all.iter().all(|one| one.kin == Kin::Same)))
 }
 
 /// A file, or what a URL gives; the folder alone stands for where marathon-lb shows its file.
@@ -102,10 +108,25 @@ fn one_blank(text: &str) -> String {
     all
 }
 
-fn told(all: &[Beside<'_>]) -> String {
+/// Reasons, for a section and for a line of it.
+trait Reasons {
+    fn of_section(&self, one: &Beside<'_>) -> Option<String>;
+    fn of_line(&self, one: &Beside<'_>, side: Side, line: &str) -> Option<String>;
+    /// What goes for more than one section.
+    fn of_all(&self) -> Vec<String>;
+}
+
+/// Which of the two files a line is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    There,
+    Here,
+}
+
+fn told(all: &[Beside<'_>], why: &dyn Reasons) -> String {
     let mut text = String::new();
     for one in all {
-        let why = match one.kin {
+        let how = match one.kin {
             Kin::Same => continue,
             Kin::Reordered => "says the same in another order",
             Kin::Renamed => "has the same servers, under other names or with other options",
@@ -113,12 +134,21 @@ fn told(all: &[Beside<'_>]) -> String {
             Kin::OnlyThere => "is only there",
             Kin::OnlyHere => "is new",
         };
-        let _ = writeln!(text, "{} {why}", one.title);
-        for (sign, lines) in [('-', &one.there), ('+', &one.here)] {
+        let _ = match why.of_section(one) {
+            Some(why) => writeln!(text, "{} {how}: {why}", one.title),
+            None => writeln!(text, "{} {how}", one.title),
+        };
+        for (sign, side, lines) in [('-', Side::There, &one.there), ('+', Side::Here, &one.here)] {
             for line in lines {
-                let _ = writeln!(text, "  {sign} {line}{}", reason(sign, line));
+                let _ = match why.of_line(one, side, line) {
+                    Some(why) => writeln!(text, "  {sign} {line}    ({why})"),
+                    None => writeln!(text, "  {sign} {line}"),
+                };
             }
         }
+    }
+    for note in why.of_all() {
+        let _ = writeln!(text, "note: {note}");
     }
     let count = |kin: &[Kin]| all.iter().filter(|one| kin.contains(&one.kin)).count();
     let _ = writeln!(
@@ -131,19 +161,6 @@ fn told(all: &[Beside<'_>]) -> String {
         count(&[Kin::OnlyHere]),
     );
     text
-}
-
-/// Why a line of a predecessor is not written any more, where that is known.
-fn reason(sign: char, line: &str) -> &'static str {
-    let word = line.split_ascii_whitespace().next().unwrap_or_default();
-    match word {
-        "reqadd" | "reqdel" | "reqirep" | "reqrep" | "rspadd" | "rspdel" | "rspirep" | "rsprep"
-            if sign == '-' =>
-        {
-            "    (HAProxy 2.1 and later do not know it)"
-        }
-        _ => "",
-    }
 }
 
 #[cfg(test)]
@@ -163,18 +180,35 @@ mod tests {
         }
     }
 
+    struct Known;
+
+    impl Reasons for Known {
+        fn of_section(&self, one: &Beside<'_>) -> Option<String> {
+            (one.title == "backend b").then(|| "Marathon has no such app".to_owned())
+        }
+
+        fn of_line(&self, _: &Beside<'_>, side: Side, line: &str) -> Option<String> {
+            why::of_version(side, line).map(str::to_owned)
+        }
+
+        fn of_all(&self) -> Vec<String> {
+            vec!["it is a test".to_owned()]
+        }
+    }
+
     #[test]
     fn what_differs_is_told_with_its_lines_and_counted() {
         let there =
             "global\n maxconn 1\nbackend a\n rspadd X:\\ y\n mode http\nbackend b\n mode tcp\n";
         let here = "global\n maxconn 1\nbackend a\n http-response add-header X y\n mode http\n";
         assert_eq!(
-            told(&beside(there, here)),
+            told(&beside(there, here), &Known),
             "backend a differs\n\
              \x20 - rspadd X:\\ y    (HAProxy 2.1 and later do not know it)\n\
              \x20 + http-response add-header X y\n\
-             backend b is only there\n\
+             backend b is only there: Marathon has no such app\n\
              \x20 - mode tcp\n\
+             note: it is a test\n\
              1 sections are the same, 0 say it in another way, 1 differ, 1 are only there, 0 are new\n"
         );
     }
