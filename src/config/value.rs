@@ -91,6 +91,13 @@ pub(super) fn count(text: &str) -> Result<usize, Expected> {
         .ok_or(Expected::to_be("a whole number above zero"))
 }
 
+/// A number of backends that wait for apps.
+pub(super) fn spares(text: &str) -> Result<usize, Expected> {
+    digits(text)
+        .filter(|&number| number <= 1000)
+        .ok_or(Expected::to_be("a whole number up to 1000"))
+}
+
 /// A port, or 0 for none.
 pub(super) fn port_or_none(text: &str) -> Result<u16, Expected> {
     digits(text).ok_or(Expected::to_be("a port, or 0"))

@@ -77,13 +77,19 @@ impl Version {
     /// Whether servers can be added, but get no cookies by themselves.
     #[must_use]
     pub fn adds_servers_without_cookies(self) -> bool {
-        self >= Self::new(2, 6) && !self.adds_servers_with_cookies()
+        self.adds_servers() && !self.adds_servers_with_cookies()
     }
 
     /// Whether `init-state` says what a server counts as until its checks have spoken.
     #[must_use]
     pub fn has_init_state(self) -> bool {
         self >= Self::new(3, 1)
+    }
+
+    /// Whether servers can be added and taken away at runtime.
+    #[must_use]
+    pub fn adds_servers(self) -> bool {
+        self >= Self::new(2, 6)
     }
 
     /// Whether backends can be added and taken away at runtime.

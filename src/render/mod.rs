@@ -61,6 +61,8 @@ pub struct Site {
     pub runtime_api: bool,
     /// Whether services to which ports 80 and 443 lead have no frontend of their own, in the native set.
     pub leads_by_name: bool,
+    /// How many backends each profile has to spare, where HAProxy cannot add any, in the native set.
+    pub spare_backends: usize,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
     /// Whether a service is left out whose owner's words leave their place.
@@ -95,6 +97,7 @@ impl Site {
             sidecar_socket: "/var/run/haproxy/marathon-bridge.sock".to_owned(),
             runtime_api: false,
             leads_by_name: false,
+            spare_backends: 0,
             haproxy_dir: "/etc/haproxy".to_owned(),
             judges: true,
             confines_texts: false,
@@ -251,6 +254,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         sidecar_socket,
         runtime_api,
         leads_by_name,
+        spare_backends,
         haproxy_dir,
         judges,
         extra,
@@ -266,6 +270,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             sidecar_socket,
             runtime_api,
             leads_by_name,
+            spare_backends,
             haproxy_dir,
             judges,
             extra,

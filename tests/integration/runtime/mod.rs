@@ -11,6 +11,7 @@ mod light;
 mod maps;
 mod refuses;
 mod soak;
+mod spares;
 mod sticky;
 mod tells;
 mod turns;
