@@ -3,6 +3,7 @@
 //!
 //! Whatever goes wrong with that is made good by a reload, since the file is the whole truth.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use anyhow::Result;
@@ -10,6 +11,7 @@ use tracing::{debug, info};
 
 use super::proved::is_run;
 use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
+use super::stand_ins::{self, StandIns, cfg_seen, seen};
 use super::standing::Standing;
 use super::wish::Wish;
 use super::{Balancer, FileSet, Host, Outcome, mark};
@@ -22,6 +24,8 @@ pub(super) struct Way {
     pid: u32,
     /// All where it is not known what was told before.
     sections: Option<BTreeSet<String>>,
+    /// Which backends it has under other names, before and after.
+    stand_ins: (StandIns, StandIns),
 }
 
 impl<B: Balancer> Host<'_, B> {
@@ -40,11 +44,14 @@ impl<B: Balancer> Host<'_, B> {
         {
             return None;
         }
-        let (changes, backends) = match diff::compare(Some(&before.cfg), &wanted.cfg) {
-            Change::Servers(changes) => (changes, Vec::new()),
-            Change::Backends(Backends { new, gone, servers }) => (servers, [new, gone].concat()),
+        let change = match diff::compare(Some(&before.cfg), &wanted.cfg) {
+            Change::Servers(servers) => Backends {
+                servers,
+                ..Backends::default()
+            },
+            Change::Backends(change) => change,
             // It was told of them, and they are only now proved.
-            Change::Nothing => (Vec::new(), Vec::new()),
+            Change::Nothing => Backends::default(),
             Change::Structure(_) => return None,
         };
         if !wish.is_told {
@@ -55,22 +62,38 @@ impl<B: Balancer> Host<'_, B> {
             debug!("a reload is needed: there are other maps than before");
             return None;
         }
-        let sections = match self.observe(memory, wish.now) {
-            Standing::AsBefore => {
-                let titles = changes.iter().map(|change| change.section.as_str());
-                let names = titles.filter_map(|title| title.split_ascii_whitespace().nth(1));
-                Some(names.map(str::to_owned).chain(backends).collect())
-            }
-            Standing::Other { .. } | Standing::CameUp { .. } => None,
-            Standing::HasEnded | Standing::ToStart => return None,
-        };
+        let standing = self.observe(memory, wish.now);
+        if matches!(standing, Standing::HasEnded | Standing::ToStart) {
+            return None;
+        }
         let applied = memory.applied.as_ref().filter(|applied| {
             !applied.unproved
                 && applied.down.is_none()
                 && applied.structure_hash.as_ref() == Some(&wish.marks.structure)
         });
-        let pid = self.pid_of(applied?)?;
-        Some(Way { pid, sections })
+        let applied = applied?;
+        let pid = self.pid_of(applied)?;
+        let before_it = applied.stand_ins.clone();
+        let texts = (&*before.cfg, &*wanted.cfg);
+        let then = stand_ins::after(&before_it, &change, texts).unwrap_or_else(|| {
+            // It may be able to add them.
+            stand_ins::without(&before_it, &change)
+        });
+        let sections = (standing == Standing::AsBefore).then(|| {
+            let titles = change.servers.iter().map(|change| change.section.as_str());
+            let names = titles.filter_map(|title| title.split_ascii_whitespace().nth(1));
+            let backends = change.new.iter().chain(&change.gone).map(String::as_str);
+            let known = |name| {
+                let stand_in = then.get(name).or_else(|| before_it.get(name));
+                stand_in.map_or(name, String::as_str).to_owned()
+            };
+            names.chain(backends).map(known).collect()
+        });
+        Some(Way {
+            pid,
+            sections,
+            stand_ins: (before_it, then),
+        })
     }
 
     /// Tells HAProxy of the servers in the installed files; `None` where it has to read them anew.
@@ -81,15 +104,17 @@ impl<B: Balancer> Host<'_, B> {
         way: Way,
         memory: &mut State,
     ) -> Result<Option<Outcome>> {
+        let (before_it, then) = way.stand_ins;
+        let shown = (seen(before, &before_it), seen(wish.files, &then));
         let has_changed = |name: &str| before.maps.get(name) != wish.files.maps.get(name);
-        let mut maps = self.map_texts(wish.files, has_changed);
+        let mut maps = self.map_texts(&shown.1, has_changed);
         if way.sections.is_some() {
             maps.retain(|map| map.has_changed);
         }
         let text = Text {
-            cfg: &wish.files.cfg,
+            cfg: &shown.1.cfg,
             structure: None,
-            before: Some(&before.cfg),
+            before: Some(&shown.0.cfg),
             sections: way.sections.as_ref(),
             maps: &maps,
             certificates: &[],
@@ -99,7 +124,7 @@ impl<B: Balancer> Host<'_, B> {
         };
         self.is_still_installed(wish.files)?;
         let how = told.to_string();
-        wish.told(memory, how.clone(), way.pid);
+        wish.told(memory, how.clone(), way.pid, then);
         if let Some(ran) = mark::Ran::of(memory) {
             mark::set(self.disk, self.at, &wish.marks, ran);
         }
@@ -187,7 +212,11 @@ impl<B: Balancer> Host<'_, B> {
         cfg: &str,
         memory: &mut State,
     ) -> Option<String> {
-        let (before, sections) = (frame.around(before), frame.around(sections));
+        let stand_ins = memory.applied.as_ref().map(|applied| &applied.stand_ins);
+        let [before, sections] = [before, sections].map(|text| {
+            let text = stand_ins.map_or(Cow::Borrowed(text), |known| cfg_seen(text, known));
+            frame.around(&text)
+        });
         let names = runtime::backends(&sections).into_keys().collect();
         let text = Text {
             cfg: &sections,

@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 
 use super::proved::{installed, is_run};
 use super::runtime::{Fallback, Target, Text, Told};
+use super::stand_ins::{StandIns, seen};
 use super::transaction::Done;
 use super::wish::Wish;
 use super::{Balancer, Host, Outcome};
@@ -30,11 +31,14 @@ impl<B: Balancer> Host<'_, B> {
         let Some(files) = files.filter(|files| is_run(files, memory)) else {
             return Ok(Outcome::Unchanged);
         };
-        let maps = self.map_texts(&files, |_| false);
+        let none = StandIns::new();
+        let stand_ins = memory.applied.as_ref().map(|applied| &applied.stand_ins);
+        let shown = seen(&files, stand_ins.unwrap_or(&none));
+        let maps = self.map_texts(&shown, |_| false);
         let text = Text {
-            cfg: &files.cfg,
+            cfg: &shown.cfg,
             structure: None,
-            before: Some(&files.cfg),
+            before: Some(&shown.cfg),
             sections: None,
             maps: &maps,
             certificates: &[],

@@ -26,6 +26,7 @@ mod recover;
 pub mod reload;
 pub mod runtime;
 mod servers;
+mod stand_ins;
 mod standby;
 mod standing;
 mod transaction;

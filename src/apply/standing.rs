@@ -158,6 +158,7 @@ fn greet(memory: &mut State, pid: u32, now: Time) {
         applied.unproved = false;
         applied.down = None;
         applied.haproxy_pid = Some(pid);
+        applied.stand_ins.clear();
     }
 }
 
@@ -167,6 +168,7 @@ fn recognise(memory: &mut State, pid: u32) {
         let before = applied.haproxy_pid.unwrap_or_default();
         info!("HAProxy runs as pid {pid} now, no longer as {before}: somebody else reloaded it");
         applied.haproxy_pid = Some(pid);
+        applied.stand_ins.clear();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::last_good::Marks;
 use super::mark::Ran;
 use super::reload::{Reloaded, Verified};
+use super::stand_ins::StandIns;
 use super::{FileSet, Outcome, meanwhile};
 use crate::haproxy::global::Global;
 use crate::state::{Applied, Down, Pending, State, Time};
@@ -110,13 +111,14 @@ impl<'a> Wish<'a> {
     }
 
     /// The process that ran the files before was told of what differs.
-    pub(super) fn told(&self, memory: &mut State, how: String, pid: u32) {
+    pub(super) fn told(&self, memory: &mut State, how: String, pid: u32, stand_ins: StandIns) {
         meanwhile::is_over();
         let started_by_us = memory.applied.as_ref().is_some_and(|a| a.started_by_us);
         memory.pending = None;
         memory.told = None;
         memory.applied = Some(Applied {
             started_by_us,
+            stand_ins,
             ..self.applied(how, Some(pid))
         });
     }
@@ -162,6 +164,7 @@ impl<'a> Wish<'a> {
             started_by_us: false,
             down: None,
             haproxy_pid: pid,
+            stand_ins: StandIns::new(),
         }
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn defaults(policy: &'static Policy) -> Config {
             ssl_certs: Vec::new(),
             bind_http_https: true,
             service_ports: true,
+            spare_backends: 0,
             group_https_by_vhost: false,
             accept_proxy: false,
             default_backend: None,

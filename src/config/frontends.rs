@@ -16,6 +16,8 @@ pub struct Frontends {
     /// `--no-service-ports` turns it off: whether HTTP services to which ports 80 and 443 lead also have a
     /// frontend on their service port.
     pub service_ports: bool,
+    /// `--spare-backends`: how many backends of each profile wait for apps that come.
+    pub spare_backends: usize,
     /// `--group-https-by-vhost`: a frontend for each host name behind the one on port 443.
     pub group_https_by_vhost: bool,
     /// `--accept-proxy`: clients of ports 80 and 443 are named by the PROXY protocol.

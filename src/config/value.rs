@@ -91,10 +91,10 @@ pub(super) fn count(text: &str) -> Result<usize, Expected> {
         .ok_or(Expected::to_be("a whole number above zero"))
 }
 
-/// A number of slots in each of many backends.
-pub(super) fn slots(text: &str) -> Result<u32, Expected> {
+/// A number of what waits to be used: slots of a backend, or backends.
+pub(super) fn spares<T: FromStr + PartialOrd + From<u16>>(text: &str) -> Result<T, Expected> {
     digits(text)
-        .filter(|&number| number <= 1000)
+        .filter(|number| *number <= T::from(1000))
         .ok_or(Expected::to_be("a whole number from 0 to 1000"))
 }
 

@@ -23,6 +23,16 @@ pub fn profile_of(title: &str) -> Option<(&str, &str)> {
     }
 }
 
+/// How spare backends are called that stand in for others: no service is called so, since those end in
+/// `_` and a port.
+pub const SPARE: &str = "spare-";
+
+/// Whether that is the name of one.
+#[must_use]
+pub fn is_spare(name: &str) -> bool {
+    name.starts_with(SPARE) && !name.contains('_')
+}
+
 /// The backends of `config` that can be added: name → profile.
 #[must_use]
 pub fn addable(config: &str) -> BTreeMap<&str, &str> {
@@ -41,7 +51,7 @@ pub(super) fn addable_in(section: &str) -> Option<(&str, &str)> {
 /// `config` in pieces that begin with the first line of a section, or with the blank lines and remarks
 /// before that: a section comes and goes with these. What stands before the first section and behind
 /// the last line is a piece too.
-pub(super) fn sections(config: &str) -> impl Iterator<Item = &str> {
+pub fn sections(config: &str) -> impl Iterator<Item = &str> {
     let mut starts = vec![0];
     let mut spacing = None;
     let mut at = 0;

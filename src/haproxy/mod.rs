@@ -25,7 +25,7 @@ pub mod structure;
 pub mod userlist;
 pub mod version;
 
-pub use addable::{addable, profile_of};
+pub use addable::{SPARE, addable, is_spare, profile_of, sections};
 pub use dialect::Dialect;
 pub use global::opens_section;
 pub use line::Line;

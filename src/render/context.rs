@@ -43,6 +43,12 @@ pub(super) struct DialectContext {
     pub(super) sidecar_socket: String,
 }
 
+/// Whether backends to spare are written, since HAProxy can add servers and no backends.
+pub(super) fn has_spares(site: &Site) -> bool {
+    let version = site.dialect.version;
+    site.spare_backends > 0 && version.adds_servers() && !version.adds_backends()
+}
+
 impl DialectContext {
     pub(super) fn new(site: &Site) -> Self {
         let Dialect {
@@ -57,7 +63,7 @@ impl DialectContext {
             http_error: version.has_http_error(),
             idle_close: version.has_idle_close(),
             dynamic_cookies: version.adds_servers_without_cookies() || site.has_slots,
-            adds_backends: site.leads_by_name && version.adds_backends(),
+            adds_backends: site.leads_by_name && (version.adds_backends() || has_spares(site)),
             prometheus_exporter,
             runtime_api: site.runtime_api,
             ignore_case: if pcre { "(?i)" } else { "" },

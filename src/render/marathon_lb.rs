@@ -14,7 +14,7 @@ use sections::Sections;
 use tera::Context;
 
 use super::chunk::{Chunk, Rendered};
-use super::context::{CONTEXT_VERSION, DialectContext};
+use super::context::{CONTEXT_VERSION, DialectContext, has_spares};
 use super::engine::Engine;
 use super::format::Value;
 use super::fragments::{Fault, Fragments, STRUCTURE, file_name};
@@ -65,6 +65,8 @@ pub(super) struct MarathonLb {
     leads_by_name: bool,
     /// Backends take from profiles what they say.
     has_profiles: bool,
+    /// How many each profile has to spare.
+    spares: usize,
     frontend: OnceCell<Shape>,
     backend: OnceCell<Shape>,
     services: HashMap<String, (Arc<Service>, Arc<Sections>)>,
@@ -107,6 +109,11 @@ impl MarathonLb {
             parts_names: site.dialect.version.parts_names(),
             leads_by_name: site.leads_by_name && site.set == TemplateSet::Native,
             has_profiles: dialect.adds_backends,
+            spares: if has_spares(site) {
+                site.spare_backends
+            } else {
+                0
+            },
             frontend: OnceCell::new(),
             backend: OnceCell::new(),
             services: HashMap::new(),
@@ -233,6 +240,7 @@ impl MarathonLb {
         let parts = marks.iter().map(String::as_str).zip(parts);
         let mut rendered = Rendered::new(&self.frame()?, parts);
         rendered.fill(PROFILES, &profiles::text(&own.profiles));
+        rendered.push(&profiles::spares(&own.profiles, self.spares));
         Ok(rendered)
     }
 

@@ -63,6 +63,8 @@ pub struct Site {
     pub has_slots: bool,
     /// Whether services to which ports 80 and 443 lead have no frontend of their own, in the native set.
     pub leads_by_name: bool,
+    /// How many backends each profile has to spare, where HAProxy cannot add any, in the native set.
+    pub spare_backends: usize,
     /// The folder of the maps, as the file names it.
     pub haproxy_dir: String,
     /// Whether a service is left out whose owner's words leave their place.
@@ -98,6 +100,7 @@ impl Site {
             runtime_api: false,
             has_slots: false,
             leads_by_name: false,
+            spare_backends: 0,
             haproxy_dir: "/etc/haproxy".to_owned(),
             judges: true,
             confines_texts: false,
@@ -266,6 +269,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
         runtime_api,
         has_slots,
         leads_by_name,
+        spare_backends,
         haproxy_dir,
         judges,
         extra,
@@ -279,7 +283,7 @@ fn fingerprint(engine: &engine::Engine, site: &Site) -> Digest {
             replacements,
             default_options,
             sidecar_socket,
-            (runtime_api, has_slots, leads_by_name),
+            (runtime_api, has_slots, leads_by_name, spare_backends),
             haproxy_dir,
             judges,
             extra,

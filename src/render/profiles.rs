@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::haproxy::structure_hash;
+use crate::haproxy::{SPARE, structure_hash};
 use crate::proxy::marathon_lb::Service;
 
 /// Stands for the profiles in HEAD, until the backends are known.
@@ -18,6 +18,9 @@ const BASE: &str = "marathon";
 
 /// The same for sections that name none: HAProxy wants the last ones named by nobody.
 const REST: &str = "marathon-rest";
+
+/// Begins the name of a profile.
+const PREFIX: &str = "profile-";
 
 /// By name, what they say.
 pub(super) type Profiles = BTreeMap<String, Arc<str>>;
@@ -55,7 +58,7 @@ pub(super) fn parted(service: &Service, section: &str) -> Option<((String, Arc<s
     if body.is_empty() || !servers.lines().all(is_server) {
         return None;
     }
-    let name = format!("profile-{}", structure_hash(body));
+    let name = format!("{PREFIX}{}", structure_hash(body));
     let left = format!("{} from {name}\n{servers}", opening.trim_end());
     Some(((name, body.into()), left))
 }
@@ -68,6 +71,16 @@ pub(super) fn text(profiles: &Profiles) -> String {
     let each = profiles.iter();
     let each = each.map(|(name, body)| format!("defaults {name} from {BASE}\n{body}"));
     format!("{}defaults {REST} from {BASE}\n", each.collect::<String>())
+}
+
+/// Backends of these profiles that stand in for those that come: `number` of each.
+pub(super) fn spares(profiles: &Profiles, number: usize) -> String {
+    let of_each = |name: &String| {
+        let own = name.strip_prefix(PREFIX).unwrap_or(name);
+        let spare = |nth| format!("\nbackend {SPARE}{own}-{nth} from {name}\n");
+        (1..=number).map(spare).collect::<String>()
+    };
+    profiles.keys().map(of_each).collect()
 }
 
 /// A path that HAProxy takes as it is, so that it never refuses a profile for one of many owners.

@@ -125,6 +125,10 @@ pub struct Applied {
     pub down: Option<Down>,
     /// Which process ran it.
     pub haproxy_pid: Option<u32>,
+    /// Backends for which spare ones stand in there. Whatever process comes next reads the file, and has
+    /// them under their own names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stand_ins: BTreeMap<String, String>,
 }
 
 impl Applied {

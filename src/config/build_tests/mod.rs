@@ -140,6 +140,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "template-labels" => ("ops,/infra", "ops,,all"),
         "server-slots" => ("4", "1001"),
         "max-reload-retries" => ("3", "-1"),
+        "spare-backends" => ("20", "1001"),
         "archive-versions" => ("9", "0"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"
         | "reload-interval" | "reloads-apart" | "resync" | "poll" | "max-backoff" => ("7s", "7"),

@@ -69,6 +69,8 @@ fn every_default_of_the_table_counts() {
             maps: true,
             ssl_certs: [],
             bind_http_https: true,
+            service_ports: true,
+            spare_backends: 0,
             group_https_by_vhost: false,
             accept_proxy: false,
             default_backend: None,

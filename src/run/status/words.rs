@@ -183,6 +183,11 @@ impl Status<'_> {
             Some(Process::Gone { pid }) => write!(text, "; its pid was {pid}, which is gone"),
             None => Ok(()),
         };
+        if let Some(Process::AsKnown { .. }) = self.haproxy_process {
+            for (backend, spare) in &applied.stand_ins {
+                let _ = write!(text, "; `{spare}` stands in for `{backend}`");
+            }
+        }
         text
     }
 }

@@ -28,6 +28,7 @@ fn full() -> State {
             started_by_us: true,
             down: Some(Down::HasEnded),
             haproxy_pid: Some(1),
+            stand_ins: BTreeMap::new(),
         }),
         told: Some(Digest::of(b"told")),
         reloaded_at: Some(time),

@@ -15,6 +15,7 @@ mod refuses;
 mod slow_checks;
 mod slots;
 mod soak;
+mod spares;
 mod sticky;
 mod tells;
 mod turns;

@@ -49,6 +49,19 @@ pub(super) static FRONTENDS: &[Definition] = &[
         commands: ASKING,
     },
     Definition {
+        name: "spare-backends",
+        short: None,
+        takes: Takes::One(
+            value("NUMBER", Form::Text),
+            One(|c, text| put(&mut c.frontends.spare_backends, value::spares(text))),
+        ),
+        fallback: Fallback::Value("0"),
+        summary: "Keep so many backends of each kind for apps that come, with --no-service-ports",
+        details: "For HAProxy 2.6 to 3.3, which has to be reloaded for a new backend, and is told of servers and rows of maps: up to 1000. From 3.4 on none are needed, nor kept. Template set native only.",
+        heading: Heading::Frontends,
+        commands: ASKING,
+    },
+    Definition {
         name: "default-backend",
         short: None,
         takes: Takes::One(
@@ -81,7 +94,7 @@ pub(super) static FRONTENDS: &[Definition] = &[
         short: None,
         takes: Takes::One(
             value("NUMBER", Form::Text),
-            One(|c, text| put(&mut c.frontends.server_slots, value::slots(text))),
+            One(|c, text| put(&mut c.frontends.server_slots, value::spares(text))),
         ),
         fallback: Fallback::Value("0"),
         summary: "So many lines of servers are kept free in backends that HAProxy can add none to",

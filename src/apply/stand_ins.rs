@@ -1,0 +1,184 @@
+//! Spare backends that stand in for backends which a process cannot be told to add.
+//!
+//! The file names each backend of an app as it is, and always as many spare ones as were asked for, so
+//! that whoever reads it has both. A process that read an earlier one has only the spare ones: there,
+//! one of the same profile takes the servers and the rows of maps of the backend that came. All that
+//! it is told or asked of therefore has the names that it knows.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::FileSet;
+use crate::diff::Backends;
+use crate::haproxy::{addable, is_spare, profile_of, sections};
+
+/// Backend → the spare one that stands in for it.
+pub(super) type StandIns = BTreeMap<String, String>;
+
+/// `files` as the process knows them.
+pub(super) fn seen<'f>(files: &'f FileSet, stand_ins: &StandIns) -> Cow<'f, FileSet> {
+    if stand_ins.is_empty() {
+        return Cow::Borrowed(files);
+    }
+    let maps = files.maps.iter();
+    let maps = maps.map(|(name, text)| (name.clone(), rows_seen(text, stand_ins)));
+    Cow::Owned(FileSet {
+        cfg: cfg_seen(&files.cfg, stand_ins).into_owned(),
+        maps: maps.collect(),
+    })
+}
+
+/// The same for `haproxy.cfg`, or some of its sections.
+pub(super) fn cfg_seen<'t>(cfg: &'t str, stand_ins: &StandIns) -> Cow<'t, str> {
+    if stand_ins.is_empty() {
+        return Cow::Borrowed(cfg);
+    }
+    let taken: BTreeSet<&str> = stand_ins.values().map(String::as_str).collect();
+    let mut seen = String::with_capacity(cfg.len());
+    for section in sections(cfg) {
+        let mut lines = section.split_inclusive('\n');
+        let title = lines.find_map(|line| profile_of(line).map(|found| (line, found)));
+        match title {
+            Some((_, (name, _))) if taken.contains(name) => (),
+            Some((line, (name, profile))) if stand_ins.contains_key(name) => {
+                let renamed = format!("backend {} from {profile}\n", stand_ins[name]);
+                seen.push_str(&section.replacen(line, &renamed, 1));
+            }
+            _ => seen.push_str(section),
+        }
+    }
+    Cow::Owned(seen)
+}
+
+fn rows_seen(map: &str, stand_ins: &StandIns) -> String {
+    let mut seen = String::with_capacity(map.len());
+    for row in map.split_inclusive('\n') {
+        let words: Vec<&str> = row.split_ascii_whitespace().collect();
+        match words[..] {
+            [key, backend] if !key.starts_with('#') && stand_ins.contains_key(backend) => {
+                seen.extend([key, " ", &stand_ins[backend], "\n"]);
+            }
+            _ => seen.push_str(row),
+        }
+    }
+    seen
+}
+
+/// Who stands in once backends came and went between the files `before`, which the process was brought
+/// to, and `after`. `None` where it has too few spare ones of a profile.
+///
+/// One that only now ends to stand in is not taken: requests for the one that goes could still reach
+/// it.
+pub(super) fn after(
+    stand_ins: &StandIns,
+    change: &Backends,
+    (before, after): (&str, &str),
+) -> Option<StandIns> {
+    let before = cfg_seen(before, stand_ins);
+    let (present, wanted) = (addable(&before), addable(after));
+    let mut taken: BTreeSet<&str> = stand_ins.values().map(String::as_str).collect();
+    let mut next = without(stand_ins, change);
+    if change.new.iter().any(|name| is_spare(name)) {
+        // Somebody wants more of them.
+        return None;
+    }
+    for name in &change.new {
+        let profile = wanted.get(name.as_str())?;
+        let is_free = |(spare, own): &(&&str, &&str)| {
+            *own == profile && is_spare(spare) && !taken.contains(**spare)
+        };
+        let (spare, _) = present.iter().find(is_free)?;
+        taken.insert(spare);
+        next.insert(name.clone(), (*spare).to_owned());
+    }
+    Some(next)
+}
+
+/// Those whose backends did not go.
+pub(super) fn without(stand_ins: &StandIns, change: &Backends) -> StandIns {
+    let stay = stand_ins
+        .iter()
+        .filter(|(name, _)| !change.gone.contains(name));
+    stay.map(|(name, spare)| (name.clone(), spare.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::{Change, compare};
+    use crate::haproxy::structure_hash;
+
+    const SPARES: &str = "\nbackend spare-p-1 from p\n\nbackend spare-p-2 from p\n\n\
+                          backend spare-q-1 from q\n";
+
+    fn file(backends: &str) -> String {
+        format!("defaults p\n  mode http\ndefaults q\n  mode http\n{backends}{SPARES}")
+    }
+
+    fn change(before: &str, after: &str) -> Backends {
+        match compare(Some(before), after) {
+            Change::Backends(change) => change,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_spare_backend_of_the_same_profile_stands_in() {
+        let (none, a) = (
+            file(""),
+            file("\nbackend a from p\n  server x 10.0.0.1:80\n"),
+        );
+        let told = after(&StandIns::new(), &change(&none, &a), (&none, &a)).unwrap();
+        assert_eq!(told, StandIns::from([("a".into(), "spare-p-1".into())]));
+        // The process has it in the place of the spare one, and reads no more of the file than that.
+        let seen_cfg = cfg_seen(&a, &told);
+        assert!(
+            seen_cfg.contains("\nbackend spare-p-1 from p\n  server x "),
+            "{seen_cfg}"
+        );
+        assert_eq!(seen_cfg.matches("spare-p-1").count(), 1);
+        assert!(!seen_cfg.contains("backend a"));
+        assert_eq!(addable(&seen_cfg), addable(&none));
+        assert_eq!(structure_hash(&seen_cfg), structure_hash(&a));
+        let files = FileSet {
+            cfg: a.clone(),
+            maps: [("m.map".to_owned(), "# a\nh.test a\nb.test ab\n".to_owned())].into(),
+        };
+        let rows = &seen(&files, &told).maps["m.map"];
+        assert_eq!(rows, "# a\nh.test spare-p-1\nb.test ab\n");
+
+        let b = file("\nbackend b from p\n");
+        let moved = change(&a, &b);
+        let next = after(&told, &moved, (&a, &b)).unwrap();
+        assert_eq!(next, StandIns::from([("b".into(), "spare-p-2".into())]));
+        // Now nobody is led there any more.
+        let ab = file("\nbackend a from p\n\nbackend b from p\n");
+        let next = after(&next, &change(&b, &ab), (&b, &ab)).unwrap();
+        assert_eq!(next["a"], "spare-p-1");
+        let abc = file("\nbackend a from p\n\nbackend b from p\n\nbackend c from p\n");
+        assert_eq!(after(&next, &change(&ab, &abc), (&ab, &abc)), None);
+        let abq = file("\nbackend a from p\n\nbackend b from p\n\nbackend c from q\n");
+        assert!(after(&next, &change(&ab, &abq), (&ab, &abq)).is_some());
+        assert!(without(&next, &change(&ab, &none)).is_empty());
+    }
+
+    #[test]
+    fn nobody_stands_in_for_a_spare_backend() {
+        let (few, more) = (file(""), file("\nbackend spare-p-3 from p\n"));
+        assert_eq!(
+            after(&StandIns::new(), &change(&few, &more), (&few, &more)),
+            None
+        );
+    }
+
+    #[test]
+    fn only_a_spare_backend_stands_in() {
+        let no_spares = |text: String| text.replace(SPARES, "\nbackend spare_9 from p\n");
+        let (none, a) = (no_spares(file("")), no_spares(file("\nbackend a from p\n")));
+        assert_eq!(
+            after(&StandIns::new(), &change(&none, &a), (&none, &a)),
+            None
+        );
+    }
+}
