@@ -23,7 +23,7 @@ use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{Listener, is_foreign, is_taken, ports};
 use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
-use crate::logging::{lasting, shown};
+use crate::logging::lasting;
 use crate::proxy::native::CertificateNames;
 
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.

@@ -50,7 +50,7 @@ pub use unanswered::{Meanwhile, Unanswered};
 
 use self::refusal::{Accepted, Left, Refusals};
 use self::unstartable::MOST_STARTS;
-use crate::apply::{Balancer, Check, Host, Outcome};
+use crate::apply::{Balancer, Check, CheckMessage, Host, Outcome};
 use crate::cluster::AppId;
 use crate::config::Names;
 use crate::diff;

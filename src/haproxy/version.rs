@@ -92,12 +92,6 @@ impl Version {
         self >= Self::new(3, 1)
     }
 
-    /// Whether servers can be added and taken away at runtime.
-    #[must_use]
-    pub fn adds_servers(self) -> bool {
-        self >= Self::new(2, 6)
-    }
-
     /// Whether backends can be added and taken away at runtime.
     #[must_use]
     pub fn adds_backends(self) -> bool {

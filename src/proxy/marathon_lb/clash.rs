@@ -89,10 +89,10 @@ pub fn is_sure(address: &str) -> bool {
 }
 
 fn places(list: &str) -> impl Iterator<Item = Place<'_>> {
-    let (before, last) = list.rsplit_once(',').unwrap_or(("", list));
+    let (before, end) = list.rsplit_once(',').unwrap_or(("", list));
     let before = before.split(',').filter(|place| !place.is_empty());
     let before = before.map(|place| place.rsplit_once(':').map_or(place, |(at, _)| at));
-    before.chain([last]).map(place)
+    before.chain([end]).map(place)
 }
 
 /// Whether a connection to one address can be meant for the other, however both are spelt.
