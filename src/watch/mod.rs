@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::AppId;
 
-pub use beside::{FIRST_WORD, WITHOUT_EVENTS, Wanted, pulse};
+pub use beside::{FIRST_WORD, Proof, WITHOUT_EVENTS, pulse};
 pub use left_open::left_open;
 
 /// The first pause after a turn that failed; the following ones double.
