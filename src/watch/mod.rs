@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::AppId;
 
-pub use beside::{FIRST_WORD, WITHOUT_EVENTS, Wanted, pulse};
+pub use beside::{FIRST_WORD, Proof, WITHOUT_EVENTS, pulse};
 pub use left_open::left_open;
 
 /// The first pause after a turn that failed; the following ones double.
@@ -22,6 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is still open is not looked at more often than this.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A turn that is due for so long comes before all else: whatever keeps it waiting may never cease.
+const OVERDUE: Duration = Duration::from_secs(5);
 
 /// So much of a long pause is left to chance, so that not all hosts ask at once.
 const LEFT_TO_CHANCE: f64 = 0.2;
@@ -159,6 +162,12 @@ impl Schedule {
         earlier.fold(self.next_at, Instant::min)
     }
 
+    /// Whether it is due for too long.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.due() + OVERDUE <= now
+    }
+
     /// A turn begins, which answers all that came so far: the apps that it has to ask for; `None`
     /// for all of them.
     pub fn began(&mut self, now: Instant) -> Option<BTreeSet<AppId>> {
@@ -239,6 +248,18 @@ mod tests {
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn what_never_ceases_keeps_no_turn_waiting_for_ever() {
+        let (mut schedule, now) = settled();
+        assert!(!schedule.is_overdue(now));
+        schedule.asked(now);
+        assert!(!schedule.is_overdue(now + ms(4_999)));
+        assert!(schedule.is_overdue(now + OVERDUE));
+        schedule.began(now + OVERDUE);
+        schedule.ended(End::Failed, now + OVERDUE);
+        assert!(!schedule.is_overdue(now + OVERDUE));
     }
 
     #[test]

@@ -67,11 +67,12 @@ impl World<'_> {
         let (Some(watcher), Some(program)) = (&mut self.watcher, &self.program) else {
             return Ok(());
         };
-        let Some((files, _)) = watcher.proof.running.take() else {
-            watcher.proof.wanted = None;
+        let Some((files, _)) = watcher.proof.ended() else {
             let files = program.stages.unproved().cloned();
             let ends_at = now + 50 + random.below(2_000) as u64;
-            watcher.proof.running = files.map(|files| (files, ends_at));
+            if !watcher.proof.begin(files.map(|files| (files, ends_at))) {
+                watcher.schedule.changed(watcher.moment(now));
+            }
             return Ok(());
         };
         let time = self.time();

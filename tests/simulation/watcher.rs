@@ -8,12 +8,15 @@ use haproxy_marathon_bridge::apply::FileSet;
 use haproxy_marathon_bridge::cluster::AppId;
 use haproxy_marathon_bridge::disk::{Fault, PowerCut};
 use haproxy_marathon_bridge::marathon::events::Told;
-use haproxy_marathon_bridge::watch::{End, FIRST_WORD, Rhythm, Schedule, WITHOUT_EVENTS, Wanted};
+use haproxy_marathon_bridge::watch::{End, FIRST_WORD, Proof, Rhythm, Schedule, WITHOUT_EVENTS};
 
-use crate::promises::Broken;
+use crate::promises::{Broken, broken};
 use crate::random::Random;
 use crate::stream::Stream;
 use crate::world::{Ended, World};
+
+/// So many things happen within one millisecond.
+const MOST_AT_ONCE: u32 = 1_000;
 
 /// The defaults of the options.
 pub(crate) const RHYTHM: Rhythm = Rhythm {
@@ -31,25 +34,13 @@ pub(crate) struct Watcher {
     began: (Instant, u64),
     /// It was told that changes are told.
     pub(crate) hears: bool,
-    pub(crate) proof: Proof,
+    /// The files that are checked, and until when.
+    pub(crate) proof: Proof<(FileSet, u64)>,
     /// HAProxy as it was looked at last, and whether that left something to do.
     pub(crate) looked_at: (Option<u32>, bool),
     pub(crate) look_at: u64,
     /// Before this, nothing but what is told is a reason for a turn.
     pub(crate) timed_at: u64,
-}
-
-/// The check of files that are installed already.
-#[derive(Default)]
-pub(crate) struct Proof {
-    pub(crate) wanted: Option<Wanted>,
-    pub(crate) running: Option<(FileSet, u64)>,
-}
-
-impl Proof {
-    pub(crate) fn is_wanted(&mut self, now: Instant) {
-        self.wanted = Some(Wanted::after(self.wanted, now));
-    }
 }
 
 impl Watcher {
@@ -76,11 +67,9 @@ impl Watcher {
     }
 
     fn proof_at(&self) -> u64 {
-        match (&self.proof.running, self.proof.wanted) {
-            (Some((_, at)), _) => *at,
-            (None, Some(wanted)) => self.clock_at(wanted.due()),
-            (None, None) => u64::MAX,
-        }
+        let begins_at = self.proof.due().map(|due| self.clock_at(due));
+        let ends_at = self.proof.running().map(|(_, at)| *at);
+        begins_at.or(ends_at).unwrap_or(u64::MAX)
     }
 
     /// The other way round.
@@ -104,6 +93,7 @@ impl World<'_> {
     /// Time goes on, and the watcher does what is due.
     pub(crate) fn live(&mut self, millis: u64, random: &mut Random) -> Result<(), Broken> {
         let until = self.clock + millis;
+        let (mut done_at, mut steps) = (self.clock, 0);
         loop {
             if self.watcher.is_none() {
                 self.note("the watcher starts");
@@ -117,6 +107,11 @@ impl World<'_> {
                 return Ok(());
             }
             self.let_pass(at - self.clock);
+            steps = if done_at < self.clock { 0 } else { steps + 1 };
+            done_at = self.clock;
+            if MOST_AT_ONCE < steps {
+                return broken("the watcher is at work all the time, and comes to nothing else");
+            }
             match next {
                 Next::Told => self.hear(),
                 Next::Proof => self.prove(random)?,
@@ -315,10 +310,10 @@ impl World<'_> {
             End::Settled | End::Failed => self.clock,
         };
         if !is_light {
-            watcher.proof = Proof::default();
+            watcher.proof.is_not_wanted();
         }
         match program.stages.unproved() {
-            None => watcher.proof = Proof::default(),
+            None => watcher.proof.is_not_wanted(),
             Some(_) => watcher.proof.is_wanted(now),
         }
     }

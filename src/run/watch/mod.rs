@@ -83,6 +83,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
     let first_word = follower.as_ref().map_or(Duration::ZERO, |_| FIRST_WORD);
     let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
     loop {
+        let has_time = !schedule.is_overdue(now());
         tokio::select! {
             biased;
             wish = signals.next() => match wish {
@@ -102,15 +103,15 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                     notify.ready(&watcher.status());
                 }
             },
-            told = next(follower.as_mut()) => watcher.hear(told, &mut schedule),
+            told = next(follower.as_mut()), if has_time => watcher.hear(told, &mut schedule),
             // A turn can do now what it waited for.
             () = beside.ends() => schedule.asked(now()),
-            next = watcher.proof.next() => {
+            next = watcher.proof.next(), if has_time => {
                 if !watcher.prove(next) {
                     schedule.changed(now());
                 }
             }
-            seen = around.next() => {
+            seen = around.next(), if has_time => {
                 let look = watcher.look(seen, &mut around, &mut follower, &mut schedule);
                 if !is_done(&live, Box::pin(look), &mut signals).await {
                     break;

@@ -178,7 +178,8 @@ impl Troubles {
         match (self.no_events.is_news(&lost.reason()), lasted) {
             (true, Some(lasted)) if self.keeps_ending() => warn!(
                 "{lost}; until then everything is asked every {every}; this stream lasted {}, \
-                 and the one before it was short too: no more is said of such before one lasts {}",
+                 and the one before it was short too: events are followed whenever there is one, and \
+                 no more is said of such before one lasts {}",
                 shown(lasted),
                 shown(LASTS)
             ),

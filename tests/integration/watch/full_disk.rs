@@ -234,6 +234,28 @@ fn the_same_holds_for_servers_alone() {
     scene.each_trouble_was_told_twice();
 }
 
+/// What was installed before is due to be checked while nothing more can be.
+#[test]
+fn it_is_made_up_for_where_servers_had_come_just_before() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let Some(mut scene) = Scene::new(host, &["--reload", "none"]) else {
+        return;
+    };
+    scene.web.scale_up();
+    scene.watcher.says("installed `");
+    // So that the check is due before the first turn that is taken because one failed.
+    thread::sleep(Duration::from_millis(400));
+    scene.fill();
+    scene.web.scale_up();
+    scene.watcher.says("No space left on device");
+    let before = fetches(&scene.web);
+    wait_until("more turns", || before + 1 < fetches(&scene.web));
+    scene.free();
+    scene.watcher.says_within("installed `", SOON * 2);
+    assert!(scene.installed().contains(&scene.web.newest_address()));
+    wait_until("a good status", || scene.status().status.success());
+}
+
 /// Who asks where no watcher answers knows of it, too.
 #[test]
 fn a_status_without_a_watcher_to_ask_knows_of_a_turn_that_was_not_saved() {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Watcher, fetches};
 use crate::host::{Host, SOON, Web, block_on, wait_until};
+use crate::support::{haproxy, swap_in, swap_in_program};
 
 const FLAGS: &[&str] = &["--resync", "1h", "--reload", "none", "--log-level", "debug"];
 
@@ -99,4 +100,49 @@ fn servers_that_go_one_by_one_lead_to_a_whole_turn_before_most_are_gone() {
     let is_asked = |line: &&String| line.contains("a whole turn is taken");
     assert_eq!(said.iter().filter(is_asked).count(), 1, "{said:#?}");
     wait_until("a whole answer", || fetches(&web) == whole + 1);
+}
+
+/// Its check would be of files of which nothing is known any more.
+#[test]
+fn an_edit_that_changes_nothing_leaves_the_proof_to_a_whole_turn() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let watcher = Watcher::serving(&host, &web, FLAGS);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let (whole, before) = (fetches(&web), proved(&host));
+    web.scale_up();
+    watcher.says("installed `");
+    let head = host.path("templates/fragments/head.cfg.tera");
+    swap_in(&head, &std::fs::read_to_string(&head).unwrap());
+    watcher.says("changed={Templates}");
+    wait_until("the proof", || proved(&host) != before);
+    assert_eq!(fetches(&web), whole + 1);
+    web.scale_up();
+    watcher.says("installed `");
+}
+
+/// As in the middle of an upgrade, before the check of what was installed without one.
+#[test]
+fn a_program_that_tells_no_version_for_a_while_is_awaited() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let mut web = Web::start();
+    let program = host.path("haproxy");
+    let good = format!("exec {} \"$@\"", haproxy().display());
+    swap_in_program(&program, &good);
+    let flags = [FLAGS, &["--haproxy", program.to_str().unwrap()]].concat();
+    let watcher = Watcher::serving(&host, &web, &flags);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let before = proved(&host);
+    web.scale_up();
+    watcher.says("installed `");
+    let asked = host.path("asked");
+    let asks = format!("[ \"$1\" != -v ] || echo >>{}; exit 127", asked.display());
+    swap_in_program(&program, &asks);
+    // The third turn comes later than the check would.
+    let times = || std::fs::read(&asked).map_or(0, |text| text.len());
+    wait_until("more turns", || 3 <= times());
+    swap_in_program(&program, &good);
+    web.scale_up();
+    watcher.says("installed `");
+    wait_until("the proof", || proved(&host) != before);
 }
