@@ -94,7 +94,9 @@ impl PackageManager {
             other => vec![other.program()],
         };
         words.extend(match self {
-            Self::AptGet | Self::Dnf | Self::Yum => ["install", "-y"].as_slice(),
+            // A mail server is recommended beside cron.
+            Self::AptGet => ["install", "-y", "--no-install-recommends"].as_slice(),
+            Self::Dnf | Self::Yum => &["install", "-y"],
             Self::Zypper => &["--non-interactive", "install", "--auto-agree-with-licenses"],
             Self::Apk => &["add"],
             Self::Pacman => &["-S", "--needed", "--noconfirm"],
@@ -163,7 +165,8 @@ mod tests {
             }
         }
         let words = PackageManager::AptGet.install("cron").join(" ");
-        let want = "env DEBIAN_FRONTEND=noninteractive apt-get install -y cron";
+        let want = "env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+                    --no-install-recommends cron";
         assert_eq!(words, want);
     }
 }

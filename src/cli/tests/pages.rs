@@ -43,6 +43,42 @@ fn help_and_man_page_tell_of_every_option_with_its_default() {
     }
 }
 
+/// Also of those that the table of options does not have.
+#[test]
+fn every_flag_of_every_command_is_told_with_its_default() {
+    let man = man().unwrap().replace("\\-", "-");
+    for command in native::command().get_subcommands() {
+        let name = command.get_name();
+        for argument in command.get_arguments() {
+            let Some(flag) = argument.get_long() else {
+                continue;
+            };
+            let long = format!("--{flag}");
+            for word in ["-h", "--help"] {
+                let Ok(Invocation::Print { text, .. }) = read(&[name, word]) else {
+                    panic!("no help of {name}");
+                };
+                assert!(text.contains(&long), "{long} is not in {name} {word}");
+            }
+            let Some(at) = man.find(&long) else {
+                panic!("{long} of {name} is not in the man page");
+            };
+            if option::named(flag).is_none() {
+                let help = argument.get_help().map(ToString::to_string);
+                let help = help.unwrap_or_default();
+                let (_, default) = help.split_once("[default: ").expect("it has a default");
+                let default = default.trim_end_matches(']');
+                let told = man[at..].chars().take(200).collect::<String>();
+                let sentence = format!("default: {default}.");
+                assert!(
+                    told.contains(&sentence),
+                    "{long}: {sentence} is not in {told}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_man_page_tells_of_every_command_and_call() {
     let man = man().unwrap().replace("\\-", "-");

@@ -1,5 +1,6 @@
 //! Installations on hosts that are made up, to which every command happens in the mind.
 
+mod haproxy;
 mod hosts;
 mod installs;
 mod packaged;
