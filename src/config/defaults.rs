@@ -42,18 +42,7 @@ pub(super) fn defaults(policy: &'static Policy) -> Config {
             auto_ports: AutoPorts { low: 0, high: 0 },
             own_app: None,
         },
-        frontends: Frontends {
-            maps: policy.maps,
-            ssl_certs: Vec::new(),
-            bind_http_https: true,
-            service_ports: true,
-            spare_backends: 0,
-            group_https_by_vhost: false,
-            accept_proxy: false,
-            default_backend: None,
-            server_slots: 0,
-            slots_everywhere: false,
-        },
+        frontends: frontends(policy),
         haproxy: nowhere(),
         templates: Templates {
             set: policy.template_set,
@@ -118,6 +107,21 @@ pub(super) fn defaults(policy: &'static Policy) -> Config {
         }
     }
     config
+}
+
+fn frontends(policy: &Policy) -> Frontends {
+    Frontends {
+        maps: policy.maps,
+        ssl_certs: Vec::new(),
+        bind_http_https: true,
+        service_ports: true,
+        spare_backends: 0,
+        group_https_by_vhost: false,
+        accept_proxy: false,
+        default_backend: None,
+        server_slots: 0,
+        slots_everywhere: false,
+    }
 }
 
 fn nowhere() -> Haproxy {
