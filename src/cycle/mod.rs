@@ -162,6 +162,10 @@ impl Applied {
             complaints: None,
         }
     }
+
+    fn hearing(self, complaints: Option<Vec<CheckMessage>>) -> Self {
+        Self { complaints, ..self }
+    }
 }
 
 impl Report {
@@ -418,11 +422,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 }
             }
             let Outcome::Rejected { messages } = &outcome else {
-                return Ok(Applied {
-                    plan,
-                    outcome,
-                    complaints,
-                });
+                return Ok(Applied::of(plan, outcome).hearing(complaints));
             };
             if plan.keeps_all {
                 return Ok(Applied::of(plan, outcome));
