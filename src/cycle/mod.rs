@@ -167,6 +167,10 @@ impl Applied {
             complaints: None,
         }
     }
+
+    fn hearing(self, complaints: Option<Vec<CheckMessage>>) -> Self {
+        Self { complaints, ..self }
+    }
 }
 
 impl Report {
@@ -447,11 +451,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 Left::AsItWas(files) => accepted = Some(files),
                 Left::Of(left, files) => (plan, accepted) = (*left, files),
                 Left::Nothing => {
-                    return Ok(Applied {
-                        plan,
-                        outcome,
-                        complaints,
-                    });
+                    return Ok(Applied::of(plan, outcome).hearing(complaints));
                 }
             }
         }

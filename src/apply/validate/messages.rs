@@ -364,18 +364,6 @@ mod tests {
                 &["x"],
             ),
             (
-                "[ALERT]    (1) : Binding [/etc/haproxy/haproxy.cfg:67] for frontend e_x_10001: cannot bind socket (Permission denied) for [0.0.0.0:25]",
-                Severity::Alert,
-                Some(67),
-                &["e_x_10001"],
-            ),
-            (
-                "[ALERT]    (1) : Starting [/etc/haproxy/haproxy.cfg:9] for proxy a: cannot listen to socket (Address in use) for [0.0.0.0:25]",
-                Severity::Alert,
-                Some(9),
-                &["a"],
-            ),
-            (
                 "[NOTICE]   (1) : haproxy version is 2.6.12-1+deb12u4",
                 Severity::Notice,
                 None,
@@ -416,6 +404,33 @@ mod tests {
             assert_eq!(message.file.is_some(), number.is_some(), "{line}");
             assert_eq!(message.proxies, *proxies, "{line}");
         }
+    }
+
+    #[test]
+    fn who_cannot_listen_is_known_by_line_and_name() {
+        let file = Path::new("/h.cfg");
+        for (text, line, name) in [
+            (
+                "Binding [/h.cfg:67] for frontend e_1: cannot bind socket (Permission denied) for \
+                 [0.0.0.0:25]",
+                Some(67),
+                "e_1",
+            ),
+            (
+                "Starting [/h.cfg:9] for proxy a: cannot listen to socket (Address in use) for [::1:25]",
+                Some(9),
+                "a",
+            ),
+            ("Binding [/other.cfg:9] for proxy b: no", None, "b"),
+        ] {
+            let messages = parse(&format!("[ALERT]    (1) : {text}"), &[file]);
+            assert_eq!(
+                (messages[0].line, &*messages[0].proxies),
+                (line, &[name.to_owned()][..])
+            );
+            assert!(messages[0].is_of_a_start());
+        }
+        assert!(!parse("[ALERT] (1) : config : other", &[])[0].is_of_a_start());
     }
 
     #[test]

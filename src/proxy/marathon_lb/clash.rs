@@ -76,8 +76,10 @@ fn collide(one: &Service, other: &Service) -> bool {
 pub fn may_share_an_address(one: &str, other: &str) -> bool {
     let mut pairs = places(one).flat_map(|one| places(other).map(move |other| (one, other)));
     pairs.any(|pair| match pair {
-        (Place::Any, _) | (_, Place::Any) => true,
-        (Place::Name(_), Place::At(_) | Place::Name(_)) | (Place::At(_), Place::Name(_)) => true,
+        (Place::Any, _)
+        | (_, Place::Any)
+        | (Place::Name(_), Place::At(_) | Place::Name(_))
+        | (Place::At(_), Place::Name(_)) => true,
         (one, other) => one == other,
     })
 }
@@ -89,10 +91,10 @@ pub fn is_sure(address: &str) -> bool {
 }
 
 fn places(list: &str) -> impl Iterator<Item = Place<'_>> {
-    let (before, end) = list.rsplit_once(',').unwrap_or(("", list));
+    let (before, bare) = list.rsplit_once(',').unwrap_or(("", list));
     let before = before.split(',').filter(|place| !place.is_empty());
     let before = before.map(|place| place.rsplit_once(':').map_or(place, |(at, _)| at));
-    before.chain([end]).map(place)
+    before.chain([bare]).map(place)
 }
 
 /// Whether a connection to one address can be meant for the other, however both are spelt.
