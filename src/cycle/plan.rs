@@ -208,7 +208,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } = asked;
         let behind_it = self.served_by(behind)?;
         let mut served = guard::with_those_behind(self.served_by(installed)?, Some(behind_it));
-        let incumbents = incumbents(memory, &served, running(installed, behind, memory));
+        let incumbents = incumbents(memory, &served, installed.or(behind));
         let is_labelled = wanted.is_labelled();
         if !is_labelled {
             take_out(&mut wanted.ports, &mut served, &memory.drained);
@@ -351,18 +351,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         apps_of(&self.last_answer.as_ref()?()?.bytes)
     }
-}
-
-/// Of the installed file and the one that HAProxy was proved to run, where that is another, the one
-/// whose servers it has: it may have been told of those that are installed.
-fn running<'f>(
-    installed: Option<&'f str>,
-    behind: Option<&'f str>,
-    memory: &State,
-) -> Option<&'f str> {
-    let hash = installed.map(|cfg| Digest::of(cfg.as_bytes()));
-    let is_told = hash.is_some() && hash == memory.told;
-    behind.filter(|_| !is_told).or(installed)
 }
 
 /// What of an owner is refused, in these words.

@@ -13,12 +13,9 @@ use crate::state::State;
 
 /// Who holds a port is what the installed file says: a run that was killed had no time to remember
 /// it. Ports that the file lacks are held by whom we remember.
-/// In which slot somebody is, and that alone, is read from the file that HAProxy is `running`.
-pub(super) fn incumbents(
-    memory: &State,
-    served: &[ServicePort],
-    running: Option<&str>,
-) -> Incumbents {
+/// In which slot somebody is, and that alone, is read from the installed `cfg`: where HAProxy does not
+/// run that, it has to read the next one whoever is where.
+pub(super) fn incumbents(memory: &State, served: &[ServicePort], cfg: Option<&str>) -> Incumbents {
     let mut service_ports = memory.incumbents.clone();
     let installed = served
         .iter()
@@ -28,7 +25,7 @@ pub(super) fn incumbents(
         service_ports,
         places: memory.places.clone(),
         certificates: memory.certificates.clone(),
-        slots: Arc::new(slots_in(running.unwrap_or_default())),
+        slots: Arc::new(slots_in(cfg.unwrap_or_default())),
     }
 }
 
