@@ -18,6 +18,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::haproxy::down;
 use serde_json::{Value, json};
 
 use crate::host::on_port;
@@ -47,7 +48,9 @@ impl Scene {
     fn new() -> Self {
         let free = free_ports(4).unwrap();
         let (http, https, app_id, stats) = (free[0], free[1], free[2], free[3]);
-        let test = Test::new().file("etc/.keep", "").file("run/.keep", "");
+        let test = Test::new().file("etc/.keep", "");
+        // As it lies there after a reload: HAProxy warns of one that is missing.
+        let test = test.file("run/server-state", down::NONE);
         let head = on_port(HEAD, "127.0.0.1:9090", stats);
         let run = format!("{}/run/", test.path().display());
         let head = head.replace("/run/haproxy/", &run);
