@@ -48,17 +48,8 @@ packages: ## build the packages, small and fast, into target/debian and target/g
 	$(CARGO_DEB) --no-build --profile dist --locked
 	$(CARGO_RPM) --profile dist
 
-test-packages: ## install, use, upgrade and purge a package of the program as it is built for tests
-	tests/needs rpm
-	$(CARGO) test --locked --test integration --no-run
-	packaging/stage target/debug/haproxy-marathon-bridge target/package
-	$(CARGO_DEB) --no-build --no-strip --profile dev --locked --output target/package/test.deb
-	HMB_DEB=target/package/test.deb $(CARGO) test --locked --test integration -- install::package
-	$(CARGO_RPM) --profile dev --payload-compress gzip --output target/package/test.rpm
-	rpm --checksig --nosignature target/package/test.rpm
-	rpm --query --package --list target/package/test.rpm | grep -x /usr/bin/haproxy-marathon-bridge
-	rpm --query --package --docfiles target/package/test.rpm | grep -x '.*/templates/native/frontend.cfg.tera'
-	rpm --query --package --scripts target/package/test.rpm | grep '^postuninstall'
+test-packages: ## install, use, upgrade and purge the packages in a clean tree of Debian (root)
+	CARGO="$(CARGO)" CARGO_DEB="$(CARGO_DEB)" CARGO_RPM="$(CARGO_RPM)" tests/packages
 
 lint: ## check formatting and lints as CI does
 	$(CARGO) fmt --check

@@ -1,65 +1,173 @@
-//! The Debian package, from installation to purge: `make test-packages` makes it and names it in
-//! `HMB_DEB`.
+//! The Debian package in a clean tree, from installation to purge: `make test-packages` makes both and
+//! names them.
 
-use std::fs;
-use std::path::PathBuf;
+use super::private_root::{Told, apps, made, run, run_in};
 
-use super::private_root::{apps, run, run_with};
+/// What the tree is asked at each stage.
+pub(super) const QUESTIONS: &str = r#"
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" < /dev/null 2>&1
+}
+await() {
+    tries=0
+    until "$@" > /dev/null 2>&1; do
+        tries=$((tries + 1))
+        if [ $tries -gt 450 ]; then echo "never: $*" >&2; exit 1; fi
+        sleep 0.2
+    done
+}
+# What starts with the host or by itself, and every watcher.
+starts() {
+    find /etc/cron* /etc/rc*.d /etc/systemd /etc/init.d -name '*marathon*'
+    cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\0' ' ' | grep -o 'haproxy-marathon-bridge watch' || true
+}
+left() { find / -xdev -path /opt -prune -o -name '*haproxy-marathon-bridge*' -print | sort; }
+# Whether HAProxy takes connections at the service port of the last answer.
+serves() { bash -c 'exec 3<> /dev/tcp/127.0.0.1/10082' && echo yes; }
+status() { dpkg-query --show --showformat='${Status} ${Version}\n' haproxy-marathon-bridge; }
+own=/etc/haproxy-marathon-bridge
+shipped=/usr/share/doc/haproxy-marathon-bridge/templates
+"#;
+
+const CONFFILES: [&str; 2] = [
+    "/etc/haproxy-marathon-bridge/config.toml",
+    "/etc/haproxy-marathon-bridge/haproxy.d/user.cfg",
+];
 
 #[test]
 fn it_is_installed_used_upgraded_removed_and_purged() {
-    let Some(package) = std::env::var_os("HMB_DEB") else {
+    let (Some(now), Some(later), Some(tree)) =
+        (made("HMB_DEB"), made("HMB_DEB_LATER"), made("HMB_TREE"))
+    else {
         return;
     };
-    let package = fs::canonicalize(PathBuf::from(package)).unwrap();
     let script = format!(
-        r#"
+        r#"{QUESTIONS}
 printf '%s' '{before}' > /srv/apps.json
-echo "== installed"; dpkg -i /opt/file 2>&1
-echo "== nothing runs"; ls /etc/cron.d/haproxy-marathon-bridge 2>&1 || echo none
+echo "== clean"; for name in haproxy cron systemctl; do command -v $name || true; done
+echo "== installed"; apt install /opt/now.deb
+echo "== status"; status
+echo "== asked for"; dpkg-query --show --showformat='${{db:Status-Abbrev}}\n' haproxy
+echo "== starts"; starts
+echo "== conffiles"; dpkg-query --show --showformat='${{Conffiles}}\n' haproxy-marathon-bridge
 echo "== program"; haproxy-marathon-bridge --version
 echo "== manual"; gzip -dc /usr/share/man/man8/haproxy-marathon-bridge.8.gz | grep -c dry
-echo "== used"; haproxy-marathon-bridge install --cron file:/srv/apps.json 2>&1
-echo "== cron"; cat /etc/cron.d/haproxy-marathon-bridge
-echo "== served"; grep -o 'web_10080$' /etc/haproxy/haproxy.cfg | head -n 1
-echo "== upgraded"; dpkg -i /opt/file 2>&1
-echo "== kept"; ls /etc/cron.d/haproxy-marathon-bridge /etc/haproxy-marathon-bridge/config.toml \
-    /etc/haproxy-marathon-bridge/marathons
-echo "== removed"; dpkg -r haproxy-marathon-bridge 2>&1
-ls /usr/bin/haproxy-marathon-bridge /etc/cron.d/haproxy-marathon-bridge 2> /dev/null || echo gone
-ls /etc/haproxy-marathon-bridge/marathons
-service haproxy status
-echo "== purged"; dpkg -P haproxy-marathon-bridge 2>&1
-ls -d /etc/haproxy-marathon-bridge /var/lib/haproxy-marathon-bridge 2> /dev/null || echo gone
-service haproxy status
+echo "== configured"; haproxy-marathon-bridge install --cron file:/srv/apps.json 2>&1
+echo "== again"; haproxy-marathon-bridge install --cron 2>&1 | grep '^done'
+echo "== served"; grep -x 'backend web_10080' /etc/haproxy/haproxy.cfg
+echo "== well"; haproxy-marathon-bridge doctor 2>&1
+printf '%s' '{after}' > /srv/apps.json
+echo "== followed by cron"; await grep -q web_10081 /etc/haproxy/haproxy.cfg; echo yes
+
+mkdir -p $own/templates/fragments
+sed 's/tarpit 60s/tarpit 61s/' $shipped/native/fragments/head.cfg.tera > $own/templates/{head}
+echo "template-dir = \"$own/templates\"" >> $own/config.toml
+before=$(starts)
+echo "== upgraded"; apt install /opt/later.deb
+echo "== later status"; status
+echo "== edited"; tail -n 1 $own/config.toml; ls $own
+echo "== as it came"; tail -n 1 $own/haproxy.d/user.cfg
+echo "== starts the same"; [ "$before" = "$(starts)" ] && echo yes
+printf '%s' '{last}' > /srv/apps.json
+echo "== followed after"; await grep -q web_10082 /etc/haproxy/haproxy.cfg
+grep -o 'timeout tarpit.*' /etc/haproxy/haproxy.cfg
+
+echo "== removed"; apt remove haproxy-marathon-bridge
+echo "== after removal"; starts; ls /usr/bin/haproxy-marathon-bridge 2> /dev/null || echo gone
+find $own -type f
+echo "== serves"; serves
+echo "== purged"; apt purge haproxy-marathon-bridge
+echo "== left"; left; find $own -type f
+echo "== serves still"; serves
 "#,
-        before = apps(10080)
+        before = apps(10080),
+        after = apps(10081),
+        last = apps(10082),
+        head = "fragments/head.cfg.tera",
     );
-    let Some(told) = run_with(&script, Some(&package)) else {
-        panic!("a package needs a root of its own to be tested in");
+    let files = [("now.deb", &*now), ("later.deb", &*later)];
+    let Some(told) = run_in(&tree, &files, &script) else {
+        panic!("a package needs a root of its own to be tested in: call this as root");
     };
-    told.says("installed", &["Setting up haproxy-marathon-bridge"]);
-    assert!(told.part("nothing runs").ends_with("none"), "{told:#?}");
-    told.says("program", &["haproxy-marathon-bridge 0."]);
+    assert_eq!(told.part("clean"), "", "the tree is not clean");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        told.part("status"),
+        format!("install ok installed {version}")
+    );
+    assert_eq!(told.part("asked for"), "ii");
+    assert_eq!(told.part("starts"), "");
+    assert_eq!(
+        told.part("program"),
+        format!("haproxy-marathon-bridge {version}")
+    );
+    assert_ne!(told.part("manual"), "0");
+    is_configured(&told);
+    assert_eq!(told.part("followed by cron"), "yes");
+    is_upgraded(&told);
+    is_gone(&told);
+}
+
+fn is_configured(told: &Told) {
+    let conffiles = told.part("conffiles").lines();
+    let names: Vec<&str> = conffiles
+        .filter_map(|line| line.split_ascii_whitespace().next())
+        .collect();
+    assert_eq!(names, CONFFILES);
     told.says(
-        "used",
-        &["done    bring HAProxy in step once: `/usr/bin/haproxy-marathon-bridge refresh`"],
+        "configured",
+        &[
+            "done    start `cron`, now and with the host: `",
+            "done    write the line for cron `/etc/cron.d/haproxy-marathon-bridge`",
+            "done    bring HAProxy in step once: `/usr/bin/haproxy-marathon-bridge refresh`",
+        ],
     );
-    assert!(
-        !told.part("used").contains("copy this program"),
-        "{told:#?}"
-    );
+    for it in [
+        "copy this program",
+        "write a file of options",
+        "write the unit",
+    ] {
+        let it = format!("done    {it}");
+        assert!(!told.part("configured").contains(&it), "{told:#?}");
+    }
+    assert_eq!(told.part("again").lines().count(), 1, "{told:#?}");
+    assert_eq!(told.part("served"), "backend web_10080");
+    told.says("well", &["ok    turns     by cron, as", "all is well"]);
+}
+
+fn is_upgraded(told: &Told) {
+    told.says("later status", &["install ok installed 99."]);
     told.says(
-        "cron",
-        &["root /usr/bin/haproxy-marathon-bridge refresh --log syslog"],
+        "edited",
+        &["template-dir = \"", "config.toml.dpkg-dist", "templates"],
     );
-    assert_eq!(told.part("served"), "web_10080");
-    assert_eq!(told.part("kept").lines().count(), 3);
-    told.says(
-        "removed",
-        &["gone\n/etc/haproxy-marathon-bridge/marathons", "is running"],
+    assert_eq!(told.part("as it came"), "# Said by a later version.");
+    assert_eq!(told.part("starts the same"), "yes");
+    assert_eq!(told.part("followed after"), "timeout tarpit 61s");
+}
+
+fn is_gone(told: &Told) {
+    let own = "/etc/haproxy-marathon-bridge";
+    let left = told.part("after removal");
+    assert!(left.starts_with("gone\n"), "{told:#?}");
+    for name in [
+        "config.toml",
+        "marathons",
+        "templates/fragments/head.cfg.tera",
+    ] {
+        assert!(left.contains(&format!("{own}/{name}")), "{told:#?}");
+    }
+    assert_eq!(told.part("serves"), "yes");
+    // What somebody put there beside what is ours, and HAProxy's file of before.
+    assert_eq!(
+        told.part("left"),
+        format!(
+            "{own}\n/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge\n\
+             {own}/templates/fragments/head.cfg.tera"
+        )
     );
-    told.says("purged", &["gone", "is running"]);
+    assert_eq!(told.part("serves still"), "yes");
 }
 
 const PREPARED: &str = r#"
