@@ -217,7 +217,7 @@ impl Plain {
         file.sync_all().expect("it is synced");
         fs::rename(&beside, &path).expect("it is put in place");
         self.took += begun.elapsed();
-        self.cpu += cpu() - before;
+        self.cpu += cpu().saturating_sub(before);
     }
 }
 
