@@ -59,7 +59,8 @@ pub fn has_user(look: &dyn Look, name: &str) -> bool {
     let drop_ins = folders.flat_map(|folder| {
         let folder = Path::new(folder).join(format!("{name}.d"));
         let names = look.list(&folder).into_iter();
-        let names = names.filter(|name| name.ends_with(".conf"));
+        let names =
+            names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "conf"));
         names
             .map(|name| folder.join(name))
             .collect::<Vec<PathBuf>>()
