@@ -177,7 +177,7 @@ impl<'a> Why<'a> {
     }
 
     /// Of an app's section that the other file does not have.
-    fn only_here(&self, id: &AppId, index: Option<usize>) -> String {
+    fn added(&self, id: &AppId, index: Option<usize>) -> String {
         let groups = self.groups_of(id, index);
         let is_known = groups.iter().any(|group| self.groups.contains(group));
         if !groups.is_empty() && !is_known && !self.groups.is_empty() {
@@ -350,7 +350,7 @@ impl Reasons for Why<'_> {
             (Kin::OnlyHere, Some((id, Some(index)))) if one.title.starts_with("userlist") => {
                 Some(format!("app `{id}` says so in HAPROXY_{index}_AUTH"))
             }
-            (Kin::OnlyHere, Some((id, index))) => Some(self.only_here(id, *index)),
+            (Kin::OnlyHere, Some((id, index))) => Some(self.added(id, *index)),
             (Kin::Differs, Some((id, Some(index)))) => self.texts_of(id, *index),
             _ => None,
         }
