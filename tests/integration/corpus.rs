@@ -152,6 +152,9 @@ fn alarms(case: &Path) -> (BTreeSet<String>, Vec<String>) {
     (said.collect(), wrong)
 }
 
+/// Before HAProxy's own words, which hold names of this host.
+const REFUSED: &str = "found what `haproxy -c` refuses: ";
+
 /// What is wrong and what was found, without the time, the advice, and the words of this host.
 fn essence(line: &str) -> String {
     let (_, said) = line.split_once("Z ").unwrap_or(("", line));
@@ -159,6 +162,12 @@ fn essence(line: &str) -> String {
         let mut known = REFUSALS.iter();
         if let Some(known) = known.find(|known| said.contains(**known)) {
             return format!("error: {known}");
+        }
+    }
+    if let Some((owner, words)) = said.split_once(REFUSED) {
+        let mut known = REFUSALS.iter();
+        if let Some(known) = known.find(|known| words.contains(**known)) {
+            return format!("{owner}{REFUSED}{known}");
         }
     }
     let said = said.split(", expected ").next().unwrap_or_default();
