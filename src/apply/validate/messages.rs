@@ -307,7 +307,6 @@ mod tests {
 
     #[test]
     fn messages_of_old_and_new_versions_are_led_to_line_and_proxy() {
-        let file = Path::new("/etc/haproxy/haproxy.cfg");
         let rows: &[Row<'_>] = &[
             (
                 "[ALERT]    (1234) : config : parsing [/etc/haproxy/haproxy.cfg:12] : unknown keyword 'foo' in 'frontend' section",
@@ -369,6 +368,14 @@ mod tests {
                 None,
                 &[],
             ),
+        ];
+        are_led(rows);
+    }
+
+    /// The name of a list of users begins with that of its service's section.
+    #[test]
+    fn messages_about_several_or_about_lists_of_users_are_led_to_proxies() {
+        let rows: &[Row<'_>] = &[
             (
                 "[ALERT]    (1) : config : http frontend 'all' (/etc/haproxy/haproxy.cfg:9) tries to use incompatible tcp backend 'one_10001' (/etc/haproxy/haproxy.cfg:59) in a 'use_backend' rule (see 'mode').",
                 Severity::Alert,
@@ -394,6 +401,11 @@ mod tests {
                 &[],
             ),
         ];
+        are_led(rows);
+    }
+
+    fn are_led(rows: &[Row<'_>]) {
+        let file = Path::new("/etc/haproxy/haproxy.cfg");
         for (line, severity, number, proxies) in rows {
             let messages = parse(line, &[file]);
             let [message] = &messages[..] else {
