@@ -196,7 +196,7 @@ await differs "of $bridge MainPID" $pid; await systemctl is-active $bridge; is i
 systemctl --quiet disable --now $bridge
 echo "== upgraded while off"; apt reinstall /opt/later.deb > /dev/null
 is is-active $bridge; is is-enabled $bridge
-echo "== by timer"; haproxy-marathon-bridge install --timer > /dev/null 2>&1
+echo "== by timer"; haproxy-marathon-bridge install --timer > /srv/timer 2>&1 || cat /srv/timer
 is is-active $bridge-refresh.timer; is is-enabled $bridge-refresh.timer
 
 echo "== removed"; apt remove $bridge > /dev/null

@@ -20,7 +20,7 @@ await() {
 # What starts with the host or by itself, and every watcher.
 starts() {
     find /etc/cron* /etc/rc*.d /etc/systemd /etc/init.d -name '*marathon*'
-    cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\0' ' ' | grep -o 'haproxy-marathon-bridge watch' || true
+    cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\0' ' ' | grep -o 'haproxy-marathon-bridg[e] watch' || true
 }
 left() { find / -xdev -path /opt -prune -o -name '*haproxy-marathon-bridge*' -print | sort; }
 # Whether HAProxy takes connections at the service port of the last answer.
