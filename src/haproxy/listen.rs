@@ -243,17 +243,17 @@ impl Proc {
             .collect()
     }
 
-    /// The ports of those of `sockets` that the process `pid` has open; of one that hides that, all.
+    /// Those of `sockets` that the process `pid` has open; of one that hides that, all.
     #[must_use]
-    pub fn ports_among(&self, pid: u32, sockets: &BTreeMap<String, u16>) -> BTreeSet<u16> {
+    pub fn held_of(&self, pid: u32, sockets: &BTreeMap<String, u16>) -> BTreeMap<String, u16> {
         let Ok(open) = fs::read_dir(self.root().join(pid.to_string()).join("fd")) else {
-            return sockets.values().copied().collect();
+            return sockets.clone();
         };
         let links = open
             .flatten()
             .filter_map(|entry| fs::read_link(entry.path()).ok());
-        let ports = links.filter_map(|link| sockets.get(link.to_str()?).copied());
-        ports.collect()
+        let held = links.filter_map(|link| sockets.get_key_value(link.to_str()?));
+        held.map(|(socket, port)| (socket.clone(), *port)).collect()
     }
 
     /// Who listens on `port`, for people: its name and number. `None` where it hides what it has open.

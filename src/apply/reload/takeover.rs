@@ -125,6 +125,10 @@ async fn start(
         child = child.arg(process.pid.to_string());
     }
     let listened = context.proc.listening();
+    let held = old
+        .iter()
+        .map(|old| context.proc.held_of(old.pid, &listened));
+    let listened: Vec<_> = old.iter().zip(held).collect();
     let cause = match child.run().await {
         Ok(finished) if finished.status.success() => {
             tell_warnings(&finished.output());
@@ -144,7 +148,7 @@ async fn start(
         }
         Err(error) => ReloadError::Run(error),
     };
-    Err(match silent(context, old, &listened).await {
+    Err(match silent(context, &listened).await {
         None => cause,
         Some((pid, ports)) => ReloadError::Silenced {
             cause: Box::new(cause),
@@ -159,11 +163,13 @@ async fn start(
 /// several, the first.
 async fn silent(
     context: &Context,
-    old: &[Process],
-    listened: &BTreeMap<String, u16>,
+    listened: &[(&Process, BTreeMap<String, u16>)],
 ) -> Option<(u32, BTreeSet<u16>)> {
-    let alive = || old.iter().filter(|old| context.proc.still_runs(old));
-    for process in alive() {
+    let alive = || {
+        let old = listened.iter();
+        old.filter(|(old, _)| context.proc.still_runs(old))
+    };
+    for (process, _) in alive() {
         // It may end in this moment. A pid comes from the kernel, which has none that are too large.
         _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGTTIN);
     }
@@ -171,9 +177,15 @@ async fn silent(
     let mut looks = Looks::until(told_at + GOES_ON);
     loop {
         let now = context.proc.listening();
-        let mut missing = listened.clone();
-        missing.retain(|socket, _| !now.contains_key(socket));
-        let mut left = alive().map(|old| (old.pid, context.proc.ports_among(old.pid, &missing)));
+        let mut left = alive().map(|(old, before)| {
+            let gone = before
+                .iter()
+                .filter(|(socket, _)| !now.contains_key(*socket));
+            (
+                old.pid,
+                gone.map(|(_, port)| *port).collect::<BTreeSet<u16>>(),
+            )
+        });
         let silent = left.find(|(_, ports)| !ports.is_empty());
         let is_settled = silent.is_none() && HEEDED <= told_at.elapsed();
         if is_settled || !looks.next().await {

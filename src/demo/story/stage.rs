@@ -368,6 +368,7 @@ mod tests {
                 "log /dev/log local0",
                 "log /dev/log local1 notice",
                 "stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners",
+                "server-state-file /run/haproxy/server-state",
                 "bind 127.0.0.1:9090"
             ]
         );
