@@ -75,10 +75,11 @@ impl<B: Balancer> Host<'_, B> {
         let pid = self.pid_of(applied)?;
         let before_it = applied.stand_ins.clone();
         let texts = (&*before.cfg, &*wanted.cfg);
-        let then = stand_ins::after(&before_it, &change, texts).unwrap_or_else(|| {
-            // It may be able to add them.
-            stand_ins::without(&before_it, &change)
-        });
+        let then = stand_ins::after(&before_it, &applied.used_spares, &change, texts)
+            .unwrap_or_else(|| {
+                // It may be able to add them.
+                stand_ins::without(&before_it, &change)
+            });
         let sections = (standing == Standing::AsBefore).then(|| {
             let titles = change.servers.iter().map(|change| change.section.as_str());
             let names = titles.filter_map(|title| title.split_ascii_whitespace().nth(1));

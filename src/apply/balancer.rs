@@ -479,9 +479,7 @@ impl Balancer for LocalHaproxy<'_> {
                 result => break result,
             }
         };
-        if let Some(health) = health {
-            health.end();
-        }
+        drop(health);
         if result.is_ok() && !old.is_empty() {
             let now = self.old_processes(&context).await;
             tell_of_old(&old, now);

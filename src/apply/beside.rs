@@ -89,6 +89,13 @@ impl Beside {
         poll_fn(|context| self.poll(context)).await;
     }
 
+    /// HAProxy, or what the files name, may be another by now: what was said, or is about to be, counts
+    /// no more.
+    pub fn forget(&self) {
+        self.running.take();
+        self.ended.take();
+    }
+
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut running = self.running.borrow_mut();
         let Some((_, check)) = &mut *running else {

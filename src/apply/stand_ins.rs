@@ -67,16 +67,17 @@ fn rows_seen(map: &str, stand_ins: &StandIns) -> String {
 /// Who stands in once backends came and went between the files `before`, which the process was brought
 /// to, and `after`. `None` where it has too few spare ones of a profile.
 ///
-/// One that only now ends to stand in is not taken: requests for the one that goes could still reach
-/// it.
+/// None that ever stood in is taken again: a request for the one that went may still be under way, and
+/// where its server ends, HAProxy would send it to another one that it finds there.
 pub(super) fn after(
     stand_ins: &StandIns,
+    used: &BTreeSet<String>,
     change: &Backends,
     (before, after): (&str, &str),
 ) -> Option<StandIns> {
     let before = cfg_seen(before, stand_ins);
     let (present, wanted) = (addable(&before), addable(after));
-    let mut taken: BTreeSet<&str> = stand_ins.values().map(String::as_str).collect();
+    let mut taken: BTreeSet<&str> = stand_ins.values().chain(used).map(String::as_str).collect();
     let mut next = without(stand_ins, change);
     if change.new.iter().any(|name| is_spare(name)) {
         // Somebody wants more of them.
@@ -129,7 +130,13 @@ mod tests {
             file(""),
             file("\nbackend a from p\n  server x 10.0.0.1:80\n"),
         );
-        let told = after(&StandIns::new(), &change(&none, &a), (&none, &a)).unwrap();
+        let told = after(
+            &StandIns::new(),
+            &BTreeSet::new(),
+            &change(&none, &a),
+            (&none, &a),
+        )
+        .unwrap();
         assert_eq!(told, StandIns::from([("a".into(), "spare-p-1".into())]));
         // The process has it in the place of the spare one, and reads no more of the file than that.
         let seen_cfg = cfg_seen(&a, &told);
@@ -150,24 +157,28 @@ mod tests {
 
         let b = file("\nbackend b from p\n");
         let moved = change(&a, &b);
-        let next = after(&told, &moved, (&a, &b)).unwrap();
+        let mut used: BTreeSet<String> = told.values().cloned().collect();
+        let next = after(&told, &used, &moved, (&a, &b)).unwrap();
         assert_eq!(next, StandIns::from([("b".into(), "spare-p-2".into())]));
-        // Now nobody is led there any more.
+        // A request for the first one may be under way, however long ago that went.
+        used.extend(next.values().cloned());
         let ab = file("\nbackend a from p\n\nbackend b from p\n");
-        let next = after(&next, &change(&b, &ab), (&b, &ab)).unwrap();
-        assert_eq!(next["a"], "spare-p-1");
-        let abc = file("\nbackend a from p\n\nbackend b from p\n\nbackend c from p\n");
-        assert_eq!(after(&next, &change(&ab, &abc), (&ab, &abc)), None);
-        let abq = file("\nbackend a from p\n\nbackend b from p\n\nbackend c from q\n");
-        assert!(after(&next, &change(&ab, &abq), (&ab, &abq)).is_some());
-        assert!(without(&next, &change(&ab, &none)).is_empty());
+        assert_eq!(after(&next, &used, &change(&b, &ab), (&b, &ab)), None);
+        let bq = file("\nbackend b from p\n\nbackend c from q\n");
+        assert!(after(&next, &used, &change(&b, &bq), (&b, &bq)).is_some());
+        assert!(without(&next, &change(&b, &none)).is_empty());
     }
 
     #[test]
     fn nobody_stands_in_for_a_spare_backend() {
         let (few, more) = (file(""), file("\nbackend spare-p-3 from p\n"));
         assert_eq!(
-            after(&StandIns::new(), &change(&few, &more), (&few, &more)),
+            after(
+                &StandIns::new(),
+                &BTreeSet::new(),
+                &change(&few, &more),
+                (&few, &more)
+            ),
             None
         );
     }
@@ -177,7 +188,12 @@ mod tests {
         let no_spares = |text: String| text.replace(SPARES, "\nbackend spare_9 from p\n");
         let (none, a) = (no_spares(file("")), no_spares(file("\nbackend a from p\n")));
         assert_eq!(
-            after(&StandIns::new(), &change(&none, &a), (&none, &a)),
+            after(
+                &StandIns::new(),
+                &BTreeSet::new(),
+                &change(&none, &a),
+                (&none, &a)
+            ),
             None
         );
     }

@@ -159,6 +159,7 @@ fn greet(memory: &mut State, pid: u32, now: Time) {
         applied.down = None;
         applied.haproxy_pid = Some(pid);
         applied.stand_ins.clear();
+        applied.used_spares.clear();
     }
 }
 
@@ -169,6 +170,7 @@ fn recognise(memory: &mut State, pid: u32) {
         info!("HAProxy runs as pid {pid} now, no longer as {before}: somebody else reloaded it");
         applied.haproxy_pid = Some(pid);
         applied.stand_ins.clear();
+        applied.used_spares.clear();
     }
 }
 

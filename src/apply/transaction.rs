@@ -27,7 +27,7 @@ use super::{
 use crate::disk::{Digest, Disk, folder_of};
 use crate::haproxy::listen::{self, Listener};
 use crate::logging::lasting;
-use crate::state::{State, Time};
+use crate::state::{RefusedStarts, State, Time};
 
 /// Everything that a transaction works on.
 #[derive(Debug)]
@@ -397,6 +397,10 @@ impl<B: Balancer> Host<'_, B> {
                 failed.refused = done.was_refused && error.is_refusal();
                 failed.none_ran = none_ran;
                 let messages = error.messages(&self.at.cfg);
+                if !messages.is_empty() {
+                    let before = memory.refused_starts;
+                    memory.refused_starts = Some(RefusedStarts::and_one(before, wish.now));
+                }
                 let outcome = self.fall_back(wish, before, failed, messages, memory)?;
                 if matches!(error, ReloadError::Silenced { .. }) {
                     self.listen_again(memory).await;

@@ -1,5 +1,6 @@
 //! What is wanted now, beside what is remembered of the files before.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::last_good::Marks;
@@ -79,10 +80,16 @@ impl<'a> Wish<'a> {
 
     /// Until when a reload has to wait, so that they do not follow each other too closely.
     pub(super) fn is_too_soon(&self, memory: &State, apart: Duration) -> Option<Time> {
-        let last = memory.reloaded_at?;
-        let until = last.after(apart);
+        let after_one = memory.reloaded_at.map(|last| (last, last.after(apart)));
+        // Of the same turn, the others are served at once.
+        let refused = memory
+            .refused_starts
+            .filter(|refused| refused.at != self.now);
+        let after_refused = refused.map(|refused| (refused.at, refused.until()));
+        let pauses = after_one.into_iter().chain(after_refused);
         // One in the future means that the clock was set back.
-        (last <= self.now && self.now < until).then_some(until)
+        let open = pauses.filter(|(last, until)| *last <= self.now && self.now < *until);
+        open.map(|(_, until)| until).max()
     }
 
     pub(super) fn pending(&self, memory: &State, error: &str, pause: Duration) -> Pending {
@@ -113,12 +120,16 @@ impl<'a> Wish<'a> {
     /// The process that ran the files before was told of what differs.
     pub(super) fn told(&self, memory: &mut State, how: String, pid: u32, stand_ins: StandIns) {
         meanwhile::is_over();
-        let started_by_us = memory.applied.as_ref().is_some_and(|a| a.started_by_us);
+        let before = memory.applied.take();
+        let started_by_us = before.as_ref().is_some_and(|a| a.started_by_us);
+        let mut used_spares = before.map(|a| a.used_spares).unwrap_or_default();
+        used_spares.extend(stand_ins.values().cloned());
         memory.pending = None;
         memory.told = None;
         memory.applied = Some(Applied {
             started_by_us,
             stand_ins,
+            used_spares,
             ..self.applied(how, Some(pid))
         });
     }
@@ -165,6 +176,7 @@ impl<'a> Wish<'a> {
             down: None,
             haproxy_pid: pid,
             stand_ins: StandIns::new(),
+            used_spares: BTreeSet::new(),
         }
     }
 }

@@ -100,7 +100,7 @@ impl<'a> Reserved<'a> {
         services: &[Arc<Service>],
     ) -> Vec<(Owner, Warning)> {
         let is_suspect = |service: &&Arc<Service>| {
-            service.bind_addr().contains(',') || !service.options.overrides.is_empty()
+            !is_one_place(service.bind_addr()) || !service.options.overrides.is_empty()
         };
         let suspects: BTreeMap<&Owner, &Service> = services
             .iter()
@@ -206,7 +206,14 @@ fn too_many(place: &str, service: &Service, number: &mut u32) -> Option<(String,
 /// Whether an owner has a part in where a service listens, beside its port and one address.
 fn may_bind(service: &Service) -> bool {
     let mut overrides = service.options.overrides.keys();
-    service.bind_addr().contains(',') || overrides.any(|own| own.name().contains("FRONTEND"))
+    !is_one_place(service.bind_addr()) || overrides.any(|own| own.name().contains("FRONTEND"))
+}
+
+/// Whether HAProxy reads one place of this, and the service port behind it: no list, nor anything of which
+/// a list or another word can come.
+fn is_one_place(address: &str) -> bool {
+    let parts = [',', '\\', '"', '\'', '#'];
+    !address.contains(|c: char| parts.contains(&c) || c.is_whitespace())
 }
 
 /// The label that wrote a line, without what all have before its name.
@@ -218,7 +225,7 @@ fn label(service: &Service, line: &str) -> &'static str {
         found.map(|(template, _)| template.name())
     };
     let address = service.bind_addr();
-    let by_address = address.contains(',') && line.contains(address);
+    let by_address = !is_one_place(address) && line.contains(address);
     find(&|own| own.trim() == line.trim())
         .or(by_address.then_some("BIND_ADDR"))
         .or_else(|| find(&|own| list_of(own).is_some()))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Plan;
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
+use crate::haproxy::profile_of;
 use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::{AllSlots, Slots, slot_of};
 use crate::proxy::{Holders, Incumbents, is_incumbent};
@@ -42,10 +43,14 @@ fn slots_in(cfg: &str) -> AllSlots {
             .iter()
             .filter_map(|line| slot_of(line))
             .collect();
-        if let Some(name) = section.title.strip_prefix("backend ")
+        let name = match profile_of(section.title) {
+            Some((name, _)) => Some(name),
+            None => section.title.strip_prefix("backend ").map(str::trim),
+        };
+        if let Some(name) = name
             && !slots.is_empty()
         {
-            all.insert(name.trim().into(), slots);
+            all.insert(name.into(), slots);
         }
     }
     all
@@ -116,5 +121,19 @@ impl Plan {
         let own: BTreeSet<u32> = self.proxies.owners().map(|o| o.service_port).collect();
         let is_own = |port: &&ServicePort| own.contains(&port.service_port);
         served.iter().filter(is_own).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_a_backend_are_found_whether_or_not_it_takes_all_from_a_profile() {
+        let slot = "server slot_1 10.0.0.1:80 id 1";
+        for title in ["backend a_1", "backend a_1 from profile-0f"] {
+            let found = slots_in(&format!("{title}\n  {slot}\n"));
+            assert!(found.contains_key("a_1"), "{title}: {found:?}");
+        }
     }
 }

@@ -63,13 +63,6 @@ impl<'a> Health<'a> {
         Some(health)
     }
 
-    /// The reload is over.
-    pub(in super::super) fn end(mut self) {
-        if self.says {
-            self.write(down::NONE);
-        }
-    }
-
     fn write(&mut self, text: &str) {
         let written = disk::replace(self.disk, &self.path, text.as_bytes(), MODE);
         let trouble = written.err().map(|error| {
@@ -78,6 +71,15 @@ impl<'a> Health<'a> {
             format!("{error}; at a reload, servers that are down get requests until a check fails")
         });
         lasting(KIND, trouble.as_deref());
+    }
+}
+
+/// The reload is over, or was broken off.
+impl Drop for Health<'_> {
+    fn drop(&mut self) {
+        if self.says {
+            self.write(down::NONE);
+        }
     }
 }
 

@@ -67,10 +67,10 @@ fn lost(loser: &Service, winner: &Service) -> Warning {
 
 /// On addresses that differ, one port can be held by several.
 fn collide(one: &Service, other: &Service) -> bool {
-    one.name == other.name || may_share_an_address(one.bind_addr(), other.bind_addr())
+    one.name == other.name || share_an_address(one.bind_addr(), other.bind_addr())
 }
 
-/// The same of what owners write, as `BIND_ADDR` or behind `bind`: there can be several, of which all
+/// The same of what an owner writes beside the port that is its own: there can be several, of which all
 /// but the last name a port, and of a name nobody knows here which address that is.
 #[must_use]
 pub fn may_share_an_address(one: &str, other: &str) -> bool {

@@ -161,6 +161,9 @@ impl Watcher {
         if has_changed(Changed::Configuration) || tries_again && around.is_unread {
             is_read = self.read_configuration(around);
         }
+        if has_changed(Changed::Program) || has_changed(Changed::Certificates) {
+            self.beside.forget();
+        }
         // The version of the program decides how texts are written.
         let are_texts_others = has_changed(Changed::Templates) || has_changed(Changed::Program);
         if are_texts_others {

@@ -101,6 +101,7 @@ impl Watcher {
             edited.remembers(&self.stages);
         }
         let is_first = self.unfit.take().is_some();
+        self.beside.forget();
         let replaced = edited.put_into(&mut self.stages);
         if asks_anew && let Some(address) = &self.memory.state.last_good_marathon {
             self.stages.source.client.prefer(address);

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::super::{
     Applied, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined,
-    ReadinessMemory, Refusal, Seen, Time, TurnOutcome,
+    ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
 };
 use super::*;
 use crate::cluster::AppId;
@@ -29,9 +29,11 @@ fn full() -> State {
             down: Some(Down::HasEnded),
             haproxy_pid: Some(1),
             stand_ins: BTreeMap::new(),
+            used_spares: BTreeSet::from(["spare-p-1".to_owned()]),
         }),
         told: Some(Digest::of(b"told")),
         reloaded_at: Some(time),
+        refused_starts: Some(RefusedStarts { at: time, turns: 2 }),
         unmended: Some("`web/t1`: its id is 7".to_owned()),
         pending: Some(Pending {
             refused: true,

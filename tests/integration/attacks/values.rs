@@ -256,6 +256,28 @@ static VERBATIM: &[Odd] = &[
             "left out",
         ],
     ),
+    // The service port is the end of another word, and the comma is written in another way.
+    (
+        &[("HAPROXY_0_BIND_ADDR", "*:80 name x")],
+        &[
+            "found port 80 on `*`, held by `frontend marathon_http_in`",
+            "left out",
+        ],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", "'*:80' name x")],
+        &[
+            "found port 80 on `*`, held by `frontend marathon_http_in`",
+            "left out",
+        ],
+    ),
+    (
+        &[("HAPROXY_0_BIND_ADDR", r"*:80\x2c127.0.0.1")],
+        &[
+            "found port 80 on `*`, held by `frontend marathon_http_in`",
+            "left out",
+        ],
+    ),
     (
         &[
             ("HAPROXY_0_VHOST", "h"),
