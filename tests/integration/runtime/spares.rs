@@ -90,10 +90,18 @@ fn an_app_that_comes_is_served_by_a_spare_backend_until_a_reload() {
     let unserved = unserved.workers(1).timeout(LONG).start().unwrap();
     block_on(unserved.failed(LONG)).unwrap();
     drop(unserved);
+    // A request for the one that went may still be under way in the first spare backend: where its server
+    // ends, HAProxy would try it with whoever is there by then.
     deploy(&mut scene, "/three", |app| app);
-    turn(&scene, &[APP_TOLD]);
+    let is_told = super::backends::can_be_told();
+    let told: &[&str] = if is_told {
+        &[APP_TOLD]
+    } else {
+        &["backends cannot be changed at runtime", "took over"]
+    };
+    turn(&scene, told);
     is_served(&scene, "three.test", "three");
-    assert_eq!(scene.host.haproxies(), [pid]);
+    assert_eq!(scene.host.pid() == pid, is_told);
 }
 
 #[test]
