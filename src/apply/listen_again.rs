@@ -23,8 +23,8 @@ impl<B: Balancer> Host<'_, B> {
                     "the old HAProxy did not listen any more, so that another was brought to the \
                      files of before: {how}"
                 );
-                if let Some(applied) = &mut memory.applied {
-                    applied.haproxy_pid = pid.or(applied.haproxy_pid);
+                if let Some((applied, pid)) = memory.applied.as_mut().zip(pid) {
+                    applied.is_run_by(pid);
                 }
                 if let Some(pending) = &mut memory.pending {
                     pending.refused = true;

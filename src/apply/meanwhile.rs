@@ -7,7 +7,7 @@ use tracing::{debug, info};
 use super::proved::is_run;
 use super::wish::Wish;
 use super::{Balancer, CheckMessage, FileSet, Host, Outcome};
-use crate::diff;
+use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::logging::lasting;
 use crate::state::{Pending, State, Time};
@@ -36,12 +36,9 @@ impl<B: Balancer> Host<'_, B> {
         let before = before.filter(|before| is_run(before, memory))?;
         let change = diff::compare(Some(&before.cfg), &wish.files.cfg);
         // Where HAProxy could be told of backends, nothing would have to wait.
-        matches!(
-            change,
-            diff::Change::Backends(_) | diff::Change::Structure(_)
-        )
-        .then(|| wish.is_too_soon(memory, apart))
-        .flatten()
+        has_more_than_servers(&change)
+            .then(|| wish.is_too_soon(memory, apart))
+            .flatten()
     }
 
     /// Brings HAProxy to servers alone while `haproxy -c` goes on to look at what is wanted; unless these
@@ -54,7 +51,7 @@ impl<B: Balancer> Host<'_, B> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
         let change = before.map(|before| diff::compare(Some(&before.cfg), &wish.files.cfg));
-        if !matches!(change, Some(diff::Change::Structure(_))) {
+        if !change.as_ref().is_some_and(has_more_than_servers) {
             return Ok(Outcome::Checking);
         }
         let alone = self.meanwhile(wish, before, memory, remember).await?;
@@ -137,6 +134,13 @@ fn tell(outcome: Outcome) {
     let sentence = why
         .map(|why| format!("servers that came or went have to wait with the reload, too: {why}"));
     lasting(ALONE, sentence.as_deref());
+}
+
+fn has_more_than_servers(change: &Change) -> bool {
+    match change {
+        Change::Backends(_) | Change::Structure(_) => true,
+        Change::Nothing | Change::Servers(_) => false,
+    }
 }
 
 /// Whether it is just these servers that were tried in vain.

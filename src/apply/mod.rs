@@ -13,6 +13,7 @@ mod files;
 mod journal;
 mod last_good;
 mod listen_again;
+mod local;
 mod lock;
 mod look_after;
 mod maps;
@@ -34,10 +35,11 @@ pub mod validate;
 mod way_back;
 mod wish;
 
-pub use balancer::{Balancer, LocalHaproxy};
+pub use balancer::Balancer;
 pub use beside::Beside;
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
 pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};
+pub use local::LocalHaproxy;
 pub use lock::{
     Acquired, FolderLock, Holder, Kind, LockPlaces, Locked, acquire, acquire_folder, watcher,
 };

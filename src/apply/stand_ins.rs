@@ -36,13 +36,17 @@ pub(super) fn cfg_seen<'t>(cfg: &'t str, stand_ins: &StandIns) -> Cow<'t, str> {
     let taken: BTreeSet<&str> = stand_ins.values().map(String::as_str).collect();
     let mut seen = String::with_capacity(cfg.len());
     for section in sections(cfg) {
-        let mut lines = section.split_inclusive('\n');
-        let title = lines.find_map(|line| profile_of(line).map(|found| (line, found)));
+        let mut before = 0;
+        let title = section.split_inclusive('\n').find_map(|line| {
+            let at = before;
+            before += line.len();
+            profile_of(line).map(|found| (at..before, found))
+        });
         match title {
             Some((_, (name, _))) if taken.contains(name) => (),
-            Some((line, (name, profile))) if stand_ins.contains_key(name) => {
+            Some((place, (name, profile))) if stand_ins.contains_key(name) => {
                 let renamed = format!("backend {} from {profile}\n", stand_ins[name]);
-                seen.push_str(&section.replacen(line, &renamed, 1));
+                seen.extend([&section[..place.start], &renamed, &section[place.end..]]);
             }
             _ => seen.push_str(section),
         }
@@ -152,6 +156,13 @@ mod tests {
             cfg: a.clone(),
             maps: [("m.map".to_owned(), "# a\nh.test a\nb.test ab\n".to_owned())].into(),
         };
+        // A remark of a template may hold the same words.
+        let remarked = a.replace(
+            "\nbackend a from p\n",
+            "\n# backend a from p\nbackend a from p\n",
+        );
+        let renamed = "# backend a from p\nbackend spare-p-1 from p\n";
+        assert!(cfg_seen(&remarked, &told).contains(renamed));
         let rows = &seen(&files, &told).maps["m.map"];
         assert_eq!(rows, "# a\nh.test spare-p-1\nb.test ab\n");
 

@@ -157,9 +157,7 @@ fn greet(memory: &mut State, pid: u32, now: Time) {
         applied.how = format!("HAProxy was started by somebody else (pid {pid})");
         applied.unproved = false;
         applied.down = None;
-        applied.haproxy_pid = Some(pid);
-        applied.stand_ins.clear();
-        applied.used_spares.clear();
+        applied.is_run_by(pid);
     }
 }
 
@@ -168,9 +166,7 @@ fn recognise(memory: &mut State, pid: u32) {
     if let Some(applied) = &mut memory.applied {
         let before = applied.haproxy_pid.unwrap_or_default();
         info!("HAProxy runs as pid {pid} now, no longer as {before}: somebody else reloaded it");
-        applied.haproxy_pid = Some(pid);
-        applied.stand_ins.clear();
-        applied.used_spares.clear();
+        applied.is_run_by(pid);
     }
 }
 

@@ -290,9 +290,7 @@ impl<B: Balancer> Host<'_, B> {
             Check::Known(known, warnings) if known == *files => {
                 Ok(Some(Verdict::Accepted { warnings }))
             }
-            Check::Known(..) | Check::Beside if wish.is_told => {
-                self.balancer.check_beside(files, self.at).await
-            }
+            Check::Beside if wish.is_told => self.balancer.check_beside(files, self.at).await,
             Check::Known(..) | Check::Beside | Check::Awaited => {
                 self.balancer.check(files, self.at, None).await.map(Some)
             }

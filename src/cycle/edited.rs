@@ -47,7 +47,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             || memory.pending.is_some()
             || memory.applied.is_none()
             || memory.guard != GuardMemory::default();
-        let Some(answer) = self.source.last().filter(|_| self.is_on_trial && !is_open) else {
+        if is_open || !self.is_on_trial {
+            return Ok(None);
+        }
+        let Some(answer) = self.source.last() else {
             return Ok(None);
         };
         // It is no news: nothing is learnt of it.

@@ -429,8 +429,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 let outcome = host.leave(&plan.files, memory, now)?;
                 return Ok(Applied::of(plan, outcome));
             }
-            let known = accepted.take();
-            let check = known.map_or(Check::Beside, |(files, said)| Check::Known(files, said));
+            let check = match accepted.take() {
+                Some((files, said)) => Check::Known(files, said),
+                None if refusals.is_empty() && starts == 0 => Check::Beside,
+                // What comes of a check of what is left is lost where the next turn begins with all.
+                None => Check::Awaited,
+            };
             let outcome = host
                 .bring_to_hearing(&plan.files, check, memory, now, remember, &mut complaints)
                 .await?;

@@ -39,6 +39,12 @@ pub(super) struct Refusals {
     served: Vec<ServicePort>,
 }
 
+impl Refusals {
+    pub(super) fn is_empty(&self) -> bool {
+        self.number == 0
+    }
+}
+
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// Has HAProxy judge a plan and, where that is refused, what is left of it, as a turn does; but
     /// nothing is installed. Gives the plan that a turn would come to.

@@ -11,7 +11,7 @@ use crate::cluster::{AppId, Warning};
 use crate::haproxy::listen;
 use crate::labels::Template;
 use crate::proxy::Owner;
-use crate::proxy::marathon_lb::{Service, is_sure, may_share_an_address};
+use crate::proxy::marathon_lb::{Service, is_sure, may_share_an_address, share_an_address};
 use crate::render::Chunk;
 
 /// More ports of one service than any needs: HAProxy opens a socket for each.
@@ -180,11 +180,17 @@ impl<'a> Reserved<'a> {
         if let Some(section) = self.holder(address, ports) {
             return Some(format!("`{section}`"));
         }
+        let own = service.owner.service_port;
+        // On the own port it is decided already who of two is served, by addresses that are known.
+        let share = if *ports == (own..=own) {
+            share_an_address
+        } else {
+            may_share_an_address
+        };
         let mut others = services.iter().filter(|other| other.owner != service.owner);
         let victim = others.find(|other| {
             // Of two services on one port those are served that say other addresses.
-            ports.contains(&other.owner.service_port)
-                && may_share_an_address(address, other.bind_addr())
+            ports.contains(&other.owner.service_port) && share(address, other.bind_addr())
         });
         victim.map(|victim| format!("app `{}`", victim.owner.app))
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::Plan;
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
-use crate::haproxy::profile_of;
 use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::{AllSlots, Slots, slot_of};
 use crate::proxy::{Holders, Incumbents, is_incumbent};
@@ -14,6 +13,7 @@ use crate::state::State;
 
 /// Who holds a port is what the installed file says: a run that was killed had no time to remember
 /// it. Ports that the file lacks are held by whom we remember.
+///
 /// In which slot somebody is, and that alone, is read from the installed `cfg`: where HAProxy does not
 /// run that, it has to read the next one whoever is where.
 pub(super) fn incumbents(memory: &State, served: &[ServicePort], cfg: Option<&str>) -> Incumbents {
@@ -43,11 +43,7 @@ fn slots_in(cfg: &str) -> AllSlots {
             .iter()
             .filter_map(|line| slot_of(line))
             .collect();
-        let name = match profile_of(section.title) {
-            Some((name, _)) => Some(name),
-            None => section.title.strip_prefix("backend ").map(str::trim),
-        };
-        if let Some(name) = name
+        if let Some(name) = section.backend()
             && !slots.is_empty()
         {
             all.insert(name.into(), slots);

@@ -20,6 +20,14 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
+    /// The name of a `backend`, whether or not it takes from a profile.
+    pub fn backend(&self) -> Option<&'a str> {
+        match profile_of(self.title) {
+            Some((name, _)) => Some(name),
+            None => self.title.strip_prefix("backend ").map(str::trim),
+        }
+    }
+
     /// Its name, where it says nothing of its own but servers, so that HAProxy can be told to add it.
     pub(super) fn addable(&self) -> Option<&'a str> {
         let (name, _) = profile_of(self.title)?;

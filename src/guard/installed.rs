@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::{AppId, Endpoint, Host, ServicePort};
-use crate::diff::Outline;
-use crate::haproxy::profile_of;
+use crate::diff::{Outline, Section};
 use crate::proxy::marathon_lb::backend_of;
 use crate::proxy::native::slot_of;
 
@@ -33,7 +32,7 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
         .filter(|section| !own.contains(section.title))
         .filter_map(|section| {
             let (name, service_port) =
-                name_and_port(section.title, |name| is_native || frontends.contains(name))?;
+                name_and_port(section, |name| is_native || frontends.contains(name))?;
             Some(ServicePort {
                 app: AppId::new(&format!("/{}", name.replace('_', "/"))),
                 index: 0,
@@ -50,14 +49,14 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
 }
 
 /// `listen app-80`, or `backend app_80` where something leads there, as its frontend.
-fn name_and_port(title: &str, is_led: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
-    if let Some(name) = title.strip_prefix("listen ") {
+fn name_and_port<'a>(
+    section: &Section<'a>,
+    is_led: impl Fn(&str) -> bool,
+) -> Option<(&'a str, &'a str)> {
+    if let Some(name) = section.title.strip_prefix("listen ") {
         return name.trim().rsplit_once('-');
     }
-    let name = match profile_of(title) {
-        Some((name, _)) => name,
-        None => title.strip_prefix("backend ")?.trim(),
-    };
+    let name = section.backend()?;
     is_led(name).then(|| name.rsplit_once('_'))?
 }
 

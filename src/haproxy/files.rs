@@ -100,7 +100,9 @@ pub fn named(text: &str) -> impl Iterator<Item = NamedFile> {
 
 /// The files of converters within a word: `%[src,map_ip(/etc/a,none)]`.
 fn looked_up(word: &str) -> impl Iterator<Item = String> {
-    word.split(CONVERTER).skip(1).filter_map(|rest| {
+    // One may stand in the name of a file, too.
+    word.match_indices(CONVERTER).filter_map(|(at, _)| {
+        let rest = &word[at + CONVERTER.len()..];
         let (kind, arguments) = rest.split_once('(')?;
         let is_kind = kind.bytes().all(|c| c == b'_' || c.is_ascii_lowercase());
         let file = arguments.split([',', ')']).next()?;
@@ -281,11 +283,24 @@ mod tests {
     #[test]
     fn files_are_read_from_lines() {
         let text = "  bind *:1 ssl crt /a crt '/b c' alpn h2 ca-file \"/d\"\n  acl x src -f /e\n  \
-                    http-request return file /f\n  option httpchk\n  errorfile 503 /g\n  # crt /h\n  use_backend %[src,map_ip(/i,x),map(/j)]\n";
+                    http-request return file /f\n  option httpchk\n  errorfile 503 /g\n  # crt /h\n  use_backend %[src,map_ip(/i,x),map(/j),map(/maps/k.map,x)]\n";
         let named: Vec<NamedFile> = named(text).collect();
         assert_eq!(named[0].kind, Kind::Certificate);
         let named: Vec<&str> = named.iter().map(|file| &*file.path).collect();
-        assert_eq!(named, ["/a", "/b c", "/d", "/e", "/f", "/g", "/i", "/j"]);
+        assert_eq!(
+            named,
+            [
+                "/a",
+                "/b c",
+                "/d",
+                "/e",
+                "/f",
+                "/g",
+                "/i",
+                "/j",
+                "/maps/k.map"
+            ]
+        );
         let text = "global\n  crt-base /a\n  ca-base \"/b\"\n  log-base\n";
         assert_eq!(bases(text), [Path::new("/a"), Path::new("/b")]);
     }

@@ -105,9 +105,8 @@ const FAMILIES: [(&str, Option<Version>); 9] = [
     ("mptcp6@", Some(Version::V6)),
 ];
 
-/// What HAProxy takes before a place that is none of TCP.
-const OTHERS: [&str; 14] = [
-    "/",
+/// What HAProxy takes before a socket of this host.
+pub const OF_HOST: [&str; 8] = [
     "unix@",
     "uxst@",
     "uxdg@",
@@ -116,18 +115,17 @@ const OTHERS: [&str; 14] = [
     "fd@",
     "sockpair@",
     "rhttp@",
-    "quic4@",
-    "quic6@",
-    "udp@",
-    "udp4@",
-    "udp6@",
 ];
+
+/// What it takes before other places that are none of TCP.
+const OTHERS: [&str; 6] = ["/", "quic4@", "quic6@", "udp@", "udp4@", "udp6@"];
 
 /// Whether a place of a `bind` line is one of TCP, as far as HAProxy can read it.
 #[must_use]
 pub fn is_of_tcp(place: &str) -> bool {
     let place = place.strip_prefix("stream+").unwrap_or(place);
-    !OTHERS.iter().any(|begin| place.starts_with(begin))
+    let mut others = OF_HOST.iter().chain(&OTHERS);
+    !others.any(|begin| place.starts_with(begin))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

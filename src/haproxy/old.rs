@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::master::{Worker, show_proc};
 use super::socket::{AskError, Info, Speaker, converse};
@@ -69,7 +69,7 @@ impl fmt::Display for OldProcess {
         write!(f, "pid {}, which has ", self.pid)?;
         match &self.holds {
             Some(holds) => holds.fmt(f),
-            None => f.write_str("connections that it hides from this user"),
+            None => f.write_str("connections that are not known"),
         }
     }
 }
@@ -154,7 +154,7 @@ impl Proc {
 }
 
 /// The old workers of the master that listens on `socket`, as it tells, and what they say themselves.
-/// None of them is kept by that for longer than `limit`.
+/// All of them together are given `limit` for it.
 ///
 /// # Errors
 /// When the master gives no answer.
@@ -165,6 +165,7 @@ pub async fn old_workers(socket: &Path, limit: Duration) -> Result<Vec<OldProces
         .iter()
         .chain(&processes.old_workers)
         .collect();
+    let ends = Instant::now() + limit;
     let mut old = Vec::new();
     for worker in processes.old_workers.iter().take(MOST) {
         // It was relieved when the oldest of the younger ones started, if that still runs.
@@ -175,7 +176,7 @@ pub async fn old_workers(socket: &Path, limit: Duration) -> Result<Vec<OldProces
             pid: worker.pid,
             since: age.and_then(|age| SystemTime::now().checked_sub(age)),
             // One that ends meanwhile has nothing more to say.
-            holds: timeout(limit, held_by(socket, worker.pid, limit))
+            holds: timeout_at(ends, held_by(socket, worker.pid, limit))
                 .await
                 .unwrap_or(None),
         });
@@ -351,7 +352,7 @@ mod tests {
         fs::remove_dir(root.path().join("7/fd")).unwrap();
         assert_eq!(
             old(&proc, &[7, 8], &[80])[0].to_string(),
-            "pid 7, which has connections that it hides from this user"
+            "pid 7, which has connections that are not known"
         );
     }
 

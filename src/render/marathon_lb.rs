@@ -3,6 +3,7 @@
 mod judged;
 mod led;
 mod sections;
+mod writer;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -107,7 +108,7 @@ impl MarathonLb {
             templates: site.set,
             dialect: tera::Value::from_serializable(&dialect),
             parts_names: site.dialect.version.parts_names(),
-            leads_by_name: site.leads_by_name && site.set == TemplateSet::Native,
+            leads_by_name: site.leads_by_name,
             has_profiles: dialect.adds_backends,
             spares: if has_spares(site) {
                 site.spare_backends

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::haproxy::{SPARE, structure_hash};
+use crate::disk::Digest;
+use crate::haproxy::SPARE;
 use crate::proxy::marathon_lb::Service;
 
 /// Stands for the profiles in HEAD, until the backends are known.
@@ -21,6 +22,20 @@ const REST: &str = "marathon-rest";
 
 /// Begins the name of a profile.
 const PREFIX: &str = "profile-";
+
+/// What our own set says of a backend that `defaults` can say, too. What templates of the operator's
+/// say beside it may not be allowed there, and HAProxy would refuse the whole file.
+const OF_DEFAULTS: [&str; 9] = [
+    "balance",
+    "compression",
+    "cookie",
+    "dynamic-cookie-key",
+    "http-request",
+    "http-response",
+    "mode",
+    "option",
+    "timeout",
+];
 
 /// By name, what they say.
 pub(super) type Profiles = BTreeMap<String, Arc<str>>;
@@ -55,10 +70,14 @@ pub(super) fn parted(service: &Service, section: &str) -> Option<((String, Arc<s
         .map(str::len)
         .sum();
     let (body, servers) = rest.split_at(body);
-    if body.is_empty() || !servers.lines().all(is_server) {
+    let is_of_defaults = |line: &str| {
+        let word = line.split_ascii_whitespace().next();
+        word.is_none_or(|word| OF_DEFAULTS.contains(&word))
+    };
+    if body.is_empty() || !body.lines().all(is_of_defaults) || !servers.lines().all(is_server) {
         return None;
     }
-    let name = format!("{PREFIX}{}", structure_hash(body));
+    let name = format!("{PREFIX}{}", Digest::of(body.as_bytes()).short(16));
     let left = format!("{} from {name}\n{servers}", opening.trim_end());
     Some(((name, body.into()), left))
 }

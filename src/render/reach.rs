@@ -6,19 +6,7 @@
 //! HTTP and TCP.
 
 use crate::haproxy::Line;
-
-/// Addresses that begin so, behind what says the type of a socket, are those of sockets of the host.
-const SOCKETS: [&str; 9] = [
-    "unix@",
-    "uxst@",
-    "uxdg@",
-    "abns@",
-    "abnsz@",
-    "fd@",
-    "sockpair@",
-    "ring@",
-    "rhttp@",
-];
+use crate::haproxy::listen::OF_HOST;
 
 /// What is reached for, by what stands within words.
 const PARTS: [(&str, &str); 9] = [
@@ -85,7 +73,7 @@ fn of_word(word: &str) -> Option<&'static str> {
     let is_own = |c: &char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
     let word: String = word.chars().filter(is_own).collect();
     let mut places = word.split(',').map(without_type);
-    if places.any(|place| SOCKETS.iter().any(|begin| place.starts_with(begin))) {
+    if places.any(is_socket) {
         return Some(SOCKET);
     }
     let holds = |(part, what): &(&str, &'static str)| word.contains(part).then_some(*what);
@@ -168,6 +156,12 @@ pub(super) fn first_beyond<'t>(text: &'t str, plain: &str) -> Option<(&'t str, &
         let is_own = !plain.lines().any(|known| known == line);
         is_own.then_some((line, what))
     })
+}
+
+/// Whether an address is that of a socket of the host, or of a buffer of HAProxy's own.
+fn is_socket(place: &str) -> bool {
+    let mut begins = OF_HOST.iter().chain(&["ring@"]);
+    begins.any(|begin| place.starts_with(begin))
 }
 
 #[cfg(test)]

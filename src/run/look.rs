@@ -8,8 +8,9 @@ use anyhow::Result;
 use tracing::{info, warn};
 
 use super::stages::stages;
+use super::turn::host;
 use crate::apply::validate::Verdict;
-use crate::apply::{FileSet, Host, Installation, LocalHaproxy, installed};
+use crate::apply::{FileSet, Installation, LocalHaproxy, installed};
 use crate::cluster::{AppId, Warning};
 use crate::config::Config;
 use crate::cycle::{Marathon, Plan, Stages};
@@ -101,11 +102,7 @@ pub(super) async fn seen(config: &Config, local: Option<&LocalHaproxy<'_>>) -> R
 pub(super) async fn judged(config: &Config, local: &LocalHaproxy<'_>) -> Result<(Look, Verdict)> {
     let mut eyes = Eyes::open(config).await?;
     let plan = eyes.plan_on(local).await?;
-    let host = Host {
-        disk: &OsDisk,
-        balancer: local,
-        at: &eyes.at,
-    };
+    let host = host(local, &eyes.at);
     let (plan, verdict) = eyes.stages.judge(&host, plan).await?;
     Ok((eyes.look(plan)?, verdict))
 }
@@ -142,11 +139,7 @@ impl Eyes {
     }
 
     async fn plan_on(&mut self, local: &LocalHaproxy<'_>) -> Result<Plan> {
-        let host = Host {
-            disk: &OsDisk,
-            balancer: local,
-            at: &self.at,
-        };
+        let host = host(local, &self.at);
         let Self {
             stages,
             memory,

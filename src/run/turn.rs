@@ -31,6 +31,18 @@ const MOST_COMPLAINTS: usize = 50;
 /// The kind of trouble that it cannot be saved.
 const STATE: &str = "the state";
 
+/// All that a turn works on.
+pub(super) fn host<'h, 'l>(
+    local: &'h LocalHaproxy<'l>,
+    at: &'h Installation,
+) -> Host<'h, LocalHaproxy<'l>> {
+    Host {
+        disk: &OsDisk,
+        balancer: local,
+        at,
+    }
+}
+
 /// A turn, and how the one before it ended.
 pub(super) struct Turn {
     pub(super) report: Report,
@@ -106,11 +118,7 @@ impl Memory {
         at: &Installation,
         now: Time,
     ) -> Result<Report> {
-        let host = Host {
-            disk: &OsDisk,
-            balancer: local,
-            at,
-        };
+        let host = host(local, at);
         let Self { store, state } = self;
         let mut remember = |state: &State| save(store, state);
         // It is large, and part of everything that waits for it.
@@ -129,11 +137,7 @@ impl Memory {
         at: &Installation,
         now: Time,
     ) -> Option<Result<Turn>> {
-        let host = Host {
-            disk: &OsDisk,
-            balancer: local,
-            at,
-        };
+        let host = host(local, at);
         let Self { store, state } = self;
         let mut remember = |state: &State| save(store, state);
         let result = Box::pin(stages.edited(&host, state, now, &mut remember)).await;
@@ -148,11 +152,7 @@ impl Memory {
         at: &Installation,
         now: Time,
     ) -> Result<Option<Turn>> {
-        let host = Host {
-            disk: &OsDisk,
-            balancer: local,
-            at,
-        };
+        let host = host(local, at);
         let report = stages.servers_alone(&host, &mut self.state, now).await?;
         let Some(report) = report else {
             return Ok(None);
@@ -173,11 +173,7 @@ impl Memory {
         files: &FileSet,
         now: Time,
     ) -> bool {
-        let host = Host {
-            disk: &OsDisk,
-            balancer: local,
-            at,
-        };
+        let host = host(local, at);
         let is_still = stages.proved(&host, files, &mut self.state, now);
         if is_still {
             self.save();

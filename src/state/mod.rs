@@ -99,13 +99,17 @@ impl State {
         for entry in asked.filter(|entry| entry.asked_at == began) {
             entry.asked_at = ended;
         }
+        let refused = self.refused_starts.as_mut();
+        if let Some(refused) = refused.filter(|refused| refused.at == began) {
+            refused.at = ended;
+        }
     }
 }
 
 /// Starts that HAProxy refused, not long after each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedStarts {
-    /// When the turn of the last one began.
+    /// When the turn of the last one ended; until then, when it began.
     pub at: Time,
     /// How many turns had one.
     pub turns: u32,
@@ -172,6 +176,13 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Another process serves, which read the file: it has every backend under its own name.
+    pub fn is_run_by(&mut self, pid: u32) {
+        self.haproxy_pid = Some(pid);
+        self.stand_ins.clear();
+        self.used_spares.clear();
+    }
+
     /// Whether a HAProxy ran files of ours, and none does now, as far as was noticed.
     #[must_use]
     pub fn has_ended(&self) -> bool {

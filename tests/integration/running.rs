@@ -82,7 +82,7 @@ fn a_way_to_reload_that_starts_haproxy_starts_one_that_was_found_not_to_run() {
 }
 
 /// Starts HAProxy as somebody else would, with what he gives it besides.
-fn start_by_hand(host: &Host, more: &[&str]) {
+pub(crate) fn start_by_hand(host: &Host, more: &[&str]) {
     let mut start = Command::new(haproxy());
     start.arg("-D").arg("-f").arg(host.cfg());
     start.arg("-p").arg(host.path("run/pid")).args(more);

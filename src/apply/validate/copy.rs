@@ -3,6 +3,7 @@
 use std::fs::{self, DirEntry};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::unistd::Uid;
@@ -14,6 +15,9 @@ use crate::haproxy::global::Global;
 
 /// Of the names of private folders.
 const PREFIX: &str = "haproxy-marathon-bridge.check.";
+
+/// Of this run so far.
+static COPIES: AtomicU32 = AtomicU32::new(0);
 
 /// No check takes so long: a copy of that age, where others may be at work, is nobody's.
 const STALE: Duration = Duration::from_secs(60 * 60);
@@ -67,9 +71,12 @@ impl Copy {
     /// In the candidate's own folder, else where temporary files go.
     pub(super) fn write(candidate: &Candidate<'_>) -> Result<Self, CheckError> {
         let temporary = std::env::temp_dir();
+        // Beside others: one check can go on while another begins.
+        let number = COPIES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{number}.");
         match candidate
             .scratch
-            .map(|own| Self::write_in(own, 0, candidate))
+            .map(|own| Self::write_in(own, (&name, 0), candidate))
         {
             // It is as good there, and what is wrong with the state folder is told where it matters.
             Some(Err(error)) => debug!("{error}; it is judged in `{}`", temporary.display()),
@@ -77,13 +84,13 @@ impl Copy {
             None => (),
         }
         remove_copies(&temporary, Some(STALE));
-        Self::write_in(&temporary, 6, candidate)
+        Self::write_in(&temporary, (PREFIX, 6), candidate)
     }
 
-    /// So many letters of the name are random: none where nobody else makes copies.
+    /// So many letters of the `name` are random: none where nobody else makes copies.
     fn write_in(
         parent: &Path,
-        random: usize,
+        (name, random): (&str, usize),
         candidate: &Candidate<'_>,
     ) -> Result<Self, CheckError> {
         let failed = |path: &Path| {
@@ -91,7 +98,7 @@ impl Copy {
             move |source| CheckError::Folder { path, source }
         };
         let folder = tempfile::Builder::new()
-            .prefix(PREFIX)
+            .prefix(name)
             .suffix("copy")
             .rand_bytes(random)
             .permissions(fs::Permissions::from_mode(0o700))

@@ -4,6 +4,7 @@ use super::hosts::{DEBIAN, Mind, by, wish};
 use crate::config::Schedule;
 use crate::install::{Facts, Wish, install};
 
+/// As one that was built by hand, which no package brings.
 #[test]
 fn a_haproxy_that_the_options_name_takes_the_place_of_the_package() {
     let own = "/opt/haproxy/sbin/haproxy";

@@ -322,7 +322,6 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
     assert!(install(&there.facts(), &wish()).is_ok());
 }
 
-/// As one that was built by hand, which no package brings.
 #[test]
 fn the_calls_of_the_bash_script_install_its_line_for_cron() {
     let mut mind = Mind::systemd(DEBIAN);

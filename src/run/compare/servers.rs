@@ -64,10 +64,10 @@ fn is_at(app: &App, task: &Task, (host, port): (&str, u16)) -> bool {
     of_agent && task.ports.contains(&port) || own && (task.ports.contains(&port) || of_container())
 }
 
-/// Whether Marathon has seen a check of it fail.
-fn is_ill(task: &Task) -> bool {
-    let results = task.health.iter().flatten();
-    results.into_iter().any(|result| !result.alive)
+/// Whether none of its checks finds it alive, as `--health-check` counts.
+pub(super) fn is_ill(task: &Task) -> bool {
+    let results = task.health.as_deref().unwrap_or_default();
+    !results.is_empty() && !results.iter().any(|result| result.alive)
 }
 
 fn left_out(config: &Config, task: &Task) -> String {

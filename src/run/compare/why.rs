@@ -187,12 +187,7 @@ impl<'a> Why<'a> {
             );
         }
         let tasks = self.apps.get(id).map_or(&[][..], |app| &app.tasks);
-        let is_alive = |task: &crate::cluster::Task| {
-            task.health
-                .as_ref()
-                .is_none_or(|results| results.iter().all(|result| result.alive))
-        };
-        if !tasks.is_empty() && !tasks.iter().any(is_alive) {
+        if !tasks.is_empty() && tasks.iter().all(servers::is_ill) {
             return format!(
                 "of app `{id}` Marathon reports no task alive: it is not there where \
                  --health-check is given"

@@ -48,11 +48,7 @@ impl Ground {
     }
 
     pub(super) fn host<'g>(&'g self, balancer: &'g LocalHaproxy<'g>) -> Host<'g, LocalHaproxy<'g>> {
-        Host {
-            disk: &OsDisk,
-            balancer,
-            at: &self.at,
-        }
+        turn::host(balancer, &self.at)
     }
 }
 

@@ -43,7 +43,9 @@ impl Watcher {
     /// A whole turn, and when the next one is due for what is left of it.
     pub(super) async fn turn(&mut self) -> End {
         let (at, began) = (Time::at(SystemTime::now()), Instant::now());
-        let last = self.memory.state.last_turn.clone();
+        let is_on_trial = self.edit.is_on_trial();
+        let last = self.memory.state.last_turn.as_ref();
+        let last = last.filter(|_| is_on_trial).cloned();
         let mut postponed = None;
         if let Some(result) = self.take_edit(at).await {
             if self.judge_edit(&result) {

@@ -169,15 +169,7 @@ fn a_process_that_somebody_else_started_is_told_of_apps_too() {
     scene.refresh(&FOR_3_4).expect(0);
     deploy(&mut scene, "/one", |app| app);
     turn(&scene, "1 backend");
-    let old = scene.host.pid();
-    let mut reload = std::process::Command::new(crate::support::haproxy());
-    reload.arg("-D").arg("-f").arg(scene.host.cfg());
-    reload.arg("-p").arg(scene.host.path("run/pid"));
-    reload.args(["-sf", &old.to_string()]);
-    Done::of(reload).expect(0);
-    crate::host::wait_until("the end of the old process", || {
-        !scene.host.haproxies().contains(&old)
-    });
+    scene.is_reloaded_by_others();
     deploy(&mut scene, "/two", |app| app);
     turn(&scene, "1 backend");
     for name in ["one", "two"] {

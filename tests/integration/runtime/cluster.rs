@@ -14,7 +14,8 @@ use haproxy_marathon_bridge::haproxy::socket::ask;
 use nix::sys::signal::Signal;
 
 use super::{LONG, instance};
-use crate::host::{Host, SOON, block_on};
+use crate::host::{Host, SOON, block_on, wait_until};
+use crate::running::start_by_hand;
 use crate::support::{Done, haproxy};
 use crate::watcher;
 
@@ -99,6 +100,15 @@ impl Scene {
         start.arg("-f").arg(self.host.cfg());
         start.arg("-p").arg(self.host.path("run/pid"));
         Done::of(start).expect(0);
+    }
+
+    /// Another process takes over, without our doing.
+    pub(super) fn is_reloaded_by_others(&self) {
+        let old = self.host.pid();
+        start_by_hand(&self.host, &["-sf", &old.to_string()]);
+        wait_until("the end of the old process", || {
+            !self.host.haproxies().contains(&old)
+        });
     }
 
     /// Changes what HAProxy has to read anew.

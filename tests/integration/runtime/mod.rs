@@ -18,6 +18,7 @@ mod soak;
 mod spares;
 mod sticky;
 mod tells;
+mod tunnel;
 mod turns;
 mod waits;
 

@@ -1,7 +1,6 @@
 //! An old process that finishes its connections is told of, with what keeps it, until it ends.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use haproxy_marathon_bridge::demo::backend::Instance;
@@ -13,26 +12,9 @@ use serde_json::Value;
 
 use super::LONG;
 use super::cluster::{Scene, Watcher};
+use super::tunnel::Tunnel;
 use crate::host::{block_on, wait_until};
 use crate::watch::asked::metric;
-
-/// A line and its answer, as often as wanted.
-struct Tunnel(BufReader<TcpStream>);
-
-impl Tunnel {
-    fn open(port: u16) -> Self {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    fn ask(&mut self) -> String {
-        self.0.get_mut().write_all(b"who\n").unwrap();
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-}
 
 fn is_told_of(has_master: bool) {
     let mut scene = Scene::new(&[]);
@@ -66,7 +48,7 @@ fn is_told_of(has_master: bool) {
     let serving = || block_on(show_info(&socket, LONG)).unwrap().pid;
     assert_eq!(metric(&scene.host, "old_processes"), 0);
 
-    let mut tunnel = Tunnel::open(port);
+    let mut tunnel = Tunnel::open((Ipv4Addr::LOCALHOST, port));
     assert_eq!(tunnel.ask(), "db");
     let old = serving();
     scene.change_structure();

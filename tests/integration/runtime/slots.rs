@@ -2,8 +2,6 @@
 //! sections to which none can be added.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
 use haproxy_marathon_bridge::demo::marathon::App;
@@ -12,6 +10,7 @@ use haproxy_marathon_bridge::haproxy::servers::Op;
 
 use super::cluster::{Scene, TOLD, Watcher, without_retries};
 use super::sticky::{bound_to, stays_with};
+use super::tunnel::Tunnel;
 use super::{LONG, instance};
 use crate::host::{block_on, wait_until};
 use crate::support::haproxy_version;
@@ -305,12 +304,9 @@ async fn a_slot_that_changes_hands_at_once_ends_its_requests_first() {
 async fn a_long_connection_outlasts_what_becomes_of_its_slot() {
     let [a, b, c] = ["a", "b", "c"].map(|name| Instance::tcp(name).start().unwrap());
     let mut scene = super::Scene::speaking("tcp", &[taken(1, &a), rests(&free(2))]);
-    let tunnel = TcpStream::connect(scene.front()).unwrap();
-    let mut answers = BufReader::new(tunnel.try_clone().unwrap());
+    let mut tunnel = Tunnel::open(scene.front());
     let mut ask = || {
-        writeln!(&tunnel, "hello").unwrap();
-        let mut answer = String::new();
-        answers.read_line(&mut answer).unwrap();
+        let answer = tunnel.ask();
         assert!(answer.contains('a'), "{answer:?}");
     };
     ask();

@@ -1,7 +1,6 @@
 //! Spare backends, which stand in for those of apps that come where HAProxy cannot be told to add any.
 
 use std::fs;
-use std::process::Command;
 
 use haproxy_marathon_bridge::demo::client::Requests;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
@@ -9,8 +8,7 @@ use haproxy_marathon_bridge::demo::marathon::{App, Task};
 use super::backends::{client, deploy, is_served, say};
 use super::cluster::{Scene, TOLD, Watcher, without_retries};
 use super::{LONG, instance};
-use crate::host::{block_on, wait_until};
-use crate::support::{Done, haproxy};
+use crate::host::block_on;
 
 /// The file for a HAProxy that has to have them, whichever one runs.
 const SPARE: [&str; 4] = [
@@ -142,15 +140,7 @@ fn a_process_that_read_the_file_needs_nobody_to_stand_in() {
     scene.refresh(&SPARE).expect(0);
     deploy(&mut scene, "/one", |app| app);
     turn(&scene, &[APP_TOLD]);
-    let old = scene.host.pid();
-    let mut reload = Command::new(haproxy());
-    reload.arg("-D").arg("-f").arg(scene.host.cfg());
-    reload.arg("-p").arg(scene.host.path("run/pid"));
-    reload.args(["-sf", &old.to_string()]);
-    Done::of(reload).expect(0);
-    wait_until("the end of the old process", || {
-        !scene.host.haproxies().contains(&old)
-    });
+    scene.is_reloaded_by_others();
     let pid = scene.host.pid();
     let more = instance("more");
     scene

@@ -1,12 +1,11 @@
 //! What HAProxy is told, and what becomes of it.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use haproxy_marathon_bridge::demo::backend::Instance;
 use haproxy_marathon_bridge::haproxy::servers::Op;
 
+use super::tunnel::Tunnel;
 use super::{LONG, Scene, checked, instance, line, names};
 
 #[tokio::test]
@@ -136,12 +135,9 @@ async fn a_server_that_moves_gets_nothing_meanwhile() {
 async fn a_server_with_a_long_connection_is_taken_away_when_that_has_ended() {
     let [a, b] = ["a", "b"].map(|name| Instance::tcp(name).start().unwrap());
     let mut scene = Scene::speaking("tcp", &[line(&a, 1)]);
-    let tunnel = TcpStream::connect(scene.front()).unwrap();
-    let mut answers = BufReader::new(tunnel.try_clone().unwrap());
+    let mut tunnel = Tunnel::open(scene.front());
     let mut ask = || {
-        writeln!(&tunnel, "hello").unwrap();
-        let mut answer = String::new();
-        answers.read_line(&mut answer).unwrap();
+        let answer = tunnel.ask();
         assert!(answer.contains('a'), "{answer:?}");
     };
     ask();
@@ -161,7 +157,7 @@ async fn a_server_with_a_long_connection_is_taken_away_when_that_has_ended() {
     assert_eq!(names(&told.changed), ["a"]);
     scene.bring(&[line(&b, 2)]).await.unwrap();
     ask();
-    drop((tunnel, answers));
+    drop(tunnel);
     let deadline = Instant::now() + LONG;
     loop {
         let told = scene.audit().await.unwrap();

@@ -1,14 +1,13 @@
 //! `refresh` and `watch`, which tell HAProxy of tasks that come and go.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use haproxy_marathon_bridge::demo::marathon::App;
 
 use super::LONG;
 use super::cluster::{Scene, TOLD, Watcher, without_retries};
-use crate::host::{block_on, wait_until};
-use crate::support::{Done, haproxy};
+use crate::host::block_on;
 
 #[test]
 fn a_refresh_tells_haproxy_of_tasks_that_came_or_went() {
@@ -104,15 +103,7 @@ fn a_process_that_somebody_else_reloaded_is_told_of_all_that_differs() {
     scene.refresh(&[]).expect(0);
     scene.scale_up();
     scene.refresh(&[]).expect(0).says(&[TOLD]);
-    let old = scene.host.pid();
-    let mut reload = Command::new(haproxy());
-    reload.arg("-D").arg("-f").arg(scene.host.cfg());
-    reload.arg("-p").arg(scene.host.path("run/pid"));
-    reload.args(["-sf", &old.to_string()]);
-    Done::of(reload).expect(0);
-    wait_until("the end of the old process", || {
-        !scene.host.haproxies().contains(&old)
-    });
+    scene.is_reloaded_by_others();
     let pid = scene.host.pid();
     scene.is_answered_by(&["t0", "t1"]);
     scene.scale_up();
