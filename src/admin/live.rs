@@ -110,6 +110,8 @@ pub struct Ended {
     pub at: Time,
     /// How.
     pub outcome: TurnOutcome,
+    /// More is wanted than HAProxy was brought to.
+    pub is_unfinished: bool,
     /// HAProxy was told of files.
     pub reloaded: bool,
     /// What is held back; `None` where the turn did not come so far.
@@ -251,7 +253,7 @@ impl Live {
             ended.outcome,
             TurnOutcome::Unchanged | TurnOutcome::Applied | TurnOutcome::Paused
         );
-        if is_good {
+        if is_good && !ended.is_unfinished {
             facts.last_good_turn = Some(ended.at);
         }
         if ended.outcome == TurnOutcome::Failed {
@@ -332,6 +334,7 @@ mod tests {
         Ended {
             at: at(second),
             outcome,
+            is_unfinished: false,
             reloaded: outcome == TurnOutcome::Applied,
             held: Some(Held::default()),
             quarantined: 0,

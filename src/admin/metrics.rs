@@ -149,6 +149,7 @@ mod tests {
         watcher.ended(&Ended {
             at: at(100),
             outcome: TurnOutcome::Applied,
+            is_unfinished: false,
             reloaded: true,
             held: Some(Held {
                 service_ports: 3,

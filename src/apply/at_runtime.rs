@@ -28,6 +28,19 @@ pub(super) struct Way {
     stand_ins: (StandIns, StandIns),
 }
 
+impl Way {
+    /// It was gone, up to the file `cfg`, which is yet to be proved.
+    pub(super) fn end(self, memory: &mut State, cfg: Digest, how: &str) {
+        memory.told = Some(cfg);
+        if let Some(applied) = &mut memory.applied {
+            how.clone_into(&mut applied.how);
+            let (_, then) = self.stand_ins;
+            applied.used_spares.extend(then.values().cloned());
+            applied.stand_ins = then;
+        }
+    }
+}
+
 impl<B: Balancer> Host<'_, B> {
     /// How HAProxy, which runs `before`, can be brought to what is wanted without a reload. It is
     /// decided before the files change.
@@ -105,26 +118,12 @@ impl<B: Balancer> Host<'_, B> {
         way: Way,
         memory: &mut State,
     ) -> Result<Option<Outcome>> {
-        let (before_it, then) = way.stand_ins;
-        let shown = (seen(before, &before_it), seen(wish.files, &then));
-        let has_changed = |name: &str| before.maps.get(name) != wish.files.maps.get(name);
-        let mut maps = self.map_texts(&shown.1, has_changed);
-        if way.sections.is_some() {
-            maps.retain(|map| map.has_changed);
-        }
-        let text = Text {
-            cfg: &shown.1.cfg,
-            structure: None,
-            before: Some(&shown.0.cfg),
-            sections: way.sections.as_ref(),
-            maps: &maps,
-            certificates: &[],
-        };
-        let Some(told) = self.told(way.pid, text).await else {
+        let Some(told) = self.tell_all(before, wish.files, &way).await else {
             return Ok(None);
         };
         self.is_still_installed(wish.files)?;
         let how = told.to_string();
+        let (_, then) = way.stand_ins;
         wish.told(memory, how.clone(), way.pid, then);
         if let Some(ran) = mark::Ran::of(memory) {
             mark::set(self.disk, self.at, &wish.marks, ran);
@@ -139,6 +138,31 @@ impl<B: Balancer> Host<'_, B> {
             reloaded: false,
             again: false,
         }))
+    }
+
+    /// Tells HAProxy, which runs `before`, of `files`, which are installed.
+    pub(super) async fn tell_all(
+        &self,
+        before: &FileSet,
+        files: &FileSet,
+        way: &Way,
+    ) -> Option<Told> {
+        let (before_it, then) = &way.stand_ins;
+        let shown = (seen(before, before_it), seen(files, then));
+        let has_changed = |name: &str| before.maps.get(name) != files.maps.get(name);
+        let mut maps = self.map_texts(&shown.1, has_changed);
+        if way.sections.is_some() {
+            maps.retain(|map| map.has_changed);
+        }
+        let text = Text {
+            cfg: &shown.1.cfg,
+            structure: None,
+            before: Some(&shown.0.cfg),
+            sections: way.sections.as_ref(),
+            maps: &maps,
+            certificates: &[],
+        };
+        self.told(way.pid, text).await
     }
 
     /// The maps of `files`, by which HAProxy knows them.
@@ -195,7 +219,15 @@ impl<B: Balancer> Host<'_, B> {
     #[must_use]
     pub fn listener(&self, memory: &State) -> Option<u32> {
         let applied = memory.applied.as_ref()?;
-        let is_open = applied.unproved || applied.down.is_some() || memory.pending.is_some();
+        if memory.pending.is_some() {
+            return None;
+        }
+        self.served_by(applied, memory)
+    }
+
+    /// The same whatever else waits.
+    pub(super) fn served_by(&self, applied: &Applied, memory: &State) -> Option<u32> {
+        let is_open = applied.unproved || applied.down.is_some();
         if is_open || !self.balancer.is_told_of_servers() {
             return None;
         }

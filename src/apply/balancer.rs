@@ -16,23 +16,15 @@ use crate::proxy::native::CertificateNames;
 /// Judges files and is brought to them.
 pub trait Balancer {
     /// Whether HAProxy would take `files`; one that takes longer than `limit` would not. Without one it
-    /// has as long as the largest file needs.
+    /// has as long as the largest file needs, and these are what is wanted; else they are a try. Where
+    /// checks go on beside turns, a long one is no verdict but [`CheckError::GoesOn`]; what it comes to is
+    /// said when the same is asked again.
     fn check(
         &self,
         files: &FileSet,
         at: &Installation,
         limit: Option<Duration>,
     ) -> impl Future<Output = Result<Verdict, CheckError>>;
-
-    /// The same for who need not wait: `None` while a check goes on that takes long, of these files or
-    /// others. What it comes to is said when the same is asked again.
-    fn check_beside(
-        &self,
-        files: &FileSet,
-        at: &Installation,
-    ) -> impl Future<Output = Result<Option<Verdict>, CheckError>> {
-        async move { self.check(files, at, None).await.map(Some) }
-    }
 
     /// Brings the running HAProxy to `files`, which are installed; with `may_start`, one that does
     /// not run is started if nobody else is there to do it, since we did so before.

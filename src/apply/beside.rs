@@ -1,34 +1,41 @@
-//! A check that takes long goes on beside the turns: only what it is about waits for it, and servers
+//! Checks that take long go on beside the turns: only what they are about waits for them, and servers
 //! come and go meanwhile.
 //!
-//! There is one at a time. What it comes to is for the turn that asks about the same files next. Where
-//! that has others by then, it is put off no second time: so changes that never cease cannot keep what
-//! has to be checked from being installed.
+//! A turn waits for its checks for a few seconds in all. One that goes on then ends the turn, which is
+//! taken again from its beginning once that check has ended: until something is decided, what HAProxy
+//! said is known, and not asked again. There is one check at a time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::validate::{Candidate, CheckError, CheckMessage, Verdict, check};
 use super::{FileSet, Installation};
-use crate::diff::{self, Change};
-use crate::disk::folder_of;
+use crate::disk::{Digest, folder_of};
 use crate::logging::{lasting, shown};
 
-/// So long a turn waits for a check. Even that of a large file mostly takes less.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// So long a turn waits for its checks, of which that of a large file takes one or two.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// So long one waits that has other files than those that were looked at while the turn before was put
+/// off; longer each time, so that changes that never cease cannot keep what has to be checked from being
+/// installed.
+const PATIENCE_OVERTAKEN: Duration = Duration::from_secs(5);
+
+/// The longest.
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a file names may be another one by then.
-const FRESH: Duration = Duration::from_secs(30);
+const FRESH: Duration = Duration::from_secs(300);
 
-/// A check that takes longer is told of: nothing can be installed before it ends.
+/// A check that takes longer is told of: what it looks at cannot be installed before it ends.
 const SLOW_CHECK: Duration = Duration::from_secs(10);
 
 /// The kind of trouble that one takes so long.
@@ -37,33 +44,95 @@ const SLOW: &str = "the time that a check takes";
 /// One that is under way.
 pub(super) type Check = Pin<Box<dyn Future<Output = Result<Verdict, CheckError>>>>;
 
-/// The check that goes on beside the turns of a watcher, and what came of the last one.
+/// The check that goes on beside the turns of a watcher, and what came of those before it.
 pub struct Beside {
-    patience: Duration,
-    running: RefCell<Option<(Rc<FileSet>, Check)>>,
-    ended: RefCell<Option<Ended>>,
+    /// What is left of the time that this turn waits.
+    patience: Cell<Duration>,
+    /// This turn has asked for none yet.
+    is_first: Cell<bool>,
+    /// So many turns in a row had other files than the one before.
+    overtaken: Cell<u32>,
+    running: RefCell<Option<(Asked, Check)>>,
+    /// Since something was decided.
+    heard: RefCell<Vec<Heard>>,
 }
 
-struct Ended {
+/// What HAProxy is asked about.
+#[derive(Clone)]
+struct Asked {
     files: Rc<FileSet>,
+    /// Of all but the servers.
+    frame: Digest,
+    /// They are not what is wanted, but serve to find out who is to blame.
+    is_try: bool,
+}
+
+struct Heard {
+    asked: Asked,
     verdict: Result<Verdict, CheckError>,
     at: Instant,
 }
 
-/// What is known of files.
-enum Known {
-    Nothing,
-    /// One check goes on, perhaps of others.
-    GoesOn,
-    /// What came of a check of these, or of others in which servers alone were other ones.
-    Said(Result<Verdict, CheckError>),
-    /// One of others ended meanwhile, which says nothing of these.
-    Overtaken,
+impl Asked {
+    fn of(files: &FileSet, is_try: bool) -> Self {
+        Self {
+            files: Rc::new(files.clone()),
+            frame: frame_of(&files.cfg),
+            is_try,
+        }
+    }
+
+    /// Whether the files are the same but for servers.
+    fn is_like(&self, other: &Self) -> bool {
+        self.frame == other.frame && self.files.maps == other.files.maps
+    }
+}
+
+impl Heard {
+    /// What is known by it of other files.
+    fn says_of(&self, asked: &Asked) -> Option<Verdict> {
+        let verdict = self.verdict.as_ref().ok()?;
+        let heard = &self.asked;
+        let is_accepted = matches!(verdict, Verdict::Accepted { .. });
+        // A try of files that were refused is to tell whether they still are.
+        if heard.files == asked.files && (heard.is_try == asked.is_try || is_accepted) {
+            return Some(verdict.clone());
+        }
+        if !heard.is_like(asked) || heard.is_try != asked.is_try {
+            return None;
+        }
+        // Who is to blame is so whoever serves.
+        if asked.is_try {
+            return Some(verdict.clone());
+        }
+        let Verdict::Rejected { messages, output } = verdict else {
+            return None;
+        };
+        // Where else it stands now nobody knows; that there is no end is true of these too.
+        let waits = messages.iter().filter(|message| message.is_of_a_wait());
+        let messages: Vec<CheckMessage> = waits.cloned().collect();
+        let output = output.clone();
+        (!messages.is_empty()).then_some(Verdict::Rejected { messages, output })
+    }
+}
+
+/// Stands for all that a text says but servers.
+fn frame_of(cfg: &str) -> Digest {
+    let lines = cfg.split_inclusive('\n');
+    let is_server = |line: &str| line.split_ascii_whitespace().next() == Some("server");
+    let rest: String = lines.filter(|line| !is_server(line)).collect();
+    Digest::of(rest.as_bytes())
 }
 
 impl Default for Beside {
     fn default() -> Self {
-        Self::patient(PATIENCE)
+        Self {
+            patience: Cell::new(PATIENCE),
+            is_first: Cell::new(true),
+            overtaken: Cell::default(),
+            running: RefCell::default(),
+            heard: RefCell::default(),
+        }
     }
 }
 
@@ -76,12 +145,10 @@ impl fmt::Debug for Beside {
 }
 
 impl Beside {
-    fn patient(patience: Duration) -> Self {
-        Self {
-            patience,
-            running: RefCell::default(),
-            ended: RefCell::default(),
-        }
+    /// A turn begins.
+    pub fn begins(&self) {
+        self.patience.set(PATIENCE);
+        self.is_first.set(true);
     }
 
     /// Waits until a check has ended that took too long for a turn. It goes on though nobody waits.
@@ -89,11 +156,12 @@ impl Beside {
         poll_fn(|context| self.poll(context)).await;
     }
 
-    /// HAProxy, or what the files name, may be another by now: what was said, or is about to be, counts
-    /// no more.
+    /// A turn has come to something: the next one asks anew. So it does where HAProxy, or what the files
+    /// name, may be another by now.
     pub fn forget(&self) {
         self.running.take();
-        self.ended.take();
+        self.heard.take();
+        self.overtaken.set(0);
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
@@ -102,79 +170,82 @@ impl Beside {
             return Poll::Pending;
         };
         let verdict = ready!(check.as_mut().poll(context));
-        let files = running.take().map(|(files, _)| files);
-        self.ended.replace(files.map(|files| Ended {
-            files,
-            verdict,
-            at: Instant::now(),
-        }));
+        if let Some((asked, _)) = running.take() {
+            let at = Instant::now();
+            self.heard.borrow_mut().push(Heard { asked, verdict, at });
+        }
         Poll::Ready(())
     }
 
-    /// What HAProxy thinks of `files`, which `begin` has it check; `None` while that goes on. `wait` is
-    /// for who was put off before.
+    /// What HAProxy thinks of `files`, which `begin` has it check.
+    ///
+    /// # Errors
+    /// [`CheckError::GoesOn`] while that takes longer than the turn waits.
     pub(super) async fn check(
         &self,
         files: &FileSet,
+        is_try: bool,
         begin: impl FnOnce(Rc<FileSet>) -> Check,
-        wait: impl Future<Output = Result<Verdict, CheckError>>,
-    ) -> Result<Option<Verdict>, CheckError> {
-        match self.known(files) {
-            Known::GoesOn => return Ok(None),
-            Known::Said(verdict) => return verdict.map(Some),
-            Known::Overtaken => return wait.await.map(Some),
-            Known::Nothing => (),
-        }
-        let files = Rc::new(files.clone());
-        let check = begin(Rc::clone(&files));
-        self.running.replace(Some((Rc::clone(&files), check)));
-        if timeout(self.patience, self.ends()).await.is_err() {
-            return Ok(None);
-        }
-        match self.known(&files) {
-            Known::Said(verdict) => verdict.map(Some),
-            Known::Nothing | Known::GoesOn | Known::Overtaken => Ok(None),
-        }
-    }
-
-    fn known(&self, files: &FileSet) -> Known {
+    ) -> Result<Verdict, CheckError> {
+        let is_first = self.is_first.replace(false);
         if self.running.borrow().is_some() {
-            return Known::GoesOn;
+            return Err(CheckError::GoesOn);
         }
-        let ended = self.ended.take();
-        let Some(ended) = ended.filter(|ended| ended.at.elapsed() < FRESH) else {
-            return Known::Nothing;
+        let asked = Asked::of(files, is_try);
+        if let Some(said) = self.said(&asked) {
+            return said;
+        }
+        if is_first {
+            self.heed_overtaking();
+        }
+        let check = begin(Rc::clone(&asked.files));
+        self.running.replace(Some((asked.clone(), check)));
+        let patience = self.patience.get();
+        let asked_at = Instant::now();
+        let has_ended = timeout(patience, self.ends()).await.is_ok();
+        self.patience
+            .set(patience.saturating_sub(asked_at.elapsed()));
+        if !has_ended {
+            return Err(CheckError::GoesOn);
+        }
+        self.said(&asked).unwrap_or(Err(CheckError::GoesOn))
+    }
+
+    fn said(&self, asked: &Asked) -> Option<Result<Verdict, CheckError>> {
+        let mut heard = self.heard.borrow_mut();
+        heard.retain(|heard| heard.at.elapsed() < FRESH);
+        // That there is no verdict is said once.
+        let failed = |heard: &Heard| {
+            let is_same = heard.asked.files == asked.files && heard.asked.is_try == asked.is_try;
+            heard.verdict.is_err() && is_same
         };
-        if *ended.files == *files {
-            return Known::Said(ended.verdict);
+        if let Some(place) = heard.iter().position(failed) {
+            return Some(heard.remove(place).verdict);
         }
-        if let Ok(Verdict::Rejected { messages, output }) = ended.verdict
-            && has_other_servers(&ended.files, files)
-        {
-            // Where else it stands now nobody knows; that there is no end is true of these too.
-            let waits = messages.into_iter().filter(CheckMessage::is_of_a_wait);
-            let messages: Vec<CheckMessage> = waits.collect();
-            if !messages.is_empty() {
-                return Known::Said(Ok(Verdict::Rejected { messages, output }));
-            }
+        heard.iter().find_map(|heard| heard.says_of(asked)).map(Ok)
+    }
+
+    /// What was looked at while the turn before was put off is not what this one wants: it waits longer.
+    fn heed_overtaking(&self) {
+        let mut heard = self.heard.borrow_mut();
+        let before = heard.len();
+        heard.retain(|heard| heard.asked.is_try);
+        if heard.len() < before {
+            let times = self.overtaken.get();
+            self.overtaken.set(times + 1);
+            let patience = PATIENCE_OVERTAKEN * (1 << times.min(4));
+            self.patience.set(patience.min(MOST_PATIENCE));
         }
-        Known::Overtaken
     }
 }
 
-/// Whether two sets are the same but for servers, over which no check takes for ever.
-fn has_other_servers(one: &FileSet, other: &FileSet) -> bool {
-    let change = diff::compare(Some(&one.cfg), &other.cfg);
-    one.maps == other.maps && !matches!(change, Change::Structure(_))
-}
-
-/// Has `program` check `files`, and tells of it where that takes long.
+/// Has `program` check `files`, and tells of it where what is wanted takes long.
 pub(super) async fn judged(
     program: &Path,
     files: &FileSet,
     at: &Installation,
     scratch: Option<&Path>,
-    limit: Duration,
+    (limit, is_try): (Duration, bool),
 ) -> Result<Verdict, CheckError> {
     let candidate = Candidate {
         config: &at.cfg,
@@ -185,6 +256,10 @@ pub(super) async fn judged(
         scratch,
     };
     let mut check = pin!(check(program, &candidate, limit));
+    // Tries are of other files: they say nothing of how long those take that are wanted.
+    if is_try {
+        return check.await;
+    }
     let Ok(verdict) = timeout(SLOW_CHECK, &mut check).await else {
         let program = program.display();
         lasting(
@@ -197,10 +272,7 @@ pub(super) async fn judged(
         );
         return check.await;
     };
-    // One that was given up before it was slow says nothing.
-    if SLOW_CHECK < limit {
-        lasting(SLOW, None);
-    }
+    lasting(SLOW, None);
     verdict
 }
 
@@ -210,7 +282,7 @@ pub(super) fn begun(
     files: Rc<FileSet>,
     at: Installation,
     scratch: Option<PathBuf>,
-    limit: Duration,
+    limit: (Duration, bool),
 ) -> Check {
     Box::pin(async move { judged(&program, &files, &at, scratch.as_deref(), limit).await })
 }
@@ -244,27 +316,38 @@ mod tests {
         }
     }
 
-    fn at_once(verdict: Verdict) -> Check {
-        Box::pin(ready(Ok(verdict)))
+    fn refused() -> Verdict {
+        Verdict::Rejected {
+            messages: Vec::new(),
+            output: String::new(),
+        }
     }
 
-    fn is_accepted(verdict: Result<Option<Verdict>, CheckError>) -> Option<bool> {
-        let verdict = verdict.unwrap();
-        verdict.map(|verdict| matches!(verdict, Verdict::Accepted { .. }))
+    fn at_once(verdict: Verdict) -> impl FnOnce(Rc<FileSet>) -> Check {
+        |_| Box::pin(ready(Ok(verdict)))
     }
 
-    /// Asks about files whose check would never end.
+    fn never(_: Rc<FileSet>) -> Check {
+        Box::pin(pending())
+    }
+
+    /// `None` where it goes on.
+    fn is_accepted(said: Result<Verdict, CheckError>) -> Option<bool> {
+        match said {
+            Ok(verdict) => Some(matches!(verdict, Verdict::Accepted { .. })),
+            Err(CheckError::GoesOn) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The first question of a turn, about files whose check would never end.
     async fn ask(beside: &Beside, files: &FileSet) -> Option<bool> {
-        let never = |_| -> Check { Box::pin(pending()) };
-        is_accepted(beside.check(files, never, pending()).await)
+        beside.begins();
+        is_accepted(beside.check(files, false, never).await)
     }
 
-    /// A check that ends as `verdict` once somebody lets it.
-    async fn put_off(
-        beside: &Beside,
-        files: &FileSet,
-        verdict: Verdict,
-    ) -> tokio::sync::oneshot::Sender<()> {
+    /// A check that ends as `verdict` after the turn that asked for it.
+    async fn put_off(beside: &Beside, files: &FileSet, is_try: bool, verdict: Verdict) {
         let (end, ended) = tokio::sync::oneshot::channel();
         let begin = |_| -> Check {
             Box::pin(async move {
@@ -272,59 +355,112 @@ mod tests {
                 Ok(verdict)
             })
         };
-        assert_eq!(
-            is_accepted(beside.check(files, begin, pending()).await),
-            None
-        );
-        end
+        beside.begins();
+        assert_eq!(is_accepted(beside.check(files, is_try, begin).await), None);
+        end.send(()).unwrap();
+        beside.ends().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_ends_in_time_is_said_at_once() {
         let beside = Beside::default();
-        for verdict in [accepted(), without_end()] {
+        for (label, verdict) in [("a", accepted()), ("b", without_end())] {
             let expected = matches!(verdict, Verdict::Accepted { .. });
-            let wanted = files("a", 1);
-            let said = beside.check(&wanted, |_| at_once(verdict), pending());
-            assert_eq!(is_accepted(said.await), Some(expected));
+            let wanted = files(label, 1);
+            let said = beside.check(&wanted, false, at_once(verdict)).await;
+            assert_eq!(is_accepted(said), Some(expected));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_long_goes_on_and_is_said_to_who_asks_for_the_same_next() {
+    async fn what_takes_long_goes_on_and_is_known_until_something_is_decided() {
         let beside = Beside::default();
         let wanted = files("a", 1);
-        let end = put_off(&beside, &wanted, accepted()).await;
-        // Whoever comes meanwhile is put off without another check.
         assert_eq!(ask(&beside, &wanted).await, None);
-        assert_eq!(ask(&beside, &files("b", 1)).await, None);
-        end.send(()).unwrap();
-        beside.ends().await;
-        assert_eq!(ask(&beside, &wanted).await, Some(true));
-        // And once is once.
-        let said = beside.check(&wanted, |_| at_once(without_end()), pending());
-        assert_eq!(is_accepted(said.await), Some(false));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_an_end_servers_make_no_difference() {
-        let beside = Beside::default();
-        let end = put_off(&beside, &files("a", 1), without_end()).await;
-        end.send(()).unwrap();
-        beside.ends().await;
-        assert_eq!(ask(&beside, &files("a", 2)).await, Some(false));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_was_put_off_once_waits_for_what_he_asks_then() {
-        for (verdict, then) in [(accepted(), files("a", 2)), (without_end(), files("b", 1))] {
-            let beside = Beside::default();
-            let end = put_off(&beside, &files("a", 1), verdict).await;
-            end.send(()).unwrap();
-            beside.ends().await;
-            let never = |_| -> Check { Box::pin(pending()) };
-            let said = beside.check(&then, never, ready(Ok(accepted())));
-            assert_eq!(is_accepted(said.await), Some(true));
+        // Whoever comes meanwhile is put off without another check, and at once.
+        let began = Instant::now();
+        for other in [&wanted, &files("b", 1)] {
+            assert_eq!(ask(&beside, other).await, None);
         }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        beside.forget();
+
+        put_off(&beside, &wanted, false, accepted()).await;
+        for _ in 0..2 {
+            assert_eq!(ask(&beside, &wanted).await, Some(true));
+        }
+        beside.forget();
+        assert_eq!(ask(&beside, &wanted).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_waits_a_few_seconds_for_all_of_its_checks_together() {
+        let beside = Beside::default();
+        let takes = |seconds| {
+            move |_| -> Check {
+                Box::pin(async move {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    Ok(refused())
+                })
+            }
+        };
+        beside.begins();
+        let began = Instant::now();
+        let first = beside.check(&files("a", 1), false, takes(2)).await;
+        assert_eq!(is_accepted(first), Some(false));
+        let second = beside.check(&files("b", 1), true, takes(2)).await;
+        assert_eq!(is_accepted(second), None);
+        assert_eq!(began.elapsed(), PATIENCE);
+        // And the next turn knows both.
+        beside.ends().await;
+        beside.begins();
+        for (label, is_try) in [("a", false), ("b", true)] {
+            let said = beside.check(&files(label, 1), is_try, never).await;
+            assert_eq!(is_accepted(said), Some(false), "{label}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn servers_make_no_difference_to_a_try_and_to_what_has_no_end() {
+        let beside = Beside::default();
+        put_off(&beside, &files("a", 1), false, without_end()).await;
+        assert_eq!(ask(&beside, &files("a", 2)).await, Some(false));
+        put_off(&beside, &files("b", 1), true, accepted()).await;
+        let said = beside.check(&files("b", 2), true, never).await;
+        assert_eq!(is_accepted(said), Some(true));
+        // But to what is to be installed.
+        beside.begins();
+        let wanted = files("b", 2);
+        let said = beside.check(&wanted, false, at_once(refused())).await;
+        assert_eq!(is_accepted(said), Some(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_is_asked_once_more_by_a_try() {
+        let beside = Beside::default();
+        let wanted = files("a", 1);
+        put_off(&beside, &wanted, false, refused()).await;
+        beside.begins();
+        let again = beside.check(&wanted, true, at_once(accepted())).await;
+        assert_eq!(is_accepted(again), Some(true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_overtaken_waits_longer_each_time() {
+        let beside = Beside::default();
+        put_off(&beside, &files("0", 1), false, accepted()).await;
+        let mut waited = Duration::ZERO;
+        for label in 1..7 {
+            let began = Instant::now();
+            let others = files(&label.to_string(), 1);
+            put_off(&beside, &others, false, accepted()).await;
+            assert!(waited < began.elapsed() || waited == MOST_PATIENCE);
+            waited = began.elapsed();
+        }
+        assert_eq!(waited, MOST_PATIENCE);
+        beside.forget();
+        let began = Instant::now();
+        put_off(&beside, &files("a", 1), false, accepted()).await;
+        assert_eq!(began.elapsed(), PATIENCE);
     }
 }

@@ -195,30 +195,17 @@ impl Balancer for LocalHaproxy<'_> {
                 warnings: Vec::new(),
             });
         }
-        let limit = limit.unwrap_or(CHECK_LIMIT);
-        judged(&self.program, files, at, self.scratch(at), limit).await
-    }
-
-    async fn check_beside(
-        &self,
-        files: &FileSet,
-        at: &Installation,
-    ) -> Result<Option<Verdict>, CheckError> {
-        let wait = self.check(files, at, None);
-        let Some(beside) = self.beside.filter(|_| !self.skips_check) else {
-            return wait.await.map(Some);
+        let is_try = limit.is_some();
+        let limit = (limit.unwrap_or(CHECK_LIMIT), is_try);
+        let scratch = self.scratch(at);
+        let Some(beside) = self.beside else {
+            return judged(&self.program, files, at, scratch, limit).await;
         };
         let begin = |files| {
-            let scratch = self.scratch(at).map(Path::to_owned);
-            begun(
-                self.program.clone(),
-                files,
-                at.clone(),
-                scratch,
-                CHECK_LIMIT,
-            )
+            let scratch = scratch.map(Path::to_owned);
+            begun(self.program.clone(), files, at.clone(), scratch, limit)
         };
-        beside.check(files, begin, wait).await
+        beside.check(files, is_try, begin).await
     }
 
     fn serves(&self, pid: u32, at: &Installation) -> bool {

@@ -1,12 +1,12 @@
-//! Servers that come and go while a reload has to wait: since one failed, or came only just before, or
-//! since its files are still looked at.
+//! Servers that come and go while the rest has to wait: since a reload failed, or came only just before,
+//! or since `haproxy -c` refuses the files, or still looks at them.
 
-use anyhow::Result;
-use tracing::{debug, info};
+use anyhow::{Context as _, Result};
+use tracing::{debug, info, warn};
 
-use super::proved::is_run;
+use super::proved::{installed, is_run};
 use super::wish::Wish;
-use super::{Balancer, CheckMessage, FileSet, Host, Outcome};
+use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::logging::lasting;
@@ -30,7 +30,8 @@ impl<B: Balancer> Host<'_, B> {
         memory: &State,
     ) -> Option<Time> {
         let apart = self.balancer.reloads_apart();
-        if apart.is_zero() || !wish.is_told || self.listener(memory).is_none() {
+        let applied = memory.applied.as_ref()?;
+        if apart.is_zero() || !wish.is_told || self.served_by(applied, memory).is_none() {
             return None;
         }
         let before = before.filter(|before| is_run(before, memory))?;
@@ -41,99 +42,133 @@ impl<B: Balancer> Host<'_, B> {
             .flatten()
     }
 
-    /// Brings HAProxy to servers alone while `haproxy -c` goes on to look at what is wanted; unless these
-    /// are all that it looks at.
-    pub(super) async fn while_checking(
-        &self,
-        wish: &Wish<'_>,
-        before: Option<&FileSet>,
-        memory: &mut State,
-        remember: &mut dyn FnMut(&State),
-    ) -> Result<Outcome> {
-        let change = before.map(|before| diff::compare(Some(&before.cfg), &wish.files.cfg));
-        if !change.as_ref().is_some_and(has_more_than_servers) {
-            return Ok(Outcome::Checking);
-        }
-        let alone = self.meanwhile(wish, before, memory, remember).await?;
-        Ok(alone.unwrap_or(Outcome::Checking))
+    /// What is wanted now.
+    pub(super) fn wish<'w>(&self, wanted: &'w FileSet, now: Time) -> Wish<'w> {
+        let mut wish = Wish::new(wanted, now);
+        wish.is_told = self.balancer.is_told_of_servers() && wish.is_marked();
+        wish
     }
 
-    /// Brings HAProxy to as much of what is wanted as it can be told of; `Some` where that was all.
-    pub(super) async fn meanwhile(
+    /// Brings HAProxy to the servers of what is wanted, which as a whole has to wait; `true` where there is
+    /// nothing else in it. As in any turn for servers alone, the file is proved later.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn servers_meanwhile(
         &self,
-        wish: &Wish<'_>,
-        before: Option<&FileSet>,
+        wanted: &FileSet,
         memory: &mut State,
+        now: Time,
         remember: &mut dyn FnMut(&State),
-    ) -> Result<Option<Outcome>> {
+    ) -> Result<bool> {
+        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+        let before = installed(self.disk, self.at, maps.map(String::as_str))?;
         let runs = before.filter(|before| is_run(before, memory));
-        let Some(before) = runs.filter(|_| wish.is_told) else {
-            return Ok(None);
+        let Some(before) = runs.filter(|_| self.wish(wanted, now).is_told) else {
+            return Ok(false);
         };
-        let cfg = diff::with_servers_of(&before.cfg, &wish.files.cfg);
-        if cfg == before.cfg {
-            is_over();
-            return Ok(None);
-        }
-        let known = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
-        let maps = known.filter_map(|name| before.maps.get_key_value(name));
-        let maps = maps.map(|(name, text)| (name.clone(), text.clone()));
         let files = FileSet {
-            cfg,
-            maps: maps.collect(),
+            cfg: diff::with_servers_of(&before.cfg, &wanted.cfg),
+            maps: before.maps.clone(),
         };
+        if files == before {
+            is_over();
+            return Ok(false);
+        }
         let hash = Digest::of(files.cfg.as_bytes());
         // There is nothing less of it to try, and its pause is not over.
         if memory.pending.as_ref().is_some_and(|p| is_tried(p, hash)) {
-            return Ok(None);
+            return Ok(false);
         }
         // What failed is no reason to leave servers as they are.
         let failed = memory.pending.take();
-        let brought = Box::pin(self.bring_to(&files, memory, wish.now, remember)).await;
-        if files == *wish.files
-            && let Ok(outcome) = &brought
-            && outcome.is_settled()
-        {
-            return brought.map(Some);
-        }
+        let is_told = self.tell_alone(&before, &files, memory, now).await;
+        let brought = match is_told {
+            Ok(true) => Ok(None),
+            Ok(false) => Box::pin(self.bring_to(&files, memory, now, remember))
+                .await
+                .map(Some),
+            Err(error) => Err(error),
+        };
+        let alone = memory.pending.take();
         if let Some(mut failed) = failed {
-            let alone = memory.pending.take();
             failed.refused &= alone.as_ref().is_none_or(|alone| alone.refused);
             // What could not even be tried is tried again.
-            let is_in_vain = alone.is_some() || matches!(brought, Ok(Outcome::Rejected { .. }));
-            if brought.is_ok() && is_in_vain {
+            let is_in_vain =
+                alone.is_some() || matches!(brought, Ok(Some(Outcome::Rejected { .. })));
+            if is_in_vain && brought.is_ok() {
                 failed.alone_hash = Some(hash);
             }
             memory.pending = Some(failed);
+        } else {
+            memory.pending = alone;
         }
-        tell(brought?);
-        Ok(None)
+        remember(memory);
+        let outcome = brought?;
+        let is_brought = outcome.as_ref().is_none_or(Outcome::is_settled);
+        if let Some(outcome) = outcome {
+            tell_outcome(outcome);
+        }
+        Ok(is_brought && files == *wanted)
+    }
+
+    /// `false` where it cannot be told of these, so that they are not installed.
+    async fn tell_alone(
+        &self,
+        before: &FileSet,
+        files: &FileSet,
+        memory: &mut State,
+        now: Time,
+    ) -> Result<bool> {
+        let wish = self.wish(files, now);
+        let Some(way) = self.way_at_runtime(before, &wish, memory) else {
+            return Ok(false);
+        };
+        self.put(files)?;
+        let Some(told) = self.tell_all(before, files, &way).await else {
+            self.put(before)?;
+            return Ok(false);
+        };
+        self.is_still_installed(files)?;
+        let how = told.to_string();
+        way.end(memory, wish.marks.cfg, &how);
+        tell_servers_alone(&how);
+        Ok(true)
+    }
+
+    fn put(&self, files: &FileSet) -> Result<()> {
+        let installed = install(self.disk, self.at, files, &[]);
+        let installed = installed.context("the servers alone cannot be installed")?;
+        for warning in installed.warnings {
+            warn!("{warning}");
+        }
+        Ok(())
     }
 }
 
-/// Says what it came to for servers alone.
-fn tell(outcome: Outcome) {
+/// HAProxy was told of servers, though the rest of what is wanted has to wait.
+pub fn tell_servers_alone(how: &str) {
+    is_over();
+    info!("servers alone, while the rest has to wait: {how}");
+}
+
+/// What it came to for servers alone where HAProxy could not be told of them.
+fn tell_outcome(outcome: Outcome) {
     let why = match outcome {
-        Outcome::Applied { how, .. } => {
-            info!("servers alone, while a reload has to wait: {how}");
-            None
-        }
+        Outcome::Applied { how, .. } => return tell_servers_alone(&how),
         Outcome::Rejected { messages } => {
             let messages: Vec<String> = messages.iter().map(CheckMessage::lasting).collect();
-            Some(format!(
-                "`haproxy -c` refuses them: {}",
-                messages.join("; ")
-            ))
+            format!("`haproxy -c` refuses them: {}", messages.join("; "))
         }
-        Outcome::ReloadFailed { error, .. } => Some(error),
+        Outcome::ReloadFailed { error, .. } => error,
         outcome => {
-            debug!("servers alone, while a reload has to wait: {outcome:?}");
+            debug!("servers alone, while the rest has to wait: {outcome:?}");
             return;
         }
     };
-    let sentence = why
-        .map(|why| format!("servers that came or went have to wait with the reload, too: {why}"));
-    lasting(ALONE, sentence.as_deref());
+    let sentence =
+        format!("servers that came or went have to wait with all else that changed: {why}");
+    lasting(ALONE, Some(&sentence));
 }
 
 fn has_more_than_servers(change: &Change) -> bool {

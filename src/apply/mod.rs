@@ -45,12 +45,13 @@ pub use lock::{
 };
 pub use look_after::Looked;
 pub use mark::reserve_mark;
+pub use meanwhile::tell_servers_alone;
 pub use outcome::Outcome;
 pub use proved::{installed, is_proved, trust_installed};
 pub use recover::{Recovered, Recovery, recover};
 pub use standby::Standby;
 pub use standing::Standing;
-pub use transaction::{Check, Host};
+pub use transaction::{Accepted, Host};
 pub use validate::CheckMessage;
 pub use way_back::WayBack;
 

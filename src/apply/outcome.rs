@@ -64,6 +64,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether something is wanted that HAProxy is not brought to in this turn, or could not be.
+    #[must_use]
+    pub fn has_to_wait(&self) -> bool {
+        match self {
+            Self::Rejected { .. }
+            | Self::Checking
+            | Self::ReloadFailed { .. }
+            | Self::Postponed { .. }
+            | Self::Waiting { .. } => true,
+            Self::Unchanged | Self::Paused | Self::Applied { .. } | Self::NotRunning { .. } => {
+                false
+            }
+        }
+    }
+
     /// Whether HAProxy runs what is wanted.
     #[must_use]
     pub fn is_settled(&self) -> bool {

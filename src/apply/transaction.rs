@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -40,16 +40,8 @@ pub struct Host<'a, B> {
     pub at: &'a Installation,
 }
 
-/// How files are checked before they are installed.
-#[derive(Debug)]
-pub enum Check {
-    /// HAProxy accepted these a moment ago, with these words: it is not asked again.
-    Known(FileSet, Vec<CheckMessage>),
-    /// Whoever wants them waits.
-    Awaited,
-    /// One that takes long goes on beside, where that is possible.
-    Beside,
-}
+/// Files that HAProxy accepted a moment ago, and what it said of them: it is not asked again.
+pub type Accepted = (FileSet, Vec<CheckMessage>);
 
 /// What came before a reload.
 #[derive(Clone, Copy)]
@@ -161,15 +153,8 @@ impl<B: Balancer> Host<'_, B> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
         let mut complaints = None;
-        self.bring_to_hearing(
-            wanted,
-            Check::Awaited,
-            memory,
-            now,
-            remember,
-            &mut complaints,
-        )
-        .await
+        self.bring_to_hearing(wanted, None, memory, now, remember, &mut complaints)
+            .await
     }
 
     /// The same, with what HAProxy complains of in files that it accepts; nothing is put into
@@ -180,7 +165,7 @@ impl<B: Balancer> Host<'_, B> {
     pub async fn bring_to_hearing(
         &self,
         wanted: &FileSet,
-        check: Check,
+        accepted: Option<Accepted>,
         memory: &mut State,
         now: Time,
         remember: &mut dyn FnMut(&State),
@@ -188,8 +173,7 @@ impl<B: Balancer> Host<'_, B> {
     ) -> Result<Outcome> {
         // HAProxy was not told of what was only now finished, whatever is remembered.
         let finished = self.recover()?;
-        let mut wish = Wish::new(wanted, now);
-        wish.is_told = self.balancer.is_told_of_servers() && wish.is_marked();
+        let wish = self.wish(wanted, now);
         let obsolete = wish.obsolete_maps(memory);
         let maps = wanted.maps.keys().chain(&obsolete).map(String::as_str);
         let before = installed(self.disk, self.at, maps)?;
@@ -210,26 +194,26 @@ impl<B: Balancer> Host<'_, B> {
             }
         }
         if let Some(waiting) = wish.waits(memory) {
-            let alone = self
-                .meanwhile(&wish, before.as_ref(), memory, remember)
-                .await?;
-            return Ok(alone.unwrap_or(waiting));
+            return Ok(waiting);
         }
         let was_refused = memory.pending.as_ref().is_none_or(|p| p.refused);
         let of_others = memory.pending.as_ref().map(|pending| pending.cfg_hash);
         let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
         let again = same && of_others && is_applied(wanted, memory);
         if !same || !is_checked(&wish.marks, memory) {
-            let verdict = self.verdict(&wish, check).await;
-            match verdict.context("the new files cannot be checked, and stay out")? {
-                Some(Verdict::Accepted { warnings }) => *complaints = Some(warnings),
-                Some(Verdict::Rejected { messages, .. }) => {
+            let verdict = match accepted.filter(|(files, _)| files == wanted) {
+                Some((_, warnings)) => Ok(Verdict::Accepted { warnings }),
+                None => self.balancer.check(wanted, self.at, None).await,
+            };
+            match verdict {
+                Ok(Verdict::Accepted { warnings }) => *complaints = Some(warnings),
+                Ok(Verdict::Rejected { messages, .. }) => {
                     return Ok(Outcome::Rejected { messages });
                 }
-                None => {
-                    return self
-                        .while_checking(&wish, before.as_ref(), memory, remember)
-                        .await;
+                Err(CheckError::GoesOn) => return Ok(Outcome::Checking),
+                Err(error) => {
+                    let error = Error::new(error);
+                    return Err(error.context("the new files cannot be checked, and stay out"));
                 }
             }
         }
@@ -241,10 +225,7 @@ impl<B: Balancer> Host<'_, B> {
         if way.is_none()
             && let Some(until) = self.waits_for_the_next(&wish, before.as_ref(), memory)
         {
-            let alone = self
-                .meanwhile(&wish, before.as_ref(), memory, remember)
-                .await?;
-            return Ok(alone.unwrap_or(Outcome::Postponed { until }));
+            return Ok(Outcome::Postponed { until });
         }
         if !same {
             // What somebody else wrote here ran until now: `rollback` must find it.
@@ -280,21 +261,6 @@ impl<B: Balancer> Host<'_, B> {
             was_refused,
         };
         self.reload(&wish, before.as_ref(), done, memory).await
-    }
-
-    /// What HAProxy thinks of what is wanted; `None` while it goes on to look at it. Who cannot tell a
-    /// running one of servers gains nothing by that.
-    async fn verdict(&self, wish: &Wish<'_>, check: Check) -> Result<Option<Verdict>, CheckError> {
-        let files = wish.files;
-        match check {
-            Check::Known(known, warnings) if known == *files => {
-                Ok(Some(Verdict::Accepted { warnings }))
-            }
-            Check::Beside if wish.is_told => self.balancer.check_beside(files, self.at).await,
-            Check::Known(..) | Check::Beside | Check::Awaited => {
-                self.balancer.check(files, self.at, None).await.map(Some)
-            }
-        }
     }
 
     /// What is installed, with the maps that it names: of files that HAProxy was never brought to,

@@ -34,7 +34,7 @@ mod wanted;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 
 pub use edited::Unwritable;
 pub use explained::{Explained, ExplainedPort, Fate};
@@ -48,9 +48,10 @@ pub use servers::InService;
 pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
-use self::refusal::{Accepted, Left, Refusals};
+use self::refusal::{Left, Refusals};
 use self::unstartable::MOST_STARTS;
-use crate::apply::{Balancer, Check, CheckMessage, Host, Outcome};
+use crate::apply::validate::CheckError;
+use crate::apply::{Accepted, Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::AppId;
 use crate::config::Names;
 use crate::diff;
@@ -286,10 +287,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
-        if outcome == Outcome::Checking {
-            // Where servers were changed all the same, the file tells.
-            self.in_service = in_service;
-        }
+        let outcome = if outcome.has_to_wait() {
+            self.servers_meanwhile(host, (&plan, outcome), in_service, memory, now, remember)
+                .await?
+        } else {
+            outcome
+        };
         let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
         let mut is_cured = false;
         if is_in_place && plan.held.is_none() {
@@ -429,19 +432,19 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 let outcome = host.leave(&plan.files, memory, now)?;
                 return Ok(Applied::of(plan, outcome));
             }
-            let check = match accepted.take() {
-                Some((files, said)) => Check::Known(files, said),
-                None if refusals.is_empty() && starts == 0 => Check::Beside,
-                // What comes of a check of what is left is lost where the next turn begins with all.
-                None => Check::Awaited,
-            };
+            let known = accepted.take();
             let outcome = host
-                .bring_to_hearing(&plan.files, check, memory, now, remember, &mut complaints)
+                .bring_to_hearing(&plan.files, known, memory, now, remember, &mut complaints)
                 .await?;
             let left = match &outcome {
                 Outcome::Rejected { messages } if !plan.keeps_all => {
-                    self.left_of(host, &plan, messages, installed, &mut refusals)
-                        .await?
+                    let left = self.left_of(host, &plan, messages, installed, &mut refusals);
+                    match left.await {
+                        Err(error) if goes_on(&error) => {
+                            return Ok(Applied::of(plan, Outcome::Checking));
+                        }
+                        left => left?,
+                    }
                 }
                 Outcome::ReloadFailed { messages, .. } if starts + 1 < MOST_STARTS => {
                     starts += 1;
@@ -478,6 +481,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             || memory.guard != GuardMemory::default();
         Ok((!open && host.is_settled(memory)?).then_some(seen))
     }
+}
+
+/// Whether it is only that a check takes longer than this turn waits.
+fn goes_on(error: &Error) -> bool {
+    let error = error.downcast_ref::<CheckError>();
+    error.is_some_and(|error| matches!(error, CheckError::GoesOn))
 }
 
 /// Whether the answer is kept of which the files were made that HAProxy runs.

@@ -10,16 +10,13 @@ use super::plan::Plan;
 use super::source::Source;
 use super::unnamed::{self, Blamed};
 use crate::apply::validate::Verdict;
-use crate::apply::{Balancer, CheckMessage, FileSet, Host};
+use crate::apply::{Accepted, Balancer, CheckMessage, Host};
 use crate::cluster::ServicePort;
 use crate::resolve::Lookup;
 
 /// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
 /// names everybody whom it gets to see.
 const MOST_ROUNDS: u32 = 8;
-
-/// Files that HAProxy accepted, and what it said of them.
-pub(super) type Accepted = (FileSet, Vec<CheckMessage>);
 
 /// What may be tried after a refusal.
 pub(super) enum Left {
@@ -37,12 +34,6 @@ pub(super) struct Refusals {
     number: u32,
     /// What the installed file serves and the plan would have gone on to serve.
     served: Vec<ServicePort>,
-}
-
-impl Refusals {
-    pub(super) fn is_empty(&self) -> bool {
-        self.number == 0
-    }
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {

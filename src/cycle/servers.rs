@@ -4,6 +4,8 @@
 //! is kept for that, and a service gets other servers in it. Whatever could mean more is a doubt, and
 //! a doubt is for a whole turn.
 
+mod meanwhile;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -40,6 +42,9 @@ pub struct InService {
     is_proved: bool,
     /// Of `haproxy.cfg`, where HAProxy is told of sections.
     frame: Option<Frame>,
+    /// More is wanted than HAProxy could be brought to. The turn that is due for it has `haproxy -c` look
+    /// at all of it.
+    waits: bool,
 }
 
 impl InService {
@@ -53,13 +58,19 @@ impl InService {
         Self {
             services: by_owner(&proxies),
             servers: proxies.servers(),
-            losses: Losses::since(&proxies),
+            losses: Losses::since(proxies.services()),
             rendered,
             files,
             stamp,
             is_proved: true,
             frame,
+            waits: false,
         }
+    }
+
+    fn is_put(&mut self, stamp: Stamp) {
+        self.stamp = stamp;
+        self.is_proved = false;
     }
 
     /// How many service ports there are.
@@ -95,10 +106,10 @@ struct Losses {
 }
 
 impl Losses {
-    fn since(proxies: &Proxies) -> Self {
-        let services = proxies.services().iter();
+    fn since<'s>(services: impl IntoIterator<Item = &'s Arc<Service>>) -> Self {
+        let servers = services.into_iter().flat_map(|service| &service.servers);
         Self {
-            of: distinct(services.flat_map(|service| &service.servers)),
+            of: distinct(servers),
             ..Self::default()
         }
     }
@@ -137,6 +148,7 @@ struct Resupply {
 /// What became of the services concerned.
 #[derive(Default)]
 struct Resupplied {
+    all: Vec<Resupply>,
     change: Vec<ServerChange>,
     /// Their sections as they were.
     before: String,
@@ -150,7 +162,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     /// # Errors
     /// When an installed file cannot be read.
     pub fn stand_on<B: Balancer>(&mut self, host: &Host<'_, B>, report: Report) -> Result<()> {
-        if report.as_before || report.outcome == Outcome::Checking {
+        // What had to wait has left it what it is.
+        if report.as_before || report.outcome.has_to_wait() {
             return Ok(());
         }
         self.in_service = None;
@@ -211,12 +224,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let Some(mut in_service) = self.in_service.take() else {
             return Ok(None);
         };
-        let Resupplied {
-            change,
-            before,
-            after,
-        } = match self.resupply(&mut in_service, &changes, memory, now) {
-            Ok(resupplied) => resupplied,
+        let supplied = match self.resupply(&mut in_service, &changes, memory, now) {
+            Ok(supplied) => supplied,
             Err(Doubt(why)) => {
                 debug!("a whole turn is taken: {why}");
                 if in_service.losses.are_most() {
@@ -228,41 +237,66 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         };
         let from = changes.from;
         memory.last_good_marathon = Some(from.clone());
-        if change.is_empty() && host.is_still(in_service.stamp)? {
+        if supplied.change.is_empty() && host.is_still(in_service.stamp)? {
             self.in_service = Some(in_service);
             memory.as_of = Some(now);
             let how = String::new();
-            return Ok(Some(Report::of_servers(from, change, how)));
+            return Ok(Some(Report::of_servers(from, supplied.change, how)));
         }
-        let Some(stamp) = host.put_servers(&in_service.files.cfg, in_service.stamp)? else {
+        // The answer that was recognised is not that of these servers.
+        memory.seen = None;
+        let put = self.put(host, &mut in_service, &supplied, listener, memory);
+        let Some(how) = put.await? else {
+            // It checks the file, and has HAProxy read it.
+            return Ok(None);
+        };
+        self.in_service = Some(in_service);
+        memory.as_of = Some(now);
+        Ok(Some(Report::of_servers(from, supplied.change, how)))
+    }
+
+    /// Installs the servers that were supplied, and tells a HAProxy that can be told. Gives what was done;
+    /// `None` where HAProxy has to read the file, which then is the one that it was.
+    async fn put<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        in_service: &mut InService,
+        supplied: &Resupplied,
+        listener: Option<u32>,
+        memory: &mut State,
+    ) -> Result<Option<String>> {
+        let cfg = &in_service.files.cfg;
+        let Some(stamp) = host.put_servers(cfg, in_service.stamp)? else {
             debug!("a whole turn is taken: somebody else wrote to the installed file");
             return Ok(None);
         };
-        // The answer that was recognised is not that of these servers.
-        memory.seen = None;
-        let mut how = "HAProxy was not told, as configured".to_owned();
-        if let Some((pid, frame)) = listener.zip(in_service.frame.as_ref()) {
-            let sections = (before.as_str(), after.as_str());
-            let cfg = &in_service.files.cfg;
-            let told = host.tell_sections(pid, frame, sections, cfg, memory).await;
-            let Some(told) = told else {
-                // It checks the file, and has HAProxy read it.
-                return Ok(None);
-            };
-            how = told;
+        let Some((pid, frame)) = listener.zip(in_service.frame.as_ref()) else {
+            in_service.is_put(stamp);
+            return Ok(Some("HAProxy was not told, as configured".to_owned()));
+        };
+        let texts = (&*supplied.before, &*supplied.after);
+        let told = host.tell_sections(pid, frame, texts, cfg, memory).await;
+        if told.is_some() {
+            in_service.is_put(stamp);
+            return Ok(told);
         }
-        in_service.stamp = stamp;
-        in_service.is_proved = false;
-        self.in_service = Some(in_service);
-        memory.as_of = Some(now);
-        Ok(Some(Report::of_servers(from, change, how)))
+        // Whatever the turn that follows comes to, it goes by what HAProxy runs.
+        let mut back = Resupplied::default();
+        for Resupply { before, after } in supplied.all.iter().rev() {
+            if let Err(Doubt(why)) = self.replace(in_service, (after, before), &mut back) {
+                debug!("the file stays with servers of which HAProxy could not be told: {why}");
+                return Ok(None);
+            }
+        }
+        host.put_servers(&in_service.files.cfg, stamp)?;
+        Ok(None)
     }
 
     /// What was installed and is yet to be proved, if anything.
     #[must_use]
     pub fn unproved(&self) -> Option<&FileSet> {
         let in_service = self.in_service.as_ref()?;
-        (!in_service.is_proved).then_some(&in_service.files)
+        (!in_service.is_proved && !in_service.waits).then_some(&in_service.files)
     }
 
     /// `haproxy -c` has accepted `files`. Whether these are still what is in service.
@@ -298,9 +332,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             ));
         }
         let mut all = Resupplied::default();
-        for Resupply { before, after } in resupplied {
-            self.replace(in_service, &before, &after, &mut all)?;
+        for Resupply { before, after } in &resupplied {
+            self.replace(in_service, (before, after), &mut all)?;
         }
+        all.all = resupplied;
         Ok(all)
     }
 
@@ -375,8 +410,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     fn replace(
         &mut self,
         in_service: &mut InService,
-        before: &Arc<Service>,
-        after: &Arc<Service>,
+        (before, after): (&Arc<Service>, &Arc<Service>),
         all: &mut Resupplied,
     ) -> Result<(), Doubt> {
         let texts = self.renderer.with_servers(before, after);

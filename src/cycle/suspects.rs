@@ -3,7 +3,7 @@
 //! Some faults are told with neither a line nor a section, and of some HAProxy dies. Then those are
 //! suspected whose text is not installed, first who says what few others do, and groups of them are
 //! tried beside all others, until the culprits stand alone, so few are left that they pass for
-//! culprits, or the time is over.
+//! culprits, or there were tries enough.
 
 /// So many tries are made of few suspects: with the refusal before, which is asked for twice, and the
 /// check of what is left, eight runs. And so few may pass for culprits untried.
@@ -32,7 +32,7 @@ pub(super) struct Suspects<T> {
 pub(super) struct Found<T> {
     /// Who is to blame, or one of so few.
     pub(super) culprits: Vec<T>,
-    /// More than a few, among whom others are to blame: there was no time to tell them apart.
+    /// More than a few, among whom others are to blame: they could not be told apart in so few tries.
     pub(super) suspected: Vec<T>,
 }
 
@@ -68,8 +68,8 @@ impl<T: Clone> Suspects<T> {
     }
 
     /// Whom to leave out in the next try; `None` where nothing is left to find out. The first tries
-    /// leave out whole tiers.
-    pub(super) fn next_try(&mut self, has_time: bool) -> Option<Vec<T>> {
+    /// leave out whole tiers. `most` are made to tell many apart.
+    pub(super) fn next_try(&mut self, most: usize) -> Option<Vec<T>> {
         if !self.are_to_blame {
             let tier = self.tiers.pop()?;
             self.tries += 1;
@@ -84,7 +84,7 @@ impl<T: Clone> Suspects<T> {
         if self.tries >= self.most_tries && self.left() > FEWEST_TRIES {
             self.tries_all = true;
         }
-        let may_try = self.tries < self.most_tries || (self.tries_all && has_time);
+        let may_try = self.tries < self.most_tries || (self.tries_all && self.tries < most);
         if self.open.is_empty() || !may_try {
             return None;
         }
@@ -193,13 +193,13 @@ mod tests {
     use super::*;
 
     /// Who is found among so many, and in how many tries. `first` are the most suspect.
-    fn search(count: usize, first: &[usize], bad: &[usize], time: usize) -> (Found<usize>, usize) {
+    fn search(count: usize, first: &[usize], bad: &[usize], most: usize) -> (Found<usize>, usize) {
         let others = (0..count).filter(|one| !first.contains(one)).collect();
         let tiers = [first.to_vec(), others];
         let tiers = tiers.into_iter().filter(|tier: &Vec<_>| !tier.is_empty());
         let mut suspects = Suspects::new(tiers.collect());
         let mut tries = 0;
-        while let Some(out) = suspects.next_try(tries < time) {
+        while let Some(out) = suspects.next_try(most) {
             tries += 1;
             let is_accepted = bad.iter().all(|one| out.contains(one));
             assert!(suspects.judge(is_accepted));
@@ -261,7 +261,7 @@ mod tests {
                 );
                 assert!(tries <= 100, "{tries} tries of {count}");
 
-                // Where there is no time, nobody is blamed who was not shown to be to blame.
+                // Where no more may be tried, nobody is blamed who was not shown to be to blame.
                 let (found, _) = search(count, &[], bad, 0);
                 let Found {
                     culprits,
@@ -279,9 +279,9 @@ mod tests {
     #[test]
     fn where_the_fault_is_elsewhere_a_try_of_each_tier_tells() {
         let mut suspects = Suspects::new(vec![vec![1], vec![2, 3]]);
-        assert_eq!(suspects.next_try(true), Some(vec![1]));
+        assert_eq!(suspects.next_try(0), Some(vec![1]));
         assert!(suspects.judge(false));
-        assert_eq!(suspects.next_try(true), Some(vec![1, 2, 3]));
+        assert_eq!(suspects.next_try(0), Some(vec![1, 2, 3]));
         assert!(!suspects.judge(false));
     }
 }

@@ -2,34 +2,37 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tracing::debug;
 
 use super::Stages;
 use super::plan::{Plan, refused};
-use super::refusal::Accepted;
 use super::source::Source;
 use super::suspects::{Found, Suspects};
 use super::wanted::Cause;
 use crate::apply::validate::{Severity, Verdict};
-use crate::apply::{Balancer, CheckMessage, Host};
+use crate::apply::{Accepted, Balancer, CheckMessage, Host};
 use crate::cluster::Warning;
 use crate::labels::{self, Template};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::{Https, Service};
 use crate::resolve::Lookup;
 
-/// A check that HAProxy does not end is told by this, however fast the others are.
-const SHORTEST_TRY: Duration = Duration::from_secs(10);
+/// What is left of files of which HAProxy told what is wrong takes it as long as any other.
+const LONGEST_TRY: Duration = Duration::from_secs(60);
 
-/// After a check without an end, the first try says whether any of those who are suspected is to blame
-/// at all: what is left is about what is installed, which takes seconds.
-const FIRST_TRY: Duration = Duration::from_secs(20);
+/// After a check without an end, what is left without all who are suspected is about what is installed,
+/// which takes seconds.
+const LONGEST_TRY_OF_A_WAIT: Duration = Duration::from_secs(20);
 
-/// So long more is tried where many are suspected still.
-const LONGEST_SEARCH: Duration = Duration::from_secs(60);
+/// So often it is tried where many are suspected still. No clock counts here: a search that has to wait
+/// for HAProxy is begun again, and has to come to the same point.
+const MOST_TRIES: usize = 40;
+
+/// The same where each try takes its whole time.
+const MOST_TRIES_OF_A_WAIT: usize = 6;
 
 /// What no more than so many say is the most suspect.
 const FEW: usize = 8;
@@ -68,7 +71,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         host: &Host<'_, B>,
         plan: &Plan,
     ) -> Result<Option<Accepted>> {
-        let verdict = host.balancer.check(&plan.files, host.at, None).await;
+        let limit = Some(LONGEST_TRY);
+        let verdict = host.balancer.check(&plan.files, host.at, limit).await;
         let verdict = verdict.context("the new files cannot be checked once more")?;
         Ok(match verdict {
             Verdict::Accepted { warnings } => Some((plan.files.clone(), warnings)),
@@ -102,19 +106,18 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         };
         let mut suspects = Suspects::new(tiers);
         let mut accepted = None;
-        let mut limit = is_wait.then_some(FIRST_TRY);
-        let mut is_first = true;
-        let search_began = Instant::now();
-        while let Some(out) = suspects.next_try(search_began.elapsed() < LONGEST_SEARCH) {
+        let (limit, most) = if is_wait {
+            (LONGEST_TRY_OF_A_WAIT, MOST_TRIES_OF_A_WAIT)
+        } else {
+            (LONGEST_TRY, MOST_TRIES)
+        };
+        while let Some(out) = suspects.next_try(most) {
             let out = out.into_iter().map(|owner| unnamed(owner, messages));
             let tried = self.draw_without(plan.clone(), out.collect(), installed)?;
-            let began = Instant::now();
-            let verdict = host.balancer.check(&tried.files, host.at, limit).await;
-            if is_first {
-                // This file is without the most suspect: others take little longer, or never end.
-                limit = Some(limit_of_tries(began.elapsed()));
-                is_first = false;
-            }
+            let verdict = host
+                .balancer
+                .check(&tried.files, host.at, Some(limit))
+                .await;
             let verdict = verdict.context("a part of the new files cannot be checked")?;
             let is_accepted = matches!(verdict, Verdict::Accepted { .. });
             debug!(out = tried.refused.len(), is_accepted, "tried");
@@ -181,11 +184,6 @@ fn telling(numbers: &HashMap<String, usize>) -> HashSet<&str> {
         .into_iter()
         .filter(|(name, different)| numbers.get(*name).is_some_and(|all| different * 2 <= *all));
     telling.map(|(name, _)| name).collect()
-}
-
-/// How long a try may take where the first one took so long.
-fn limit_of_tries(first: Duration) -> Duration {
-    SHORTEST_TRY.max(first * 4)
 }
 
 impl Plan {

@@ -101,7 +101,7 @@ impl Rendered {
     pub fn replace(&mut self, before: &Arc<str>, after: &Arc<str>) -> Option<Range<usize>> {
         let mut start = 0;
         for chunk in &mut self.chunks {
-            if Arc::ptr_eq(&chunk.text, before) {
+            if Arc::ptr_eq(&chunk.text, before) || chunk.text == *before {
                 let is_whole = |text: &str| text.ends_with('\n');
                 let starts = |text: &str| text.starts_with('\n');
                 if !is_whole(before) || !is_whole(after) || starts(before) != starts(after) {

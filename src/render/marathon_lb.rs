@@ -200,17 +200,14 @@ impl MarathonLb {
     /// As [`Renderer::with_servers`](super::Renderer::with_servers).
     pub(super) fn with_servers(
         &mut self,
-        before: &Service,
+        before: &Arc<Service>,
         after: &Arc<Service>,
     ) -> Option<Resupplied> {
         if !self.writes_servers || !before.options.overrides.is_empty() {
             return None;
         }
-        let (known, sections) = self.services.get(&before.name)?;
-        let was = Arc::clone(sections);
-        if **known != *before {
-            return None;
-        }
+        // What was written last need not be what is in service.
+        let was = self.sections(before).ok()?;
         let is = self.sections(after).ok()?;
         if was.userlist != is.userlist || was.frontend != is.frontend {
             return None;

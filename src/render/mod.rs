@@ -239,7 +239,11 @@ impl Renderer {
     /// The text of the backend of `before`, and that of the same service with other servers, which
     /// takes its place in what is kept; `None` where more than its own text would change, or where
     /// somebody's words stand beside a server.
-    pub fn with_servers(&mut self, before: &Service, after: &Arc<Service>) -> Option<Resupplied> {
+    pub fn with_servers(
+        &mut self,
+        before: &Arc<Service>,
+        after: &Arc<Service>,
+    ) -> Option<Resupplied> {
         match &mut self.set {
             Set::Bridge(_) => None,
             Set::MarathonLb(marathon_lb) => marathon_lb.with_servers(before, after),

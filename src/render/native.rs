@@ -71,7 +71,7 @@ impl Native {
 
     pub(super) fn with_servers(
         &mut self,
-        before: &Service,
+        before: &Arc<Service>,
         after: &Arc<Service>,
     ) -> Option<Resupplied> {
         self.sections.with_servers(before, after)

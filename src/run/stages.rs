@@ -123,8 +123,6 @@ impl Edited {
         if let Some(source) = &mut self.source {
             source.client.count_in(stages.source.client.fetched());
         }
-        // What is in service may be written otherwise from now on.
-        stages.in_service = None;
         let refuses = &mut stages.takes_out_what_is_refused;
         Self {
             source: self

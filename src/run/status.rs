@@ -30,6 +30,9 @@ const LONGEST_TURN: Duration = Duration::from_secs(300);
 /// A watcher that is at work on one thing for longer follows nothing meanwhile, and somebody should know.
 const LONG_WORK: Duration = Duration::from_secs(60);
 
+/// So long `haproxy -c` may look at what is wanted, which is not installed before it ends.
+const LONG_CHECK: Duration = Duration::from_secs(60);
+
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
@@ -136,6 +139,8 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     let stuck = stuck.map(|silent| silent.reason.as_str());
     let turn_since = facts.and_then(|facts| facts.turn_since);
     let stuck_since = turn_since.filter(|since| now.since(*since) > LONG_WORK);
+    let checking_since = state.checking_since.filter(|_| facts.is_some());
+    let is_check_long = checking_since.is_some_and(|since| now.since(since) > LONG_CHECK);
     let unused = facts.map_or(&[][..], |facts| facts.unused.as_slice());
     let status = Status {
         ok: unread.is_none()
@@ -144,10 +149,12 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
             && stuck.is_none()
             && !is_old
             && stuck_since.is_none()
+            && !is_check_long
             && is_well(&state, process, installed, is_at_work)
             && good.unusable.is_empty(),
         is_old,
         stuck_since,
+        checking_since,
         is_at_work,
         stuck,
         unread: unread.as_deref(),
@@ -230,6 +237,8 @@ struct Status<'a> {
     is_old: bool,
     /// Since when a watcher is at work on one turn, where that is for too long.
     stuck_since: Option<Time>,
+    /// Since when `haproxy -c` looks at what is wanted, beside the turns of a watcher.
+    checking_since: Option<Time>,
     /// Whether HAProxy is being brought to other files by a watcher: what differs meanwhile is no fault.
     is_at_work: bool,
     /// Why a watcher that listens does not answer: nothing is known of what it does.

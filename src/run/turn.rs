@@ -158,7 +158,12 @@ impl Memory {
             return Ok(None);
         };
         // It is saved once the file is proved: a kill before that costs a check.
+        let before = self.state.last_turn.clone();
+        let is_unfinished = self.state.is_unfinished();
         let (last, result) = self.summed_up(Ok(report), now);
+        if is_unfinished {
+            self.state.last_turn = before.map(|before| LastTurn { at: now, ..before });
+        }
         self.note_unsaved();
         Ok(Some(self.told(result?, last)))
     }
@@ -205,6 +210,11 @@ impl Memory {
 
     /// Remembers what came of a turn.
     pub(super) fn ended(&mut self, result: Result<Report>, now: Time) -> Result<Turn> {
+        if let Ok(report) = &result {
+            let since = self.state.checking_since.unwrap_or(now);
+            let is_checking = report.outcome == Outcome::Checking;
+            self.state.checking_since = is_checking.then_some(since);
+        }
         let (last, result) = self.summed_up(result, now);
         self.save();
         let mut report = result?;

@@ -22,6 +22,10 @@ const READY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// one time after the other.
 #[must_use]
 pub fn left_open(report: &Report, state: &State, now: Time, refusals: u32) -> End {
+    // It looked at little.
+    if report.is_light {
+        return End::Light;
+    }
     let pending = match &report.outcome {
         Outcome::ReloadFailed { next_try_at, .. } | Outcome::Waiting { next_try_at, .. } => {
             Some(next_try_at.since(now))
@@ -54,12 +58,8 @@ pub fn left_open(report: &Report, state: &State, now: Time, refusals: u32) -> En
     let quarantined = due.min();
     let all = [pending, held, refused, quarantined, unready, silent];
     let all = all.into_iter().flatten();
-    let at_best = if report.is_light {
-        End::Light
-    } else {
-        End::Settled
-    };
     // Times are whole seconds, and what is due in this one may not be so yet.
-    all.min()
-        .map_or(at_best, |pause| End::Open(pause + Duration::from_secs(1)))
+    all.min().map_or(End::Settled, |pause| {
+        End::Open(pause + Duration::from_secs(1))
+    })
 }

@@ -402,10 +402,16 @@ impl std::fmt::Debug for Footprint {
 
 /// Waits until `come` is true, which nothing tells of but looking.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, come: impl FnMut() -> bool) {
+    wait_within(SOON, what, come);
+}
+
+/// The same for what takes its time.
+#[track_caller]
+pub(crate) fn wait_within(limit: Duration, what: &str, mut come: impl FnMut() -> bool) {
     let began = Instant::now();
     while !come() {
-        assert!(began.elapsed() < SOON, "{what} did not come in {SOON:?}");
+        assert!(began.elapsed() < limit, "{what} did not come in {limit:?}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -83,6 +83,8 @@ pub enum CheckError {
         signal: i32,
         output: String,
     },
+    /// It takes longer than whoever asked waits.
+    GoesOn,
 }
 
 impl fmt::Display for CheckError {
@@ -105,6 +107,7 @@ impl fmt::Display for CheckError {
                 named_signal(*signal),
                 printed(output)
             ),
+            Self::GoesOn => f.write_str("`haproxy -c` goes on to look at the candidate"),
         }
     }
 }

@@ -71,6 +71,9 @@ impl Status<'_> {
             _ if self.is_old => "no turn was taken for too long",
             _ if self.stuck.is_some() => "the watcher does not answer",
             _ if self.stuck_since.is_some() => "the watcher is at work on one turn for too long",
+            (false, ..) if self.checking_since.is_some() => {
+                "what is wanted waits for `haproxy -c`, which does not come to an end"
+            }
             (false, ..) => "something is wrong",
             (true, Some(_), _) => "paused",
             (true, None, _) if !self.quarantined.is_empty() => {
@@ -85,28 +88,7 @@ impl Status<'_> {
         for drained in self.drained {
             out.put("drained", &drained.to_string());
         }
-        if let Some(last) = self.last_turn {
-            out.last_turn(last, now);
-        }
-        if let Some(unread) = self.unread {
-            out.put("state", unread);
-        } else if self.last_turn.is_none() {
-            let place = self.state_folder.display();
-            out.put("state", &format!("`{place}` holds none"));
-        }
-        if let Some(why) = self.unsaved {
-            out.put("not saved", why);
-        }
-        for Unused { since, why } in self.unused {
-            let ago = ago(*since, now);
-            out.put("not in use", &format!("since {since} ({ago}): {why}"));
-        }
-        if let Some(marathon) = self.last_marathon {
-            out.put("marathon", marathon);
-        }
-        if let Some(as_of) = self.as_of {
-            out.put("served", &format!("as of {as_of} ({})", ago(as_of, now)));
-        }
+        self.turns(&mut out, now);
         match self.pending {
             Some(_) if self.is_at_work => out.put("at work", "on a reload to other files"),
             Some(pending) => out.put("to be tried", &in_words(pending)),
@@ -161,6 +143,40 @@ impl Status<'_> {
             out.put("haproxy warns", warning);
         }
         out.text
+    }
+
+    /// What the last turn came to, and what is yet to come of it.
+    fn turns(&self, out: &mut Lines, now: Time) {
+        if let Some(last) = self.last_turn {
+            out.last_turn(last, now);
+        }
+        if let Some(unread) = self.unread {
+            out.put("state", unread);
+        } else if self.last_turn.is_none() {
+            let place = self.state_folder.display();
+            out.put("state", &format!("`{place}` holds none"));
+        }
+        if let Some(why) = self.unsaved {
+            out.put("not saved", why);
+        }
+        for Unused { since, why } in self.unused {
+            let ago = ago(*since, now);
+            out.put("not in use", &format!("since {since} ({ago}): {why}"));
+        }
+        if let Some(since) = self.checking_since {
+            let ago = ago(since, now);
+            let text = format!(
+                "`haproxy -c` looks at the new file since {since} ({ago}), which is not installed before \
+                 it has; servers are followed"
+            );
+            out.put("checking", &text);
+        }
+        if let Some(marathon) = self.last_marathon {
+            out.put("marathon", marathon);
+        }
+        if let Some(as_of) = self.as_of {
+            out.put("served", &format!("as of {as_of} ({})", ago(as_of, now)));
+        }
     }
 
     fn running(&self, applied: &Applied, now: Time) -> String {

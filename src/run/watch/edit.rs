@@ -260,7 +260,7 @@ pub(super) fn have_one_program(one: &Config, other: &Config) -> bool {
 fn is_accepted(turn: &Turn) -> bool {
     let outcome = &turn.report.outcome;
     let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
-    is_in_place && !turn.report.plan.keeps_all
+    is_in_place && !turn.report.plan.keeps_all && !turn.report.is_light
 }
 
 /// `None` where nothing was found out yet.

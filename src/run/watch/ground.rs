@@ -37,9 +37,10 @@ impl Ground {
         LocalHaproxy::new(self.program.clone(), self.version, &self.config, &OsDisk)
     }
 
-    /// The same for a turn, which does not reload right after the one before, and waits for no check that
-    /// takes long.
+    /// The same for a turn that begins, which does not reload right after the one before, and waits for no
+    /// check that takes long.
     pub(super) fn for_turns(&self) -> LocalHaproxy<'_> {
+        self.beside.begins();
         LocalHaproxy {
             apart: self.config.reload.apart,
             beside: Some(&self.beside),

@@ -31,9 +31,16 @@ pub(super) fn desk(config: &Config, live: &Arc<Live>) -> Option<Desk> {
 pub(super) fn ended(turn: Option<&Turn>, state: &State, at: Time, served: Option<Served>) -> Ended {
     let outcome = turn.map(|turn| &turn.report.outcome);
     let last = state.last_turn.as_ref();
+    let is_light = turn.is_some_and(|turn| turn.report.is_light);
     Ended {
         at,
-        outcome: last.map_or(TurnOutcome::Failed, |last| last.outcome),
+        outcome: match last {
+            // The last turn is the one that left something to be done.
+            Some(_) if is_light && state.is_unfinished() => TurnOutcome::Applied,
+            Some(last) => last.outcome,
+            None => TurnOutcome::Failed,
+        },
+        is_unfinished: state.is_unfinished(),
         reloaded: outcome.is_some_and(is_reload),
         held: turn.map(|turn| held(turn.report.plan.held.as_ref())),
         quarantined: state.quarantined.len(),

@@ -245,7 +245,9 @@ impl Watcher {
     async fn new(config: Rc<Config>, folder: Folder) -> Result<Self> {
         let places = places(&config, &folder);
         let lock = lock_for_life(&config, &places).await?;
-        let memory = Memory::open(folder);
+        let mut memory = Memory::open(folder);
+        // That was a check of another run.
+        memory.state.checking_since = None;
         let resolver = Resolver::new(System, memory.state.addresses.clone());
         let names = Some((resolver, config.policy.names));
         let (mut stages, unfit) = match waits_for_program(&config) {

@@ -47,11 +47,13 @@ impl Watcher {
         let last = self.memory.state.last_turn.as_ref();
         let last = last.filter(|_| is_on_trial).cloned();
         let mut postponed = None;
+        let mut is_put_off = false;
         if let Some(result) = self.take_edit(at).await {
             if self.judge_edit(&result) {
                 return self.without_edit(last);
             }
             if let Ok(turn) = result {
+                is_put_off = turn.report.outcome.has_to_wait();
                 if let Outcome::Postponed { until } = &turn.report.outcome {
                     postponed = Some(*until);
                 }
@@ -61,7 +63,7 @@ impl Watcher {
             }
         }
         let result = self.take_turn(at).await;
-        self.tell_what_waits(&result, postponed.is_some());
+        self.tell_what_waits(&result, is_put_off);
         if self.judge_edit(&result) {
             return self.without_edit(last);
         }
@@ -94,13 +96,16 @@ impl Watcher {
         }
     }
 
-    /// Tells how a turn ended. Nothing is over before it is known what comes of a check.
+    /// Tells how a turn ended. Nothing is over before it is known what comes of a check, nor since servers
+    /// alone were looked at.
     fn tell_outcome(&mut self, turn: &Turn) {
         let word = tell::outcome(turn, &self.config);
-        if turn.report.outcome == Outcome::Checking {
+        if turn.report.outcome == Outcome::Checking || turn.report.is_light {
             word.say();
             return;
         }
+        // The next one has HAProxy look anew.
+        self.beside.forget();
         self.troubles.outcome(&word);
         let is_refused = matches!(turn.report.outcome, Outcome::Rejected { .. });
         self.refusals = if is_refused { self.refusals + 1 } else { 0 };

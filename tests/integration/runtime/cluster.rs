@@ -171,6 +171,22 @@ impl Watcher {
     /// The same, where programs are looked for in this folder first.
     #[track_caller]
     pub(super) fn start_with(scene: &Scene, more: &[&str], programs: Option<&Path>) -> Self {
+        Self::start_where(
+            scene,
+            more,
+            programs,
+            "haproxy.cfg` is as it should be|was yet to be brought|installed `|the reload failed",
+        )
+    }
+
+    /// The same, where one of these words ends its first turn.
+    #[track_caller]
+    pub(super) fn start_where(
+        scene: &Scene,
+        more: &[&str],
+        programs: Option<&Path>,
+        first: &str,
+    ) -> Self {
         let streams = scene.marathon.event_streams();
         let flags = [&["--debounce", "5ms:50ms", "--log-level", "debug"], more].concat();
         let mut command = scene.host.watch_command(&[scene.marathon.url()], &flags);
@@ -179,9 +195,7 @@ impl Watcher {
             command.env("PATH", format!("{}:{path}", programs.display()));
         }
         let watcher = Self(watcher::Watcher::start(command));
-        watcher.says(
-            "haproxy.cfg` is as it should be|was yet to be brought|installed `|the reload failed",
-        );
+        watcher.says(first);
         block_on(scene.marathon.wait_event_streams(streams + 1, SOON)).unwrap();
         watcher
     }

@@ -2,23 +2,30 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
 use super::cluster::{Scene, TOLD, Watcher};
-use crate::host::{Host, wait_until};
+use crate::host::{Host, wait_until, wait_within};
 use crate::support::haproxy;
 use crate::watch::servers::checks;
 
 /// A HAProxy that is at the check of a file with `/late` until somebody says `go`.
 fn slow(host: &Host) -> String {
+    let go = host.path("go");
+    let waits = format!("while [ ! -e {} ]; do sleep 0.1; done", go.display());
+    late_in(host, &waits)
+}
+
+/// One that does this first where the file has `/late`.
+fn late_in(host: &Host, first: &str) -> String {
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *-c*)\n  echo check >>{checks}\n  \
-         if grep -q 'backend late' \"$3\"; then\n    \
-         while [ ! -e {go} ]; do sleep 0.1; done\n  fi;;\nesac\nexec {real} \"$@\"\n",
+         if grep -q 'backend late' \"$3\"; then\n    {first}\n  fi;;\nesac\nexec {real} \"$@\"\n",
         checks = host.path("checks").display(),
-        go = host.path("go").display(),
         real = haproxy().display(),
     );
     let program = host.write("slow", &script);
@@ -91,12 +98,186 @@ fn tasks_that_came_with_what_is_checked_do_not_wait_for_it() {
     deploy_late(&scene);
     let (name, _) = scene.scale_up();
     scene.marathon.up().unwrap();
-    watcher.says("servers alone, while a reload has to wait: 1 server changed at runtime");
+    watcher.says("servers alone, while the rest has to wait: 1 server changed at runtime");
     scene.is_answered_by(&["t0", &name]);
     assert!(!scene.host.installed().contains("backend late"));
+    // From then on they are followed as ever.
     let (next, _) = scene.scale_up();
-    watcher.says("servers alone, while a reload has to wait: 1 server changed at runtime");
+    watcher.says(TOLD);
     scene.is_answered_by(&["t0", &name, &next]);
     assert_eq!(scene.host.haproxies(), [pid]);
+    watcher.end();
+}
+
+/// HAProxy refuses all of it at once, and looks at what is left of it for longer than a turn waits.
+#[test]
+fn what_is_left_of_a_refused_file_is_installed_however_long_its_check_takes() {
+    let mut scene = Scene::new(&[]);
+    let haproxy = late_in(&scene.host, "grep -q bogus \"$3\" || sleep 6");
+    let flags = ["--haproxy", &haproxy, "--resync", "1h"];
+    let watcher = Watcher::start(
+        &scene,
+        &[&flags[..], &["--template-labels", "all"]].concat(),
+    );
+    scene.marathon.down();
+    let bad = App::new("/bad").service_port(free_ports(1).unwrap()[0]);
+    let bad = bad.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+    let bad = bad.label("HAPROXY_0_MODE", "http");
+    let bad = bad.label("HAPROXY_0_BACKEND_HTTP_OPTIONS", "  bogus\n");
+    scene.marathon.deploy(bad.task(Task::local(1)));
+    deploy_late(&scene);
+    scene.marathon.up().unwrap();
+    let words = watcher.says("took over");
+    let installed = scene.host.installed();
+    assert!(
+        installed.contains("backend late") && !installed.contains("backend bad"),
+        "{words:#?}\n{installed}"
+    );
+    watcher.end();
+}
+
+/// One whose checks do not end while there is a file `hang`, whatever they are of.
+fn hanging(host: &Host) -> String {
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *-c*)\n  while [ -e {hang} ]; do sleep 0.1; done;;\nesac\n\
+         exec {real} \"$@\"\n",
+        hang = host.path("hang").display(),
+        real = haproxy().display(),
+    );
+    let program = host.write("hanging", &script);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program.display().to_string()
+}
+
+/// Longer than a check is waited for, and than it takes to give up who is to blame.
+#[test]
+fn tasks_are_followed_however_long_every_check_hangs() {
+    let mut scene = Scene::new(&[]);
+    let haproxy = hanging(&scene.host);
+    let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
+    let pid = scene.host.pid();
+    fs::write(scene.host.path("hang"), "").unwrap();
+    deploy_late(&scene);
+    watcher.says(GOES_ON);
+    let follow = |scene: &mut Scene| {
+        let (name, id) = scene.scale_up();
+        watcher.says(TOLD);
+        scene.is_answered_by(&["t0", &name]);
+        scene.marathon.fail_task(&id).unwrap();
+        watcher.says(TOLD);
+        scene.is_answered_by(&["t0"]);
+        assert_eq!(scene.host.haproxies(), [pid]);
+    };
+    follow(&mut scene);
+    scene.host.status().expect(0);
+    // And that it does not end is no secret.
+    let bad = || !scene.host.status().status.success();
+    wait_within(2 * Duration::from_secs(60), "a bad status", bad);
+    scene.host.status().prints(&["does not come to an end"]);
+    follow(&mut scene);
+    let is_refused = || scene.host.state()["last_turn"]["outcome"] == "rejected";
+    wait_within(Duration::from_secs(60), "a refusal", is_refused);
+    follow(&mut scene);
+    scene.host.status().expect(1);
+
+    fs::remove_file(scene.host.path("hang")).unwrap();
+    watcher.says("took over");
+    assert!(scene.host.installed().contains("backend late"));
+    wait_until("a good status", || scene.host.status().status.success());
+    scene.is_answered_by(&["t0"]);
+    watcher.end();
+}
+
+/// Where a certificate lies that a section of the operator's names, and what it holds.
+fn of_the_operator(host: &Host) -> (PathBuf, Vec<u8>) {
+    let pem = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificate.pem");
+    let pem = fs::read(pem).unwrap();
+    let path = host.path("own.pem");
+    fs::write(&path, &pem).unwrap();
+    let head = host.path("templates/fragments/head.cfg.tera");
+    let section = format!(
+        "\nlisten tls\n  bind 127.0.0.1:{port} ssl crt {}\n  mode tcp\n",
+        path.display(),
+        port = free_ports(1).unwrap()[0],
+    );
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(head, text + &section).unwrap();
+    (path, pem)
+}
+
+/// A certificate of the operator's makes HAProxy refuse every file.
+#[test]
+fn tasks_are_followed_while_haproxy_refuses_whatever_is_wanted() {
+    let mut scene = Scene::new(&[]);
+    let (certificate, good) = of_the_operator(&scene.host);
+    let watcher = Watcher::start(&scene, &["--resync", "1h"]);
+    let pid = scene.host.pid();
+    fs::write(&certificate, "no certificate").unwrap();
+    watcher.says("own.pem");
+    deploy_late(&scene);
+    watcher.says("`haproxy -c` refuses the new file");
+    for _ in 0..3 {
+        let (name, id) = scene.scale_up();
+        watcher.says(TOLD);
+        scene.is_answered_by(&["t0", &name]);
+        // Servers are no reason to call it well, nor to forget what is to be tried again.
+        scene.host.status().expect(1).prints(&["own.pem"]);
+        scene.marathon.fail_task(&id).unwrap();
+        watcher.says(TOLD);
+    }
+    scene.is_answered_by(&["t0"]);
+    assert_eq!(scene.host.haproxies(), [pid]);
+
+    fs::write(&certificate, good).unwrap();
+    watcher.says("took over");
+    assert!(scene.host.installed().contains("backend late"));
+    wait_until("a good status", || scene.host.status().status.success());
+    scene.is_answered_by(&["t0"]);
+    watcher.end();
+}
+
+/// A turn that begins anew, as after a start of the watcher, has nothing that it could go on from.
+#[test]
+fn one_who_starts_while_files_are_refused_follows_tasks_too() {
+    let mut scene = Scene::new(&[]);
+    let (certificate, _) = of_the_operator(&scene.host);
+    scene.refresh(&[]).expect(0);
+    fs::write(&certificate, "no certificate").unwrap();
+    deploy_late(&scene);
+    let (name, id) = scene.scale_up();
+    scene
+        .refresh(&[])
+        .expect(1)
+        .says(&["servers alone, while the rest has to wait: 1 server changed at runtime"]);
+    scene.is_answered_by(&["t0", &name]);
+    scene.marathon.fail_task(&id).unwrap();
+    let watcher = Watcher::start_where(&scene, &[], None, "refuses the new file");
+    scene.is_answered_by(&["t0"]);
+    let (name, _) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", &name]);
+    watcher.end();
+}
+
+/// An edit that is looked at costs nobody his tasks, and waits for HAProxy and not for Marathon.
+#[test]
+fn an_edit_whose_check_goes_on_keeps_no_task_waiting() {
+    let mut scene = Scene::new(&[]);
+    let haproxy = hanging(&scene.host);
+    let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
+    fs::write(scene.host.path("hang"), "").unwrap();
+    let head = scene.host.path("templates/fragments/head.cfg.tera");
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(&head, text.replace("  retries 3", "  retries 2")).unwrap();
+    watcher.says(GOES_ON);
+    let (name, _) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", &name]);
+    scene.marathon.down();
+    fs::remove_file(scene.host.path("hang")).unwrap();
+    let words = watcher.says("took over");
+    let waits = words.iter().find(|line| line.contains("wait for Marathon"));
+    assert_eq!(waits, None);
+    assert!(scene.host.installed().contains("retries 2"));
     watcher.end();
 }

@@ -6,7 +6,7 @@ use haproxy_marathon_bridge::demo::marathon::App;
 
 use super::cluster::{Scene, TOLD, Watcher};
 
-const MEANWHILE: &str = "servers alone, while a reload has to wait: 1 server changed at runtime";
+const MEANWHILE: &str = "servers alone, while the rest has to wait: 1 server changed at runtime";
 
 #[test]
 fn a_reload_waits_for_its_time_and_tasks_do_not() {
@@ -21,11 +21,11 @@ fn a_reload_waits_for_its_time_and_tasks_do_not() {
     assert!(!scene.host.installed().contains("leastconn"));
 
     let (_, id) = scene.scale_up();
-    watcher.says(MEANWHILE);
+    watcher.says(TOLD);
     scene.is_answered_by(&["t0", "t1"]);
     scene.host.status().expect(0);
     scene.marathon.fail_task(&id).unwrap();
-    watcher.says(MEANWHILE);
+    watcher.says(TOLD);
     scene.is_answered_by(&["t0"]);
     assert!(!scene.host.installed().contains("leastconn"));
     assert_eq!(scene.host.haproxies(), [pid]);

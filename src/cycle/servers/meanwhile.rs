@@ -1,0 +1,116 @@
+//! Servers that come and go while the rest of what is wanted has to wait, whatever for: they are brought
+//! to HAProxy as in a turn for servers alone, so that the next turns can go on to do so.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tracing::debug;
+
+use super::{Doubt, InService, Losses, Resupplied, Resupply};
+use crate::apply::{Balancer, Host, Outcome, tell_servers_alone};
+use crate::cycle::source::Source;
+use crate::cycle::{Plan, Stages};
+use crate::proxy::marathon_lb::Service;
+use crate::resolve::Lookup;
+use crate::state::{State, Time};
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// Brings HAProxy to the servers of a plan that has come to `outcome`, and what was `in_service` with
+    /// them. Gives what the plan comes to then: where there is nothing else in it, that is tried at once.
+    pub(in crate::cycle) async fn servers_meanwhile<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        (plan, outcome): (&Plan, Outcome),
+        in_service: Option<InService>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Outcome> {
+        if plan.keeps_all {
+            return Ok(outcome);
+        }
+        // An edit that came to nothing is taken back, and has changed nothing of what is in service.
+        let goes_on = matches!(outcome, Outcome::Checking | Outcome::Postponed { .. });
+        if self.is_on_trial && !goes_on {
+            self.in_service = in_service.filter(|_| memory.pending.is_none());
+            return Ok(outcome);
+        }
+        if let Some(in_service) = in_service.filter(|_| memory.pending.is_none()) {
+            self.in_service = self.supplied(host, plan, in_service, memory).await?;
+            if self.in_service.is_some() {
+                remember(memory);
+                return Ok(outcome);
+            }
+        }
+        let wanted = &plan.files;
+        // Of an edit that `haproxy -c` has not accepted, not even servers are to reach HAProxy.
+        if self.is_on_trial && !matches!(outcome, Outcome::Postponed { .. }) {
+            return Ok(outcome);
+        }
+        let is_all = host
+            .servers_meanwhile(wanted, memory, now, remember)
+            .await?;
+        if !is_all {
+            return Ok(outcome);
+        }
+        // Whatever waited, it was for other files than these.
+        memory.pending = None;
+        host.bring_to(wanted, memory, now, remember).await
+    }
+
+    /// What is in service with the servers of the plan, where HAProxy could be brought to them.
+    async fn supplied<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        plan: &Plan,
+        mut in_service: InService,
+        memory: &mut State,
+    ) -> Result<Option<InService>> {
+        let listener = host.listener(memory);
+        if host.balancer.is_asked() && listener.is_none() || !host.is_still(in_service.stamp)? {
+            return Ok(None);
+        }
+        let supplied = match self.supply(plan, &mut in_service) {
+            Ok(supplied) => supplied,
+            Err(Doubt(why)) => {
+                debug!("servers alone are brought to HAProxy by their text: {why}");
+                return Ok(None);
+            }
+        };
+        in_service.waits = true;
+        if supplied.all.is_empty() {
+            return Ok(Some(in_service));
+        }
+        let put = self.put(host, &mut in_service, &supplied, listener, memory);
+        Ok(put.await?.map(|how| {
+            tell_servers_alone(&how);
+            in_service
+        }))
+    }
+
+    /// Gives services other servers, whatever else of them changed. The plan has asked the guard.
+    fn supply(&mut self, plan: &Plan, in_service: &mut InService) -> Result<Resupplied, Doubt> {
+        let mut supplied = Resupplied::default();
+        for wanted in plan.proxies.services() {
+            let Some(served) = in_service.services.get(&wanted.owner) else {
+                continue;
+            };
+            if served.servers == wanted.servers && served.free_slots == wanted.free_slots {
+                continue;
+            }
+            if served.options.merge().is_some() || wanted.options.merge().is_some() {
+                return Err(Doubt("the service was arranged among others"));
+            }
+            let before = Arc::clone(served);
+            let after = Arc::new(Service {
+                servers: wanted.servers.clone(),
+                free_slots: wanted.free_slots.clone(),
+                ..Service::clone(&before)
+            });
+            self.replace(in_service, (&before, &after), &mut supplied)?;
+            supplied.all.push(Resupply { before, after });
+        }
+        in_service.losses = Losses::since(in_service.services.values());
+        Ok(supplied)
+    }
+}
