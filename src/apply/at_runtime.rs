@@ -182,6 +182,11 @@ impl<B: Balancer> Host<'_, B> {
     pub(super) async fn told(&self, pid: u32, text: Text<'_>) -> Option<Told> {
         let told = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => told,
+            // Of a part: the turn for the whole tries once more, and says it.
+            Err(why) if text.structure.is_some() => {
+                debug!("a whole turn is taken: HAProxy cannot be told: {why}");
+                return None;
+            }
             Err(why) => {
                 let has_no_servers = text.sections.is_some_and(BTreeSet::is_empty);
                 let what = if !text.certificates.is_empty() {

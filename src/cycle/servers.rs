@@ -68,6 +68,12 @@ impl InService {
         }
     }
 
+    /// Whether it can be told to that process. Since the last whole turn the options may have come to say
+    /// that HAProxy is told at all.
+    fn serves(&self, listener: Option<u32>) -> bool {
+        listener.is_none() || self.frame.is_some()
+    }
+
     fn is_put(&mut self, stamp: Stamp) {
         self.stamp = stamp;
         self.is_proved = false;
@@ -214,7 +220,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             || memory.pending.is_some()
             || memory.applied.is_none()
             || memory.guard != GuardMemory::default();
-        if is_open || self.in_service.is_none() {
+        let in_service = self.in_service.as_ref();
+        if is_open || !in_service.is_some_and(|known| known.serves(listener)) {
             return Ok(None);
         }
         let Some(changes) = self.source.changes().await else {

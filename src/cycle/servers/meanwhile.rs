@@ -67,7 +67,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory: &mut State,
     ) -> Result<Option<InService>> {
         let listener = host.listener(memory);
-        if host.balancer.is_asked() && listener.is_none() || !host.is_still(in_service.stamp)? {
+        let is_deaf = host.balancer.is_asked() && listener.is_none();
+        if is_deaf || !in_service.serves(listener) || !host.is_still(in_service.stamp)? {
             return Ok(None);
         }
         let supplied = match self.supply(plan, &mut in_service) {

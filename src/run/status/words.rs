@@ -167,7 +167,7 @@ impl Status<'_> {
             let ago = ago(since, now);
             let text = format!(
                 "`haproxy -c` looks at the new file since {since} ({ago}), which is not installed before \
-                 it has; servers are followed"
+                 it has; servers are followed where HAProxy is told of them"
             );
             out.put("checking", &text);
         }
