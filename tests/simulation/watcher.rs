@@ -27,6 +27,9 @@ pub(crate) const RHYTHM: Rhythm = Rhythm {
     chance: 0.5,
 };
 
+/// Before that, no turn that is due by the time alone follows another. In milliseconds.
+const AT_TIMES: u64 = 240_000;
+
 /// What of a program that goes on running is not its turns. All times are milliseconds.
 pub(crate) struct Watcher {
     pub(crate) schedule: Schedule,
@@ -305,8 +308,12 @@ impl World<'_> {
         watcher.schedule.ended(program.end, now);
         watcher.timed_at = match program.end {
             End::Light => watcher.timed_at,
-            End::Open(pause) => self.clock + u64::try_from(pause.as_millis()).expect("it is short"),
-            End::Settled if self.stream.is_open() => self.clock + 240_000,
+            // Everything is asked for at times, whatever is open.
+            End::Open(pause) => {
+                let pause = u64::try_from(pause.as_millis()).expect("it is short");
+                self.clock + pause.min(AT_TIMES)
+            }
+            End::Settled if self.stream.is_open() => self.clock + AT_TIMES,
             End::Settled | End::Failed => self.clock,
         };
         if !is_light {
