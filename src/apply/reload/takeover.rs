@@ -30,6 +30,9 @@ const HEEDED: Duration = Duration::from_millis(100);
 /// How long an old process may take to listen again.
 const GOES_ON: Duration = Duration::from_secs(2);
 
+/// Bytes of output that are read: each listener without a socket is a line, and their number counts.
+const MAX_OUTPUT: usize = 1 << 20;
+
 /// What HAProxy says when the old process hands nothing over, in its two forms.
 const NOT_HANDED_OVER: [&str; 2] = [
     "sockets from the old process",
@@ -102,6 +105,7 @@ async fn start(
 ) -> Result<(), ReloadError> {
     let left = deadline.saturating_duration_since(Instant::now());
     let mut child = Child::new(&context.program, left).arg("-D");
+    child.max_output = MAX_OUTPUT;
     child = child
         .arg("-p")
         .arg(&context.pid_file)
