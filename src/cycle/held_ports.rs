@@ -39,7 +39,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 claims = plan.claims(&host.balancer.forbidden(&wanted, host.at), forbidden);
             }
             if claims.is_empty() {
-                claims = plan.claims(&host.held_ports(wanted, installed), held);
+                let taken = host.held_ports(wanted, installed);
+                claims = plan.claims(&taken, |owner, number| held(owner, number, host));
             }
             if claims.is_empty() {
                 break;
@@ -66,8 +67,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 break;
             };
             let number = own.at.port();
-            let holder = host.balancer.holder(number);
-            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            let holder = holder(number, host);
             let opener = opener_of_https(&plan.proxies);
             let is_of_labels = self.recipe.opens_https_by_labels()
                 && !plan.draft.wanted.closes_https
@@ -182,7 +182,7 @@ impl Plan {
     fn claims(
         &self,
         held: &BTreeSet<u16>,
-        warning: fn(&Owner, u16) -> Warning,
+        warning: impl Fn(&Owner, u16) -> Warning,
     ) -> Vec<(Owner, Warning)> {
         if held.is_empty() {
             return Vec::new();
@@ -230,11 +230,23 @@ fn forbidden(owner: &Owner, number: u16) -> Warning {
     }
 }
 
-fn held(owner: &Owner, number: u16) -> Warning {
+fn holder<B: Balancer>(number: u16, host: &Host<'_, B>) -> String {
+    let holder = host.balancer.holder(number);
+    holder.unwrap_or_else(|| "another process".to_owned())
+}
+
+/// Where a service listens on several ports, the first that is held.
+fn held<B: Balancer>(owner: &Owner, number: u16, host: &Host<'_, B>) -> Warning {
+    let holder = holder(number, host);
+    let aside = if u32::from(number) == owner.service_port {
+        ""
+    } else {
+        ", on which it listens as well,"
+    };
     Warning {
         app: Some(owner.app.clone()),
         subject: format!("service port {}", owner.service_port),
-        found: format!("port {number} is held by another process"),
+        found: format!("port {number}{aside} is held by {holder}"),
         expected: "a port on which nobody listens".to_owned(),
         effect: "service port left out until it is free".to_owned(),
     }

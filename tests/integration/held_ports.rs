@@ -1,5 +1,6 @@
 //! Service ports on which another program of the host listens, or at addresses that it has not.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
@@ -28,9 +29,16 @@ fn deploy(web: &Web, name: &str, port: u16) {
 
 fn says_held(name: &str, port: u16) -> String {
     format!(
-        "app `{name}`: service port {port}: found port {port} is held by another process, expected \
-         a port on which nobody listens; service port left out until it is free"
+        "app `{name}`: service port {port}: found port {port} is held by {}, expected a port on which \
+         nobody listens; service port left out until it is free",
+        own_name()
     )
+}
+
+/// As which process we are shown.
+fn own_name() -> String {
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    format!("`{}`, process {}", name.trim(), std::process::id())
 }
 
 /// HAProxy tries to listen for seconds, and meanwhile the old listeners refuse: with a held port

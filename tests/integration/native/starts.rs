@@ -80,6 +80,30 @@ fn a_first_start_by_a_command_serves_everybody_else() {
     http.get("evil.test", "/").expect(503);
 }
 
+/// The service is out as a whole, and its owner has to know for which of them.
+#[test]
+fn of_several_ports_of_one_service_the_one_that_is_held_is_named_and_who_holds_it() {
+    let mut scene = Scene::new().flags(&["--template-labels", "all"]);
+    scene.app("/by", &[("VHOST", "by.test")]);
+    let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let held = other.local_addr().unwrap().port();
+    let text = format!(
+        "frontend {{backend}}\n  bind 127.0.0.1:{{servicePort}},127.0.0.1:{held}\n  mode http\n"
+    );
+    let port = scene.app("/two", &[("FRONTEND_HEAD", &text)]);
+    let _ending = Ending(scene.cfg());
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    refresh(&scene).expect(0).says(&[&format!(
+        "app `/two`: service port {port}: found port {held}, on which it listens as well, is held by \
+         `{}`, process {}, expected a port on which nobody listens; service port left out until it is \
+         free",
+        name.trim(),
+        std::process::id()
+    )]);
+    let http = Ask::http(at(scene.http));
+    assert_eq!(http.get("by.test", "/").by(), "by");
+}
+
 /// An app of many ports, last changed at this hour.
 fn of_many_ports(scene: &mut Scene, id: &str, ports: &[u16], hour: u32) {
     let mut task = task(id, "t", 31000);
