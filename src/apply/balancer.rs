@@ -76,6 +76,12 @@ pub trait Balancer {
     /// before HAProxy tries.
     fn taken(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<u16>;
 
+    /// The ports of `wanted` on which HAProxy may not listen, where it has our rights.
+    fn forbidden(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<u16> {
+        let _ = (wanted, at);
+        BTreeSet::new()
+    }
+
     /// Who listens on a port, for people; `None` where it cannot be told.
     fn holder(&self, port: u16) -> Option<String>;
 

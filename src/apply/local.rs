@@ -20,7 +20,8 @@ use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
-use crate::haproxy::listen::{Listener, is_foreign, is_taken, ports};
+use crate::haproxy::listen::{Listener, is_forbidden, is_foreign, is_taken, ports};
+use crate::haproxy::program::brings_no_rights;
 use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
 use crate::logging::lasting;
 use crate::proxy::native::CertificateNames;
@@ -307,6 +308,25 @@ impl Balancer for LocalHaproxy<'_> {
             taken.retain(|port| !context.proc.listens(&ours, *port));
         }
         taken
+    }
+
+    fn forbidden(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<u16> {
+        // Whoever else starts it may have other rights than we.
+        if self.skips_check || self.reload.method != ReloadMethod::Sf {
+            return BTreeSet::new();
+        }
+        let forbidden = wanted.iter().filter(|listener| is_forbidden(listener));
+        let mut forbidden: BTreeSet<u16> = forbidden.map(|own| own.at.port()).collect();
+        if !forbidden.is_empty() {
+            let here = self.listeners_here(at);
+            let here = here.filter(|_| brings_no_rights(&self.program));
+            let Some((context, ours)) = here else {
+                return BTreeSet::new();
+            };
+            // What the one before has it hands over.
+            forbidden.retain(|port| !context.proc.listens(&ours, *port));
+        }
+        forbidden
     }
 
     fn holder(&self, port: u16) -> Option<String> {

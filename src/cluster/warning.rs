@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use super::AppId;
@@ -29,7 +30,43 @@ impl fmt::Display for Warning {
         write!(
             f,
             "{}: found {}, expected {}; {}",
-            self.subject, self.found, self.expected, self.effect
+            self.subject,
+            self.shown(),
+            self.expected,
+            self.effect
         )
+    }
+}
+
+impl Warning {
+    /// What stood there, not without end: a label can be as long as an answer, and HAProxy repeats it.
+    #[must_use]
+    pub fn shown(&self) -> Cow<'_, str> {
+        const LONGEST: usize = 1000;
+        match self.found.char_indices().nth(LONGEST) {
+            None => Cow::Borrowed(&self.found),
+            Some((end, _)) => Cow::Owned(format!("{}…", &self.found[..end])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_fits_in_a_line_however_long_it_is() {
+        let of = |found: String| Warning {
+            app: None,
+            subject: "label `X`".to_owned(),
+            found,
+            expected: "less".to_owned(),
+            effect: "not used".to_owned(),
+        };
+        let told = of("é".repeat(100_000)).to_string();
+        assert_eq!(told.chars().filter(|c| *c == 'é').count(), 1000);
+        assert!(told.ends_with("é…, expected less; not used"), "{told}");
+        let whole = of("é".repeat(1000)).to_string();
+        assert!(whole.contains("é, expected less"), "{whole}");
     }
 }

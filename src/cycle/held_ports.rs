@@ -1,4 +1,5 @@
-//! Service ports on which another program of this host listens, or at addresses that it has not.
+//! Service ports on which another program of this host listens, on which HAProxy may not, or at addresses
+//! that this host has not.
 //!
 //! `haproxy -c` does not try to listen, and a reload that fails for it costs the old listeners a
 //! moment in which they refuse connections. So what is new is tried before, and stays out for as
@@ -35,7 +36,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let foreign = host.balancer.foreign(&named, host.at);
             let mut claims = plan.strays(&foreign);
             if claims.is_empty() {
-                claims = plan.claims(&host.held_ports(wanted, installed));
+                claims = plan.claims(&host.balancer.forbidden(&wanted, host.at), forbidden);
+            }
+            if claims.is_empty() {
+                let taken = host.held_ports(wanted, installed);
+                claims = plan.claims(&taken, |owner, number| held(owner, number, host));
             }
             if claims.is_empty() {
                 break;
@@ -62,8 +67,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 break;
             };
             let number = own.at.port();
-            let holder = host.balancer.holder(number);
-            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            let holder = holder(number, host);
             let opener = opener_of_https(&plan.proxies);
             let is_of_labels = self.recipe.opens_https_by_labels()
                 && !plan.draft.wanted.closes_https
@@ -173,8 +177,16 @@ impl Plan {
         strays.map(warned).collect()
     }
 
-    /// Everybody who wants a port of `held`, also those who would only get it when another is out.
-    fn claims(&self, held: &BTreeSet<u16>) -> Vec<(Owner, Warning)> {
+    /// Everybody who wants a port of `held`, also those who would only get it when another is out, with
+    /// what `warning` says of it.
+    fn claims(
+        &self,
+        held: &BTreeSet<u16>,
+        warning: impl Fn(&Owner, u16) -> Warning,
+    ) -> Vec<(Owner, Warning)> {
+        if held.is_empty() {
+            return Vec::new();
+        }
         let binds = self
             .owned_binds()
             .filter(|(_, own)| held.contains(&own.at.port()));
@@ -207,11 +219,34 @@ fn at_any_port(own: &Listener) -> Listener {
     own
 }
 
-fn warning(owner: &Owner, number: u16) -> Warning {
+fn forbidden(owner: &Owner, number: u16) -> Warning {
+    let first = listen::first_unprivileged();
     Warning {
         app: Some(owner.app.clone()),
         subject: format!("service port {}", owner.service_port),
-        found: format!("port {number} is held by another process"),
+        found: format!("port {number}, for which HAProxy has no rights when we start it"),
+        expected: format!("one from {first} on, or the right to lower ones (CAP_NET_BIND_SERVICE)"),
+        effect: "service port left out".to_owned(),
+    }
+}
+
+fn holder<B: Balancer>(number: u16, host: &Host<'_, B>) -> String {
+    let holder = host.balancer.holder(number);
+    holder.unwrap_or_else(|| "another process".to_owned())
+}
+
+/// Where a service listens on several ports, the first that is held.
+fn held<B: Balancer>(owner: &Owner, number: u16, host: &Host<'_, B>) -> Warning {
+    let holder = holder(number, host);
+    let aside = if u32::from(number) == owner.service_port {
+        ""
+    } else {
+        ", on which it listens as well,"
+    };
+    Warning {
+        app: Some(owner.app.clone()),
+        subject: format!("service port {}", owner.service_port),
+        found: format!("port {number}{aside} is held by {holder}"),
         expected: "a port on which nobody listens".to_owned(),
         effect: "service port left out until it is free".to_owned(),
     }

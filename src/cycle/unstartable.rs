@@ -2,9 +2,12 @@
 //!
 //! Whose sections it names is led back to them as what a check refuses, and the others are served in the
 //! same turn. Each further start costs the old listeners a moment in which they refuse connections, so
-//! that few are tried, and what was refused is remembered also where none of them comes up.
+//! that few are tried, and what was refused is remembered also where none of them comes up; but for those
+//! who were left out for a limit of open files, which is no fault of theirs.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod added_last;
+
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use tracing::warn;
@@ -13,19 +16,15 @@ use super::Stages;
 use super::plan::Plan;
 use super::source::Source;
 use super::wanted::Cause;
-use crate::apply::validate::Severity;
-use crate::apply::{Balancer, CheckMessage, Host};
-use crate::cluster::{AppId, Warning};
-use crate::haproxy::listen;
+use crate::apply::validate::{Severity, Shortage, is_of_a_shortage};
+use crate::apply::{Balancer, CheckMessage, Host, installed};
+use crate::cluster::Warning;
 use crate::proxy::Owner;
 use crate::resolve::Lookup;
-use crate::state::State;
+use crate::state::{Quarantined, State};
 
 /// So many starts may fail in one turn.
 pub(super) const MOST_STARTS: u32 = 3;
-
-/// How HAProxy says that there are too many sockets, whosever they are.
-const OF_LIMITS: [&str; 2] = ["Cannot raise FD limit", "Too many open files"];
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// The plan without what keeps HAProxy from starting, by its own words; `None` where these are about
@@ -35,45 +34,62 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         host: &Host<'_, B>,
         plan: &Plan,
         messages: &[CheckMessage],
-        installed: Option<&str>,
+        cfg: Option<&str>,
         memory: &mut State,
     ) -> Result<Option<Plan>> {
         // Nothing is remembered of service ports without labels, and each turn would try them again.
         if plan.keeps_all || !self.takes_out_what_is_refused || !self.recipe.is_labelled() {
             return Ok(None);
         }
-        let culprits = plan.unstartable(messages, installed);
-        let served = self.served_and_wanted(plan, installed)?;
+        let shortage = Shortage::of(messages);
+        let culprits = match &shortage {
+            Some(shortage) => plan.added_last(shortage, cfg),
+            None => plan.unstartable(messages),
+        };
+        let served = self.served_and_wanted(plan, cfg)?;
         if culprits.is_empty() || self.blames_the_edit(&culprits, &served) {
             return Ok(None);
         }
-        let left = self.draw_instead(plan.clone(), culprits, Cause::Start, installed)?;
-        let left = self.as_the_host_allows(host, left, installed)?;
-        if left.is_loss(&served) && !self.allow_removal {
+        let left = self.draw_instead(plan.clone(), culprits, Cause::Start, cfg)?;
+        let left = self.as_the_host_allows(host, left, cfg)?;
+        let is_loss = match &shortage {
+            // Who is served does not go for the limits that others meet.
+            Some(_) => left.serves(&served).len() < served.len(),
+            None => left.is_loss(&served) && !self.allow_removal,
+        };
+        if is_loss {
             return Ok(None);
         }
-        warn!(
-            "HAProxy did not start from `{}`, and is started again without what it names",
-            host.at.cfg.display()
-        );
+        let file = host.at.cfg.display();
+        if shortage.is_some() && is_installed(host, &left)? {
+            // Nobody else is served by that, and an operator is to hear of the limit.
+            return Ok(None);
+        }
+        match &shortage {
+            Some(shortage) => warn!(
+                "HAProxy did not start from `{file}`, and is started again without what was added \
+                 last; {shortage}"
+            ),
+            None => warn!(
+                "HAProxy did not start from `{file}`, and is started again without what it names"
+            ),
+        }
         left.remember_unstartable(memory);
         Ok(Some(left))
     }
 }
 
+/// Whether nothing would be left to bring HAProxy to.
+fn is_installed<B: Balancer>(host: &Host<'_, B>, plan: &Plan) -> Result<bool> {
+    let maps = plan.files.maps.keys().map(String::as_str);
+    Ok(installed(host.disk, host.at, maps)?.as_ref() == Some(&plan.files))
+}
+
 impl Plan {
     /// Those whom HAProxy names when it cannot listen, with its words; nobody where others are named too,
     /// without whom there is no start.
-    fn unstartable(
-        &self,
-        messages: &[CheckMessage],
-        installed: Option<&str>,
-    ) -> Vec<(Owner, Warning)> {
+    fn unstartable(&self, messages: &[CheckMessage]) -> Vec<(Owner, Warning)> {
         let alerts = messages.iter().filter(|m| m.severity == Severity::Alert);
-        let of_limits = |m: &&CheckMessage| OF_LIMITS.iter().any(|says| m.text.contains(says));
-        if let Some(alert) = alerts.clone().find(of_limits) {
-            return self.most_demanding(&alert.lasting(), installed);
-        }
         let is_placed = |m: &&CheckMessage| m.line.is_some() || !m.proxies.is_empty();
         let mut known = BTreeSet::new();
         let mut culprits = Vec::new();
@@ -89,33 +105,13 @@ impl Plan {
         culprits
     }
 
-    /// The app that asks for the most ports that are new: HAProxy names nobody, or whoever comes last.
-    fn most_demanding(&self, words: &str, installed: Option<&str>) -> Vec<(Owner, Warning)> {
-        let before = listen::ports(installed.unwrap_or_default());
-        let mut asked: BTreeMap<&AppId, (usize, BTreeSet<&Owner>)> = BTreeMap::new();
-        for (owner, own) in self.owned_binds() {
-            if !before.contains(&own.at.port()) && !self.refused.contains(owner) {
-                let (number, owners) = asked.entry(&owner.app).or_default();
-                *number += 1;
-                owners.insert(owner);
-            }
-        }
-        let most = asked.into_values().max_by_key(|(number, _)| *number);
-        let (number, owners) = most.unwrap_or_default();
-        let warned = |owner: &Owner| {
-            let warning = Warning {
-                expected: format!("fewer than the {number} ports that this app adds"),
-                ..unstartable(owner, words)
-            };
-            (owner.clone(), warning)
-        };
-        owners.into_iter().map(warned).collect()
-    }
-
     /// For turns that come after one that brings HAProxy to nothing: each would try the same again.
+    /// Whoever makes room for others is out only where these are served for it.
     fn remember_unstartable(&self, memory: &mut State) {
         let refused = self.draft.fallback.quarantined().into_iter();
-        for entry in refused.filter(|entry| entry.starts > 0) {
+        let is_fault =
+            |entry: &Quarantined| entry.starts > 0 && !is_of_a_shortage(&entry.why.found);
+        for entry in refused.filter(is_fault) {
             memory.quarantined.retain(|known| !known.is_about(&entry));
             memory.quarantined.push(entry);
         }

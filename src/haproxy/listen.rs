@@ -12,7 +12,7 @@ use std::path::Path;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Line, Proc};
+use super::{Line, Proc, short_address};
 
 /// A place of a `bind` line, and by what its socket differs from an ordinary one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,14 +150,18 @@ fn parted(address: &str) -> (Option<Version>, &str) {
     (version, host.strip_suffix(']').unwrap_or(host))
 }
 
-/// `*:80`, `:80`, `10.0.0.1:80-81`, `:::80`, `[::1]:80`, `ipv4@…`, `ipv6@…`.
+/// `*:80`, `:80`, `10.0.0.1:80-81`, `10.1:80`, `:::80`, `[::1]:80`, `ipv4@…`, `ipv6@…`.
 fn place(text: &str) -> Option<(IpAddr, RangeInclusive<u16>)> {
     let (address, _) = text.rsplit_once(':')?;
     let (version, host) = parted(address);
     let ip = match host {
         "" | "*" if version == Some(Version::V6) => Ipv6Addr::UNSPECIFIED.into(),
         "" | "*" => Ipv4Addr::UNSPECIFIED.into(),
-        _ => host.parse().ok()?,
+        // What is none of IP may be one for the C library, which HAProxy asks next.
+        _ => host.parse().ok().or_else(|| {
+            let short = short_address(host).filter(|_| version != Some(Version::V6));
+            short.map(IpAddr::from)
+        })?,
     };
     Some((ip, range(text)?))
 }
@@ -174,6 +178,25 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 pub fn is_taken(listener: &Listener) -> bool {
     let tried = tried(listener, listener.at.port());
     tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+/// Whether this process may not listen there, since the port is one of those below the first that anybody
+/// may have. What else may keep it from that need not hold for HAProxy.
+#[must_use]
+pub fn is_forbidden(listener: &Listener) -> bool {
+    if first_unprivileged() <= listener.at.port() {
+        return false;
+    }
+    let tried = tried(listener, listener.at.port());
+    tried.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// The first port that needs no rights; of a kernel that does not tell, what was always so.
+#[must_use]
+pub fn first_unprivileged() -> u16 {
+    const FIRST: u16 = 1024;
+    let told = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    told.map_or(FIRST, |text| text.trim().parse().unwrap_or(FIRST))
 }
 
 /// Whether nobody can listen at the address, whatever the port, since this host does not have it, or
@@ -315,6 +338,10 @@ mod tests {
             ("bind *:80 namespace other", vec![]),
             ("bind \"127.0.0.1:80\"", vec!["127.0.0.1:80"]),
             ("bind tcp4@127.0.0.1:80", vec!["127.0.0.1:80"]),
+            ("bind 127.1:80,10.1:81", vec!["127.0.0.1:80", "10.0.0.1:81"]),
+            ("bind ipv4@0x7f.1:80", vec!["127.0.0.1:80"]),
+            ("bind ipv6@127.1:80", vec![]),
+            ("bind 0:80", vec!["0.0.0.0:80"]),
             ("bind *:80-81", vec!["0.0.0.0:80", "0.0.0.0:81"]),
             ("bind *:80 # interface eth0", vec!["0.0.0.0:80"]),
             ("bind /run/x.sock mode 600", vec![]),

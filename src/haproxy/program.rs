@@ -7,10 +7,13 @@ use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::Version;
 use super::child::{Child, Finished, RunError, printed};
@@ -65,6 +68,27 @@ pub fn places(name: &Path) -> Vec<PathBuf> {
 
 fn can_run(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether the program at `path` has no other rights than who starts it, as far as can be told: a script
+/// may ask others to start it, and a file can bring rights of its own.
+#[must_use]
+pub fn brings_no_rights(path: &Path) -> bool {
+    const OF_OTHERS: u32 = 0o6000;
+    let has_capabilities = || {
+        let found = rustix::fs::getxattr(path, "security.capability", &mut [0_u8; 64][..]);
+        !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP))
+    };
+    let is_setuid =
+        || fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & OF_OTHERS != 0);
+    is_native(path).unwrap_or(false) && !is_setuid() && !has_capabilities()
+}
+
+/// Whether the kernel runs it itself.
+fn is_native(path: &Path) -> io::Result<bool> {
+    let mut begin = [0; 4];
+    File::open(path)?.read_exact(&mut begin)?;
+    Ok(begin == *b"\x7fELF")
 }
 
 /// Finds HAProxy.
@@ -283,5 +307,20 @@ mod tests {
             text,
             "`/bin/echo -v` told no version of HAProxy; it printed: -v"
         );
+    }
+
+    #[test]
+    fn scripts_and_files_with_rights_of_their_own_are_told_from_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |name: &str, begin: &[u8], mode| {
+            let path = folder.path().join(name);
+            fs::write(&path, begin).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        assert!(brings_no_rights(&made("plain", b"\x7fELF", 0o755)));
+        assert!(!brings_no_rights(&made("script", b"#!/bin/sh\n", 0o755)));
+        assert!(!brings_no_rights(&made("setuid", b"\x7fELF", 0o4755)));
+        assert!(!brings_no_rights(&folder.path().join("missing")));
     }
 }

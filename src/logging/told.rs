@@ -14,7 +14,7 @@ pub fn warning(warning: &Warning) {
         target: TOLD,
         app = warning.app.as_ref().map(AppId::as_str),
         subject = warning.subject,
-        found = warning.found,
+        found = &*warning.shown(),
         expected = warning.expected,
         effect = warning.effect,
         "{warning}"

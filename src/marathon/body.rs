@@ -10,6 +10,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::convert::{self, LEFT_OUT, quoted};
+use super::sound::{LeftOut, sound};
 use super::{is_app_path, wire};
 use crate::cluster::{App, AppId, Warning};
 
@@ -156,34 +157,73 @@ fn envelope<'a, E: Deserialize<'a>>(body: &'a str, expected: &'static str) -> Re
 }
 
 fn single(json: &str, place: &str, warnings: &mut Vec<Warning>) -> Result<App, Warning> {
-    let deserializer = &mut serde_json::Deserializer::from_str(json);
-    match serde_path_to_error::deserialize::<_, wire::App>(deserializer) {
-        Ok(app) => convert::app(app, place, warnings),
-        Err(error) => Err(wrong_type(json, place, &error)),
+    if let Ok(app) = serde_json::from_str::<wire::App>(json) {
+        return convert::app(app, place, warnings);
+    }
+    let (app, left_out) =
+        sound(json).map_err(|misread| misread.warning(id_of(json), place, LEFT_OUT))?;
+    let app = convert::app(app, place, warnings)?;
+    let told = |part: LeftOut| {
+        part.misread
+            .warning(Some(app.id.clone()), place, part.effect)
+    };
+    warnings.extend(left_out.into_iter().map(told));
+    Ok(app)
+}
+
+/// Where a text is not as it should be, and why.
+pub(super) struct Misread {
+    /// The way to it, where it is not the text as a whole.
+    path: String,
+    found: String,
+    expected: String,
+}
+
+impl Misread {
+    /// The same, where the text stands at `place` of another.
+    pub(super) fn below(self, place: &str) -> Self {
+        let path = match &*self.path {
+            "" => place.to_owned(),
+            path if path.starts_with('[') => format!("{place}{path}"),
+            path => format!("{place}.{path}"),
+        };
+        Self { path, ..self }
+    }
+
+    /// `place` names the app where its id does not.
+    fn warning(self, app: Option<AppId>, place: &str, effect: &str) -> Warning {
+        let field = (!self.path.is_empty()).then(|| quoted(&self.path));
+        let subject = match (&app, field) {
+            (Some(_), None) => "the app as a whole".to_owned(),
+            (Some(_), Some(field)) => format!("field {field}"),
+            (None, None) => place.to_owned(),
+            (None, Some(field)) => format!("field {field} of {place}"),
+        };
+        Warning {
+            app,
+            subject,
+            found: self.found,
+            expected: self.expected,
+            effect: effect.to_owned(),
+        }
     }
 }
 
-fn wrong_type(
-    json: &str,
-    place: &str,
-    error: &serde_path_to_error::Error<serde_json::Error>,
-) -> Warning {
-    let app = id_of(json);
-    let (found, expected) = found_and_expected(error.inner());
-    let field = (error.path().iter().len() > 0).then(|| quoted(&error.path().to_string()));
-    let subject = match (&app, field) {
-        (Some(_), None) => "the app as a whole".to_owned(),
-        (Some(_), Some(field)) => format!("field {field}"),
-        (None, None) => place.to_owned(),
-        (None, Some(field)) => format!("field {field} of {place}"),
-    };
-    Warning {
-        app,
-        subject,
-        found,
-        expected,
-        effect: LEFT_OUT.to_owned(),
-    }
+/// Reads a text, or says where it is wrong.
+pub(super) fn read<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T, Misread> {
+    let deserializer = &mut serde_json::Deserializer::from_str(json);
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let (found, expected) = found_and_expected(error.inner());
+        let mut path = error.path().to_string();
+        if error.path().iter().len() == 0 {
+            path.clear();
+        }
+        Misread {
+            path,
+            found,
+            expected,
+        }
+    })
 }
 
 fn id_of(json: &str) -> Option<AppId> {

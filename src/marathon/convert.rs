@@ -41,8 +41,9 @@ pub(super) fn app(
     let discovery_ports = listed(discovery.and_then(|d| d.ports), |port, index| {
         discovery_port(port, index, faults)
     });
-    let health_checks = said(wire.health_checks)
-        .filter_map(|check| health_check(check, faults))
+    let health_checks = wire.health_checks.into_iter().flatten().enumerate();
+    let health_checks = health_checks
+        .filter_map(|(index, check)| health_check(check?, index, faults))
         .collect();
     let readiness = readiness(
         wire.readiness_checks,
@@ -278,7 +279,15 @@ fn protocol(word: Option<&str>, place: fmt::Arguments<'_>, faults: &mut Faults<'
 }
 
 /// Marathon's own defaults fill the gaps.
-fn health_check(wire: wire::HealthCheck, faults: &mut Faults<'_>) -> Option<HealthCheck> {
+fn health_check(
+    wire: wire::HealthCheck,
+    index: usize,
+    faults: &mut Faults<'_>,
+) -> Option<HealthCheck> {
+    for (name, raw) in &wire.wrong {
+        let subject = format!("field `healthChecks[{index}].{name}`");
+        faults.add(subject, raw, "a whole number from 0", "its default counts");
+    }
     let protocol = match wire.protocol.as_deref() {
         None | Some("HTTP") => CheckProtocol::Http,
         Some("HTTPS") => CheckProtocol::Https,

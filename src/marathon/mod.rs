@@ -21,6 +21,7 @@ mod fault;
 mod fetch;
 mod fetched;
 mod page;
+mod sound;
 mod text;
 mod transport;
 mod wire;

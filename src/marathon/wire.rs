@@ -17,27 +17,32 @@ use crate::cluster::Field;
 /// Labels and environment.
 pub(super) type Texts = BTreeMap<Box<str>, Box<str>>;
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", expecting = "an object")]
-pub(super) struct App {
+/// `T` and `H` are whatever tasks and health checks are read as.
+#[derive(Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    expecting = "an object",
+    bound = "T: Deserialize<'de>, H: Deserialize<'de>"
+)]
+pub(super) struct App<T = Task, H = HealthCheck> {
     pub(super) id: Option<Box<str>>,
-    #[serde(deserialize_with = "texts::<_, Option<Box<str>>>")]
+    #[serde(default, deserialize_with = "texts::<_, Option<Box<str>>>")]
     pub(super) labels: Texts,
-    #[serde(deserialize_with = "texts::<_, EnvValue>")]
+    #[serde(default, deserialize_with = "texts::<_, EnvValue>")]
     pub(super) env: Texts,
     pub(super) ip_address: Option<IpAddress>,
     pub(super) networks: Option<Vec<Option<Network>>>,
     pub(super) container: Option<Container>,
     pub(super) port_definitions: Option<Vec<Option<PortDefinition>>>,
     pub(super) ports: Option<Vec<u32>>,
-    pub(super) health_checks: Option<Vec<Option<HealthCheck>>>,
+    pub(super) health_checks: Option<Vec<Option<H>>>,
     pub(super) readiness_checks: Option<Lesser<Vec<Option<ReadinessCheck>>>>,
     pub(super) readiness_check_results: Option<Lesser<Vec<Option<ReadinessResult>>>>,
     pub(super) deployments: Option<Lesser<Vec<Option<IgnoredAny>>>>,
     pub(super) instances: Option<u64>,
     pub(super) version: Option<Box<str>>,
     pub(super) version_info: Option<VersionInfo>,
-    pub(super) tasks: Option<Vec<Option<Task>>>,
+    pub(super) tasks: Option<Vec<Option<T>>>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +126,8 @@ pub(super) struct HealthCheck {
     pub(super) timeout_seconds: Option<u64>,
     pub(super) max_consecutive_failures: Option<u64>,
     pub(super) fields: Vec<(Box<str>, Field)>,
+    /// Numbers that are none, as they were written: each has a default.
+    pub(super) wrong: Vec<(&'static str, Box<str>)>,
 }
 
 impl<'de> Deserialize<'de> for HealthCheck {
@@ -142,12 +149,10 @@ impl<'de> Deserialize<'de> for HealthCheck {
                         "path" => both(&mut map, &mut check.path)?,
                         "port" => both(&mut map, &mut check.port)?,
                         "portIndex" => both(&mut map, &mut check.port_index)?,
-                        "gracePeriodSeconds" => both(&mut map, &mut check.grace_period_seconds)?,
-                        "intervalSeconds" => both(&mut map, &mut check.interval_seconds)?,
-                        "timeoutSeconds" => both(&mut map, &mut check.timeout_seconds)?,
-                        "maxConsecutiveFailures" => {
-                            both(&mut map, &mut check.max_consecutive_failures)?
-                        }
+                        "gracePeriodSeconds" => check.number(&mut map, GRACE_PERIOD)?,
+                        "intervalSeconds" => check.number(&mut map, INTERVAL)?,
+                        "timeoutSeconds" => check.number(&mut map, TIMEOUT)?,
+                        "maxConsecutiveFailures" => check.number(&mut map, FAILURES)?,
                         _ => map.next_value::<Any>()?.0,
                     };
                     if field != Field::Null {
@@ -159,6 +164,37 @@ impl<'de> Deserialize<'de> for HealthCheck {
         }
 
         deserializer.deserialize_any(Members)
+    }
+}
+
+/// A number of a health check: its name and its place.
+type Number = (&'static str, fn(&mut HealthCheck) -> &mut Option<u64>);
+
+const GRACE_PERIOD: Number = ("gracePeriodSeconds", |c| &mut c.grace_period_seconds);
+const INTERVAL: Number = ("intervalSeconds", |c| &mut c.interval_seconds);
+const TIMEOUT: Number = ("timeoutSeconds", |c| &mut c.timeout_seconds);
+const FAILURES: Number = ("maxConsecutiveFailures", |c| {
+    &mut c.max_consecutive_failures
+});
+
+impl HealthCheck {
+    /// Reads a number, and gives it as it was written; one that is none counts as not said.
+    fn number<'de, A>(&mut self, map: &mut A, (name, place): Number) -> Result<Field, A::Error>
+    where
+        A: MapAccess<'de>,
+    {
+        let raw = map.next_value::<&RawValue>()?.get();
+        match serde_json::from_str::<Option<u64>>(raw) {
+            Ok(number) => {
+                *place(self) = number;
+                // Whatever is a number is any JSON as well.
+                Ok(serde_json::from_str::<Any>(raw).map_or(Field::Null, |any| any.0))
+            }
+            Err(_) => {
+                self.wrong.push((name, raw.into()));
+                Ok(Field::Null)
+            }
+        }
     }
 }
 

@@ -1,14 +1,19 @@
 //! Service ports on which another program of the host listens, or at addresses that it has not.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::client::Requests;
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use haproxy_marathon_bridge::haproxy::listen::first_unprivileged;
+use nix::unistd::Uid;
 use serde_json::json;
 
 use crate::host::{Host, SOON, Web, block_on};
+use crate::support::Done;
 
 /// Another program's listener.
 fn held() -> (TcpListener, u16) {
@@ -24,9 +29,16 @@ fn deploy(web: &Web, name: &str, port: u16) {
 
 fn says_held(name: &str, port: u16) -> String {
     format!(
-        "app `{name}`: service port {port}: found port {port} is held by another process, expected \
-         a port on which nobody listens; service port left out until it is free"
+        "app `{name}`: service port {port}: found port {port} is held by {}, expected a port on which \
+         nobody listens; service port left out until it is free",
+        own_name()
     )
+}
+
+/// As which process we are shown.
+fn own_name() -> String {
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    format!("`{}`, process {}", name.trim(), std::process::id())
 }
 
 /// HAProxy tries to listen for seconds, and meanwhile the old listeners refuse: with a held port
@@ -158,13 +170,17 @@ fn an_address_that_this_host_has_not_takes_out_its_own_service_alone() {
     let ports = free_ports(2).unwrap();
     let at = |address: &str| {
         let app = |name: &str, port: u16, address: &str| {
+            // As none of IP it has to be a text of the owner's.
+            let bind =
+                format!("frontend {{backend}}\n  bind {address}:{{servicePort}}\n  mode tcp\n");
+            let label = if address.parse::<IpAddr>().is_ok() {
+                ("HAPROXY_0_BIND_ADDR", address)
+            } else {
+                ("HAPROXY_0_FRONTEND_HEAD", &*bind)
+            };
             json!({
                 "id": name,
-                "labels": {
-                    "HAPROXY_GROUP": "x",
-                    "HAPROXY_0_MODE": "tcp",
-                    "HAPROXY_0_BIND_ADDR": address,
-                },
+                "labels": {"HAPROXY_GROUP": "x", "HAPROXY_0_MODE": "tcp", label.0: label.1},
                 "ports": [port],
                 "tasks": [{"id": "t", "host": "127.0.0.1", "ports": [31000], "state": "TASK_RUNNING"}],
             })
@@ -184,12 +200,17 @@ fn an_address_that_this_host_has_not_takes_out_its_own_service_alone() {
         "--template-set=native",
         "--group=x",
         "--dont-bind-http-https",
+        "--template-labels=all",
         &format!("--template-dir={}", folder.display()),
     ];
     host.refresh(&at("127.0.0.1"), &labelled).expect(0);
-    for address in ["203.0.113.9", "fe80::1"] {
+    for (address, means) in [
+        ("203.0.113.9", "203.0.113.9"),
+        ("fe80::1", "fe80::1"),
+        ("203.9", "203.0.0.9"),
+    ] {
         let done = host.refresh(&at(address), &labelled).expect(0);
-        let found = format!("found `{address}` is no address of this host");
+        let found = format!("found `{means}` is no address of this host");
         done.says(&["app `/a`: ", &found, "left out", "a new process took over"]);
         let cfg = host.installed();
         assert!(
@@ -201,4 +222,61 @@ fn an_address_that_this_host_has_not_takes_out_its_own_service_alone() {
         host.refresh(&at("127.0.0.1"), &labelled).expect(0);
         assert!(host.installed().contains("backend a_"));
     }
+}
+
+/// Ports below the first that anybody may have need rights, which a HAProxy that we start has from us.
+#[test]
+fn a_port_that_needs_rights_is_left_out_before_haproxy_tries_and_only_where_we_start_it() {
+    let first = first_unprivileged();
+    if first < 2 {
+        // The kernel of this host forbids none.
+        return;
+    }
+    let web = Web::start();
+    deploy(&web, "/low", first - 1);
+    let without_rights = |host: &Host, more: &[&str]| {
+        let command = host.refresh_command(&web.url(), more);
+        Done::of(without_rights(&command))
+    };
+    let host = Host::new();
+    let done = without_rights(&host, &[]).expect(0).says(&[
+        &format!(
+            "app `/low`: service port {}: found port {}, for which HAProxy has no rights when we \
+             start it, expected one from {first} on, or the right to lower ones \
+             (CAP_NET_BIND_SERVICE); service port left out",
+            first - 1,
+            first - 1
+        ),
+        "HAProxy was started",
+    ]);
+    assert!(!done.stderr.contains("did not start"), "{done:#?}");
+    web.connect();
+    // Somebody else may have them.
+    for reload in [
+        &["--reload", "none"][..],
+        &["--reload", "command", "--reload-command", "true"],
+    ] {
+        let host = Host::new();
+        without_rights(&host, reload).expect(0);
+        assert!(host.installed().contains("listen low-"), "{reload:?}");
+    }
+}
+
+/// The same command, with nothing but its own user.
+fn without_rights(command: &Command) -> Command {
+    let mut bare = Command::new("env");
+    if Uid::effective().is_root() {
+        bare.args(["setpriv", "--bounding-set=-all", "--inh-caps=-all"]);
+    }
+    bare.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bare.env(name, value),
+            None => bare.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        bare.current_dir(folder);
+    }
+    bare
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::validate::{CheckMessage, parse, telling};
+use super::validate::{CheckMessage, Shortage, parse, telling};
 use crate::config::{redact, redact_value};
 use crate::haproxy::child::RunError;
 use crate::haproxy::program::search_path;
@@ -248,8 +248,12 @@ impl fmt::Display for ReloadError {
                 write!(f, "{how} was refused, and nothing was printed")
             }
             // A command may well print what it was given.
-            Self::Refused { how, output, .. } => {
-                write!(f, "{how} was refused: {}", redact(&telling(output)))
+            Self::Refused { how, output, said } => {
+                write!(f, "{how} was refused: {}", redact(&telling(output)))?;
+                match Shortage::of(&parse(said, &[])) {
+                    Some(shortage) => write!(f, "; {shortage}"),
+                    None => Ok(()),
+                }
             }
             Self::Silenced { cause, pid, ports } => {
                 let several: Vec<_> = ports.iter().take(3).map(u16::to_string).collect();

@@ -30,6 +30,16 @@ const HEEDED: Duration = Duration::from_millis(100);
 /// How long an old process may take to listen again.
 const GOES_ON: Duration = Duration::from_secs(2);
 
+/// How long a start may take, however short the time that a reload is given: HAProxy tries for 2 s to
+/// listen, and one that is killed meanwhile was perhaps about to take over.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long one that started may then take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Bytes of output that are read: each listener without a socket is a line, and their number counts.
+const MAX_OUTPUT: usize = 1 << 20;
+
 /// What HAProxy says when the old process hands nothing over, in its two forms.
 const NOT_HANDED_OVER: [&str; 2] = [
     "sockets from the old process",
@@ -50,6 +60,7 @@ pub(super) async fn take_over(context: &Context) -> Result<Reloaded, ReloadError
         }
         started => started?,
     }
+    let deadline = deadline.max(Instant::now() + ANSWERS_WITHIN);
     let pid = new_process(context, &old, deadline).await?;
     if old.is_empty() {
         return Ok(Reloaded::Started { pid });
@@ -101,7 +112,8 @@ async fn start(
     deadline: Instant,
 ) -> Result<(), ReloadError> {
     let left = deadline.saturating_duration_since(Instant::now());
-    let mut child = Child::new(&context.program, left).arg("-D");
+    let mut child = Child::new(&context.program, left.max(STARTS_WITHIN)).arg("-D");
+    child.max_output = MAX_OUTPUT;
     child = child
         .arg("-p")
         .arg(&context.pid_file)

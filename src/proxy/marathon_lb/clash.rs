@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Service;
 use crate::cluster::{AppId, Warning};
 use crate::haproxy::listen::{bare, is_of_tcp};
+use crate::haproxy::short_address;
 use crate::proxy::{WITHOUT_TASKS, clash, is_incumbent, precedence};
 
 /// Who holds a port.
@@ -128,7 +129,7 @@ fn place(text: &str) -> Place<'_> {
     match bare.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
         Ok(ip) => place_of(ip),
         Err(_) if !is_of_tcp(text) => Place::Other(text),
-        Err(_) => short(bare).map_or(Place::Name(text), |ip| place_of(ip.into())),
+        Err(_) => short_address(bare).map_or(Place::Name(text), |ip| place_of(ip.into())),
     }
 }
 
@@ -138,31 +139,6 @@ fn place_of(ip: IpAddr) -> Place<'static> {
     } else {
         Place::At(ip)
     }
-}
-
-/// As the C library reads addresses of IPv4, and by it HAProxy: `127.1`, `0x7f.1`, `2130706433`. The
-/// last number fills what is left.
-fn short(text: &str) -> Option<Ipv4Addr> {
-    let number = |part: &str| {
-        let (digits, radix) = match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
-            Some(digits) => (digits, 16),
-            None if part.len() > 1 && part.starts_with('0') => (part, 8),
-            None => (part, 10),
-        };
-        let is_number = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        u32::from_str_radix(digits, radix)
-            .ok()
-            .filter(|_| is_number)
-    };
-    let parts: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
-    let (last, bytes) = parts.split_last()?;
-    let left = 32 - 8 * u32::try_from(bytes.len()).ok().filter(|count| *count < 4)?;
-    if bytes.iter().any(|byte| 255 < *byte) || u64::from(*last) >> left != 0 {
-        return None;
-    }
-    let bytes = bytes.iter().zip([24, 16, 8]);
-    let address = bytes.fold(*last, |address, (byte, shift)| address | byte << shift);
-    Some(address.into())
 }
 
 #[cfg(test)]

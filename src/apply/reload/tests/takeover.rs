@@ -206,6 +206,25 @@ async fn a_haproxy_of_another_file_is_neither_signalled_nor_robbed_of_its_pid_fi
     assert_eq!(host.serving().await, ours);
 }
 
+/// Whatever time a reload is given: killed, it would have been lost, and tried in vain for ever.
+#[tokio::test]
+async fn a_start_that_takes_longer_than_the_reload_is_given_is_not_killed() {
+    let mut host = Host::new();
+    let first = host.new_pid(&Method::Sf).await;
+    let slow = format!(
+        "#!/bin/sh\nsleep 1\nexec {} \"$@\"\n",
+        host.context.program.display()
+    );
+    let program = host.file("slow");
+    fs::write(&program, slow).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    host.context.program = program;
+    host.context.limit = Duration::from_millis(100);
+    let second = host.new_pid(&Method::Sf).await;
+    assert_ne!(first, second);
+    assert_eq!(host.serving().await, second);
+}
+
 /// In the place of HAProxy: it has this said to the processes that it is to take over from.
 fn impostor(host: &mut Host, signal: &str, then: &str) {
     let script = format!(

@@ -97,7 +97,9 @@ pub(super) static RELOADING: &[Definition] = &[
         ),
         fallback: Fallback::Value("30s"),
         summary: "After this time a reload without proof of success has failed",
-        details: "",
+        details: "A HAProxy that is started by this program has 5s at least, since it tries for 2s \
+                  to listen and could be lost where it is killed meanwhile. Every other command is \
+                  ended after this time: give it more than it takes.",
         heading: Heading::Reload,
         commands: APPLYING,
     },
