@@ -21,6 +21,7 @@ pub mod program;
 pub mod servers;
 pub mod session;
 pub mod socket;
+mod sockets;
 pub mod structure;
 pub mod userlist;
 pub mod version;
