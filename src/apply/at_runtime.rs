@@ -11,7 +11,7 @@ use tracing::{debug, info};
 
 use super::proved::is_run;
 use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
-use super::stand_ins::{self, StandIns, cfg_seen, seen};
+use super::stand_ins::{self, Shortage, StandIns, cfg_seen, seen};
 use super::standing::Standing;
 use super::wish::Wish;
 use super::{Balancer, FileSet, Host, Outcome, mark};
@@ -26,6 +26,8 @@ pub(super) struct Way {
     sections: Option<BTreeSet<String>>,
     /// Which backends it has under other names, before and after.
     stand_ins: (StandIns, StandIns),
+    /// Why nothing stands in for those that come, unless HAProxy can add them.
+    shortage: Option<Shortage>,
 }
 
 impl Way {
@@ -88,11 +90,12 @@ impl<B: Balancer> Host<'_, B> {
         let pid = self.pid_of(applied)?;
         let before_it = applied.stand_ins.clone();
         let texts = (&*before.cfg, &*wanted.cfg);
-        let then = stand_ins::after(&before_it, &applied.used_spares, &change, texts)
-            .unwrap_or_else(|| {
-                // It may be able to add them.
-                stand_ins::without(&before_it, &change)
-            });
+        let after = stand_ins::after(&before_it, &applied.used_spares, &change, texts);
+        let (then, shortage) = match after {
+            Ok(then) => (then, None),
+            // It may be able to add them.
+            Err((then, shortage)) => (then, shortage),
+        };
         let sections = (standing == Standing::AsBefore).then(|| {
             let titles = change.servers.iter().map(|change| change.section.as_str());
             let names = titles.filter_map(|title| title.split_ascii_whitespace().nth(1));
@@ -107,6 +110,7 @@ impl<B: Balancer> Host<'_, B> {
             pid,
             sections,
             stand_ins: (before_it, then),
+            shortage,
         })
     }
 
@@ -162,7 +166,7 @@ impl<B: Balancer> Host<'_, B> {
             maps: &maps,
             certificates: &[],
         };
-        self.told(way.pid, text).await
+        self.told(way.pid, text, way.shortage.as_ref()).await
     }
 
     /// The maps of `files`, by which HAProxy knows them.
@@ -179,7 +183,14 @@ impl<B: Balancer> Host<'_, B> {
         files.maps.iter().map(text).collect()
     }
 
-    pub(super) async fn told(&self, pid: u32, text: Text<'_>) -> Option<Told> {
+    /// What HAProxy was told; `None` where it has to read the files anew, and why: where it can add no
+    /// backends, the `shortage` of those that could have stood in.
+    pub(super) async fn told(
+        &self,
+        pid: u32,
+        text: Text<'_>,
+        shortage: Option<&Shortage>,
+    ) -> Option<Told> {
         let told = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => told,
             // Of a part: the turn for the whole tries once more, and says it.
@@ -197,6 +208,13 @@ impl<B: Balancer> Host<'_, B> {
                     "backends"
                 } else {
                     "servers"
+                };
+                let why = match (&why, shortage) {
+                    (Fallback::Backend(refusal), Some(shortage)) => {
+                        debug!("backends cannot be added: {refusal}");
+                        shortage.to_string()
+                    }
+                    _ => why.to_string(),
                 };
                 info!("a reload is needed, since {what} cannot be changed at runtime: {why}");
                 return None;
@@ -264,7 +282,7 @@ impl<B: Balancer> Host<'_, B> {
             maps: &[],
             certificates: &[],
         };
-        let told = self.told(pid, text).await?;
+        let told = self.told(pid, text, None).await?;
         let how = told.to_string();
         memory.told = Some(Digest::of(cfg.as_bytes()));
         if let Some(applied) = &mut memory.applied {

@@ -50,7 +50,7 @@ impl<B: Balancer> Host<'_, B> {
             maps: &[],
             certificates: &renewed,
         };
-        let told = self.told(pid, text).await?;
+        let told = self.told(pid, text, None).await?;
         Some(Outcome::Applied {
             how: told.to_string(),
             installed: false,

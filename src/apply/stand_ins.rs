@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::FileSet;
 use crate::diff::Backends;
@@ -68,8 +69,40 @@ fn rows_seen(map: &str, stand_ins: &StandIns) -> String {
     seen
 }
 
+/// Too few spare backends of a kind are left for those that come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shortage {
+    /// Of that kind.
+    of: usize,
+    /// That nobody stood in for yet.
+    left: usize,
+    /// That came.
+    come: usize,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, left, come } = self;
+        let since = "since HAProxy last read its file";
+        let more = "more are kept by a greater --spare-backends";
+        let all = match of {
+            1 => "1 spare backend".to_owned(),
+            _ => format!("{of} spare backends"),
+        };
+        match left {
+            0 => write!(f, "all of {all} were used {since}; {more}"),
+            _ => write!(
+                f,
+                "of {all} {left} {} left {since}, expected {come}, for as many that come; {more}",
+                if *left == 1 { "is" } else { "are" }
+            ),
+        }
+    }
+}
+
 /// Who stands in once backends came and went between the files `before`, which the process was brought
-/// to, and `after`. `None` where it has too few spare ones of a profile.
+/// to, and `after`. Where that has too few spare ones, those that stay, and what is short unless there
+/// never was any.
 ///
 /// None that ever stood in is taken again: a request for the one that went may still be under way, and
 /// where its server ends, HAProxy would send it to another one that it finds there.
@@ -78,29 +111,47 @@ pub(super) fn after(
     used: &BTreeSet<String>,
     change: &Backends,
     (before, after): (&str, &str),
-) -> Option<StandIns> {
+) -> Result<StandIns, (StandIns, Option<Shortage>)> {
     let before = cfg_seen(before, stand_ins);
     let (present, wanted) = (addable(&before), addable(after));
-    let mut taken: BTreeSet<&str> = stand_ins.values().chain(used).map(String::as_str).collect();
+    let taken: BTreeSet<&str> = stand_ins.values().chain(used).map(String::as_str).collect();
     let mut next = without(stand_ins, change);
     if change.new.iter().any(|name| is_spare(name)) {
         // Somebody wants more of them.
-        return None;
+        return Err((next, None));
     }
+    let mut by_profile: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
     for name in &change.new {
-        let profile = wanted.get(name.as_str())?;
-        let is_free = |(spare, own): &(&&str, &&str)| {
-            *own == profile && is_spare(spare) && !taken.contains(**spare)
+        let Some(profile) = wanted.get(name.as_str()) else {
+            return Err((next, None));
         };
-        let (spare, _) = present.iter().find(is_free)?;
-        taken.insert(spare);
-        next.insert(name.clone(), (*spare).to_owned());
+        by_profile.entry(profile).or_default().push(name);
     }
-    Some(next)
+    let mut came = StandIns::new();
+    for (profile, names) in by_profile {
+        let of_profile = present
+            .iter()
+            .filter(|(spare, own)| **own == profile && is_spare(spare));
+        let spares: Vec<&str> = of_profile.map(|(spare, _)| *spare).collect();
+        let is_free = |spare: &&&str| !taken.contains(**spare);
+        let free: Vec<&str> = spares.iter().filter(is_free).copied().collect();
+        if free.len() < names.len() {
+            let shortage = Shortage {
+                of: spares.len(),
+                left: free.len(),
+                come: names.len(),
+            };
+            return Err((next, (!spares.is_empty()).then_some(shortage)));
+        }
+        let pairs = names.into_iter().zip(free);
+        came.extend(pairs.map(|(name, spare)| (name.clone(), spare.to_owned())));
+    }
+    next.extend(came);
+    Ok(next)
 }
 
 /// Those whose backends did not go.
-pub(super) fn without(stand_ins: &StandIns, change: &Backends) -> StandIns {
+fn without(stand_ins: &StandIns, change: &Backends) -> StandIns {
     let stay = stand_ins
         .iter()
         .filter(|(name, _)| !change.gone.contains(name));
@@ -174,9 +225,15 @@ mod tests {
         // A request for the first one may be under way, however long ago that went.
         used.extend(next.values().cloned());
         let ab = file("\nbackend a from p\n\nbackend b from p\n");
-        assert_eq!(after(&next, &used, &change(&b, &ab), (&b, &ab)), None);
+        let (stay, shortage) = after(&next, &used, &change(&b, &ab), (&b, &ab)).unwrap_err();
+        assert_eq!(stay, next);
+        assert_eq!(
+            shortage.unwrap().to_string(),
+            "all of 2 spare backends were used since HAProxy last read its file; more are kept by a \
+             greater --spare-backends"
+        );
         let bq = file("\nbackend b from p\n\nbackend c from q\n");
-        assert!(after(&next, &used, &change(&b, &bq), (&b, &bq)).is_some());
+        assert!(after(&next, &used, &change(&b, &bq), (&b, &bq)).is_ok());
         assert!(without(&next, &change(&b, &none)).is_empty());
     }
 
@@ -190,8 +247,26 @@ mod tests {
                 &change(&few, &more),
                 (&few, &more)
             ),
-            None
+            Err((StandIns::new(), None))
         );
+    }
+
+    #[test]
+    fn what_is_short_is_said_of_the_kind_that_is_short() {
+        let shortage = |backends: &str| {
+            let (none, some) = (file(""), file(backends));
+            let (nothing, change) = (BTreeSet::new(), change(&none, &some));
+            let after = after(&StandIns::new(), &nothing, &change, (&none, &some));
+            after.unwrap_err().1.unwrap().to_string()
+        };
+        let two = "\nbackend a from q\n\nbackend b from q\n\nbackend c from p\n";
+        assert_eq!(
+            shortage(two),
+            "of 1 spare backend 1 is left since HAProxy last read its file, expected 2, for as many \
+             that come; more are kept by a greater --spare-backends"
+        );
+        let three = "\nbackend a from p\n\nbackend b from p\n\nbackend c from p\n";
+        assert!(shortage(three).starts_with("of 2 spare backends 2 are left "));
     }
 
     #[test]
@@ -205,7 +280,7 @@ mod tests {
                 &change(&none, &a),
                 (&none, &a)
             ),
-            None
+            Err((StandIns::new(), None))
         );
     }
 }

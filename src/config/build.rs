@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use super::defaults::defaults;
 use super::layers::{Layer, Mistake, Mistakes, Origin, Written};
 use super::option::{self, Definition};
+use super::without_effect::without_effect;
 use super::{
     AutoPorts, CommandLine, Config, GroupRule, Install, Policy, ReloadCommand, ReloadMethod,
     access, environment, file,
@@ -158,6 +159,11 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     mistakes.extend(wrong_auto_ports(config.apps.auto_ports));
     take_variables(&mut config, system);
     make_absolute(&mut config);
+    // What asks no Marathon writes no file, and follows nobody. The predecessors have sets of templates of
+    // their own, and may well find a file of options that is for another call.
+    if request.needs_marathon && request.policy.command_line == CommandLine::Native {
+        warnings.extend(without_effect(&config, &layers));
+    }
 
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));

@@ -29,3 +29,11 @@ pub struct Frontends {
     /// `--slots-everywhere`: the same in all others.
     pub slots_everywhere: bool,
 }
+
+impl Frontends {
+    /// Whether services to which ports 80 and 443 lead have no port of their own.
+    #[must_use]
+    pub const fn leads_by_name(&self) -> bool {
+        self.bind_http_https && !self.service_ports
+    }
+}

@@ -21,6 +21,7 @@ mod nearest;
 mod policy;
 mod secret;
 mod value;
+mod without_effect;
 mod words;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //! A text diff exists for people only.
 
 mod beside;
+mod flat;
 mod graft;
 mod outline;
 mod text;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use beside::{Beside, Kin, beside};
+pub use flat::flattened;
 pub use graft::with_servers_of;
 pub use outline::{Outline, Section};
 pub use text::{Paint, unified};

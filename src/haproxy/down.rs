@@ -2,6 +2,7 @@
 //! each one gets requests until its first check has failed.
 //!
 //! In come the configuration that is read next and what the process says that runs; out goes the text.
+//! It names the sections of that configuration, also where the process has spare backends in their place.
 //! It says nothing but that a server is down: what the configuration decides, such as addresses,
 //! weights and who rests, is its own also where the running process has something else.
 //!
@@ -13,8 +14,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::line::Line;
-use super::opens_section;
 use super::servers::{Op, ServerState};
+use super::{is_spare, opens_section};
 
 /// What a file of ours begins with: the version of the format, and a comment.
 pub const NONE: &str = "1\n# of haproxy-marathon-bridge: servers that are down at a reload\n";
@@ -31,19 +32,15 @@ pub fn is_ours(text: &str) -> bool {
 /// a file that is read later than it was meant for never takes away the last server.
 #[must_use]
 pub fn text(cfg: &str, present: &[ServerState]) -> String {
-    let mut down = BTreeMap::new();
-    for state in present.iter().filter(|state| is_down(state)) {
-        down.insert((state.backend.as_str(), state.name.as_str()), state);
-    }
     let mut text = NONE.to_owned();
-    if down.is_empty() {
+    if !present.iter().any(is_down) {
         return text;
     }
+    let present = Present::of(present);
     for Section { name, servers } in sections(cfg) {
         let state = |server: &Server| {
-            let state = down.get(&(name.as_str(), server.name.as_str()))?;
-            let is_same = (state.address, state.port) == (Some(server.address), server.port);
-            (is_same && server.is_checked).then_some(*state)
+            let state = present.down(&name, server)?;
+            server.is_checked.then_some(state)
         };
         let lines: Vec<String> = servers
             .iter()
@@ -54,6 +51,48 @@ pub fn text(cfg: &str, present: &[ServerState]) -> String {
         }
     }
     text
+}
+
+/// What the running process has.
+struct Present<'a> {
+    /// By backend and name.
+    own: BTreeMap<(&'a str, &'a str), &'a ServerState>,
+    /// Those of spare backends, by name alone.
+    of_spares: BTreeMap<&'a str, Vec<&'a ServerState>>,
+}
+
+impl<'a> Present<'a> {
+    fn of(states: &'a [ServerState]) -> Self {
+        let mut present = Self {
+            own: BTreeMap::new(),
+            of_spares: BTreeMap::new(),
+        };
+        for state in states {
+            let own = (state.backend.as_str(), state.name.as_str());
+            present.own.insert(own, state);
+            if is_spare(&state.backend) {
+                let of_name = present.of_spares.entry(&state.name).or_default();
+                of_name.push(state);
+            }
+        }
+        present
+    }
+
+    /// What it knows of a server that is down. Where it does not have it in its section, a spare backend
+    /// stands in for that: there it is known by name and address, since the next process has it under
+    /// its own section again. Where several have it, none of them may find it up.
+    fn down(&self, section: &str, server: &Server) -> Option<&'a ServerState> {
+        let is_same = |state: &&ServerState| {
+            (state.address, state.port) == (Some(server.address), server.port)
+        };
+        let name = server.name.as_str();
+        if let Some(own) = self.own.get(&(section, name)) {
+            return Some(*own).filter(is_same).filter(|own| is_down(own));
+        }
+        let mut found = self.of_spares.get(name)?.iter().copied().filter(is_same);
+        let first = found.next()?;
+        (is_down(first) && found.all(is_down)).then_some(first)
+    }
 }
 
 /// By its checks, and not because somebody wants it so. One that was added and that no check has passed
@@ -218,6 +257,30 @@ mod tests {
         assert_eq!(lines(&rests, &both[..1]), Vec::<String>::new());
         let third = format!("{CFG}  server s3 [::1]:82 check\n");
         assert_eq!(lines(&third, &both).len(), 2);
+    }
+
+    /// A process has them in a spare backend where the next one has them in that of their app.
+    #[test]
+    fn who_is_down_behind_a_spare_backend_is_told_of_where_the_file_has_him() {
+        let none_but = |others: &[ServerState]| lines(CFG, others).len();
+        let mut second = state("spare-p-1", "s2", 82);
+        second.op = Op::Running;
+        let stands_in = [state("spare-p-1", "s1", 81), second];
+        assert_eq!(
+            lines(CFG, &stands_in),
+            ["0 b 7 s1 127.0.0.1 0 0 1 1 1 1 2 0 6 22 0 1 - 81 -"]
+        );
+        assert_eq!(none_but(&[state("spare-p-1", "s1", 83)]), 0);
+        assert_eq!(none_but(&[state("spare_p_1", "s1", 81)]), 0);
+        // What is known of it where it belongs goes before, and so does one that it serves.
+        let mut serves = state("b", "s1", 81);
+        serves.op = Op::Running;
+        assert_eq!(none_but(&[stands_in[0].clone(), serves]), 0);
+        let mut serves = state("spare-q-1", "s1", 81);
+        serves.op = Op::Running;
+        assert_eq!(none_but(&[stands_in[0].clone(), serves]), 0);
+        let twice = [state("spare-p-1", "s1", 81), state("spare-q-1", "s1", 81)];
+        assert_eq!(none_but(&twice), 1);
     }
 
     #[test]

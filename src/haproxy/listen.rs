@@ -8,10 +8,10 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 use socket2::{Domain, Socket, Type};
 
+use super::sockets::sockets;
 use super::{Line, Proc, short_address};
 
 /// A place of a `bind` line, and by what its socket differs from an ordinary one.
@@ -258,9 +258,9 @@ impl Proc {
     /// Every socket that listens in our network, as a process has it open, and on which port.
     #[must_use]
     pub fn listening(&self) -> BTreeMap<String, u16> {
-        let tables = ["self/net/tcp", "self/net/tcp6"].map(|table| self.root().join(table));
-        let all = tables.iter().flat_map(|table| listening(table));
-        all.map(|(inode, port)| (format!("socket:[{inode}]"), port))
+        let all = sockets(&self.root().join("self")).into_iter();
+        all.filter(|(_, socket)| socket.listens)
+            .map(|(inode, socket)| (inode, socket.port))
             .collect()
     }
 
@@ -301,20 +301,6 @@ impl Proc {
         });
         Some(targets.any(|is_one| is_one))
     }
-}
-
-/// The inodes of the sockets that listen, and their ports, in a table of `/proc/net`.
-fn listening(table: &Path) -> Vec<(u64, u16)> {
-    const LISTEN: &str = "0A";
-    let text = fs::read_to_string(table).unwrap_or_default();
-    let inode = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-        let (_, number) = local.rsplit_once(':')?;
-        let port = u16::from_str_radix(number, 16).ok()?;
-        (*state == LISTEN).then_some((inode.parse().ok()?, port))
-    };
-    text.lines().skip(1).filter_map(inode).collect()
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod servers;
 pub mod session;
 mod short_address;
 pub mod socket;
+mod sockets;
 pub mod structure;
 pub mod userlist;
 pub mod version;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::master::{Worker, show_proc};
 use super::socket::{AskError, Info, Speaker, converse};
+use super::sockets::{Socket, sockets};
 use super::{Proc, Process};
 
 /// Of so many, what they hold is looked at; the native set has at most 20.
@@ -126,17 +127,11 @@ impl Proc {
     fn open(&self, pid: u32, ports: &BTreeSet<u16>) -> Option<Open> {
         let folder = self.root().join(pid.to_string());
         let descriptors = fs::read_dir(folder.join("fd")).ok()?;
-        let mut sockets = BTreeMap::new();
-        for table in ["net/tcp", "net/tcp6"] {
-            sockets.extend(table_of(&folder.join(table)));
-        }
+        let sockets = sockets(&folder);
         let mut open = Open::default();
         for descriptor in descriptors.flatten() {
             let target = fs::read_link(descriptor.path()).unwrap_or_default();
-            let socket = target
-                .to_str()
-                .and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']'));
-            match socket.and_then(|inode| sockets.get(inode)) {
+            match target.to_str().and_then(|target| sockets.get(target)) {
                 None => (),
                 Some(Socket {
                     listens: true,
@@ -231,34 +226,6 @@ fn uptime(text: &str) -> Option<Duration> {
         rest = behind;
     }
     Some(Duration::from_secs(seconds.into()))
-}
-
-#[derive(Debug)]
-struct Socket {
-    listens: bool,
-    /// On this host.
-    port: u16,
-}
-
-/// The sockets in a table of `/proc/PID/net`, by inode: those that listen, and connections that have not
-/// ended on both sides.
-fn table_of(table: &Path) -> BTreeMap<String, Socket> {
-    const ESTABLISHED: &str = "01";
-    const CLOSE_WAIT: &str = "08";
-    const LISTEN: &str = "0A";
-    let text = fs::read_to_string(table).unwrap_or_default();
-    let socket = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-        let (_, port) = local.rsplit_once(':')?;
-        let is_one = [ESTABLISHED, CLOSE_WAIT, LISTEN].contains(state);
-        let socket = Socket {
-            listens: *state == LISTEN,
-            port: u16::from_str_radix(port, 16).ok().filter(|_| is_one)?,
-        };
-        Some(((*inode).to_owned(), socket))
-    };
-    text.lines().skip(1).filter_map(socket).collect()
 }
 
 #[cfg(test)]

@@ -144,13 +144,13 @@ impl Proc {
     /// What `process`, a HAProxy, is to the other processes.
     #[must_use]
     pub fn role(&self, process: &Process) -> Role {
-        let keeps = |parent: &Process| parent.is_haproxy() && !parent.arguments.systemd_daemon;
+        let keeps = |parent: &Process| parent.is_haproxy() && parent.arguments.may_keep_workers();
         if let Some(parent) = self.process(process.parent).filter(keeps) {
             return Role::Worker { master: parent.pid };
         }
         // `master-worker` may also stand in the file: then only the worker gives it away.
         let keeps_workers = || {
-            !process.arguments.systemd_daemon
+            process.arguments.may_keep_workers()
                 && self
                     .haproxies()
                     .iter()
@@ -247,6 +247,7 @@ pub fn pids(text: &str) -> Vec<u32> {
 
 /// What a HAProxy process was started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// `-f` and what follows `--`: files and folders, absolute.
     pub configs: Vec<PathBuf>,
@@ -258,6 +259,8 @@ pub struct Arguments {
     pub checks_only: bool,
     /// `-Ds`, before 1.8: a parent that waits for its processes, but is no master.
     pub systemd_daemon: bool,
+    /// `-D`: it forks, and the child serves; for a moment, or where it was stopped, both are there.
+    pub daemon: bool,
 }
 
 impl Arguments {
@@ -271,6 +274,7 @@ impl Arguments {
             match word.as_bytes() {
                 b"-W" | b"-Ws" => arguments.master_worker = true,
                 b"-Ds" => arguments.systemd_daemon = true,
+                b"-D" => arguments.daemon = true,
                 b"-c" => arguments.checks_only = true,
                 b"-f" => arguments
                     .configs
@@ -293,6 +297,24 @@ impl Arguments {
         arguments.configs.retain(|path| path.file_name().is_some());
         arguments
     }
+
+    /// Whether children of such a process can be its workers. With `-D` they are what it forked to go on
+    /// without it, unless a file makes it a master; one that cannot be read may.
+    fn may_keep_workers(&self) -> bool {
+        let is_forking = self.daemon && !self.master_worker;
+        !self.systemd_daemon
+            && (!is_forking || self.configs.iter().any(|file| may_have_master(file)))
+    }
+}
+
+fn may_have_master(config: &Path) -> bool {
+    let Ok(text) = read_text(config, LARGEST) else {
+        return true;
+    };
+    let mut first = text
+        .lines()
+        .map(|line| line.split_ascii_whitespace().next());
+    first.any(|word| word == Some("master-worker"))
 }
 
 #[cfg(test)]

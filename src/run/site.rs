@@ -45,9 +45,7 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         // Where it is no matter of course, somebody asked for it.
         runtime_api: config.reload.runtime_api && !config.policy.runtime_api,
         has_slots: set == TemplateSet::Native && config.frontends.server_slots > 0,
-        leads_by_name: set == TemplateSet::Native
-            && config.frontends.bind_http_https
-            && !config.frontends.service_ports,
+        leads_by_name: set == TemplateSet::Native && config.frontends.leads_by_name(),
         spare_backends: config.frontends.spare_backends,
         judges: !config.validation.skip,
         confines_texts: !config.validation.skip && config.policy.values == Values::Typed,

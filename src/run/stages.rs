@@ -235,6 +235,7 @@ fn recipe(config: &Config, version: Version) -> Recipe {
                 spare: frontends.server_slots,
                 everywhere: frontends.slots_everywhere || !version.adds_servers(),
             },
+            leads_by_name: flavour == Flavour::Native && frontends.leads_by_name(),
         },
     }))
 }

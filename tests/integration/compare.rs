@@ -217,3 +217,44 @@ fn a_predecessor_behind_tls_is_asked_as_marathon_is() {
     let asked = asked.join().unwrap().to_ascii_lowercase();
     assert!(!asked.contains("authorization"), "{asked}");
 }
+
+/// With profiles a backend says nothing but its servers; without them, as in the file of before, it says
+/// all of it.
+#[test]
+fn what_a_backend_takes_from_a_profile_is_compared_as_its_own() {
+    let vhost = |name: &str, more: &str| format!(r#""HAPROXY_0_VHOST": "{name}.test"{more}"#);
+    let two = |more: &str| {
+        let one = app("one", 10001, &vhost("one", more), "10.0.0.1:1", "");
+        apps(&[one, app("two", 10002, &vhost("two", ""), "10.0.0.2:1", "")])
+    };
+    let test = Test::new().file("apps.json", two(""));
+    let before = test.call(["generate", MARATHON, "--haproxy-version=3.0"]);
+    let before = before.expect(0).stdout;
+    let test = test.file("before.cfg", before);
+    let flags = [
+        "--haproxy-version=3.0",
+        "--no-service-ports",
+        "--spare-backends=1",
+    ];
+    let compare = |test: &Test| {
+        let call = ["compare", MARATHON, "before.cfg"];
+        test.call([&call[..], &flags].concat()).expect(1).stdout
+    };
+    let told = compare(&test);
+    for section in ["backend one_10001", "backend two_10002", "defaults"] {
+        let begins = |line: &str| line.starts_with(section);
+        assert!(!told.lines().any(begins), "{told}");
+    }
+    let spare = told.lines().find(|line| line.starts_with("backend spare-"));
+    let reason = "it is kept for an app that comes, by --spare-backends";
+    assert!(spare.is_some_and(|line| line.ends_with(reason)), "{told}");
+
+    let test = test.file("apps.json", two(r#", "HAPROXY_0_BALANCE": "leastconn""#));
+    let told = compare(&test);
+    let differs = "backend one_10001 differs\n\
+                   \x20 - balance roundrobin    (app `/one` says otherwise in HAPROXY_0_BALANCE)\n\
+                   \x20 + balance leastconn    (app `/one` says so in HAPROXY_0_BALANCE)\n";
+    assert!(told.contains(differs), "{told}");
+    let is_other = |line: &str| line.starts_with("backend two_10002");
+    assert!(!told.lines().any(is_other), "{told}");
+}

@@ -348,6 +348,7 @@ pub(crate) fn recipe(kind: Kind) -> Recipe {
             flavour: Flavour::MarathonLb,
             default_backend: None,
             accepts_proxy: false,
+            leads_by_name: false,
             closes_https: false,
             hidden_certificates: BTreeSet::new(),
             keeps_idle: false,

@@ -2,6 +2,7 @@ mod access;
 mod mistakes;
 mod precedence;
 mod predecessors;
+mod without_effect;
 
 use std::io;
 

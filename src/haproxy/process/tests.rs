@@ -160,6 +160,46 @@ fn roles_follow_from_flags_and_parents() {
     }
 }
 
+/// A start with `-D` that was stopped between its fork and its end.
+#[test]
+fn who_only_forked_is_no_master() {
+    let fake = Fake::new();
+    let config = |name: &str, text: &str| {
+        let path = fake.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let plain = config("plain.cfg", "global\n  daemon\n  # master-worker\n");
+    let keeps = config("master.cfg", "global\n  master-worker no-exit-on-failure\n");
+    for (pid, parent, more) in [
+        (10, 1, vec!["-f", &plain, "-sf", "5"]),
+        (11, 10, vec!["-f", &plain, "-sf", "5"]),
+        (20, 1, vec!["-f", &keeps]),
+        (21, 20, vec!["-f", &keeps]),
+        (30, 1, vec!["-W", "-f", &plain]),
+        (31, 30, vec!["-W", "-f", &plain]),
+        // What it reads nobody knows.
+        (40, 1, vec!["-f", "/gone/a.cfg"]),
+        (41, 40, vec!["-f", "/gone/a.cfg"]),
+    ] {
+        let words = [vec!["haproxy", "-D"], more].concat();
+        fake.add(pid, parent, 'S', "/usr/sbin/haproxy", &words);
+    }
+    let proc = fake.proc();
+    for (pid, want) in [
+        (10, Role::Single),
+        (11, Role::Single),
+        (20, Role::Master),
+        (21, Role::Worker { master: 20 }),
+        (30, Role::Master),
+        (31, Role::Worker { master: 30 }),
+        (40, Role::Master),
+        (41, Role::Worker { master: 40 }),
+    ] {
+        assert_eq!(proc.role(&proc.process(pid).unwrap()), want, "{pid}");
+    }
+}
+
 #[test]
 fn processes_are_found_by_the_file_they_were_started_with() {
     let fake = Fake::new();

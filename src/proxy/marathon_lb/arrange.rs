@@ -18,7 +18,7 @@ pub fn arrange(
     incumbents: &Incumbents,
 ) -> (Layout, Vec<Warning>) {
     let (mut services, mut warnings) = if shape.settles_clashes {
-        clash::settle(services, incumbents)
+        clash::settle(services, incumbents, false)
     } else {
         (services, Vec::new())
     };

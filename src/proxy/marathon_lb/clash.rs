@@ -15,10 +15,12 @@ use crate::proxy::{WITHOUT_TASKS, clash, is_incumbent, precedence};
 pub type Incumbents = BTreeMap<u32, AppId>;
 
 /// Takes out the weaker of services that cannot both be in the file. Those that are absent keep
-/// what they had from others, and get nothing new; they are among what is returned.
+/// what they had from others, and get nothing new; they are among what is returned. With
+/// `leads_by_name` nothing may listen on the port, which names the service all the same.
 pub(in crate::proxy) fn settle(
     services: Vec<Arc<Service>>,
     incumbents: &Incumbents,
+    leads_by_name: bool,
 ) -> (Vec<Arc<Service>>, Vec<Warning>) {
     let mut by_port: BTreeMap<u32, Vec<Arc<Service>>> = BTreeMap::new();
     for service in services {
@@ -37,7 +39,7 @@ pub(in crate::proxy) fn settle(
         for claim in claims {
             match winners.iter().find(|winner| collide(winner, &claim)) {
                 Some(_) if claim.is_absent => (),
-                Some(winner) => warnings.push(lost(&claim, winner)),
+                Some(winner) => warnings.push(lost(&claim, winner, leads_by_name)),
                 None => winners.push(claim),
             }
         }
@@ -57,8 +59,14 @@ fn rank<'a>(claim: &'a Service, incumbent: Option<&AppId>) -> impl Ord + use<'a>
     )
 }
 
-fn lost(loser: &Service, winner: &Service) -> Warning {
+fn lost(loser: &Service, winner: &Service, leads_by_name: bool) -> Warning {
     let mut warning = clash(&loser.owner, &winner.owner);
+    if leads_by_name && loser.has_name() {
+        "a number of its own, though nothing listens there with --no-service-ports"
+            .clone_into(&mut warning.expected);
+        "service port left out, and its hosts and paths with it: nothing leads to it any more"
+            .clone_into(&mut warning.effect);
+    }
     warning.subject = loser.subject_of_port();
     if winner.is_absent {
         warning.found.push_str(WITHOUT_TASKS);

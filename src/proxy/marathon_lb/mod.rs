@@ -87,6 +87,14 @@ impl Service {
         }
     }
 
+    /// Whether ports 80 and 443 can lead to it in the place of a port of its own: it has a host or a path,
+    /// and speaks HTTP.
+    #[must_use]
+    pub fn has_name(&self) -> bool {
+        let path = self.options.path.as_deref().unwrap_or_default();
+        self.is_http() && (!path.is_empty() || !self.options.vhosts().is_empty())
+    }
+
     /// How its servers are chosen.
     #[must_use]
     pub fn balance(&self) -> &str {
@@ -239,6 +247,8 @@ pub struct Shape {
     pub default_backend: Option<DefaultBackend>,
     /// Which sections have slots, in the native set.
     pub slots: SlotRule,
+    /// Whether services to which ports 80 and 443 lead have no port of their own, in the native set.
+    pub leads_by_name: bool,
 }
 
 impl Shape {

@@ -27,7 +27,8 @@ pub fn arrange(
 ) -> (Layout, Vec<Warning>) {
     let absent = services.iter().filter(|service| service.is_absent);
     let absent: Vec<Arc<Service>> = absent.cloned().collect();
-    let (mut services, mut warnings) = settle_ports(services, &incumbents.service_ports);
+    let (mut services, mut warnings) =
+        settle_ports(services, &incumbents.service_ports, shape.leads_by_name);
     services.retain(|service| !service.is_absent);
     let (mut services, refused) = judge(services);
     services.sort_by(|one, other| key(one).cmp(&key(other)));
@@ -88,9 +89,14 @@ pub fn arrange(
     layout.refused = refused;
     if shape.binds_http_https {
         let before = &incumbents.places;
+        let default = shape.default_backend.as_ref();
+        let is_default = |app: &AppId| default.is_some_and(|default| default.app == *app);
+        let is_by_name = |service: &Service| {
+            shape.leads_by_name && service.has_name() && !is_default(&service.owner.app)
+        };
         route(
             (&services, &absent),
-            &leaders,
+            (&leaders, is_by_name),
             before,
             &mut layout,
             &mut warnings,
@@ -188,7 +194,7 @@ fn drop_idle_labels(
 /// Decides who gets which requests of ports 80 and 443. What those that are absent had is nobody's.
 fn route<'s>(
     (services, absent): (&'s [Arc<Service>], &'s [Arc<Service>]),
-    leaders: &Leaders,
+    (leaders, is_by_name): (&Leaders, impl Fn(&Service) -> bool),
     before: &Holders,
     layout: &mut Layout,
     warnings: &mut Vec<Warning>,
@@ -197,7 +203,11 @@ fn route<'s>(
     let claims_of_all = |services: &'s [Arc<Service>], warnings: &mut Vec<Warning>| {
         let of_one = |claimant: &'s Arc<Service>| {
             let service = leaders.get(&claimant.owner).unwrap_or(claimant);
-            (claimant, claims_of(claimant, service, warnings))
+            let mut claims = claims_of(claimant, service, warnings);
+            for claim in &mut claims {
+                claim.is_only_way = is_by_name(service);
+            }
+            (claimant, claims)
         };
         services.iter().map(of_one).collect::<Vec<_>>()
     };
@@ -318,6 +328,7 @@ mod tests {
             hidden_certificates: BTreeSet::new(),
             default_backend: None,
             slots: SlotRule::default(),
+            leads_by_name: false,
         }
     }
 

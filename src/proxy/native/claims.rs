@@ -15,6 +15,10 @@ use super::tuning::conditions;
 use super::{Remark, Rule, label};
 use crate::cluster::Warning;
 
+/// Behind what becomes of the requests of one whose places are all held by others.
+const NO_WAY: &str =
+    "; with --no-service-ports no host, path or port of its own leads to this one any more";
+
 /// Requests that an owner wants.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
@@ -24,6 +28,8 @@ pub(super) struct Claim {
     pub(super) rule: Rule,
     /// Had the place in the turn before.
     pub(super) is_incumbent: bool,
+    /// Whoever is led to has no port of its own.
+    pub(super) is_only_way: bool,
 }
 
 impl Claim {
@@ -118,7 +124,7 @@ impl Claim {
     }
 
     /// For its owner: somebody else has these places, of which this is one.
-    fn lost_to(&self, holder: &Self, places: &[String]) -> Warning {
+    fn lost_to(&self, holder: &Self, places: &[String], is_shut_out: bool) -> Warning {
         let effect = if !self.claimant.is_http() {
             "TLS for such a host on port 443 is not passed on to this app"
         } else if self.is_conditional() {
@@ -139,7 +145,9 @@ impl Claim {
         };
         let are = if places.len() == 1 { "is" } else { "are" };
         let found = format!("{} {are} held by {}", first_of(places), holder.named());
-        label(&self.claimant, self.label(), &found, expected, effect)
+        let no_way = if is_shut_out { NO_WAY } else { "" };
+        let effect = format!("{effect}{no_way}");
+        label(&self.claimant, self.label(), &found, expected, &effect)
     }
 
     /// Whose it is, in words.
@@ -171,6 +179,7 @@ pub(super) fn claims_of(
             conditions: wish.conditions.clone(),
         },
         is_incumbent: false,
+        is_only_way: false,
     };
     wish.places.iter().map(claim).collect()
 }
@@ -226,13 +235,19 @@ pub(super) fn settle(
         settled.push(claim);
     }
     let lost = lost.iter().map(|(claim, at)| (claim, &settled[*at]));
-    warnings.extend(lost_to_others(lost));
+    let is_led_to = |owner: &Owner| {
+        let mut others = settled.iter();
+        others.any(|other| other.rule.service.owner == *owner)
+    };
+    warnings.extend(lost_to_others(lost, is_led_to));
     settled
 }
 
-/// One warning for each service port, label and holder: there can be a thousand places.
+/// One warning for each service port, label and holder: there can be a thousand places. Of those whose
+/// only ways are places it says so, unless `is_led_to` knows another.
 pub(super) fn lost_to_others<'c>(
     lost: impl Iterator<Item = (&'c Claim, &'c Claim)>,
+    is_led_to: impl Fn(&Owner) -> bool,
 ) -> impl Iterator<Item = Warning> {
     let mut told: BTreeMap<_, (&Claim, &Claim, Vec<String>)> = BTreeMap::new();
     for (claim, holder) in lost.filter(|(claim, _)| !claim.claimant.is_absent) {
@@ -240,8 +255,10 @@ pub(super) fn lost_to_others<'c>(
         let (_, _, places) = told.entry(of).or_insert((claim, holder, Vec::new()));
         places.push(shown(&claim.rule.place));
     }
-    let warning =
-        |(claim, holder, places): (&Claim, &Claim, Vec<String>)| claim.lost_to(holder, &places);
+    let warning = |(claim, holder, places): (&Claim, &Claim, Vec<String>)| {
+        let is_shut_out = claim.is_only_way && !is_led_to(&claim.rule.service.owner);
+        claim.lost_to(holder, &places, is_shut_out)
+    };
     told.into_values()
         .map(warning)
         .collect::<Vec<_>>()

@@ -231,6 +231,7 @@ mod tests {
                         },
                     },
                     is_incumbent: false,
+                    is_only_way: false,
                 }
             };
             claims.into_iter().enumerate().map(claim).collect()

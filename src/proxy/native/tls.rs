@@ -49,7 +49,8 @@ pub(super) fn passed_on(
     let lost = claims
         .iter()
         .filter_map(|claim| Some((claim, stronger(claim)?)));
-    warnings.extend(lost_to_others(lost));
+    // They have a port of their own.
+    warnings.extend(lost_to_others(lost, |_| true));
     claims.retain(|claim| stronger(claim).is_none());
     let mut kept = BTreeMap::new();
     for claim in settle(claims, BEGIN, holders, warnings) {

@@ -8,10 +8,7 @@ use crate::proxy::marathon_lb::Service;
 impl MarathonLb {
     /// Whether it has no frontend of its own.
     pub(super) fn is_led_by_name(&self, service: &Service) -> bool {
-        let options = &service.options;
-        let path = options.path.as_deref().unwrap_or_default();
-        let has_name = !options.vhosts().is_empty() || !path.is_empty();
-        self.leads_by_name && service.is_http() && has_name
+        self.leads_by_name && service.has_name()
     }
 
     /// With what its backend says in a profile, where others may say the same. Who has a frontend of

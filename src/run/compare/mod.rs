@@ -17,7 +17,7 @@ use self::why::Why;
 use super::print;
 use super::stages::stages;
 use crate::config::{Config, redact_value};
-use crate::diff::{Beside, Kin, beside};
+use crate::diff::{Beside, Kin, beside, flattened};
 use crate::resolve::{Resolver, System};
 use crate::state::{State, Time};
 use crate::{logging, marathon};
@@ -50,6 +50,8 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
         logging::warning(warning);
     }
     let here = one_blank(&plan.files.cfg);
+    // What a backend takes from a profile may stand in itself there.
+    let (there, here) = (flattened(&there), flattened(&here));
     let all = beside(&there, &here);
     ensure!(
         all.iter().any(|one| one.kin != Kin::OnlyHere),

@@ -9,6 +9,7 @@ use crate::cluster::{App, AppId};
 use crate::config::{Config, TemplateLabels, TemplateSet};
 use crate::cycle::{Fate, Plan};
 use crate::diff::{Beside, Kin};
+use crate::haproxy::is_spare;
 use crate::labels;
 use crate::run::explain::fate;
 
@@ -154,10 +155,8 @@ impl<'a> Why<'a> {
             Fate::NotAsked => {
                 let asked = &self.config.groups;
                 let groups = self.groups_of(id, Some(port.index));
-                let is_asked =
-                    |group: &String| asked.iter().any(|asked| asked == group || asked == "*");
-                if asked.is_empty() || groups.iter().any(is_asked) || asked.iter().any(|a| a == "*")
-                {
+                let is_asked = |group: &String| *group == "*" || groups.contains(group);
+                if asked.is_empty() || asked.iter().any(is_asked) {
                     return format!("app `{id}`: {}", fate(&port.fate));
                 }
                 let groups = if groups.is_empty() {
@@ -327,6 +326,9 @@ impl Reasons for Why<'_> {
             };
         }
         let name = name(one.title)?;
+        if one.kin == Kin::OnlyHere && is_spare(name) {
+            return Some("it is kept for an app that comes, by --spare-backends".to_owned());
+        }
         if let Some(why) = self.shared(one, name) {
             return Some(why);
         }

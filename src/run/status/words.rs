@@ -203,6 +203,13 @@ impl Status<'_> {
             for (backend, spare) in &applied.stand_ins {
                 let _ = write!(text, "; `{spare}` stands in for `{backend}`");
             }
+            match applied.used_spares.len() {
+                0 => (),
+                1 => text.push_str("; 1 spare backend was used"),
+                many => {
+                    let _ = write!(text, "; {many} spare backends were used");
+                }
+            }
         }
         text
     }

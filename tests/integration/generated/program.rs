@@ -145,6 +145,7 @@ pub(super) fn stages<S: Source>(
         hidden_certificates: BTreeSet::new(),
         keeps_idle: false,
         slots: SlotRule::default(),
+        leads_by_name: false,
     };
     let labelled = Labelled {
         selection: Selection {

@@ -9,6 +9,7 @@ use haproxy_marathon_bridge::demo::backend::Instance;
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
+use super::commands_of_the_document;
 use super::package::QUESTIONS;
 use super::private_root::{Told, made, run_in};
 use crate::host::Web;
@@ -249,13 +250,7 @@ echo "== purged"; rm -r /etc/systemd/system/$bridge.service.d; apt purge $bridge
 /// The commands of the document, as they stand there.
 #[test]
 fn it_is_a_user_of_its_own_as_the_document_says() {
-    let document = include_str!("../../../docs/unprivileged.md");
-    let block = document.split("```console\n").nth(1).unwrap();
-    let block = block.split("```").next().unwrap();
-    let commands: String = block
-        .lines()
-        .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
-        .collect();
+    let commands = commands_of_the_document();
     let told = boot(&format!(
         r#"
 apt install /opt/now.deb > /dev/null

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::commands_of_the_document;
 use super::private_root::{apps, run};
 use crate::support::Done;
 
@@ -263,13 +264,7 @@ fn systemd_finds_no_fault_with_the_example_of_a_user_of_its_own() {
 /// The commands of the document, then what the units say.
 #[test]
 fn it_works_as_a_user_of_its_own_as_the_document_says() {
-    let document = include_str!("../../../docs/unprivileged.md");
-    let block = document.split("```console\n").nth(1).unwrap();
-    let block = block.split("```").next().unwrap();
-    let commands: String = block
-        .lines()
-        .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
-        .collect();
+    let commands = commands_of_the_document();
     let files = [
         "haproxy.conf",
         "haproxy-marathon-bridge.conf",

@@ -106,3 +106,45 @@ fn without_a_place_in_head_there_are_no_profiles() {
     assert!(!served.cfg().contains(" from "), "{}", served.cfg());
     served.leads("www.test", "/", "www");
 }
+
+/// What is lost is its only way, where it has no port of its own.
+#[test]
+fn who_loses_his_host_or_his_number_hears_that_nothing_leads_to_him_any_more() {
+    const SHUT_OUT: &str = "its requests go to the holder; with --no-service-ports no host, path or port \
+                            of its own leads to this one any more";
+    let mut scene = Scene::new();
+    scene.app("/a", &[("VHOST", "one.test")]);
+    scene.app("/b", &[("VHOST", "one.test")]);
+    // This one has another host, and this one a port.
+    scene.app("/c", &[("VHOST", "one.test,two.test")]);
+    scene.app("/d", &[("MODE", "http")]);
+    let port = scene.app("/e", &[("VHOST", "three.test")]).to_string();
+    scene.app("/f", &[("VHOST", "four.test"), ("PORT", &port)]);
+    let told = scene.try_write(true).expect(0).stderr;
+    assert!(!told.contains("--no-service-ports"), "{told}");
+    let scene = scene.flags(&["--no-service-ports"]);
+    let told = scene.try_write(true).expect(0).stderr;
+    let of = |app: &str| {
+        let app = format!("app `{app}`");
+        let lines = told
+            .lines()
+            .filter(|line| line.contains(&format!("{app}: ")));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    assert!(of("/b").contains(SHUT_OUT), "{told}");
+    assert!(
+        of("/f").contains(&format!("port {port} is held by app `/e`")),
+        "{told}"
+    );
+    assert!(
+        of("/f").contains("though nothing listens there with --no-service-ports"),
+        "{told}"
+    );
+    assert!(
+        of("/f").contains("and its hosts and paths with it: nothing leads to it"),
+        "{told}"
+    );
+    let lost = of("/c");
+    assert!(lost.contains("its requests go to the holder"), "{told}");
+    assert!(!lost.contains("--no-service-ports"), "{told}");
+}

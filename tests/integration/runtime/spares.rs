@@ -2,13 +2,16 @@
 
 use std::fs;
 
+use haproxy_marathon_bridge::demo::backend::{Backend, HEALTH_PATH, Instance};
 use haproxy_marathon_bridge::demo::client::Requests;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use haproxy_marathon_bridge::haproxy::servers::{Op, ServerState, states};
+use serde_json::json;
 
 use super::backends::{client, deploy, is_served, say};
 use super::cluster::{Scene, TOLD, Watcher, without_retries};
 use super::{LONG, instance};
-use crate::host::block_on;
+use crate::host::{block_on, wait_until};
 
 /// The file for a HAProxy that has to have them, whichever one runs.
 const SPARE: [&str; 4] = [
@@ -17,6 +20,10 @@ const SPARE: [&str; 4] = [
     "--spare-backends",
     "2",
 ];
+
+/// Of a HAProxy that can add none.
+const USED: &str = "a reload is needed, since backends cannot be changed at runtime: all of 2 spare \
+                    backends were used since HAProxy last read its file";
 
 const APP_TOLD: &str = "1 server and 2 maps changed at runtime";
 
@@ -95,7 +102,7 @@ fn an_app_that_comes_is_served_by_a_spare_backend_until_a_reload() {
     let told: &[&str] = if is_told {
         &[APP_TOLD]
     } else {
-        &["backends cannot be changed at runtime", "took over"]
+        &[USED, "took over"]
     };
     turn(&scene, told);
     is_served(&scene, "three.test", "three");
@@ -114,10 +121,7 @@ fn where_none_is_left_a_reload_makes_new_ones() {
     assert_eq!(scene.host.haproxies(), [pid]);
     if !super::backends::can_be_told() {
         deploy(&mut scene, "/three", |app| app);
-        turn(
-            &scene,
-            &["backends cannot be changed at runtime", "took over"],
-        );
+        turn(&scene, &[USED, "took over"]);
         assert_ne!(scene.host.pid(), pid);
         let (file, process) = led(&scene, "one.test");
         assert_eq!(file, process);
@@ -213,4 +217,57 @@ fn a_watcher_follows_apps_with_spare_backends_and_loses_no_request() {
     assert_eq!(report.failed(), 0, "{report}: {:?}", report.incidents);
     assert_eq!(scene.host.haproxies(), [pid]);
     watcher.end();
+}
+
+/// What the process knows of who answers at `port`.
+fn known(scene: &Scene, port: u16) -> Option<ServerState> {
+    let states = states(&say(scene, "show servers state")).unwrap();
+    states.into_iter().find(|state| state.port == port)
+}
+
+/// The process that comes next has the servers of the app in another backend than the one before.
+#[test]
+fn who_is_down_behind_a_spare_backend_stays_so_over_a_reload() {
+    // Long enough for a reload that knows nothing to cost requests.
+    let check = json!({
+        "path": HEALTH_PATH, "protocol": "HTTP", "portIndex": 0, "intervalSeconds": 3,
+        "gracePeriodSeconds": 5, "timeoutSeconds": 1, "maxConsecutiveFailures": 1,
+    });
+    let checked = |app: App| {
+        app.http_check(HEALTH_PATH)
+            .field("healthChecks", json!([check]))
+    };
+    let mut scene = Scene::of(checked);
+    without_retries(&scene.host.path("templates/fragments/head.cfg.tera"));
+    scene.refresh(&SPARE).expect(0);
+    deploy(&mut scene, "/one", checked);
+    turn(&scene, &[APP_TOLD]);
+    // The first one in the file is checked at once, the last one after a while.
+    let first = scene.backends.last().map(Backend::port);
+    let mut candidates = (0..1_000).map(|_| Instance::http("dead").warm_up().unwrap());
+    let mut dead = candidates.find(|dead| first < Some(dead.port())).unwrap();
+    let port = dead.port();
+    scene
+        .marathon
+        .scale_up("/one", [Task::local(port)])
+        .unwrap();
+    scene.refresh(&SPARE).expect(0);
+    let is_down = |scene: &Scene| {
+        known(scene, port).is_some_and(|it| it.op == Op::Stopped && it.check.has_failed)
+    };
+    wait_until("a check that fails", || is_down(&scene));
+    let one = client(&scene, "one.test");
+    block_on(one.answered_by_each(&["one"], LONG)).unwrap();
+    let stands_in = known(&scene, port).unwrap().backend;
+    assert!(stands_in.starts_with("spare-"), "{stands_in}");
+    scene.change_structure();
+    turn(&scene, &["took over"]);
+    let state = known(&scene, port).unwrap();
+    assert!(state.backend.starts_with("one_"), "{state:?}");
+    assert_eq!(state.op, Op::Stopped, "{state:?}");
+    block_on(one.answered_more(100, LONG)).unwrap();
+    let report = block_on(one.stop());
+    assert_eq!(report.failed(), 0, "{report}");
+    dead.serve().unwrap();
+    is_served(&scene, "one.test", "dead");
 }
