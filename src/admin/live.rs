@@ -30,6 +30,9 @@ pub struct Facts {
     /// Since when it is at work on a turn, or on what else keeps turns waiting; null while it is not.
     #[serde(default)]
     pub turn_since: Option<Time>,
+    /// Since when `haproxy -c` looks at what is wanted, beside its turns; null while it does not.
+    #[serde(default)]
+    pub checking_since: Option<Time>,
     /// Turns so far, by what they came to; all that they can come to are there.
     pub turns: BTreeMap<String, u64>,
     /// When one last came to a good end.
@@ -160,6 +163,7 @@ impl Live {
             // Nothing was asked yet.
             pending: Pending::Everything,
             turn_since: None,
+            checking_since: None,
             turns: turns.collect(),
             last_good_turn: None,
             reloads: 0,
@@ -274,6 +278,11 @@ impl Live {
     /// What was edited and is not put to use.
     pub fn unused(&self, unused: Vec<Unused>) {
         self.shared().facts.unused = unused;
+    }
+
+    /// Since when a check goes on.
+    pub fn checks(&self, since: Option<Time>) {
+        self.shared().facts.checking_since = since;
     }
 
     /// HAProxy was brought to the installed files again.

@@ -9,22 +9,37 @@ use super::reload::{ReloadError, Reloaded};
 use super::runtime::{Fallback, Text, Told};
 use super::validate::{CheckError, Verdict};
 use super::{FileSet, Installation};
+use crate::disk::Digest;
 use crate::haproxy::files::NamedFile;
 use crate::haproxy::listen::Listener;
 use crate::proxy::native::CertificateNames;
 
+/// A check of files that are not wanted: it is to find out who is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// One that takes longer counts as refused.
+    pub limit: Duration,
+    /// Stands for what is tried: who is out. Whatever else of the files changes, the answer is the same.
+    pub of: Digest,
+}
+
 /// Judges files and is brought to them.
 pub trait Balancer {
-    /// Whether HAProxy would take `files`; one that takes longer than `limit` would not. Without one it
-    /// has as long as the largest file needs, and these are what is wanted; else they are a try. Where
-    /// checks go on beside turns, a long one is no verdict but [`CheckError::GoesOn`]; what it comes to is
-    /// said when the same is asked again.
+    /// Whether HAProxy would take `files`, which are what is wanted or a try. Where checks go on beside
+    /// turns, a long one is no verdict but [`CheckError::GoesOn`]; what it comes to is said when the same
+    /// is asked again.
     fn check(
         &self,
         files: &FileSet,
         at: &Installation,
-        limit: Option<Duration>,
+        tries: Option<Try>,
     ) -> impl Future<Output = Result<Verdict, CheckError>>;
+
+    /// Whether a turn before this one was put off for a check, and nothing was decided since. What that
+    /// said of a try may be of other files than are tried now.
+    fn has_put_off(&self) -> bool {
+        false
+    }
 
     /// Brings the running HAProxy to `files`, which are installed; with `may_start`, one that does
     /// not run is started if nobody else is there to do it, since we did so before.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::validate::{Candidate, CheckError, CheckMessage, Verdict, check};
-use super::{FileSet, Installation};
+use super::{FileSet, Installation, Try};
 use crate::disk::{Digest, folder_of};
 use crate::logging::{lasting, shown};
 
@@ -29,8 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// installed.
 const PATIENCE_OVERTAKEN: Duration = Duration::from_secs(5);
 
-/// The longest.
-const MOST_PATIENCE: Duration = Duration::from_secs(60);
+/// The longest. Nothing else is followed meanwhile.
+const MOST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// After so many checks in a row that did not end, of files that differ, the next one is not begun: it
+/// is looked for who is to blame. Changes that never cease must not keep that from being found out.
+const ENOUGH_WAITS: usize = 2;
+
+/// For `haproxy -c`: a file of 50,000 servers takes it seconds.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a file names may be another one by then.
 const FRESH: Duration = Duration::from_secs(300);
@@ -63,8 +70,8 @@ struct Asked {
     files: Rc<FileSet>,
     /// Of all but the servers.
     frame: Digest,
-    /// They are not what is wanted, but serve to find out who is to blame.
-    is_try: bool,
+    /// Where they are not what is wanted: what is tried.
+    tries: Option<Digest>,
 }
 
 struct Heard {
@@ -74,46 +81,48 @@ struct Heard {
 }
 
 impl Asked {
-    fn of(files: &FileSet, is_try: bool) -> Self {
+    fn of(files: &FileSet, tries: Option<Digest>) -> Self {
         Self {
             files: Rc::new(files.clone()),
             frame: frame_of(&files.cfg),
-            is_try,
+            tries,
         }
-    }
-
-    /// Whether the files are the same but for servers.
-    fn is_like(&self, other: &Self) -> bool {
-        self.frame == other.frame && self.files.maps == other.files.maps
     }
 }
 
 impl Heard {
+    /// Whether it is of what is wanted, and had no end.
+    fn is_wait(&self) -> bool {
+        let verdict = self.verdict.as_ref().ok();
+        self.asked.tries.is_none() && verdict.and_then(of_a_wait).is_some()
+    }
+
     /// What is known by it of other files.
     fn says_of(&self, asked: &Asked) -> Option<Verdict> {
         let verdict = self.verdict.as_ref().ok()?;
         let heard = &self.asked;
+        if asked.tries.is_some() {
+            return (heard.tries == asked.tries).then(|| verdict.clone());
+        }
         let is_accepted = matches!(verdict, Verdict::Accepted { .. });
-        // A try of files that were refused is to tell whether they still are.
-        if heard.files == asked.files && (heard.is_try == asked.is_try || is_accepted) {
+        if heard.files == asked.files && (heard.tries.is_none() || is_accepted) {
             return Some(verdict.clone());
         }
-        if !heard.is_like(asked) || heard.is_try != asked.is_try {
-            return None;
-        }
-        // Who is to blame is so whoever serves.
-        if asked.is_try {
-            return Some(verdict.clone());
-        }
-        let Verdict::Rejected { messages, output } = verdict else {
-            return None;
-        };
-        // Where else it stands now nobody knows; that there is no end is true of these too.
-        let waits = messages.iter().filter(|message| message.is_of_a_wait());
-        let messages: Vec<CheckMessage> = waits.cloned().collect();
-        let output = output.clone();
-        (!messages.is_empty()).then_some(Verdict::Rejected { messages, output })
+        // Where else it stands now nobody knows; that there is no end is true of other servers too.
+        let is_like = heard.frame == asked.frame && heard.files.maps == asked.files.maps;
+        of_a_wait(verdict).filter(|_| is_like && heard.tries.is_none())
     }
+}
+
+/// As much of a verdict as says that there was no end.
+fn of_a_wait(verdict: &Verdict) -> Option<Verdict> {
+    let Verdict::Rejected { messages, output } = verdict else {
+        return None;
+    };
+    let waits = messages.iter().filter(|message| message.is_of_a_wait());
+    let messages: Vec<CheckMessage> = waits.cloned().collect();
+    let output = output.clone();
+    (!messages.is_empty()).then_some(Verdict::Rejected { messages, output })
 }
 
 /// Stands for all that a text says but servers.
@@ -156,6 +165,17 @@ impl Beside {
         poll_fn(|context| self.poll(context)).await;
     }
 
+    /// Whether a check goes on, or something is known of one.
+    pub(super) fn has_put_off(&self) -> bool {
+        self.is_running() || !self.heard.borrow().is_empty()
+    }
+
+    /// Whether a check goes on.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running.borrow().is_some()
+    }
+
     /// A turn has come to something: the next one asks anew. So it does where HAProxy, or what the files
     /// name, may be another by now.
     pub fn forget(&self) {
@@ -184,14 +204,14 @@ impl Beside {
     pub(super) async fn check(
         &self,
         files: &FileSet,
-        is_try: bool,
+        tries: Option<Digest>,
         begin: impl FnOnce(Rc<FileSet>) -> Check,
     ) -> Result<Verdict, CheckError> {
-        let is_first = self.is_first.replace(false);
-        if self.running.borrow().is_some() {
+        let is_first = self.is_first.replace(false) && tries.is_none();
+        if self.is_running() {
             return Err(CheckError::GoesOn);
         }
-        let asked = Asked::of(files, is_try);
+        let asked = Asked::of(files, tries);
         if let Some(said) = self.said(&asked) {
             return said;
         }
@@ -216,20 +236,26 @@ impl Beside {
         heard.retain(|heard| heard.at.elapsed() < FRESH);
         // That there is no verdict is said once.
         let failed = |heard: &Heard| {
-            let is_same = heard.asked.files == asked.files && heard.asked.is_try == asked.is_try;
+            let is_same = heard.asked.files == asked.files && heard.asked.tries == asked.tries;
             heard.verdict.is_err() && is_same
         };
         if let Some(place) = heard.iter().position(failed) {
             return Some(heard.remove(place).verdict);
         }
-        heard.iter().find_map(|heard| heard.says_of(asked)).map(Ok)
+        let said = heard.iter().find_map(|heard| heard.says_of(asked));
+        if said.is_some() || asked.tries.is_some() {
+            return said.map(Ok);
+        }
+        let mut waits = heard.iter().filter(|heard| heard.is_wait());
+        let last = waits.nth(ENOUGH_WAITS - 1)?.verdict.as_ref().ok()?;
+        of_a_wait(last).map(Ok)
     }
 
     /// What was looked at while the turn before was put off is not what this one wants: it waits longer.
     fn heed_overtaking(&self) {
         let mut heard = self.heard.borrow_mut();
         let before = heard.len();
-        heard.retain(|heard| heard.asked.is_try);
+        heard.retain(|heard| heard.asked.tries.is_some() || heard.is_wait());
         if heard.len() < before {
             let times = self.overtaken.get();
             self.overtaken.set(times + 1);
@@ -245,7 +271,7 @@ pub(super) async fn judged(
     files: &FileSet,
     at: &Installation,
     scratch: Option<&Path>,
-    (limit, is_try): (Duration, bool),
+    tries: Option<Try>,
 ) -> Result<Verdict, CheckError> {
     let candidate = Candidate {
         config: &at.cfg,
@@ -255,11 +281,11 @@ pub(super) async fn judged(
         extra: &[],
         scratch,
     };
-    let mut check = pin!(check(program, &candidate, limit));
     // Tries are of other files: they say nothing of how long those take that are wanted.
-    if is_try {
-        return check.await;
+    if let Some(Try { limit, .. }) = tries {
+        return check(program, &candidate, limit).await;
     }
+    let mut check = pin!(check(program, &candidate, LIMIT));
     let Ok(verdict) = timeout(SLOW_CHECK, &mut check).await else {
         let program = program.display();
         lasting(
@@ -282,9 +308,9 @@ pub(super) fn begun(
     files: Rc<FileSet>,
     at: Installation,
     scratch: Option<PathBuf>,
-    limit: (Duration, bool),
+    tries: Option<Try>,
 ) -> Check {
-    Box::pin(async move { judged(&program, &files, &at, scratch.as_deref(), limit).await })
+    Box::pin(async move { judged(&program, &files, &at, scratch.as_deref(), tries).await })
 }
 
 #[cfg(test)]
@@ -340,14 +366,19 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it is asked")]
+    fn tries(what: &str) -> Option<Digest> {
+        Some(Digest::of(what.as_bytes()))
+    }
+
     /// The first question of a turn, about files whose check would never end.
     async fn ask(beside: &Beside, files: &FileSet) -> Option<bool> {
         beside.begins();
-        is_accepted(beside.check(files, false, never).await)
+        is_accepted(beside.check(files, None, never).await)
     }
 
     /// A check that ends as `verdict` after the turn that asked for it.
-    async fn put_off(beside: &Beside, files: &FileSet, is_try: bool, verdict: Verdict) {
+    async fn put_off(beside: &Beside, files: &FileSet, tries: Option<Digest>, verdict: Verdict) {
         let (end, ended) = tokio::sync::oneshot::channel();
         let begin = |_| -> Check {
             Box::pin(async move {
@@ -356,7 +387,7 @@ mod tests {
             })
         };
         beside.begins();
-        assert_eq!(is_accepted(beside.check(files, is_try, begin).await), None);
+        assert_eq!(is_accepted(beside.check(files, tries, begin).await), None);
         end.send(()).unwrap();
         beside.ends().await;
     }
@@ -367,7 +398,7 @@ mod tests {
         for (label, verdict) in [("a", accepted()), ("b", without_end())] {
             let expected = matches!(verdict, Verdict::Accepted { .. });
             let wanted = files(label, 1);
-            let said = beside.check(&wanted, false, at_once(verdict)).await;
+            let said = beside.check(&wanted, None, at_once(verdict)).await;
             assert_eq!(is_accepted(said), Some(expected));
         }
     }
@@ -385,7 +416,7 @@ mod tests {
         assert_eq!(began.elapsed(), Duration::ZERO);
         beside.forget();
 
-        put_off(&beside, &wanted, false, accepted()).await;
+        put_off(&beside, &wanted, None, accepted()).await;
         for _ in 0..2 {
             assert_eq!(ask(&beside, &wanted).await, Some(true));
         }
@@ -406,61 +437,88 @@ mod tests {
         };
         beside.begins();
         let began = Instant::now();
-        let first = beside.check(&files("a", 1), false, takes(2)).await;
+        let first = beside.check(&files("a", 1), None, takes(2)).await;
         assert_eq!(is_accepted(first), Some(false));
-        let second = beside.check(&files("b", 1), true, takes(2)).await;
+        let second = beside.check(&files("b", 1), tries("b"), takes(2)).await;
         assert_eq!(is_accepted(second), None);
         assert_eq!(began.elapsed(), PATIENCE);
         // And the next turn knows both.
         beside.ends().await;
         beside.begins();
-        for (label, is_try) in [("a", false), ("b", true)] {
-            let said = beside.check(&files(label, 1), is_try, never).await;
+        for (label, of) in [("a", None), ("b", tries("b"))] {
+            let said = beside.check(&files(label, 1), of, never).await;
             assert_eq!(is_accepted(said), Some(false), "{label}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn servers_make_no_difference_to_a_try_and_to_what_has_no_end() {
+    async fn servers_make_no_difference_to_what_has_no_end() {
         let beside = Beside::default();
-        put_off(&beside, &files("a", 1), false, without_end()).await;
+        put_off(&beside, &files("a", 1), None, without_end()).await;
         assert_eq!(ask(&beside, &files("a", 2)).await, Some(false));
-        put_off(&beside, &files("b", 1), true, accepted()).await;
-        let said = beside.check(&files("b", 2), true, never).await;
+        assert_eq!(ask(&beside, &files("b", 1)).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_try_is_known_by_what_is_tried_and_stands_for_nothing_that_is_wanted() {
+        let beside = Beside::default();
+        put_off(&beside, &files("a", 1), tries("a"), accepted()).await;
+        let said = beside.check(&files("b", 2), tries("a"), never).await;
         assert_eq!(is_accepted(said), Some(true));
-        // But to what is to be installed.
+        let wanted = files("a", 1);
+        let others = beside.check(&wanted, tries("b"), at_once(refused())).await;
+        assert_eq!(is_accepted(others), Some(false));
+        // But for just these files.
         beside.begins();
-        let wanted = files("b", 2);
-        let said = beside.check(&wanted, false, at_once(refused())).await;
+        assert_eq!(ask(&beside, &files("a", 1)).await, Some(true));
+        let wanted = files("a", 2);
+        let said = beside.check(&wanted, None, at_once(refused())).await;
         assert_eq!(is_accepted(said), Some(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_enough_that_do_not_end_no_further_one_is_begun() {
+        let beside = Beside::default();
+        for label in 0..ENOUGH_WAITS {
+            let others = files(&label.to_string(), 1);
+            let began = Instant::now();
+            put_off(&beside, &others, None, without_end()).await;
+            // Whoever has other files waits no longer for that.
+            assert_eq!(began.elapsed(), PATIENCE);
+        }
+        assert_eq!(ask(&beside, &files("a", 1)).await, Some(false));
+        beside.forget();
+        assert_eq!(ask(&beside, &files("a", 1)).await, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_refused_is_asked_once_more_by_a_try() {
         let beside = Beside::default();
         let wanted = files("a", 1);
-        put_off(&beside, &wanted, false, refused()).await;
+        put_off(&beside, &wanted, None, refused()).await;
         beside.begins();
-        let again = beside.check(&wanted, true, at_once(accepted())).await;
+        let again = beside
+            .check(&wanted, tries("all"), at_once(accepted()))
+            .await;
         assert_eq!(is_accepted(again), Some(true));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_was_overtaken_waits_longer_each_time() {
         let beside = Beside::default();
-        put_off(&beside, &files("0", 1), false, accepted()).await;
+        put_off(&beside, &files("0", 1), None, accepted()).await;
         let mut waited = Duration::ZERO;
         for label in 1..7 {
             let began = Instant::now();
             let others = files(&label.to_string(), 1);
-            put_off(&beside, &others, false, accepted()).await;
+            put_off(&beside, &others, None, accepted()).await;
             assert!(waited < began.elapsed() || waited == MOST_PATIENCE);
             waited = began.elapsed();
         }
         assert_eq!(waited, MOST_PATIENCE);
         beside.forget();
         let began = Instant::now();
-        put_off(&beside, &files("a", 1), false, accepted()).await;
+        put_off(&beside, &files("a", 1), None, accepted()).await;
         assert_eq!(began.elapsed(), PATIENCE);
     }
 }

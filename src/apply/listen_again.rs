@@ -74,10 +74,10 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::SystemTime;
 
-    use super::super::Installation;
     use super::super::reload::{Method, ReloadError};
     use super::super::validate::{CheckError, Verdict};
     use super::super::wish::Wish;
+    use super::super::{Installation, Try};
     use super::*;
     use crate::disk::MemoryDisk;
     use crate::haproxy::files::NamedFile;
@@ -92,7 +92,7 @@ mod tests {
             &self,
             _: &FileSet,
             _: &Installation,
-            _: Option<Duration>,
+            _: Option<Try>,
         ) -> Result<Verdict, CheckError> {
             unreachable!("what ran before was checked before")
         }

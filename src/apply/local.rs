@@ -15,7 +15,7 @@ use super::reload::{
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{CheckError, Verdict};
-use super::{Balancer, Beside, FileSet, Installation};
+use super::{Balancer, Beside, FileSet, Installation, Try};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk};
 use crate::haproxy::certificates::names;
@@ -25,9 +25,6 @@ use crate::haproxy::program::brings_no_rights;
 use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
 use crate::logging::lasting;
 use crate::proxy::native::CertificateNames;
-
-/// For `haproxy -c`: a file of 50,000 servers takes it seconds.
-const CHECK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The kind of trouble that it cannot be written.
 const RUNTIME_FILE: &str = "the file that gives HAProxy a socket";
@@ -189,24 +186,27 @@ impl Balancer for LocalHaproxy<'_> {
         &self,
         files: &FileSet,
         at: &Installation,
-        limit: Option<Duration>,
+        tries: Option<Try>,
     ) -> Result<Verdict, CheckError> {
         if self.skips_check {
             return Ok(Verdict::Accepted {
                 warnings: Vec::new(),
             });
         }
-        let is_try = limit.is_some();
-        let limit = (limit.unwrap_or(CHECK_LIMIT), is_try);
         let scratch = self.scratch(at);
         let Some(beside) = self.beside else {
-            return judged(&self.program, files, at, scratch, limit).await;
+            return judged(&self.program, files, at, scratch, tries).await;
         };
         let begin = |files| {
             let scratch = scratch.map(Path::to_owned);
-            begun(self.program.clone(), files, at.clone(), scratch, limit)
+            begun(self.program.clone(), files, at.clone(), scratch, tries)
         };
-        beside.check(files, is_try, begin).await
+        let tries = tries.map(|tries| tries.of);
+        beside.check(files, tries, begin).await
+    }
+
+    fn has_put_off(&self) -> bool {
+        self.beside.is_some_and(Beside::has_put_off)
     }
 
     fn serves(&self, pid: u32, at: &Installation) -> bool {

@@ -76,6 +76,9 @@ impl<B: Balancer> Host<'_, B> {
             if self.balancer.is_in_sight() {
                 expect_none(memory, ran.is_some());
             }
+        } else if memory.applied.is_some() && self.standing(memory) == Standing::ToStart {
+            // Its pause counts on.
+            return None;
         } else if memory.pending.take().is_some_and(|p| p.attempts > 0) {
             info!(
                 "over: a reload was refused; HAProxy still runs what is now wanted again, and \
@@ -127,7 +130,13 @@ impl<B: Balancer> Host<'_, B> {
         if memory.paused.is_some() {
             return self.leave(&files, memory, now).map(Some);
         }
-        self.bring_to(&files, memory, now, remember).await.map(Some)
+        // Where none runs, nothing is lost by one that does not start: servers of which the last one was
+        // told have not all been checked.
+        let accepted = (standing == Standing::ToStart).then(|| (files.clone(), Vec::new()));
+        let mut unheard = None;
+        self.bring_to_hearing(&files, accepted, memory, now, remember, &mut unheard)
+            .await
+            .map(Some)
     }
 
     /// [`Host::standing`], once what others did is remembered and told.

@@ -21,8 +21,8 @@ use super::standing::{Standing, lay_down};
 use super::validate::{CheckError, CheckMessage, Verdict};
 use super::wish::{Wish, described};
 use super::{
-    Balancer, FileSet, Installation, Outcome, Recovered, good_sets, install, load_last_good, maps,
-    mark, recover,
+    Balancer, FileSet, Installation, Outcome, Recovered, Try, good_sets, install, load_last_good,
+    maps, mark, recover,
 };
 use crate::disk::{Digest, Disk, folder_of};
 use crate::haproxy::listen::{self, Listener};
@@ -39,6 +39,9 @@ pub struct Host<'a, B> {
     /// Which files.
     pub at: &'a Installation,
 }
+
+/// Of what is installed already, which is no part of what a turn wants.
+const LONGEST_CHECK: Duration = Duration::from_secs(60);
 
 /// Files that HAProxy accepted a moment ago, and what it said of them: it is not asked again.
 pub type Accepted = (FileSet, Vec<CheckMessage>);
@@ -201,7 +204,10 @@ impl<B: Balancer> Host<'_, B> {
         let of_others = of_others.is_some_and(|hash| hash != wish.marks.cfg);
         let again = same && of_others && is_applied(wanted, memory);
         if !same || !is_checked(&wish.marks, memory) {
-            let verdict = match accepted.filter(|(files, _)| files == wanted) {
+            // What was said of a try may have been said of other files: those just like it are known.
+            let accepted =
+                accepted.filter(|(files, _)| files == wanted && !self.balancer.has_put_off());
+            let verdict = match accepted {
                 Some((_, warnings)) => Ok(Verdict::Accepted { warnings }),
                 None => self.balancer.check(wanted, self.at, None).await,
             };
@@ -298,7 +304,11 @@ impl<B: Balancer> Host<'_, B> {
         let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
         let files = installed(self.disk, self.at, maps.map(String::as_str))?;
         let files = files.with_context(|| format!("there is no `{}`", self.at.cfg.display()))?;
-        let verdict = self.balancer.check(&files, self.at, None).await;
+        let tries = Try {
+            limit: LONGEST_CHECK,
+            of: Digest::of(files.cfg.as_bytes()),
+        };
+        let verdict = self.balancer.check(&files, self.at, Some(tries)).await;
         if let Verdict::Rejected { messages, .. } =
             verdict.context("the installed files cannot be checked")?
         {

@@ -279,7 +279,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
         // From here on files may change.
-        let in_service = self.in_service.take();
+        let mut in_service = self.in_service.take();
+        if host.balancer.has_put_off() {
+            // What is asked may take as long again.
+            let goes_on = (&plan, Outcome::Checking);
+            self.servers_meanwhile(host, goes_on, in_service, memory, now, remember)
+                .await?;
+            in_service = self.in_service.take();
+        }
         let Applied {
             plan,
             outcome,
@@ -483,8 +490,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 }
 
-/// Whether it is only that a check takes longer than this turn waits.
-fn goes_on(error: &Error) -> bool {
+/// Whether it is only that a check takes longer than whoever asked waits.
+#[must_use]
+pub fn goes_on(error: &Error) -> bool {
     let error = error.downcast_ref::<CheckError>();
     error.is_some_and(|error| matches!(error, CheckError::GoesOn))
 }

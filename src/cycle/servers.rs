@@ -4,163 +4,33 @@
 //! is kept for that, and a service gets other servers in it. Whatever could mean more is a doubt, and
 //! a doubt is for a whole turn.
 
+mod in_service;
 mod meanwhile;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
 use tracing::debug;
 
+pub use self::in_service::InService;
+use self::in_service::{Resupply, Supplied};
 use super::fallback::Fallback;
 use super::readiness::may_wait;
 use super::source::{Changes, Source};
-use super::{Plan, Recipe, Report, Stages};
+use super::{Recipe, Report, Stages};
 use crate::apply::runtime::Frame;
 use crate::apply::{Balancer, FileSet, Host, Outcome};
 use crate::diff::{self, Change, ServerChange};
-use crate::disk::Stamp;
-use crate::guard;
-use crate::proxy::marathon_lb::{Flavour, Server, Service};
+use crate::proxy::marathon_lb::{Flavour, Service};
 use crate::proxy::native::{in_slots, slots_of};
-use crate::proxy::{Owner, Proxies};
-use crate::render::Rendered;
 use crate::resolve::Lookup;
 use crate::state::{GuardMemory, State, Time};
 
-/// What is in service since the last turn that ended well.
-pub struct InService {
-    services: HashMap<Owner, Arc<Service>>,
-    /// In all of them together.
-    servers: usize,
-    losses: Losses,
-    rendered: Rendered,
-    files: FileSet,
-    /// Of `haproxy.cfg`, as it was installed.
-    stamp: Stamp,
-    /// Whether `haproxy -c` has accepted all of it.
-    is_proved: bool,
-    /// Of `haproxy.cfg`, where HAProxy is told of sections.
-    frame: Option<Frame>,
-    /// More is wanted than HAProxy could be brought to. The turn that is due for it has `haproxy -c` look
-    /// at all of it.
-    waits: bool,
-}
-
-impl InService {
-    fn of(plan: Plan, stamp: Stamp, frame: Option<Frame>) -> Self {
-        let Plan {
-            files,
-            rendered,
-            proxies,
-            ..
-        } = plan;
-        Self {
-            services: by_owner(&proxies),
-            servers: proxies.servers(),
-            losses: Losses::since(proxies.services()),
-            rendered,
-            files,
-            stamp,
-            is_proved: true,
-            frame,
-            waits: false,
-        }
-    }
-
-    /// Whether it can be told to that process. Since the last whole turn the options may have come to say
-    /// that HAProxy is told at all.
-    fn serves(&self, listener: Option<u32>) -> bool {
-        listener.is_none() || self.frame.is_some()
-    }
-
-    fn is_put(&mut self, stamp: Stamp) {
-        self.stamp = stamp;
-        self.is_proved = false;
-    }
-
-    /// How many service ports there are.
-    #[must_use]
-    pub fn services(&self) -> usize {
-        self.services.len()
-    }
-
-    /// How many servers there are, of all of them together.
-    #[must_use]
-    pub fn servers(&self) -> usize {
-        self.servers
-    }
-}
-
-fn by_owner(proxies: &Proxies) -> HashMap<Owner, Arc<Service>> {
-    let services = proxies.services().iter();
-    services
-        .map(|service| (service.owner.clone(), Arc::clone(service)))
-        .collect()
-}
-
-/// What went since the last whole turn, which alone asks the guard. Counted as it counts: by addresses,
-/// and a server in the place of another is none that is lost. Many turns for one server each are not
-/// to take away what one turn may not.
-#[derive(Default)]
-struct Losses {
-    /// Servers that there were, of all services together.
-    of: usize,
-    lost: usize,
-    /// How many there were of each service that has other servers by now.
-    before: HashMap<Owner, usize>,
-}
-
-impl Losses {
-    fn since<'s>(services: impl IntoIterator<Item = &'s Arc<Service>>) -> Self {
-        let servers = services.into_iter().flat_map(|service| &service.servers);
-        Self {
-            of: distinct(servers),
-            ..Self::default()
-        }
-    }
-
-    /// Services have other servers now.
-    fn count(&mut self, all: &[Resupply]) {
-        for Resupply { before, after } in all {
-            let now = distinct(&before.servers);
-            let then = *self.before.entry(before.owner.clone()).or_insert(now);
-            self.lost -= then.saturating_sub(now);
-            self.lost += then.saturating_sub(distinct(&after.servers));
-        }
-    }
-
-    /// Whether more went than may go at once.
-    fn are_most(&self) -> bool {
-        guard::holds(self.lost, self.of)
-    }
-}
-
-/// One address is one server, however often it stands there.
-fn distinct<'s>(servers: impl IntoIterator<Item = &'s Server>) -> usize {
-    let addresses = servers.into_iter().map(|s| (&*s.address, s.port));
-    addresses.collect::<HashSet<_>>().len()
-}
+/// Many turns for one server each are not to take away what one turn may not.
+const MOST_GONE: &str = "most servers would be gone since the last whole turn";
 
 /// Why a whole turn has to be taken.
 pub(super) struct Doubt(pub(super) &'static str);
-
-/// One service, before and after.
-struct Resupply {
-    before: Arc<Service>,
-    after: Arc<Service>,
-}
-
-/// What became of the services concerned.
-#[derive(Default)]
-struct Resupplied {
-    all: Vec<Resupply>,
-    change: Vec<ServerChange>,
-    /// Their sections as they were.
-    before: String,
-    /// And as they are.
-    after: String,
-}
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// From now on, what a plan came to is in service, and serves to answer changes of servers alone.
@@ -235,10 +105,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             Ok(supplied) => supplied,
             Err(Doubt(why)) => {
                 debug!("a whole turn is taken: {why}");
-                if in_service.losses.are_most() {
+                if why == MOST_GONE {
                     // What apps say one by one is no answer that the guard can count.
                     self.source.ask_for_all();
                 }
+                self.in_service = Some(in_service);
                 return Ok(None);
             }
         };
@@ -252,51 +123,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         // The answer that was recognised is not that of these servers.
         memory.seen = None;
-        let put = self.put(host, &mut in_service, &supplied, listener, memory);
+        let change = supplied.change.clone();
+        let put = in_service.put(host, supplied, listener, memory);
         let Some(how) = put.await? else {
             // It checks the file, and has HAProxy read it.
             return Ok(None);
         };
         self.in_service = Some(in_service);
         memory.as_of = Some(now);
-        Ok(Some(Report::of_servers(from, supplied.change, how)))
-    }
-
-    /// Installs the servers that were supplied, and tells a HAProxy that can be told. Gives what was done;
-    /// `None` where HAProxy has to read the file, which then is the one that it was.
-    async fn put<B: Balancer>(
-        &mut self,
-        host: &Host<'_, B>,
-        in_service: &mut InService,
-        supplied: &Resupplied,
-        listener: Option<u32>,
-        memory: &mut State,
-    ) -> Result<Option<String>> {
-        let cfg = &in_service.files.cfg;
-        let Some(stamp) = host.put_servers(cfg, in_service.stamp)? else {
-            debug!("a whole turn is taken: somebody else wrote to the installed file");
-            return Ok(None);
-        };
-        let Some((pid, frame)) = listener.zip(in_service.frame.as_ref()) else {
-            in_service.is_put(stamp);
-            return Ok(Some("HAProxy was not told, as configured".to_owned()));
-        };
-        let texts = (&*supplied.before, &*supplied.after);
-        let told = host.tell_sections(pid, frame, texts, cfg, memory).await;
-        if told.is_some() {
-            in_service.is_put(stamp);
-            return Ok(told);
-        }
-        // Whatever the turn that follows comes to, it goes by what HAProxy runs.
-        let mut back = Resupplied::default();
-        for Resupply { before, after } in supplied.all.iter().rev() {
-            if let Err(Doubt(why)) = self.replace(in_service, (after, before), &mut back) {
-                debug!("the file stays with servers of which HAProxy could not be told: {why}");
-                return Ok(None);
-            }
-        }
-        host.put_servers(&in_service.files.cfg, stamp)?;
-        Ok(None)
+        Ok(Some(Report::of_servers(from, change, how)))
     }
 
     /// What was installed and is yet to be proved, if anything.
@@ -304,6 +139,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     pub fn unproved(&self) -> Option<&FileSet> {
         let in_service = self.in_service.as_ref()?;
         (!in_service.is_proved && !in_service.waits).then_some(&in_service.files)
+    }
+
+    /// Whether what was installed is for a whole turn to prove, which may be long in coming.
+    #[must_use]
+    pub fn leaves_proof(&self) -> bool {
+        self.in_service.as_ref().is_some_and(|known| known.waits)
     }
 
     /// `haproxy -c` has accepted `files`. Whether these are still what is in service.
@@ -330,20 +171,22 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         changes: &Changes,
         memory: &State,
         now: Time,
-    ) -> Result<Resupplied, Doubt> {
-        let resupplied = self.resupplied(in_service, changes, memory, now)?;
-        in_service.losses.count(&resupplied);
-        if in_service.losses.are_most() {
-            return Err(Doubt(
-                "most servers would be gone since the last whole turn",
-            ));
+    ) -> Result<Supplied, Doubt> {
+        let all = self.resupplied(in_service, changes, memory, now)?;
+        let mut losses = in_service.losses.clone();
+        losses.count(&all);
+        if losses.are_most() {
+            return Err(Doubt(MOST_GONE));
         }
-        let mut all = Resupplied::default();
-        for Resupply { before, after } in &resupplied {
-            self.replace(in_service, (before, after), &mut all)?;
+        let mut supplied = Supplied::default();
+        for resupply in all {
+            if let Err(doubt) = self.replace(in_service, resupply, &mut supplied) {
+                in_service.take_back(supplied);
+                return Err(doubt);
+            }
         }
-        all.all = resupplied;
-        Ok(all)
+        in_service.losses = losses;
+        Ok(supplied)
     }
 
     fn resupplied(
@@ -417,9 +260,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     fn replace(
         &mut self,
         in_service: &mut InService,
-        (before, after): (&Arc<Service>, &Arc<Service>),
-        all: &mut Resupplied,
+        resupply: Resupply,
+        supplied: &mut Supplied,
     ) -> Result<(), Doubt> {
+        let Resupply { before, after } = &resupply;
         let texts = self.renderer.with_servers(before, after);
         let texts = texts.ok_or(Doubt("somebody's own words stand beside the servers"))?;
         let change = match diff::compare(Some(&texts.before), &texts.after) {
@@ -429,21 +273,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 return Err(Doubt("more than lines of servers changed"));
             }
         };
-        let InService {
-            rendered,
-            files,
-            servers,
-            services,
-            ..
-        } = in_service;
-        let place = rendered.replace(&texts.before, &texts.after);
-        let place = place.ok_or(Doubt("the text of the service stands elsewhere"))?;
-        files.cfg.replace_range(place, &texts.after);
-        *servers = *servers + after.servers.len() - before.servers.len();
-        services.insert(after.owner.clone(), Arc::clone(after));
-        all.change.extend(change);
-        all.before.push_str(&texts.before);
-        all.after.push_str(&texts.after);
+        let texts = (texts.before, texts.after);
+        if !in_service.swap(&resupply, &texts) {
+            return Err(Doubt("the text of the service stands elsewhere"));
+        }
+        supplied.change.extend(change);
+        supplied.all.push((resupply, texts));
         Ok(())
     }
 }

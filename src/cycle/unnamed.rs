@@ -13,8 +13,9 @@ use super::source::Source;
 use super::suspects::{Found, Suspects};
 use super::wanted::Cause;
 use crate::apply::validate::{Severity, Verdict};
-use crate::apply::{Accepted, Balancer, CheckMessage, Host};
+use crate::apply::{Accepted, Balancer, CheckMessage, Host, Try};
 use crate::cluster::Warning;
+use crate::disk::Digest;
 use crate::labels::{self, Template};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::{Https, Service};
@@ -71,8 +72,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         host: &Host<'_, B>,
         plan: &Plan,
     ) -> Result<Option<Accepted>> {
-        let limit = Some(LONGEST_TRY);
-        let verdict = host.balancer.check(&plan.files, host.at, limit).await;
+        let tries = Try {
+            limit: LONGEST_TRY,
+            of: Digest::of(b"all once more"),
+        };
+        let verdict = host.balancer.check(&plan.files, host.at, Some(tries)).await;
         let verdict = verdict.context("the new files cannot be checked once more")?;
         Ok(match verdict {
             Verdict::Accepted { warnings } => Some((plan.files.clone(), warnings)),
@@ -112,12 +116,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             (LONGEST_TRY, MOST_TRIES)
         };
         while let Some(out) = suspects.next_try(most) {
+            let asked = Some(Try {
+                limit,
+                of: out_of(&out),
+            });
             let out = out.into_iter().map(|owner| unnamed(owner, messages));
             let tried = self.draw_without(plan.clone(), out.collect(), installed)?;
-            let verdict = host
-                .balancer
-                .check(&tried.files, host.at, Some(limit))
-                .await;
+            let verdict = host.balancer.check(&tried.files, host.at, asked).await;
             let verdict = verdict.context("a part of the new files cannot be checked")?;
             let is_accepted = matches!(verdict, Verdict::Accepted { .. });
             debug!(out = tried.refused.len(), is_accepted, "tried");
@@ -163,6 +168,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         Ok((plan, blamed.accepted))
     }
+}
+
+/// Stands for those who are out.
+fn out_of(owners: &[Owner]) -> Digest {
+    let name = |owner: &Owner| format!("{}:{}", owner.app, owner.service_port);
+    let mut names: Vec<String> = owners.iter().map(name).collect();
+    names.sort_unstable();
+    Digest::of(names.join("\n").as_bytes())
 }
 
 /// Stands between a label and its value.

@@ -1,16 +1,24 @@
 //! The file that runs with the servers of another one: so much of a change as needs no reload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::outline::Outline;
+use super::outline::{Outline, Section};
 use crate::haproxy::opens_section;
 
 /// `running` with the servers that `wanted` has in the sections that both have. Those of a section that
-/// is to become another one are taken, too: the old ones end.
+/// is to become another one are taken, too: the old ones end. So do those of a backend that `wanted` does
+/// not have at all, unless there are slots in it.
+///
+/// Of a server that is not in `running` nothing is new but name, address and number: HAProxy has
+/// accepted the other words beside one that runs. One that says more has to wait.
 #[must_use]
 pub fn with_servers_of(running: &str, wanted: &str) -> String {
     let (old, new) = (Outline::of(running), Outline::of(wanted));
-    let new: BTreeMap<_, _> = new.sections().iter().map(|s| (s.title, s)).collect();
+    let new: BTreeMap<_, _> = new.sections().iter().map(|s| (name_of(s), s)).collect();
+    let lines = old.sections().iter().flat_map(|section| &section.servers);
+    let known: HashSet<Vec<&str>> = lines.clone().map(|line| words_of(line)).collect();
+    let there: HashSet<&str> = lines.copied().collect();
+    let is_known = |line: &&str| there.contains(line) || known.contains(&words_of(line));
     let mut sections = old.sections().iter();
     let mut text = String::with_capacity(running.len());
     let mut graft: Option<Graft<'_>> = None;
@@ -20,8 +28,14 @@ pub fn with_servers_of(running: &str, wanted: &str) -> String {
             if let Some(graft) = graft.take() {
                 graft.finish(&mut text);
             }
-            let both = sections.next().and_then(|old| new.get(old.title));
-            graft = both.map(|wanted| Graft::of(&wanted.servers));
+            graft = sections.next().and_then(|old| {
+                let servers = match new.get(name_of(old)) {
+                    Some(wanted) => wanted.servers.iter().copied().filter(is_known).collect(),
+                    None if old.backend().is_some() && !has_slots(old) => Vec::new(),
+                    None => return None,
+                };
+                Some(Graft::of(servers))
+            });
         }
         let Some(graft) = &mut graft else {
             text.push_str(line);
@@ -47,9 +61,36 @@ pub fn with_servers_of(running: &str, wanted: &str) -> String {
     text
 }
 
+/// By which the section is known, whatever it takes from a profile.
+fn name_of<'a>(section: &Section<'a>) -> &'a str {
+    section.backend().unwrap_or(section.title)
+}
+
+/// Free ones are kept out of use by a word.
+fn has_slots(section: &Section<'_>) -> bool {
+    let mut words = section
+        .servers
+        .iter()
+        .flat_map(|line| line.split_ascii_whitespace());
+    words.any(|word| word == "disabled")
+}
+
+/// What a line says of its server beside name and address, but for what is each server's own.
+fn words_of(line: &str) -> Vec<&str> {
+    let mut words = line.split_ascii_whitespace().skip(3);
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        kept.push(word);
+        if matches!(word, "id" | "cookie" | "port") {
+            words.next();
+        }
+    }
+    kept
+}
+
 /// What a section gets.
 struct Graft<'a> {
-    servers: &'a [&'a str],
+    servers: Vec<&'a str>,
     is_there: bool,
     /// Where its last line ends, and how that is indented.
     end: usize,
@@ -57,7 +98,7 @@ struct Graft<'a> {
 }
 
 impl<'a> Graft<'a> {
-    fn of(servers: &'a [&'a str]) -> Self {
+    fn of(servers: Vec<&'a str>) -> Self {
         Self {
             servers,
             is_there: false,

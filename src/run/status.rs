@@ -33,6 +33,10 @@ const LONG_WORK: Duration = Duration::from_secs(60);
 /// So long `haproxy -c` may look at what is wanted, which is not installed before it ends.
 const LONG_CHECK: Duration = Duration::from_secs(60);
 
+fn is_long_check(since: Option<Time>, now: Time) -> bool {
+    since.is_some_and(|since| now.since(since) > LONG_CHECK)
+}
+
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
@@ -139,8 +143,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
     let stuck = stuck.map(|silent| silent.reason.as_str());
     let turn_since = facts.and_then(|facts| facts.turn_since);
     let stuck_since = turn_since.filter(|since| now.since(*since) > LONG_WORK);
-    let checking_since = state.checking_since.filter(|_| facts.is_some());
-    let is_check_long = checking_since.is_some_and(|since| now.since(since) > LONG_CHECK);
+    let checking_since = facts.and_then(|facts| facts.checking_since);
     let unused = facts.map_or(&[][..], |facts| facts.unused.as_slice());
     let status = Status {
         ok: unread.is_none()
@@ -149,7 +152,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
             && stuck.is_none()
             && !is_old
             && stuck_since.is_none()
-            && !is_check_long
+            && !is_long_check(checking_since, now)
             && is_well(&state, process, installed, is_at_work)
             && good.unusable.is_empty(),
         is_old,

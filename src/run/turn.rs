@@ -157,14 +157,19 @@ impl Memory {
         let Some(report) = report else {
             return Ok(None);
         };
-        // It is saved once the file is proved: a kill before that costs a check.
+        // Else it is saved once the file is proved: a kill before that costs a check.
         let before = self.state.last_turn.clone();
-        let is_unfinished = self.state.is_unfinished();
+        let is_refused = self.state.is_refused();
         let (last, result) = self.summed_up(Ok(report), now);
-        if is_unfinished {
+        if is_refused {
             self.state.last_turn = before.map(|before| LastTurn { at: now, ..before });
         }
-        self.note_unsaved();
+        if stages.leaves_proof() {
+            // What HAProxy was told has to be known after a kill, too.
+            self.save();
+        } else {
+            self.note_unsaved();
+        }
         Ok(Some(self.told(result?, last)))
     }
 
@@ -210,11 +215,6 @@ impl Memory {
 
     /// Remembers what came of a turn.
     pub(super) fn ended(&mut self, result: Result<Report>, now: Time) -> Result<Turn> {
-        if let Ok(report) = &result {
-            let since = self.state.checking_since.unwrap_or(now);
-            let is_checking = report.outcome == Outcome::Checking;
-            self.state.checking_since = is_checking.then_some(since);
-        }
         let (last, result) = self.summed_up(result, now);
         self.save();
         let mut report = result?;
@@ -331,10 +331,16 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 .map(|message| Blamed::of(&report.plan, message).to_string());
             (TurnOutcome::Rejected, first)
         }
-        Outcome::Checking => (
-            TurnOutcome::Unchanged,
-            Some("`haproxy -c` goes on to look at the new file".to_owned()),
-        ),
+        Outcome::Checking => match last {
+            // What was refused is looked at once more.
+            Some(last) if last.outcome == TurnOutcome::Rejected => {
+                (TurnOutcome::Rejected, last.detail.clone())
+            }
+            _ => (
+                TurnOutcome::Unchanged,
+                Some("`haproxy -c` goes on to look at the new file".to_owned()),
+            ),
+        },
         Outcome::Postponed { until } => (
             TurnOutcome::Unchanged,
             Some(format!(

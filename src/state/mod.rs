@@ -46,9 +46,6 @@ pub struct State {
     pub unmended: Option<String>,
     /// What came of the last turn.
     pub last_turn: Option<LastTurn>,
-    /// Since when a check of what is wanted goes on, or those that find out who is to blame.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checking_since: Option<Time>,
     /// Address of the Marathon that answered last, without user and password.
     pub last_good_marathon: Option<String>,
     /// When Marathon last asked for what is served.
@@ -95,13 +92,12 @@ impl State {
         }
     }
 
-    /// Whether the last whole turn left what is wanted to later ones, since HAProxy refuses it, or still
-    /// looks at it. Servers are followed meanwhile, which changes nothing about that.
+    /// Whether HAProxy refused what the last whole turn wanted. Servers are followed meanwhile, which
+    /// changes nothing about that.
     #[must_use]
-    pub fn is_unfinished(&self) -> bool {
+    pub fn is_refused(&self) -> bool {
         let last = self.last_turn.as_ref();
-        self.checking_since.is_some()
-            || last.is_some_and(|last| last.outcome == TurnOutcome::Rejected)
+        last.is_some_and(|last| last.outcome == TurnOutcome::Rejected)
     }
 
     /// The turn that began then has `ended`: HAProxy may have taken minutes to refuse what it was asked,

@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 use haproxy_marathon_bridge::apply::reload::{Method, ReloadError, Reloaded, Verified};
 use haproxy_marathon_bridge::apply::validate::{CheckError, CheckMessage, Verdict};
-use haproxy_marathon_bridge::apply::{Balancer, FileSet, Installation};
+use haproxy_marathon_bridge::apply::{Balancer, FileSet, Installation, Try};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
 use haproxy_marathon_bridge::haproxy::child::RunError;
 use haproxy_marathon_bridge::haproxy::files::NamedFile;
@@ -55,12 +54,19 @@ pub(crate) enum CheckFault {
     CannotRun,
     /// It refuses every file.
     RefusesAll,
+    /// It takes longer than anybody waits.
+    GoesOn,
     /// It is killed, and we with it.
     Killed,
 }
 
 impl CheckFault {
-    pub(crate) const ALL: [Self; 3] = [Self::CannotRun, Self::RefusesAll, Self::Killed];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::CannotRun,
+        Self::RefusesAll,
+        Self::GoesOn,
+        Self::Killed,
+    ];
 }
 
 /// A process: the files that it has read when it started.
@@ -315,7 +321,7 @@ impl Balancer for Seen<'_> {
         &self,
         files: &FileSet,
         _: &Installation,
-        _: Option<Duration>,
+        _: Option<Try>,
     ) -> Result<Verdict, CheckError> {
         self.unless_dead().await;
         let haproxy = self.haproxy;
@@ -327,6 +333,7 @@ impl Balancer for Seen<'_> {
                     source: std::io::Error::other("no more processes"),
                 }));
             }
+            CheckFault::GoesOn => return Err(CheckError::GoesOn),
             CheckFault::Killed => future::pending().await,
             CheckFault::None | CheckFault::RefusesAll => (),
         }

@@ -138,8 +138,10 @@ impl Program {
                 return Err(error);
             }
         };
-        let is_refused = matches!(report.outcome, Outcome::Rejected { .. });
-        self.refusals = if is_refused { self.refusals + 1 } else { 0 };
+        if !report.is_light {
+            let is_refused = matches!(report.outcome, Outcome::Rejected { .. });
+            self.refusals = if is_refused { self.refusals + 1 } else { 0 };
+        }
         self.end = left_open(&report, &self.memory, now, self.refusals);
         let outcome = report.outcome.clone();
         // Where an installed file cannot be read, the next turn is a whole one.

@@ -1,15 +1,19 @@
 //! Servers that come and go while the rest of what is wanted has to wait, whatever for: they are brought
 //! to HAProxy as in a turn for servers alone, so that the next turns can go on to do so.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::Result;
 use tracing::debug;
 
-use super::{Doubt, InService, Losses, Resupplied, Resupply};
+use super::Doubt;
+use super::in_service::{InService, Losses, Resupply, Supplied};
 use crate::apply::{Balancer, Host, Outcome, tell_servers_alone};
 use crate::cycle::source::Source;
 use crate::cycle::{Plan, Stages};
+use crate::diff;
+use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
 use crate::resolve::Lookup;
 use crate::state::{State, Time};
@@ -75,14 +79,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             Ok(supplied) => supplied,
             Err(Doubt(why)) => {
                 debug!("servers alone are brought to HAProxy by their text: {why}");
-                return Ok(None);
+                // Of an edit on trial they are not.
+                return Ok(Some(in_service).filter(|_| self.is_on_trial));
             }
         };
         in_service.waits = true;
         if supplied.all.is_empty() {
             return Ok(Some(in_service));
         }
-        let put = self.put(host, &mut in_service, &supplied, listener, memory);
+        let put = in_service.put(host, supplied, listener, memory);
         Ok(put.await?.map(|how| {
             tell_servers_alone(&how);
             in_service
@@ -90,8 +95,23 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 
     /// Gives services other servers, whatever else of them changed. The plan has asked the guard.
-    fn supply(&mut self, plan: &Plan, in_service: &mut InService) -> Result<Resupplied, Doubt> {
-        let mut supplied = Resupplied::default();
+    fn supply(&mut self, plan: &Plan, in_service: &mut InService) -> Result<Supplied, Doubt> {
+        let mut supplied = Supplied::default();
+        let done = self.supply_each(plan, in_service, &mut supplied);
+        if let Err(doubt) = done {
+            in_service.take_back(supplied);
+            return Err(doubt);
+        }
+        in_service.losses = Losses::since(in_service.services.values());
+        Ok(supplied)
+    }
+
+    fn supply_each(
+        &mut self,
+        plan: &Plan,
+        in_service: &mut InService,
+        supplied: &mut Supplied,
+    ) -> Result<(), Doubt> {
         for wanted in plan.proxies.services() {
             let Some(served) = in_service.services.get(&wanted.owner) else {
                 continue;
@@ -108,10 +128,41 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 free_slots: wanted.free_slots.clone(),
                 ..Service::clone(&before)
             });
-            self.replace(in_service, (&before, &after), &mut supplied)?;
-            supplied.all.push(Resupply { before, after });
+            self.replace(in_service, Resupply { before, after }, supplied)?;
         }
-        in_service.losses = Losses::since(in_service.services.values());
-        Ok(supplied)
+        in_service.empty_all_but(plan.proxies.services(), supplied);
+        Ok(())
+    }
+}
+
+impl InService {
+    /// Takes their servers from those who are not wanted any more: the ports of their tasks are others'
+    /// soon. Slots stay, since what a free one is called is not known here.
+    fn empty_all_but(&mut self, wanted: &[Arc<Service>], supplied: &mut Supplied) {
+        let wanted: HashSet<&Owner> = wanted.iter().map(|service| &service.owner).collect();
+        let is_gone = |service: &&Arc<Service>| {
+            let has_servers = !service.servers.is_empty() && service.free_slots.is_empty();
+            has_servers && !wanted.contains(&service.owner)
+        };
+        let gone = self.services.values().filter(is_gone);
+        let mut gone: Vec<Arc<Service>> = gone.map(Arc::clone).collect();
+        gone.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        for before in gone {
+            let chunks = self.rendered.chunks().iter();
+            let mut own = chunks.filter(|chunk| chunk.owner.as_ref() == Some(&before.owner));
+            let texts = own.find_map(|chunk| {
+                let text = diff::with_servers_of(&chunk.text, "");
+                (*text != *chunk.text).then(|| (Arc::clone(&chunk.text), text.into()))
+            });
+            let Some(texts) = texts else { continue };
+            let after = Arc::new(Service {
+                servers: Vec::new(),
+                ..Service::clone(&before)
+            });
+            let resupply = Resupply { before, after };
+            if self.swap(&resupply, &texts) {
+                supplied.all.push((resupply, texts));
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Installed, Old, Process, Status, Watcher, is_ahead};
+use super::{Installed, Old, Process, Status, Watcher, is_ahead, is_long_check};
 use crate::admin::{self, Unused};
 use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
 
@@ -71,7 +71,7 @@ impl Status<'_> {
             _ if self.is_old => "no turn was taken for too long",
             _ if self.stuck.is_some() => "the watcher does not answer",
             _ if self.stuck_since.is_some() => "the watcher is at work on one turn for too long",
-            (false, ..) if self.checking_since.is_some() => {
+            (false, ..) if is_long_check(self.checking_since, now) => {
                 "what is wanted waits for `haproxy -c`, which does not come to an end"
             }
             (false, ..) => "something is wrong",

@@ -16,6 +16,7 @@ use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm, unfit_from_the_start};
 use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config, ReloadMethod};
+use crate::cycle::goes_on;
 use crate::disk;
 use crate::haproxy::program::{NotInstalled, VersionError};
 use crate::haproxy::{Proc, Version};
@@ -47,6 +48,7 @@ pub(super) struct Around<'r> {
     is_unread: bool,
     /// When an edit that came to nothing is tried again.
     again_at: Option<Instant>,
+    looks_again: bool,
 }
 
 impl<'r> Around<'r> {
@@ -63,6 +65,7 @@ impl<'r> Around<'r> {
             warnings: Vec::new(),
             is_unread: false,
             again_at: None,
+            looks_again: false,
         };
         // What is wrong with it by now is told when it changes again.
         let Reading { built, files } = around.reader.read();
@@ -81,6 +84,9 @@ impl<'r> Around<'r> {
     /// Until it is time to look at something.
     pub(super) async fn next(&mut self) -> Seen {
         let again_at = self.again_at;
+        if std::mem::take(&mut self.looks_again) {
+            return Seen::Files;
+        }
         tokio::select! {
             () = self.files.next() => Seen::Files,
             () = sleep_until(self.pulse_at) => Seen::Pulse,
@@ -96,6 +102,11 @@ impl<'r> Around<'r> {
     /// Whether what was read last could not be put to use.
     fn is_unused(&self, in_use: &Rc<Config>) -> bool {
         !Rc::ptr_eq(&self.wanted, in_use)
+    }
+
+    /// What was changed and had to wait is looked for once more.
+    pub(super) fn look_again(&mut self) {
+        self.looks_again = true;
     }
 
     /// Somebody asks for everything to be looked at.
@@ -352,6 +363,8 @@ impl Watcher {
             }
             // The next turn makes up for it, and says so.
             Ok(_) => None,
+            // They are found again once it has ended.
+            Err(error) if goes_on(&error) => return false,
             Err(error) => {
                 files.certificates.were_refused();
                 Some(format!("{error:#}"))

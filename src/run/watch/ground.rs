@@ -40,9 +40,16 @@ impl Ground {
     /// The same for a turn that begins, which does not reload right after the one before, and waits for no
     /// check that takes long.
     pub(super) fn for_turns(&self) -> LocalHaproxy<'_> {
-        self.beside.begins();
         LocalHaproxy {
             apart: self.config.reload.apart,
+            ..self.beside_turns()
+        }
+    }
+
+    /// The same for who reloads whatever came just before.
+    pub(super) fn beside_turns(&self) -> LocalHaproxy<'_> {
+        self.beside.begins();
+        LocalHaproxy {
             beside: Some(&self.beside),
             ..self.haproxy()
         }

@@ -27,8 +27,13 @@ pub(super) fn desk(config: &Config, live: &Arc<Live>) -> Option<Desk> {
     Some(Desk::open(path, pages(Arc::clone(live), places, status)))
 }
 
-/// What a turn that began `at` came to; `None` where it came to nothing.
-pub(super) fn ended(turn: Option<&Turn>, state: &State, at: Time, served: Option<Served>) -> Ended {
+/// What a turn that began `at` came to; `None` where it came to nothing. A check may go on beside it.
+pub(super) fn ended(
+    turn: Option<&Turn>,
+    state: &State,
+    at: Time,
+    (served, is_checking): (Option<Served>, bool),
+) -> Ended {
     let outcome = turn.map(|turn| &turn.report.outcome);
     let last = state.last_turn.as_ref();
     let is_light = turn.is_some_and(|turn| turn.report.is_light);
@@ -36,11 +41,11 @@ pub(super) fn ended(turn: Option<&Turn>, state: &State, at: Time, served: Option
         at,
         outcome: match last {
             // The last turn is the one that left something to be done.
-            Some(_) if is_light && state.is_unfinished() => TurnOutcome::Applied,
+            Some(_) if is_light && state.is_refused() => TurnOutcome::Applied,
             Some(last) => last.outcome,
             None => TurnOutcome::Failed,
         },
-        is_unfinished: state.is_unfinished(),
+        is_unfinished: state.is_refused() || is_checking,
         reloaded: outcome.is_some_and(is_reload),
         held: turn.map(|turn| held(turn.report.plan.held.as_ref())),
         quarantined: state.quarantined.len(),

@@ -42,7 +42,7 @@ use crate::admin::Live;
 use crate::apply::{Beside, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
 use crate::config::{Config, Request, Watch};
-use crate::cycle::{Marathon, Stages};
+use crate::cycle::{Marathon, Stages, goes_on};
 use crate::disk::Digest;
 use crate::haproxy::Version;
 use crate::logging::in_one_line;
@@ -104,8 +104,14 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 }
             },
             told = next(follower.as_mut()), if has_time => watcher.hear(told, &mut schedule),
-            // A turn can do now what it waited for.
-            () = beside.ends() => schedule.asked(now()),
+            // What waited for it can be done now.
+            () = beside.ends() => {
+                schedule.asked(now());
+                around.look_again();
+                if watcher.reload_is_due && !is_done(&live, watcher.reload(), &mut signals).await {
+                    break;
+                }
+            }
             next = watcher.proof.next(), if has_time => {
                 if !watcher.prove(next) {
                     schedule.changed(now());
@@ -232,6 +238,10 @@ struct Watcher {
     proof: Proof,
     /// Of files that are to be installed, where it takes long.
     beside: Rc<Beside>,
+    /// One that was asked for waits for such a check.
+    reload_is_due: bool,
+    /// Since when one goes on.
+    checking_since: Option<Time>,
     edit: Edit,
     /// So many turns in a row were refused.
     refusals: u32,
@@ -245,9 +255,7 @@ impl Watcher {
     async fn new(config: Rc<Config>, folder: Folder) -> Result<Self> {
         let places = places(&config, &folder);
         let lock = lock_for_life(&config, &places).await?;
-        let mut memory = Memory::open(folder);
-        // That was a check of another run.
-        memory.state.checking_since = None;
+        let memory = Memory::open(folder);
         let resolver = Resolver::new(System, memory.state.addresses.clone());
         let names = Some((resolver, config.policy.names));
         let (mut stages, unfit) = match waits_for_program(&config) {
@@ -277,6 +285,8 @@ impl Watcher {
             troubles: Troubles::default(),
             proof: Proof::default(),
             beside: Rc::default(),
+            reload_is_due: false,
+            checking_since: None,
             edit: Edit::default(),
             refusals: 0,
             unfit: unfit.as_ref().map(unfit_from_the_start),
@@ -324,6 +334,7 @@ impl Watcher {
     async fn reload(&mut self) {
         let result = self.bring_again(&[]).await;
         self.lock.leave_folder();
+        self.reload_is_due = result.as_ref().is_err_and(goes_on);
         match result {
             Ok(Outcome::Applied { how, .. }) => {
                 info!(
@@ -350,6 +361,9 @@ impl Watcher {
                 | Outcome::Postponed { .. }
                 | Outcome::Checking,
             ) => (),
+            Err(_) if self.reload_is_due => {
+                info!("the reload that was asked for waits for `haproxy -c`, which goes on");
+            }
             Err(error) => warn!("the reload that was asked for came to nothing: {error:#}"),
         }
     }
@@ -358,7 +372,7 @@ impl Watcher {
         let haproxy = self.haproxy().await?;
         self.enter_folder().await;
         let ground = self.ground(haproxy);
-        let local = ground.haproxy();
+        let local = ground.beside_turns();
         let host = ground.host(&local);
         let Memory { store, state } = &mut self.memory;
         let mut remember = |state: &State| save(store, state);
@@ -396,6 +410,9 @@ impl Watcher {
             Some(last) => {
                 let at = last.at;
                 match self.troubles.worst() {
+                    None if self.checking_since.is_some() => {
+                        format!("`haproxy -c` goes on to look at what is wanted (turn of {at})")
+                    }
                     None => format!("HAProxy is in step since the turn of {at}"),
                     Some(trouble) => format!("{trouble} (turn of {at})"),
                 }

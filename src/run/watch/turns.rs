@@ -63,6 +63,8 @@ impl Watcher {
             }
         }
         let result = self.take_turn(at).await;
+        let since = self.checking_since.unwrap_or(at);
+        self.checking_since = self.beside.is_running().then_some(since);
         self.tell_what_waits(&result, is_put_off);
         if self.judge_edit(&result) {
             return self.without_edit(last);
@@ -179,7 +181,9 @@ impl Watcher {
             served = both.map(|(text, header)| live::read(&text, &header));
         }
         self.live.unsaved(self.memory.unsaved());
+        self.live.checks(self.checking_since);
         let state = &self.memory.state;
+        let served = (served, self.checking_since.is_some());
         self.live.ended(&live::ended(turn, state, at, served));
     }
 }

@@ -16,13 +16,6 @@ fn folder() -> Folder {
 
 fn full() -> State {
     let time = Time::at(SystemTime::UNIX_EPOCH);
-    State {
-        checking_since: Some(time),
-        ..settled(time)
-    }
-}
-
-fn settled(time: Time) -> State {
     let digest = Digest::of(b"cfg");
     State {
         applied: Some(Applied {
@@ -38,7 +31,6 @@ fn settled(time: Time) -> State {
             stand_ins: BTreeMap::new(),
             used_spares: BTreeSet::from(["spare-p-1".to_owned()]),
         }),
-        checking_since: None,
         told: Some(Digest::of(b"told")),
         reloaded_at: Some(time),
         refused_starts: Some(RefusedStarts { at: time, turns: 2 }),

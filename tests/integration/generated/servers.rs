@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Result;
 use haproxy_marathon_bridge::apply::reload::{ReloadError, Reloaded};
 use haproxy_marathon_bridge::apply::validate::{CheckError, Verdict};
-use haproxy_marathon_bridge::apply::{Balancer, FileSet, Host, Installation};
+use haproxy_marathon_bridge::apply::{Balancer, FileSet, Host, Installation, Try};
 use haproxy_marathon_bridge::cluster::Snapshot;
 use haproxy_marathon_bridge::cycle::{Changes, Source, Stages};
 use haproxy_marathon_bridge::disk::{Digest, Disk as _, MemoryDisk};
@@ -81,7 +81,7 @@ impl Balancer for Untold {
         &self,
         _: &FileSet,
         _: &Installation,
-        _: Option<Duration>,
+        _: Option<Try>,
     ) -> Result<Verdict, CheckError> {
         Ok(Verdict::Accepted {
             warnings: Vec::new(),

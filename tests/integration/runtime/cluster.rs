@@ -149,11 +149,21 @@ impl Scene {
         states.any(|state| !state.admin.is_in_maintenance())
     }
 
+    /// The same of the app `/other`.
+    pub(super) fn serves_other_at(&self, port: u16) -> bool {
+        let states = self.states_of("other_");
+        states.iter().any(|state| state.port == port)
+    }
+
     fn states(&self) -> Vec<ServerState> {
+        self.states_of("web_")
+    }
+
+    fn states_of(&self, app: &str) -> Vec<ServerState> {
         let socket = self.host.path("run/admin.sock");
         let reply = block_on(ask(&socket, "show servers state", LONG)).unwrap();
         let mut states = states(&reply).unwrap();
-        states.retain(|state| state.backend.starts_with("web_"));
+        states.retain(|state| state.backend.starts_with(app));
         states
     }
 }
@@ -219,6 +229,12 @@ impl Watcher {
 
     pub(super) fn send(&self, signal: Signal) {
         self.0.send(signal);
+    }
+
+    /// As the machine's memory killer would.
+    pub(super) fn kill(&mut self) {
+        self.send(Signal::SIGKILL);
+        self.0.ended();
     }
 
     /// Asks it to end, and waits for that.

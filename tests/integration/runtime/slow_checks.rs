@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use haproxy_marathon_bridge::demo::backend::Instance;
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
@@ -279,5 +280,93 @@ fn an_edit_whose_check_goes_on_keeps_no_task_waiting() {
     let waits = words.iter().find(|line| line.contains("wait for Marathon"));
     assert_eq!(waits, None);
     assert!(scene.host.installed().contains("retries 2"));
+    watcher.end();
+}
+
+/// What was told and never checked is known after a kill.
+#[test]
+fn a_watcher_that_is_killed_while_something_waits_goes_on_from_there() {
+    let mut scene = Scene::new(&[]);
+    let haproxy = hanging(&scene.host);
+    let flags = ["--haproxy", &haproxy, "--resync", "1h"];
+    let mut watcher = Watcher::start(&scene, &flags);
+    fs::write(scene.host.path("hang"), "").unwrap();
+    deploy_late(&scene);
+    watcher.says(GOES_ON);
+    let (name, id) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", &name]);
+    watcher.kill();
+    scene.marathon.fail_task(&id).unwrap();
+    let watcher = Watcher::start_where(&scene, &flags, None, GOES_ON);
+    scene.is_answered_by(&["t0"]);
+    let (next, _) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", &next]);
+
+    // And a HAProxy that ends is started with just that.
+    scene.host.kill();
+    watcher.says("HAProxy had ended, and was brought to the files that it ran");
+    scene.is_answered_by(&["t0", &next]);
+    watcher.end();
+}
+
+/// Their ports may be those of other tasks soon.
+#[test]
+fn who_is_deleted_while_something_waits_gets_no_more_requests() {
+    let mut scene = Scene::new(&[]);
+    let other = Instance::http("other").start().unwrap();
+    let port = free_ports(1).unwrap()[0];
+    let app = App::new("/other").service_port(port);
+    let app = app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+    scene.marathon.deploy(app.task(Task::local(other.port())));
+    let (certificate, _) = of_the_operator(&scene.host);
+    let watcher = Watcher::start(&scene, &["--resync", "1h"]);
+    assert!(scene.serves_other_at(other.port()));
+    fs::write(&certificate, "no certificate").unwrap();
+    watcher.says("own.pem");
+    deploy_late(&scene);
+    watcher.says("`haproxy -c` refuses the new file");
+    scene.marathon.remove_app("/other").unwrap();
+    watcher.says("servers alone, while the rest has to wait");
+    assert!(!scene.serves_other_at(other.port()));
+    // All others are followed as before.
+    let (name, _) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", &name]);
+    watcher.end();
+    // So it is where nothing is known but the text.
+    drop(other);
+    scene.marathon.remove_app("/web").unwrap();
+    scene.refresh(&["--allow-removal"]).expect(1);
+    assert_eq!(scene.servers(), 0);
+}
+
+/// It is no doubt about what is in service.
+#[test]
+fn an_app_that_changes_beside_an_edit_that_is_checked_keeps_no_task_waiting() {
+    let mut scene = Scene::new(&[]);
+    let other = App::new("/other").service_port(free_ports(1).unwrap()[0]);
+    let other = other.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+    scene.marathon.deploy(other.task(Task::local(1)));
+    let haproxy = hanging(&scene.host);
+    let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
+    fs::write(scene.host.path("hang"), "").unwrap();
+    let head = scene.host.path("templates/fragments/head.cfg.tera");
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(&head, text.replace("  retries 3", "  retries 2")).unwrap();
+    watcher.says(GOES_ON);
+    let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
+    scene.marathon.change_app("/other", least).unwrap();
+    watcher.says("backend other_");
+    for _ in 0..2 {
+        let (name, id) = scene.scale_up();
+        watcher.says(TOLD);
+        scene.is_answered_by(&["t0", &name]);
+        scene.marathon.fail_task(&id).unwrap();
+        watcher.says(TOLD);
+    }
+    fs::remove_file(scene.host.path("hang")).unwrap();
+    watcher.says("took over");
     watcher.end();
 }

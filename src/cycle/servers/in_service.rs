@@ -1,0 +1,209 @@
+//! What HAProxy serves, as far as turns for servers alone stand on it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use anyhow::Result;
+use tracing::debug;
+
+use crate::apply::runtime::Frame;
+use crate::apply::{Balancer, FileSet, Host};
+use crate::cycle::Plan;
+use crate::diff::ServerChange;
+use crate::disk::Stamp;
+use crate::guard;
+use crate::proxy::marathon_lb::{Server, Service};
+use crate::proxy::{Owner, Proxies};
+use crate::render::Rendered;
+use crate::state::State;
+
+/// What is in service since the last turn that ended well.
+pub struct InService {
+    pub(super) services: HashMap<Owner, Arc<Service>>,
+    /// In all of them together.
+    pub(super) servers: usize,
+    pub(super) losses: Losses,
+    pub(super) rendered: Rendered,
+    pub(super) files: FileSet,
+    /// Of `haproxy.cfg`, as it was installed.
+    pub(super) stamp: Stamp,
+    /// Whether `haproxy -c` has accepted all of it.
+    pub(super) is_proved: bool,
+    /// Of `haproxy.cfg`, where HAProxy is told of sections.
+    pub(super) frame: Option<Frame>,
+    /// More is wanted than HAProxy could be brought to. The turn that is due for it has `haproxy -c` look
+    /// at all of it.
+    pub(super) waits: bool,
+}
+
+impl InService {
+    pub(super) fn of(plan: Plan, stamp: Stamp, frame: Option<Frame>) -> Self {
+        let Plan {
+            files,
+            rendered,
+            proxies,
+            ..
+        } = plan;
+        Self {
+            services: by_owner(&proxies),
+            servers: proxies.servers(),
+            losses: Losses::since(proxies.services()),
+            rendered,
+            files,
+            stamp,
+            is_proved: true,
+            frame,
+            waits: false,
+        }
+    }
+
+    /// Whether it can be told to that process. Since the last whole turn the options may have come to say
+    /// that HAProxy is told at all.
+    pub(super) fn serves(&self, listener: Option<u32>) -> bool {
+        listener.is_none() || self.frame.is_some()
+    }
+
+    /// Puts the text of a service in the place of another one, and its servers; `false` where that
+    /// does not stand there.
+    pub(super) fn swap(&mut self, resupply: &Resupply, (before, after): &Texts) -> bool {
+        let Some(place) = self.rendered.replace(before, after) else {
+            return false;
+        };
+        self.files.cfg.replace_range(place, after);
+        let Resupply { before, after } = resupply;
+        self.servers = self.servers + after.servers.len() - before.servers.len();
+        self.services.insert(after.owner.clone(), Arc::clone(after));
+        true
+    }
+
+    /// The other way round.
+    pub(super) fn take_back(&mut self, supplied: Supplied) {
+        for (Resupply { before, after }, texts) in supplied.all.into_iter().rev() {
+            let back = Resupply {
+                before: after,
+                after: before,
+            };
+            self.swap(&back, &(texts.1, texts.0));
+        }
+    }
+
+    /// Installs the servers that were supplied, and tells a HAProxy that can be told. Gives what was done;
+    /// `None` where HAProxy has to read the file, which then is the one that it was.
+    pub(super) async fn put<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        supplied: Supplied,
+        listener: Option<u32>,
+        memory: &mut State,
+    ) -> Result<Option<String>> {
+        let cfg = &self.files.cfg;
+        let Some(stamp) = host.put_servers(cfg, self.stamp)? else {
+            debug!("a whole turn is taken: somebody else wrote to the installed file");
+            return Ok(None);
+        };
+        let how = match listener.zip(self.frame.as_ref()) {
+            None => Some("HAProxy was not told, as configured".to_owned()),
+            Some((pid, frame)) => {
+                let (before, after) = supplied.texts();
+                let texts = (&*before, &*after);
+                host.tell_sections(pid, frame, texts, cfg, memory).await
+            }
+        };
+        if how.is_some() {
+            self.stamp = stamp;
+            self.is_proved = false;
+            return Ok(how);
+        }
+        // Whatever the turn that follows comes to, it goes by what HAProxy runs.
+        self.take_back(supplied);
+        host.put_servers(&self.files.cfg, stamp)?;
+        Ok(None)
+    }
+
+    /// How many service ports there are.
+    #[must_use]
+    pub fn services(&self) -> usize {
+        self.services.len()
+    }
+
+    /// How many servers there are, of all of them together.
+    #[must_use]
+    pub fn servers(&self) -> usize {
+        self.servers
+    }
+}
+
+fn by_owner(proxies: &Proxies) -> HashMap<Owner, Arc<Service>> {
+    let services = proxies.services().iter();
+    services
+        .map(|service| (service.owner.clone(), Arc::clone(service)))
+        .collect()
+}
+
+/// What went since the last whole turn, which alone asks the guard. Counted as it counts: by addresses,
+/// and a server in the place of another is none that is lost. Many turns for one server each are not
+/// to take away what one turn may not.
+#[derive(Clone, Default)]
+pub(super) struct Losses {
+    /// Servers that there were, of all services together.
+    of: usize,
+    lost: usize,
+    /// How many there were of each service that has other servers by now.
+    before: HashMap<Owner, usize>,
+}
+
+impl Losses {
+    pub(super) fn since<'s>(services: impl IntoIterator<Item = &'s Arc<Service>>) -> Self {
+        let servers = services.into_iter().flat_map(|service| &service.servers);
+        Self {
+            of: distinct(servers),
+            ..Self::default()
+        }
+    }
+
+    /// Services have other servers now.
+    pub(super) fn count(&mut self, all: &[Resupply]) {
+        for Resupply { before, after } in all {
+            let now = distinct(&before.servers);
+            let then = *self.before.entry(before.owner.clone()).or_insert(now);
+            self.lost -= then.saturating_sub(now);
+            self.lost += then.saturating_sub(distinct(&after.servers));
+        }
+    }
+
+    /// Whether more went than may go at once.
+    pub(super) fn are_most(&self) -> bool {
+        guard::holds(self.lost, self.of)
+    }
+}
+
+/// One address is one server, however often it stands there.
+fn distinct<'s>(servers: impl IntoIterator<Item = &'s Server>) -> usize {
+    let addresses = servers.into_iter().map(|s| (&*s.address, s.port));
+    addresses.collect::<HashSet<_>>().len()
+}
+
+/// One service, before and after.
+pub(super) struct Resupply {
+    pub(super) before: Arc<Service>,
+    pub(super) after: Arc<Service>,
+}
+
+/// The text of a backend, before and after.
+pub(super) type Texts = (Arc<str>, Arc<str>);
+
+/// What became of the services concerned.
+#[derive(Default)]
+pub(super) struct Supplied {
+    pub(super) all: Vec<(Resupply, Texts)>,
+    pub(super) change: Vec<ServerChange>,
+}
+
+impl Supplied {
+    /// Their sections as they were, and as they are.
+    fn texts(&self) -> (String, String) {
+        let texts = || self.all.iter().map(|(_, texts)| texts);
+        let before = texts().map(|(before, _)| &**before).collect();
+        (before, texts().map(|(_, after)| &**after).collect())
+    }
+}
