@@ -1,24 +1,33 @@
 //! The file that runs with the servers of another one: so much of a change as needs no reload.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use super::outline::{Outline, Section};
 use crate::haproxy::opens_section;
 
 /// `running` with the servers that `wanted` has in the sections that both have. Those of a section that
-/// is to become another one are taken, too: the old ones end. So do those of a backend that `wanted` does
-/// not have at all, unless there are slots in it.
+/// is to become another one are taken, too: the old ones end. A backend that `wanted` does not have keeps
+/// those that an app of its name has there: its port may have moved. The others go, unless there are
+/// slots.
 ///
-/// Of a server that is not in `running` nothing is new but name, address and number: HAProxy has
-/// accepted the other words beside one that runs. One that says more has to wait.
+/// Nothing is new of a server but name, address and number, since HAProxy has accepted only what runs: one
+/// at an address that is there stays as it is, and one that comes is written as those beside it. One that
+/// cannot be has to wait.
 #[must_use]
 pub fn with_servers_of(running: &str, wanted: &str) -> String {
     let (old, new) = (Outline::of(running), Outline::of(wanted));
-    let new: BTreeMap<_, _> = new.sections().iter().map(|s| (name_of(s), s)).collect();
-    let lines = old.sections().iter().flat_map(|section| &section.servers);
-    let known: HashSet<Vec<&str>> = lines.clone().map(|line| words_of(line)).collect();
-    let there: HashSet<&str> = lines.copied().collect();
-    let is_known = |line: &&str| there.contains(line) || known.contains(&words_of(line));
+    let wanted: BTreeMap<_, _> = new.sections().iter().map(|s| (name_of(s), s)).collect();
+    let lines = || old.sections().iter().flat_map(|section| &section.servers);
+    let known: HashSet<Vec<&str>> = lines().map(|line| words_of(line)).collect();
+    let of_app = |app: &str| {
+        let sections = new.sections().iter();
+        let own = sections.filter(|section| app_of(section) == app);
+        let addresses = own
+            .flat_map(|section| &section.servers)
+            .map(|line| address_of(line));
+        addresses.collect::<HashSet<_>>()
+    };
     let mut sections = old.sections().iter();
     let mut text = String::with_capacity(running.len());
     let mut graft: Option<Graft<'_>> = None;
@@ -29,9 +38,14 @@ pub fn with_servers_of(running: &str, wanted: &str) -> String {
                 graft.finish(&mut text);
             }
             graft = sections.next().and_then(|old| {
-                let servers = match new.get(name_of(old)) {
-                    Some(wanted) => wanted.servers.iter().copied().filter(is_known).collect(),
-                    None if old.backend().is_some() && !has_slots(old) => Vec::new(),
+                let servers = match wanted.get(name_of(old)) {
+                    Some(wanted) => taken(old, wanted, &known),
+                    None if old.backend().is_some() && !has_slots(old) => {
+                        let addresses = of_app(app_of(old));
+                        let lines = old.servers.iter();
+                        let kept = lines.filter(|line| addresses.contains(address_of(line)));
+                        kept.map(|line| Cow::Borrowed(*line)).collect()
+                    }
                     None => return None,
                 };
                 Some(Graft::of(servers))
@@ -66,6 +80,66 @@ fn name_of<'a>(section: &Section<'a>) -> &'a str {
     section.backend().unwrap_or(section.title)
 }
 
+/// The name of its app, as far as it is in that of the section: the service port stands behind it.
+fn app_of<'a>(section: &Section<'a>) -> &'a str {
+    let name = name_of(section);
+    name.rsplit_once('_').map_or(name, |(app, _)| app)
+}
+
+fn address_of(line: &str) -> &str {
+    line.split_ascii_whitespace().nth(2).unwrap_or_default()
+}
+
+/// The servers that a section gets.
+fn taken<'a>(
+    running: &Section<'a>,
+    wanted: &Section<'a>,
+    known: &HashSet<Vec<&str>>,
+) -> Vec<Cow<'a, str>> {
+    let there: BTreeMap<&str, &'a str> = running
+        .servers
+        .iter()
+        .map(|line| (address_of(line), *line))
+        .collect();
+    let model = running.servers.first();
+    let lines = wanted.servers.iter().filter_map(|line| {
+        if running.servers.contains(line) {
+            return Some(Cow::Borrowed(*line));
+        }
+        if let Some(same) = there.get(address_of(line)).filter(|_| !has_slots(running)) {
+            return Some(Cow::Borrowed(*same));
+        }
+        if known.contains(&words_of(line)) {
+            return Some(Cow::Borrowed(*line));
+        }
+        as_written(line, model?).map(Cow::Owned)
+    });
+    lines.collect()
+}
+
+/// A server in the words of another one.
+fn as_written(line: &str, model: &str) -> Option<String> {
+    let own: Vec<&str> = line.split_ascii_whitespace().collect();
+    let mut written = own.get(..3)?.join(" ");
+    let mut words = model.split_ascii_whitespace().skip(3);
+    while let Some(word) = words.next() {
+        written.push(' ');
+        written.push_str(word);
+        if is_own(word) {
+            words.next();
+            let at = own.iter().position(|own| *own == word)?;
+            written.push(' ');
+            written.push_str(own.get(at + 1)?);
+        }
+    }
+    Some(written)
+}
+
+/// Whether what follows is each server's own.
+fn is_own(word: &str) -> bool {
+    matches!(word, "id" | "cookie" | "port")
+}
+
 /// Free ones are kept out of use by a word.
 fn has_slots(section: &Section<'_>) -> bool {
     let mut words = section
@@ -81,7 +155,7 @@ fn words_of(line: &str) -> Vec<&str> {
     let mut kept = Vec::new();
     while let Some(word) = words.next() {
         kept.push(word);
-        if matches!(word, "id" | "cookie" | "port") {
+        if is_own(word) {
             words.next();
         }
     }
@@ -90,7 +164,7 @@ fn words_of(line: &str) -> Vec<&str> {
 
 /// What a section gets.
 struct Graft<'a> {
-    servers: Vec<&'a str>,
+    servers: Vec<Cow<'a, str>>,
     is_there: bool,
     /// Where its last line ends, and how that is indented.
     end: usize,
@@ -98,7 +172,7 @@ struct Graft<'a> {
 }
 
 impl<'a> Graft<'a> {
-    fn of(servers: Vec<&'a str>) -> Self {
+    fn of(servers: Vec<Cow<'a, str>>) -> Self {
         Self {
             servers,
             is_there: false,
@@ -169,7 +243,9 @@ backend d
 ";
         let grafted = with_servers_of(RUNNING, wanted);
         let expected = RUNNING.replace("server y h:2", "server z h:9");
-        assert_eq!(grafted, expected.replace("h:3", "h:5"));
+        let expected = expected.replace("h:3", "h:5");
+        // Whoever is not wanted any more serves nobody.
+        assert_eq!(grafted, expected.replace("  server x h:4\n", ""));
         let change = compare(Some(RUNNING), &grafted);
         assert!(matches!(change, Change::Servers(_)), "{change}");
     }
@@ -177,10 +253,59 @@ backend d
     #[test]
     fn what_needs_no_graft_stays_as_it_is() {
         assert_eq!(with_servers_of(RUNNING, RUNNING), RUNNING);
-        assert_eq!(with_servers_of(RUNNING, ""), RUNNING);
         // All of them may go.
         let wanted = RUNNING.replace("  server x h:3\n", "");
         assert_eq!(with_servers_of(RUNNING, &wanted), wanted);
+    }
+
+    #[test]
+    fn what_a_server_says_beside_its_address_is_known_or_has_to_wait() {
+        let running = "backend a\n  server x h:1 check port 7 inter 3s id 4\nbackend b\n";
+        for (line, taken) in [
+            (
+                "server y h:2 check port 8 inter 3s id 5",
+                ["y h:2 check port 8 inter 3s id 5"; 2],
+            ),
+            (
+                "server y h:2 check port 8 inter 4s bogus id 5",
+                ["y h:2 check port 8 inter 3s id 5", ""],
+            ),
+            ("server y h:2 bogus", ["", ""]),
+            // It serves, whatever else is to be said of it.
+            (
+                "server z h:1 bogus",
+                ["x h:1 check port 7 inter 3s id 4", ""],
+            ),
+        ] {
+            let written = |line: &str| {
+                if line.is_empty() {
+                    String::new()
+                } else {
+                    format!("  server {line}\n")
+                }
+            };
+            let [in_a, in_b] = taken.map(written);
+            let wanted = format!("backend a\n  {line}\nbackend b\n  {line}\n");
+            let expected = format!("backend a\n{in_a}backend b\n{in_b}");
+            assert_eq!(with_servers_of(running, &wanted), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_is_gone_keeps_what_its_app_has_elsewhere() {
+        let running = "backend a_1\n  server x h:1\n  server y h:2\nbackend b_1\n  server x h:3\n";
+        let wanted = "backend a_2\n  server x h:1\nbackend c_1\n  server z h:3\n";
+        let expected = "backend a_1\n  server x h:1\nbackend b_1\n";
+        assert_eq!(with_servers_of(running, wanted), expected);
+    }
+
+    #[test]
+    fn a_backend_is_known_by_its_name_and_slots_stay() {
+        let running = "backend a from p1\n  server x h:1\nbackend s\n  server s1 h:2\n  \
+                       server s2 h:0 disabled\n";
+        let wanted = "backend a from p2\n  server y h:3\n";
+        let expected = running.replace("server x h:1", "server y h:3");
+        assert_eq!(with_servers_of(running, wanted), expected);
     }
 
     #[test]

@@ -50,7 +50,7 @@ use world::World;
 const SEEDS: u64 = 10_000;
 
 /// What has to come about in every thousand seeds, or the simulation has gone blind.
-const MUST_BE_SEEN: [(&str, usize); 36] = [
+const MUST_BE_SEEN: [(&str, usize); 38] = [
     ("applied", 1_000),
     ("unchanged", 1_000),
     ("killed", 1_000),
@@ -58,6 +58,8 @@ const MUST_BE_SEEN: [(&str, usize); 36] = [
     ("rejected", 100),
     ("reload failed", 100),
     ("waiting", 50),
+    ("checking", 50),
+    ("light turn while something waits", 1),
     ("not running", 50),
     ("port held", 50),
     ("power cut", 100),

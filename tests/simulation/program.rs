@@ -66,6 +66,8 @@ pub(crate) struct Facts {
     pub(crate) left_out: bool,
     /// It looked at servers alone.
     pub(crate) is_light: bool,
+    /// More is wanted than HAProxy was brought to in an earlier turn.
+    pub(crate) leaves_rest: bool,
 }
 
 impl Facts {
@@ -79,6 +81,7 @@ impl Facts {
             served_as_before: quarantined().any(|entry| entry.last_good.is_some()),
             left_out: quarantined().any(|entry| entry.last_good.is_none()),
             is_light: report.is_light,
+            leaves_rest: false,
         }
     }
 }
@@ -128,6 +131,7 @@ impl Program {
         let report = match stages.servers_alone(host, memory, now).await {
             Ok(Some(report)) => {
                 self.facts = Facts::of(&report, &self.memory, false);
+                self.facts.leaves_rest = self.stages.leaves_proof();
                 // It is saved once the file is proved.
                 self.memory.last_turn = Some(last_turn(now));
                 report

@@ -12,9 +12,9 @@ use super::in_service::{InService, Losses, Resupply, Supplied};
 use crate::apply::{Balancer, Host, Outcome, tell_servers_alone};
 use crate::cycle::source::Source;
 use crate::cycle::{Plan, Stages};
-use crate::diff;
 use crate::proxy::Owner;
-use crate::proxy::marathon_lb::Service;
+use crate::proxy::marathon_lb::{Server, Service};
+use crate::proxy::native::slots_of;
 use crate::resolve::Lookup;
 use crate::state::{State, Time};
 
@@ -30,7 +30,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<Outcome> {
-        if plan.keeps_all {
+        if plan.keeps_all || memory.paused.is_some() {
+            self.in_service = in_service;
             return Ok(outcome);
         }
         // An edit that came to nothing is taken back, and has changed nothing of what is in service.
@@ -47,10 +48,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             }
         }
         let wanted = &plan.files;
-        // Of an edit that `haproxy -c` has not accepted, not even servers are to reach HAProxy.
-        if self.is_on_trial && !matches!(outcome, Outcome::Postponed { .. }) {
-            return Ok(outcome);
-        }
         let is_all = host
             .servers_meanwhile(wanted, memory, now, remember)
             .await?;
@@ -79,8 +76,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             Ok(supplied) => supplied,
             Err(Doubt(why)) => {
                 debug!("servers alone are brought to HAProxy by their text: {why}");
-                // Of an edit on trial they are not.
-                return Ok(Some(in_service).filter(|_| self.is_on_trial));
+                return Ok(None);
             }
         };
         in_service.waits = true;
@@ -123,46 +119,109 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 return Err(Doubt("the service was arranged among others"));
             }
             let before = Arc::clone(served);
-            let after = Arc::new(Service {
-                servers: wanted.servers.clone(),
-                free_slots: wanted.free_slots.clone(),
-                ..Service::clone(&before)
-            });
+            let after = with_servers(&before, wanted);
             self.replace(in_service, Resupply { before, after }, supplied)?;
         }
-        in_service.empty_all_but(plan.proxies.services(), supplied);
+        for (before, moved) in in_service.gone(plan.proxies.services()) {
+            let nobody = Service {
+                servers: Vec::new(),
+                ..Service::clone(&before)
+            };
+            let has_slots = !before.free_slots.is_empty();
+            if let Some(wanted) = moved.map(AsRef::as_ref).or(has_slots.then_some(&nobody)) {
+                let resupply = Resupply {
+                    after: with_servers(&before, wanted),
+                    before: Arc::clone(&before),
+                };
+                if self.replace(in_service, resupply, supplied).is_ok() || has_slots {
+                    continue;
+                }
+            }
+            in_service.empty(before, plan.proxies.services(), supplied);
+        }
         Ok(())
     }
 }
 
+/// A service with the servers of another form of it. Slots that nobody has are free.
+fn with_servers(served: &Arc<Service>, wanted: &Service) -> Arc<Service> {
+    let mut free_slots = wanted.free_slots.clone();
+    if wanted.servers.is_empty() && !served.free_slots.is_empty() {
+        let slots = slots_of(served).into_iter();
+        free_slots = slots.map(|(number, _)| number).collect();
+        free_slots.sort_unstable();
+    }
+    Arc::new(Service {
+        servers: wanted.servers.clone(),
+        free_slots,
+        ..Service::clone(served)
+    })
+}
+
 impl InService {
-    /// Takes their servers from those who are not wanted any more: the ports of their tasks are others'
-    /// soon. Slots stay, since what a free one is called is not known here.
-    fn empty_all_but(&mut self, wanted: &[Arc<Service>], supplied: &mut Supplied) {
-        let wanted: HashSet<&Owner> = wanted.iter().map(|service| &service.owner).collect();
+    /// Those who are not wanted any more, and as what: an app that moves to another service port is there
+    /// under a new one.
+    fn gone<'w>(
+        &self,
+        wanted: &'w [Arc<Service>],
+    ) -> Vec<(Arc<Service>, Option<&'w Arc<Service>>)> {
+        let owners: HashSet<&Owner> = wanted.iter().map(|service| &service.owner).collect();
         let is_gone = |service: &&Arc<Service>| {
-            let has_servers = !service.servers.is_empty() && service.free_slots.is_empty();
-            has_servers && !wanted.contains(&service.owner)
+            !service.servers.is_empty() && !owners.contains(&service.owner)
         };
         let gone = self.services.values().filter(is_gone);
         let mut gone: Vec<Arc<Service>> = gone.map(Arc::clone).collect();
         gone.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        for before in gone {
-            let chunks = self.rendered.chunks().iter();
-            let mut own = chunks.filter(|chunk| chunk.owner.as_ref() == Some(&before.owner));
-            let texts = own.find_map(|chunk| {
-                let text = diff::with_servers_of(&chunk.text, "");
-                (*text != *chunk.text).then(|| (Arc::clone(&chunk.text), text.into()))
-            });
-            let Some(texts) = texts else { continue };
-            let after = Arc::new(Service {
-                servers: Vec::new(),
-                ..Service::clone(&before)
-            });
-            let resupply = Resupply { before, after };
-            if self.swap(&resupply, &texts) {
-                supplied.all.push((resupply, texts));
-            }
+        let of_app = |service: &Service| {
+            let app = &service.owner.app;
+            let others = gone.iter().filter(|other| other.owner.app == *app).count();
+            let is_new = |new: &&Arc<Service>| {
+                new.owner.app == *app && !self.services.contains_key(&new.owner)
+            };
+            let mut new = wanted.iter().filter(is_new);
+            let moved = new.next().filter(|_| new.next().is_none());
+            moved.filter(|_| others == 1)
+        };
+        let moved: Vec<_> = gone.iter().map(|service| of_app(service)).collect();
+        gone.into_iter().zip(moved).collect()
+    }
+
+    /// Takes its servers from a service that is not wanted any more, but those that its app has elsewhere:
+    /// the ports of the others are those of other tasks soon.
+    fn empty(&mut self, before: Arc<Service>, wanted: &[Arc<Service>], supplied: &mut Supplied) {
+        let own = wanted
+            .iter()
+            .filter(|other| other.owner.app == before.owner.app);
+        let own = own.flat_map(|service| &service.servers);
+        let own: HashSet<(&str, u16)> = own.map(|s| (&*s.address, s.port)).collect();
+        let servers: Vec<Server> = before
+            .servers
+            .iter()
+            .filter(|server| own.contains(&(&*server.address, server.port)))
+            .cloned()
+            .collect();
+        let names = servers
+            .iter()
+            .map(|server| format!("server {} ", server.name));
+        let names: Vec<String> = names.collect();
+        let stays = |line: &&str| {
+            let line = line.trim_start();
+            !line.starts_with("server ") || names.iter().any(|name| line.starts_with(name))
+        };
+        let chunks = self.rendered.chunks().iter();
+        let mut own = chunks.filter(|chunk| chunk.owner.as_ref() == Some(&before.owner));
+        let texts = own.find_map(|chunk| {
+            let text: String = chunk.text.split_inclusive('\n').filter(stays).collect();
+            (*text != *chunk.text).then(|| (Arc::clone(&chunk.text), text.into()))
+        });
+        let Some(texts) = texts else { return };
+        let after = Arc::new(Service {
+            servers,
+            ..Service::clone(&before)
+        });
+        let resupply = Resupply { before, after };
+        if self.swap(&resupply, &texts) {
+            supplied.all.push((resupply, texts));
         }
     }
 }

@@ -117,6 +117,8 @@ impl Watcher {
     /// in service. Gives how it ends.
     fn without_edit(&mut self, last: Option<LastTurn>) -> End {
         self.memory.state.last_turn = last;
+        // That was of what was edited.
+        self.beside.forget();
         self.lock.leave_folder();
         End::Failed
     }

@@ -11,7 +11,7 @@ use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
 use super::cluster::{Scene, TOLD, Watcher};
 use crate::host::{Host, wait_until, wait_within};
-use crate::support::haproxy;
+use crate::support::{Done, haproxy};
 use crate::watch::servers::checks;
 
 /// A HAProxy that is at the check of a file with `/late` until somebody says `go`.
@@ -155,7 +155,14 @@ fn hanging(host: &Host) -> String {
 fn tasks_are_followed_however_long_every_check_hangs() {
     let mut scene = Scene::new(&[]);
     let haproxy = hanging(&scene.host);
-    let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
+    let desk = scene.host.path("run/desk.sock").display().to_string();
+    let flags = ["--haproxy", &haproxy, "--admin-socket", &desk];
+    let watcher = Watcher::start(&scene, &[&flags[..], &["--resync", "1h"]].concat());
+    let status = |scene: &Scene| {
+        let mut command = scene.host.status_command();
+        command.args(["--admin-socket", &desk]);
+        Done::of(command)
+    };
     let pid = scene.host.pid();
     fs::write(scene.host.path("hang"), "").unwrap();
     deploy_late(&scene);
@@ -170,21 +177,21 @@ fn tasks_are_followed_however_long_every_check_hangs() {
         assert_eq!(scene.host.haproxies(), [pid]);
     };
     follow(&mut scene);
-    scene.host.status().expect(0);
+    status(&scene).expect(0);
     // And that it does not end is no secret.
-    let bad = || !scene.host.status().status.success();
-    wait_within(2 * Duration::from_secs(60), "a bad status", bad);
-    scene.host.status().prints(&["does not come to an end"]);
+    let is_bad = || !status(&scene).status.success();
+    wait_within(2 * Duration::from_secs(60), "a bad status", is_bad);
+    status(&scene).prints(&["does not come to an end", "checking      `haproxy -c`"]);
     follow(&mut scene);
     let is_refused = || scene.host.state()["last_turn"]["outcome"] == "rejected";
     wait_within(Duration::from_secs(60), "a refusal", is_refused);
     follow(&mut scene);
-    scene.host.status().expect(1);
+    status(&scene).expect(1);
 
     fs::remove_file(scene.host.path("hang")).unwrap();
     watcher.says("took over");
     assert!(scene.host.installed().contains("backend late"));
-    wait_until("a good status", || scene.host.status().status.success());
+    wait_until("a good status", || status(&scene).status.success());
     scene.is_answered_by(&["t0"]);
     watcher.end();
 }
@@ -214,7 +221,6 @@ fn tasks_are_followed_while_haproxy_refuses_whatever_is_wanted() {
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
     let pid = scene.host.pid();
     fs::write(&certificate, "no certificate").unwrap();
-    watcher.says("own.pem");
     deploy_late(&scene);
     watcher.says("`haproxy -c` refuses the new file");
     for _ in 0..3 {
@@ -324,7 +330,6 @@ fn who_is_deleted_while_something_waits_gets_no_more_requests() {
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
     assert!(scene.serves_other_at(other.port()));
     fs::write(&certificate, "no certificate").unwrap();
-    watcher.says("own.pem");
     deploy_late(&scene);
     watcher.says("`haproxy -c` refuses the new file");
     scene.marathon.remove_app("/other").unwrap();
@@ -369,4 +374,50 @@ fn an_app_that_changes_beside_an_edit_that_is_checked_keeps_no_task_waiting() {
     fs::remove_file(scene.host.path("hang")).unwrap();
     watcher.says("took over");
     watcher.end();
+}
+
+/// They are to be written in other words, and nobody has checked these.
+#[test]
+fn no_server_goes_since_more_is_to_be_said_of_it() {
+    let mut scene = Scene::new(&[]);
+    let (certificate, _) = of_the_operator(&scene.host);
+    scene.refresh(&[]).expect(0);
+    fs::write(&certificate, "no certificate").unwrap();
+    scene.marathon.change_app("/web", App::tcp_check).unwrap();
+    let (name, id) = scene.scale_up();
+    scene.refresh(&[]).expect(1);
+    scene.is_answered_by(&["t0", &name]);
+    scene.marathon.fail_task(&id).unwrap();
+    scene.refresh(&[]).expect(1);
+    scene.is_answered_by(&["t0"]);
+    assert!(!scene.host.installed().contains(" check "));
+}
+
+/// Its tasks are the same, and its new section has to wait.
+#[test]
+fn an_app_that_moves_to_another_service_port_is_served_by_its_old_one_meanwhile() {
+    let mut scene = Scene::new(&[]);
+    // Whoever is the only one is not given up at once.
+    for id in ["/a", "/b", "/c"] {
+        let app = App::new(id).service_port(free_ports(1).unwrap()[0]);
+        let app = app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+        scene.marathon.deploy(app.task(Task::local(1)));
+    }
+    let (certificate, _) = of_the_operator(&scene.host);
+    let watcher = Watcher::start(&scene, &["--resync", "1h"]);
+    fs::write(&certificate, "no certificate").unwrap();
+    let moved = free_ports(1).unwrap()[0].to_string();
+    let change = |app: App| app.label("HAPROXY_0_PORT", &moved);
+    scene.marathon.change_app("/web", change).unwrap();
+    watcher.says("`haproxy -c` refuses the new file");
+    scene.is_answered_by(&["t0"]);
+    let (name, _) = scene.scale_up();
+    watcher.says("1 server changed at runtime");
+    scene.is_answered_by(&["t0", &name]);
+    watcher.end();
+    // So it is where nothing is known but the text.
+    let (next, _) = scene.scale_up();
+    scene.refresh(&[]).expect(1);
+    let names = ["t0", &*name, &*next];
+    scene.is_answered_by(&names[..2]);
 }
