@@ -117,6 +117,11 @@ pub fn zipped_service_ports(
                             .iter_mut()
                             .find(|port| Some(port.service_port) == *number);
                         let Some(port) = port else { continue };
+                        // HAProxy takes that for the port that its client dialled, its own at worst.
+                        if task_port == 0 && selection.knows_deployments {
+                            warnings.push(no_port(app, task, port.service_port));
+                            continue;
+                        }
                         port.endpoints.push(Endpoint {
                             host: host.clone(),
                             port: task_port,
@@ -394,6 +399,16 @@ fn unreachable_task(app: &App, task: &Task, missing: Missing) -> Warning {
         found: found.to_owned(),
         expected: expected.to_owned(),
         effect: "task left out".to_owned(),
+    }
+}
+
+fn no_port(app: &App, task: &Task, service_port: u32) -> Warning {
+    Warning {
+        app: Some(app.id.clone()),
+        subject: format!("task `{}`", task.id),
+        found: format!("port 0 for service port {service_port}"),
+        expected: "a port number from 1 to 65535".to_owned(),
+        effect: "task left out of that service port".to_owned(),
     }
 }
 

@@ -281,6 +281,25 @@ fn knowing(health_check: bool) -> Selection {
     }
 }
 
+#[test]
+fn a_task_at_port_0_costs_itself_in_the_native_set_alone() {
+    let app = || {
+        let mut app = checked(Some(&[true]));
+        app.tasks.push(task("u", &[0]));
+        app
+    };
+    let (served, warnings) = select(app(), &knowing(false));
+    assert!(
+        !served.contains(":0") && served.contains(":3100"),
+        "{served}"
+    );
+    let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("port 0 for service port 80"), "{said:?}");
+    let (served, warnings) = select(app(), &selection(false));
+    assert!(served.ends_with(":0") && warnings.is_empty(), "{served}");
+}
+
 /// Two tasks with these results, of an app whose checks leave none for the first minute.
 fn two(one: Option<&[HealthResult]>, other: Option<&[HealthResult]>) -> App {
     let mut app = checked(None);

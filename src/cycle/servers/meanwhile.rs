@@ -123,6 +123,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             self.replace(in_service, Resupply { before, after }, supplied)?;
         }
         for (before, moved) in in_service.gone(plan.proxies.services()) {
+            if moved.is_some_and(|moved| moved.servers == before.servers) {
+                continue;
+            }
             let nobody = Service {
                 servers: Vec::new(),
                 ..Service::clone(&before)
