@@ -65,11 +65,8 @@ pub struct Beside {
 }
 
 /// What HAProxy is asked about.
-#[derive(Clone)]
 struct Asked {
     files: Rc<FileSet>,
-    /// Of all but the servers.
-    frame: Digest,
     /// Where they are not what is wanted: what is tried.
     tries: Option<Digest>,
 }
@@ -81,12 +78,8 @@ struct Heard {
 }
 
 impl Asked {
-    fn of(files: &FileSet, tries: Option<Digest>) -> Self {
-        Self {
-            files: Rc::new(files.clone()),
-            frame: frame_of(&files.cfg),
-            tries,
-        }
+    fn is(&self, files: &FileSet, tries: Option<Digest>) -> bool {
+        *self.files == *files && self.tries == tries
     }
 }
 
@@ -98,19 +91,18 @@ impl Heard {
     }
 
     /// What is known by it of other files.
-    fn says_of(&self, asked: &Asked) -> Option<Verdict> {
+    fn says_of(&self, files: &FileSet, tries: Option<Digest>) -> Option<Verdict> {
         let verdict = self.verdict.as_ref().ok()?;
         let heard = &self.asked;
-        if asked.tries.is_some() {
-            return (heard.tries == asked.tries).then(|| verdict.clone());
+        if tries.is_some() {
+            return (heard.tries == tries).then(|| verdict.clone());
         }
         let is_accepted = matches!(verdict, Verdict::Accepted { .. });
-        if heard.files == asked.files && (heard.tries.is_none() || is_accepted) {
+        if *heard.files == *files && (heard.tries.is_none() || is_accepted) {
             return Some(verdict.clone());
         }
         // Where else it stands now nobody knows; that there is no end is true of other servers too.
-        let is_like = heard.frame == asked.frame && heard.files.maps == asked.files.maps;
-        of_a_wait(verdict).filter(|_| is_like && heard.tries.is_none())
+        of_a_wait(verdict).filter(|_| heard.tries.is_none() && is_like(&heard.files, files))
     }
 }
 
@@ -125,12 +117,13 @@ fn of_a_wait(verdict: &Verdict) -> Option<Verdict> {
     (!messages.is_empty()).then_some(Verdict::Rejected { messages, output })
 }
 
-/// Stands for all that a text says but servers.
-fn frame_of(cfg: &str) -> Digest {
-    let lines = cfg.split_inclusive('\n');
-    let is_server = |line: &str| line.split_ascii_whitespace().next() == Some("server");
-    let rest: String = lines.filter(|line| !is_server(line)).collect();
-    Digest::of(rest.as_bytes())
+/// Whether they are the same but for servers.
+fn is_like(one: &FileSet, other: &FileSet) -> bool {
+    fn rest(files: &FileSet) -> impl Iterator<Item = &str> {
+        let is_server = |line: &&str| line.split_ascii_whitespace().next() == Some("server");
+        files.cfg.lines().filter(move |line| !is_server(line))
+    }
+    one.maps == other.maps && rest(one).eq(rest(other))
 }
 
 impl Default for Beside {
@@ -211,15 +204,18 @@ impl Beside {
         if self.is_running() {
             return Err(CheckError::GoesOn);
         }
-        let asked = Asked::of(files, tries);
-        if let Some(said) = self.said(&asked) {
+        if let Some(said) = self.said(files, tries) {
             return said;
         }
         if is_first {
             self.heed_overtaking();
         }
+        let asked = Asked {
+            files: Rc::new(files.clone()),
+            tries,
+        };
         let check = begin(Rc::clone(&asked.files));
-        self.running.replace(Some((asked.clone(), check)));
+        self.running.replace(Some((asked, check)));
         let patience = self.patience.get();
         let asked_at = Instant::now();
         let has_ended = timeout(patience, self.ends()).await.is_ok();
@@ -228,22 +224,19 @@ impl Beside {
         if !has_ended {
             return Err(CheckError::GoesOn);
         }
-        self.said(&asked).unwrap_or(Err(CheckError::GoesOn))
+        self.said(files, tries).unwrap_or(Err(CheckError::GoesOn))
     }
 
-    fn said(&self, asked: &Asked) -> Option<Result<Verdict, CheckError>> {
+    fn said(&self, files: &FileSet, tries: Option<Digest>) -> Option<Result<Verdict, CheckError>> {
         let mut heard = self.heard.borrow_mut();
         heard.retain(|heard| heard.at.elapsed() < FRESH);
         // That there is no verdict is said once.
-        let failed = |heard: &Heard| {
-            let is_same = heard.asked.files == asked.files && heard.asked.tries == asked.tries;
-            heard.verdict.is_err() && is_same
-        };
+        let failed = |heard: &Heard| heard.verdict.is_err() && heard.asked.is(files, tries);
         if let Some(place) = heard.iter().position(failed) {
             return Some(heard.remove(place).verdict);
         }
-        let said = heard.iter().find_map(|heard| heard.says_of(asked));
-        if said.is_some() || asked.tries.is_some() {
+        let said = heard.iter().find_map(|heard| heard.says_of(files, tries));
+        if said.is_some() || tries.is_some() {
             return said.map(Ok);
         }
         let mut waits = heard.iter().filter(|heard| heard.is_wait());
@@ -314,211 +307,4 @@ pub(super) fn begun(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-
-    use super::*;
-
-    fn files(label: &str, servers: usize) -> FileSet {
-        let lines = (0..servers).map(|number| format!("  server w{number} 10.0.0.1:{number}\n"));
-        let servers: String = lines.collect();
-        let cfg = format!("backend web\n  mode http\n  # {label}\n{servers}");
-        FileSet {
-            cfg,
-            ..FileSet::default()
-        }
-    }
-
-    fn accepted() -> Verdict {
-        Verdict::Accepted {
-            warnings: Vec::new(),
-        }
-    }
-
-    fn without_end() -> Verdict {
-        Verdict::Rejected {
-            messages: vec![CheckMessage::of_a_wait(Duration::from_secs(60))],
-            output: String::new(),
-        }
-    }
-
-    fn refused() -> Verdict {
-        Verdict::Rejected {
-            messages: Vec::new(),
-            output: String::new(),
-        }
-    }
-
-    fn at_once(verdict: Verdict) -> impl FnOnce(Rc<FileSet>) -> Check {
-        |_| Box::pin(ready(Ok(verdict)))
-    }
-
-    fn never(_: Rc<FileSet>) -> Check {
-        Box::pin(pending())
-    }
-
-    /// `None` where it goes on.
-    fn is_accepted(said: Result<Verdict, CheckError>) -> Option<bool> {
-        match said {
-            Ok(verdict) => Some(matches!(verdict, Verdict::Accepted { .. })),
-            Err(CheckError::GoesOn) => None,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "as it is asked")]
-    fn tries(what: &str) -> Option<Digest> {
-        Some(Digest::of(what.as_bytes()))
-    }
-
-    /// The first question of a turn, about files whose check would never end.
-    async fn ask(beside: &Beside, files: &FileSet) -> Option<bool> {
-        beside.begins();
-        is_accepted(beside.check(files, None, never).await)
-    }
-
-    /// A check that ends as `verdict` after the turn that asked for it.
-    async fn put_off(beside: &Beside, files: &FileSet, tries: Option<Digest>, verdict: Verdict) {
-        let (end, ended) = tokio::sync::oneshot::channel();
-        let begin = |_| -> Check {
-            Box::pin(async move {
-                ended.await.unwrap();
-                Ok(verdict)
-            })
-        };
-        beside.begins();
-        assert_eq!(is_accepted(beside.check(files, tries, begin).await), None);
-        end.send(()).unwrap();
-        beside.ends().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_ends_in_time_is_said_at_once() {
-        let beside = Beside::default();
-        for (label, verdict) in [("a", accepted()), ("b", without_end())] {
-            let expected = matches!(verdict, Verdict::Accepted { .. });
-            let wanted = files(label, 1);
-            let said = beside.check(&wanted, None, at_once(verdict)).await;
-            assert_eq!(is_accepted(said), Some(expected));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_takes_long_goes_on_and_is_known_until_something_is_decided() {
-        let beside = Beside::default();
-        let wanted = files("a", 1);
-        assert_eq!(ask(&beside, &wanted).await, None);
-        // Whoever comes meanwhile is put off without another check, and at once.
-        let began = Instant::now();
-        for other in [&wanted, &files("b", 1)] {
-            assert_eq!(ask(&beside, other).await, None);
-        }
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        beside.forget();
-
-        put_off(&beside, &wanted, None, accepted()).await;
-        for _ in 0..2 {
-            assert_eq!(ask(&beside, &wanted).await, Some(true));
-        }
-        beside.forget();
-        assert_eq!(ask(&beside, &wanted).await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_turn_waits_a_few_seconds_for_all_of_its_checks_together() {
-        let beside = Beside::default();
-        let takes = |seconds| {
-            move |_| -> Check {
-                Box::pin(async move {
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
-                    Ok(refused())
-                })
-            }
-        };
-        beside.begins();
-        let began = Instant::now();
-        let first = beside.check(&files("a", 1), None, takes(2)).await;
-        assert_eq!(is_accepted(first), Some(false));
-        let second = beside.check(&files("b", 1), tries("b"), takes(2)).await;
-        assert_eq!(is_accepted(second), None);
-        assert_eq!(began.elapsed(), PATIENCE);
-        // And the next turn knows both.
-        beside.ends().await;
-        beside.begins();
-        for (label, of) in [("a", None), ("b", tries("b"))] {
-            let said = beside.check(&files(label, 1), of, never).await;
-            assert_eq!(is_accepted(said), Some(false), "{label}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn servers_make_no_difference_to_what_has_no_end() {
-        let beside = Beside::default();
-        put_off(&beside, &files("a", 1), None, without_end()).await;
-        assert_eq!(ask(&beside, &files("a", 2)).await, Some(false));
-        assert_eq!(ask(&beside, &files("b", 1)).await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_try_is_known_by_what_is_tried_and_stands_for_nothing_that_is_wanted() {
-        let beside = Beside::default();
-        put_off(&beside, &files("a", 1), tries("a"), accepted()).await;
-        let said = beside.check(&files("b", 2), tries("a"), never).await;
-        assert_eq!(is_accepted(said), Some(true));
-        let wanted = files("a", 1);
-        let others = beside.check(&wanted, tries("b"), at_once(refused())).await;
-        assert_eq!(is_accepted(others), Some(false));
-        // But for just these files.
-        beside.begins();
-        assert_eq!(ask(&beside, &files("a", 1)).await, Some(true));
-        let wanted = files("a", 2);
-        let said = beside.check(&wanted, None, at_once(refused())).await;
-        assert_eq!(is_accepted(said), Some(false));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_enough_that_do_not_end_no_further_one_is_begun() {
-        let beside = Beside::default();
-        for label in 0..ENOUGH_WAITS {
-            let others = files(&label.to_string(), 1);
-            let began = Instant::now();
-            put_off(&beside, &others, None, without_end()).await;
-            // Whoever has other files waits no longer for that.
-            assert_eq!(began.elapsed(), PATIENCE);
-        }
-        assert_eq!(ask(&beside, &files("a", 1)).await, Some(false));
-        beside.forget();
-        assert_eq!(ask(&beside, &files("a", 1)).await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_refused_is_asked_once_more_by_a_try() {
-        let beside = Beside::default();
-        let wanted = files("a", 1);
-        put_off(&beside, &wanted, None, refused()).await;
-        beside.begins();
-        let again = beside
-            .check(&wanted, tries("all"), at_once(accepted()))
-            .await;
-        assert_eq!(is_accepted(again), Some(true));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_was_overtaken_waits_longer_each_time() {
-        let beside = Beside::default();
-        put_off(&beside, &files("0", 1), None, accepted()).await;
-        let mut waited = Duration::ZERO;
-        for label in 1..7 {
-            let began = Instant::now();
-            let others = files(&label.to_string(), 1);
-            put_off(&beside, &others, None, accepted()).await;
-            assert!(waited < began.elapsed() || waited == MOST_PATIENCE);
-            waited = began.elapsed();
-        }
-        assert_eq!(waited, MOST_PATIENCE);
-        beside.forget();
-        let began = Instant::now();
-        put_off(&beside, &files("a", 1), None, accepted()).await;
-        assert_eq!(began.elapsed(), PATIENCE);
-    }
-}
+mod tests;

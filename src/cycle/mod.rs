@@ -8,6 +8,7 @@ mod draw;
 mod edited;
 mod explained;
 mod fallback;
+mod good_answer;
 mod held_ports;
 mod labelled;
 mod loss;
@@ -34,11 +35,12 @@ mod wanted;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Error, Result};
 
 pub use edited::Unwritable;
 pub use explained::{Explained, ExplainedPort, Fate};
 pub use fallback::{LastAnswer, asked_again_after};
+pub use good_answer::GoodAnswer;
 pub use labelled::Labelled;
 pub use plan::Plan;
 pub use readiness::Waiting;
@@ -56,10 +58,10 @@ use crate::cluster::AppId;
 use crate::config::Names;
 use crate::diff;
 use crate::disk::Digest;
-use crate::marathon::{self, Cluster};
+use crate::marathon::Cluster;
 use crate::render::Renderer;
 use crate::resolve::{Lookup, Resolver};
-use crate::state::{self, GuardMemory, KeptAnswer, Quarantined, Seen, State, Time};
+use crate::state::{GuardMemory, Quarantined, Seen, State, Time};
 
 /// A turn that changes nothing asks HAProxy for its servers at most so often: that costs it more than
 /// anything else in such a turn, and answers can come every second.
@@ -112,36 +114,6 @@ pub struct Report {
     /// The answer, where HAProxy was brought to it: worth keeping for bad times, by
     /// [`Writable::keep_answer`](crate::state::Writable::keep_answer).
     pub good_answer: Option<GoodAnswer>,
-}
-
-/// An answer as it came; where a removal is held, or apps were asked for one by one, the one that would
-/// have led to what is served.
-#[derive(Debug)]
-pub struct GoodAnswer {
-    /// All of it.
-    pub text: String,
-    /// What is to be known of it.
-    pub kept: KeptAnswer,
-}
-
-impl GoodAnswer {
-    /// What `plan`, which HAProxy was brought to, was made of.
-    fn of(plan: &Plan, told: Told, applied: &state::Applied) -> Result<Self> {
-        // Of several answers, to apps one by one, none is the whole.
-        let (text, essence) = if plan.held.is_none() && !told.body.is_empty() {
-            (told.body, told.essence)
-        } else {
-            let text = marathon::answer(&plan.draft.wanted.apps)
-                .context("what is served cannot be written as an answer")?;
-            let essence = Digest::of(text.as_bytes());
-            (text, essence)
-        };
-        let cfg_hash = applied.cfg_hash;
-        Ok(Self {
-            text,
-            kept: KeptAnswer { essence, cfg_hash },
-        })
-    }
 }
 
 /// What Marathon told, as far as its answer is worth knowing once it was read.

@@ -173,19 +173,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
     ) -> Result<Supplied, Doubt> {
         let all = self.resupplied(in_service, changes, memory, now)?;
-        let mut losses = in_service.losses.clone();
-        losses.count(&all);
-        if losses.are_most() {
-            return Err(Doubt(MOST_GONE));
-        }
+        let back: Vec<Resupply> = all.iter().map(Resupply::back).collect();
+        in_service.losses.count(&all);
         let mut supplied = Supplied::default();
-        for resupply in all {
-            if let Err(doubt) = self.replace(in_service, resupply, &mut supplied) {
-                in_service.take_back(supplied);
-                return Err(doubt);
-            }
+        let done = if in_service.losses.are_most() {
+            Err(Doubt(MOST_GONE))
+        } else {
+            let mut all = all.into_iter();
+            all.try_for_each(|resupply| self.replace(in_service, resupply, &mut supplied))
+        };
+        if let Err(doubt) = done {
+            in_service.take_back(supplied);
+            in_service.losses.count(&back);
+            return Err(doubt);
         }
-        in_service.losses = losses;
         Ok(supplied)
     }
 

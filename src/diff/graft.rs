@@ -1,7 +1,7 @@
 //! The file that runs with the servers of another one: so much of a change as needs no reload.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::outline::{Outline, Section};
 use crate::haproxy::opens_section;
@@ -73,6 +73,16 @@ pub fn with_servers_of(running: &str, wanted: &str) -> String {
         graft.finish(&mut text);
     }
     text
+}
+
+/// The text with no other servers than those of these names.
+#[must_use]
+pub fn with_servers_named(text: &str, names: &BTreeSet<&str>) -> String {
+    let stays = |line: &&str| {
+        let mut words = line.split_ascii_whitespace();
+        words.next() != Some("server") || words.next().is_some_and(|name| names.contains(name))
+    };
+    text.split_inclusive('\n').filter(stays).collect()
 }
 
 /// By which the section is known, whatever it takes from a profile.
@@ -306,6 +316,15 @@ backend d
         let wanted = "backend a from p2\n  server y h:3\n";
         let expected = running.replace("server x h:1", "server y h:3");
         assert_eq!(with_servers_of(running, wanted), expected);
+    }
+
+    #[test]
+    fn those_stay_that_are_named() {
+        let names = BTreeSet::from(["y"]);
+        let expected = RUNNING.replace("  server x h:1\n", "");
+        let expected = expected.replace("  server x h:3\n", "");
+        let expected = expected.replace("  server x h:4\n", "");
+        assert_eq!(with_servers_named(RUNNING, &names), expected);
     }
 
     #[test]

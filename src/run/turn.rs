@@ -158,11 +158,13 @@ impl Memory {
             return Ok(None);
         };
         // Else it is saved once the file is proved: a kill before that costs a check.
-        let before = self.state.last_turn.clone();
         let is_refused = self.state.is_refused();
         let (last, result) = self.summed_up(Ok(report), now);
-        if is_refused {
-            self.state.last_turn = before.map(|before| LastTurn { at: now, ..before });
+        if let Some(refused) = last.as_ref().filter(|_| is_refused) {
+            self.state.last_turn = Some(LastTurn {
+                at: now,
+                ..refused.clone()
+            });
         }
         if stages.leaves_proof() {
             // What HAProxy was told has to be known after a kill, too.

@@ -78,12 +78,8 @@ impl InService {
 
     /// The other way round.
     pub(super) fn take_back(&mut self, supplied: Supplied) {
-        for (Resupply { before, after }, texts) in supplied.all.into_iter().rev() {
-            let back = Resupply {
-                before: after,
-                after: before,
-            };
-            self.swap(&back, &(texts.1, texts.0));
+        for (resupply, (before, after)) in supplied.all.into_iter().rev() {
+            self.swap(&resupply.back(), &(after, before));
         }
     }
 
@@ -143,7 +139,7 @@ fn by_owner(proxies: &Proxies) -> HashMap<Owner, Arc<Service>> {
 /// What went since the last whole turn, which alone asks the guard. Counted as it counts: by addresses,
 /// and a server in the place of another is none that is lost. Many turns for one server each are not
 /// to take away what one turn may not.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Losses {
     /// Servers that there were, of all services together.
     of: usize,
@@ -187,6 +183,16 @@ fn distinct<'s>(servers: impl IntoIterator<Item = &'s Server>) -> usize {
 pub(super) struct Resupply {
     pub(super) before: Arc<Service>,
     pub(super) after: Arc<Service>,
+}
+
+impl Resupply {
+    /// The other way round.
+    pub(super) fn back(&self) -> Self {
+        Self {
+            before: Arc::clone(&self.after),
+            after: Arc::clone(&self.before),
+        }
+    }
 }
 
 /// The text of a backend, before and after.

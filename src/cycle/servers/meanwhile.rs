@@ -1,7 +1,7 @@
 //! Servers that come and go while the rest of what is wanted has to wait, whatever for: they are brought
 //! to HAProxy as in a turn for servers alone, so that the next turns can go on to do so.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -12,6 +12,7 @@ use super::in_service::{InService, Losses, Resupply, Supplied};
 use crate::apply::{Balancer, Host, Outcome, tell_servers_alone};
 use crate::cycle::source::Source;
 use crate::cycle::{Plan, Stages};
+use crate::diff;
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::{Server, Service};
 use crate::proxy::native::slots_of;
@@ -120,6 +121,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             }
             let before = Arc::clone(served);
             let after = with_servers(&before, wanted);
+            // It has nobody, and all of its slots are free already.
+            if after == before {
+                continue;
+            }
             self.replace(in_service, Resupply { before, after }, supplied)?;
         }
         for (before, moved) in in_service.gone(plan.proxies.services()) {
@@ -203,18 +208,11 @@ impl InService {
             .filter(|server| own.contains(&(&*server.address, server.port)))
             .cloned()
             .collect();
-        let names = servers
-            .iter()
-            .map(|server| format!("server {} ", server.name));
-        let names: Vec<String> = names.collect();
-        let stays = |line: &&str| {
-            let line = line.trim_start();
-            !line.starts_with("server ") || names.iter().any(|name| line.starts_with(name))
-        };
+        let names: BTreeSet<&str> = servers.iter().map(|server| &*server.name).collect();
         let chunks = self.rendered.chunks().iter();
         let mut own = chunks.filter(|chunk| chunk.owner.as_ref() == Some(&before.owner));
         let texts = own.find_map(|chunk| {
-            let text: String = chunk.text.split_inclusive('\n').filter(stays).collect();
+            let text = diff::with_servers_named(&chunk.text, &names);
             (*text != *chunk.text).then(|| (Arc::clone(&chunk.text), text.into()))
         });
         let Some(texts) = texts else { return };

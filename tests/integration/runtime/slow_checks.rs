@@ -40,6 +40,23 @@ fn deploy_late(scene: &Scene) {
     scene.marathon.deploy(app.task(Task::local(1)));
 }
 
+/// A task more, and gone again.
+fn come_and_go(scene: &mut Scene, watcher: &Watcher) {
+    let (name, id) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", &name]);
+    scene.marathon.fail_task(&id).unwrap();
+    watcher.says(TOLD);
+}
+
+/// Somebody edits what all of the file is about, and HAProxy takes long to look at it.
+fn edit(scene: &Scene, watcher: &Watcher) {
+    let head = scene.host.path("templates/fragments/head.cfg.tera");
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(&head, text.replace("  retries 3", "  retries 2")).unwrap();
+    watcher.says(GOES_ON);
+}
+
 const GOES_ON: &str = "takes long and goes on to look at the new one";
 
 #[test]
@@ -168,11 +185,7 @@ fn tasks_are_followed_however_long_every_check_hangs() {
     deploy_late(&scene);
     watcher.says(GOES_ON);
     let follow = |scene: &mut Scene| {
-        let (name, id) = scene.scale_up();
-        watcher.says(TOLD);
-        scene.is_answered_by(&["t0", &name]);
-        scene.marathon.fail_task(&id).unwrap();
-        watcher.says(TOLD);
+        come_and_go(scene, &watcher);
         scene.is_answered_by(&["t0"]);
         assert_eq!(scene.host.haproxies(), [pid]);
     };
@@ -224,13 +237,9 @@ fn tasks_are_followed_while_haproxy_refuses_whatever_is_wanted() {
     deploy_late(&scene);
     watcher.says("`haproxy -c` refuses the new file");
     for _ in 0..3 {
-        let (name, id) = scene.scale_up();
-        watcher.says(TOLD);
-        scene.is_answered_by(&["t0", &name]);
+        come_and_go(&mut scene, &watcher);
         // Servers are no reason to call it well, nor to forget what is to be tried again.
         scene.host.status().expect(1).prints(&["own.pem"]);
-        scene.marathon.fail_task(&id).unwrap();
-        watcher.says(TOLD);
     }
     scene.is_answered_by(&["t0"]);
     assert_eq!(scene.host.haproxies(), [pid]);
@@ -273,10 +282,7 @@ fn an_edit_whose_check_goes_on_keeps_no_task_waiting() {
     let haproxy = hanging(&scene.host);
     let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
     fs::write(scene.host.path("hang"), "").unwrap();
-    let head = scene.host.path("templates/fragments/head.cfg.tera");
-    let text = fs::read_to_string(&head).unwrap();
-    fs::write(&head, text.replace("  retries 3", "  retries 2")).unwrap();
-    watcher.says(GOES_ON);
+    edit(&scene, &watcher);
     let (name, _) = scene.scale_up();
     watcher.says(TOLD);
     scene.is_answered_by(&["t0", &name]);
@@ -357,19 +363,12 @@ fn an_app_that_changes_beside_an_edit_that_is_checked_keeps_no_task_waiting() {
     let haproxy = hanging(&scene.host);
     let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
     fs::write(scene.host.path("hang"), "").unwrap();
-    let head = scene.host.path("templates/fragments/head.cfg.tera");
-    let text = fs::read_to_string(&head).unwrap();
-    fs::write(&head, text.replace("  retries 3", "  retries 2")).unwrap();
-    watcher.says(GOES_ON);
+    edit(&scene, &watcher);
     let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
     scene.marathon.change_app("/other", least).unwrap();
     watcher.says("backend other_");
     for _ in 0..2 {
-        let (name, id) = scene.scale_up();
-        watcher.says(TOLD);
-        scene.is_answered_by(&["t0", &name]);
-        scene.marathon.fail_task(&id).unwrap();
-        watcher.says(TOLD);
+        come_and_go(&mut scene, &watcher);
     }
     fs::remove_file(scene.host.path("hang")).unwrap();
     watcher.says("took over");
