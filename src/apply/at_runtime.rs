@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
 use anyhow::Result;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::proved::is_run;
 use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
@@ -28,6 +29,19 @@ pub(super) struct Way {
     stand_ins: (StandIns, StandIns),
     /// Why nothing stands in for those that come, unless HAProxy can add them.
     shortage: Option<Shortage>,
+}
+
+/// Why HAProxy has to read the files anew.
+pub(super) struct Untold {
+    /// It was told of nothing, so that it is as it was.
+    pub(super) is_at_once: bool,
+    why: String,
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 impl Way {
@@ -114,16 +128,18 @@ impl<B: Balancer> Host<'_, B> {
         })
     }
 
-    /// Tells HAProxy of the servers in the installed files; `None` where it has to read them anew.
+    /// Tells HAProxy of the servers in the installed files; the inner error says why it has to read them
+    /// anew.
     pub(super) async fn at_runtime(
         &self,
         wish: &Wish<'_>,
         before: &FileSet,
         way: Way,
         memory: &mut State,
-    ) -> Result<Option<Outcome>> {
-        let Some(told) = self.tell_all(before, wish.files, &way).await else {
-            return Ok(None);
+    ) -> Result<Result<Outcome, Untold>> {
+        let told = match self.tell_all(before, wish.files, &way).await {
+            Ok(told) => told,
+            Err(untold) => return Ok(Err(untold)),
         };
         self.is_still_installed(wish.files)?;
         let how = told.to_string();
@@ -134,9 +150,9 @@ impl<B: Balancer> Host<'_, B> {
         }
         self.keep(wish.files, &wish.marks, wish.now);
         if before == wish.files && told.is_nothing() {
-            return Ok(Some(Outcome::Unchanged));
+            return Ok(Ok(Outcome::Unchanged));
         }
-        Ok(Some(Outcome::Applied {
+        Ok(Ok(Outcome::Applied {
             how,
             installed: before != wish.files,
             reloaded: false,
@@ -150,7 +166,7 @@ impl<B: Balancer> Host<'_, B> {
         before: &FileSet,
         files: &FileSet,
         way: &Way,
-    ) -> Option<Told> {
+    ) -> Result<Told, Untold> {
         let (before_it, then) = &way.stand_ins;
         let shown = (seen(before, before_it), seen(files, then));
         let has_changed = |name: &str| before.maps.get(name) != files.maps.get(name);
@@ -183,28 +199,24 @@ impl<B: Balancer> Host<'_, B> {
         files.maps.iter().map(text).collect()
     }
 
-    /// What HAProxy was told; `None` where it has to read the files anew, and why: where it can add no
-    /// backends, the `shortage` of those that could have stood in.
+    /// What HAProxy was told, or why it has to read the files anew: where it can add no backends, the
+    /// `shortage` of those that could have stood in.
     pub(super) async fn told(
         &self,
         pid: u32,
         text: Text<'_>,
         shortage: Option<&Shortage>,
-    ) -> Option<Told> {
+    ) -> Result<Told, Untold> {
         let told = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => told,
-            // Of a part: the turn for the whole tries once more, and says it.
-            Err(why) if text.structure.is_some() => {
-                debug!("a whole turn is taken: HAProxy cannot be told: {why}");
-                return None;
-            }
             Err(why) => {
                 let has_no_servers = text.sections.is_some_and(BTreeSet::is_empty);
+                let is_at_once = why.is_at_once();
                 let what = if !text.certificates.is_empty() {
                     "certificates"
                 } else if has_no_servers || matches!(why, Fallback::Map(_)) {
                     "maps"
-                } else if matches!(why, Fallback::Backend(_)) {
+                } else if matches!(why, Fallback::Backend(_) | Fallback::Lead(_)) {
                     "backends"
                 } else {
                     "servers"
@@ -216,8 +228,8 @@ impl<B: Balancer> Host<'_, B> {
                     }
                     _ => why.to_string(),
                 };
-                info!("a reload is needed, since {what} cannot be changed at runtime: {why}");
-                return None;
+                let why = format!("{what} cannot be changed at runtime: {why}");
+                return Err(Untold { is_at_once, why });
             }
         };
         if !told.tombstones.is_empty() {
@@ -227,7 +239,7 @@ impl<B: Balancer> Host<'_, B> {
                 names.join(", ")
             );
         }
-        Some(told)
+        Ok(told)
     }
 
     /// Where it was not known, as behind a command that started it, it is looked for; whoever answers
@@ -282,7 +294,14 @@ impl<B: Balancer> Host<'_, B> {
             maps: &[],
             certificates: &[],
         };
-        let told = self.told(pid, text, None).await?;
+        let told = match self.told(pid, text, None).await {
+            Ok(told) => told,
+            // The turn for the whole tries once more, and says it.
+            Err(untold) => {
+                debug!("a whole turn is taken: {untold}");
+                return None;
+            }
+        };
         let how = told.to_string();
         memory.told = Some(Digest::of(cfg.as_bytes()));
         if let Some(applied) = &mut memory.applied {

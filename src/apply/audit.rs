@@ -67,13 +67,14 @@ impl<B: Balancer> Host<'_, B> {
             why,
             Fallback::Refused(_)
                 | Fallback::Backend(_)
+                | Fallback::Lead(_)
                 | Fallback::Map(_)
                 | Fallback::Surprise { .. }
                 | Fallback::NotReached { .. }
         );
         let what = match why {
             Fallback::Map(_) => "maps",
-            Fallback::Backend(_) => "backends",
+            Fallback::Backend(_) | Fallback::Lead(_) => "backends",
             _ => "servers",
         };
         let why = why.to_string();

@@ -50,7 +50,10 @@ impl<B: Balancer> Host<'_, B> {
             maps: &[],
             certificates: &renewed,
         };
-        let told = self.told(pid, text, None).await?;
+        let told = self.told(pid, text, None).await.inspect_err(|why| {
+            info!("a reload is needed, since {why}");
+        });
+        let told = told.ok()?;
         Some(Outcome::Applied {
             how: told.to_string(),
             installed: false,

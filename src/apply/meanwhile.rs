@@ -4,9 +4,11 @@
 use anyhow::{Context as _, Result};
 use tracing::{debug, info, warn};
 
-use super::proved::{installed, is_run};
+use super::at_runtime::Untold;
+use super::last_good::Marks;
+use super::proved::{installed, is_applied, is_run};
 use super::wish::Wish;
-use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install};
+use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install, mark};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::logging::lasting;
@@ -29,17 +31,56 @@ impl<B: Balancer> Host<'_, B> {
         before: Option<&FileSet>,
         memory: &State,
     ) -> Option<Time> {
-        let apart = self.balancer.reloads_apart();
         let applied = memory.applied.as_ref()?;
-        if apart.is_zero() || !wish.is_told || self.served_by(applied, memory).is_none() {
+        if !wish.is_told || self.served_by(applied, memory).is_none() {
             return None;
         }
         let before = before.filter(|before| is_run(before, memory))?;
         let change = diff::compare(Some(&before.cfg), &wish.files.cfg);
         // Where HAProxy could be told of backends, nothing would have to wait.
         has_more_than_servers(&change)
+            .then(|| self.is_too_soon(wish, memory))
+            .flatten()
+    }
+
+    /// The same where HAProxy could be told of nothing of it, since it lacks backends or slots for those
+    /// that come: all others are followed, and whoever goes leaves his slot.
+    pub(super) fn waits_untold(
+        &self,
+        wish: &Wish<'_>,
+        before: &FileSet,
+        untold: &Untold,
+        memory: &State,
+    ) -> Option<Time> {
+        let change = diff::compare(Some(&before.cfg), &wish.files.cfg);
+        let lacks_room = has_more_than_servers(&change)
+            || diff::within_slots(&before.cfg, &wish.files.cfg).is_some();
+        (untold.is_at_once && lacks_room)
+            .then(|| self.is_too_soon(wish, memory))
+            .flatten()
+    }
+
+    fn is_too_soon(&self, wish: &Wish<'_>, memory: &State) -> Option<Time> {
+        let apart = self.balancer.reloads_apart();
+        (!apart.is_zero())
             .then(|| wish.is_too_soon(memory, apart))
             .flatten()
+    }
+
+    /// Puts back what HAProxy runs, which was told of nothing else.
+    pub(super) fn leave_for_later(
+        &self,
+        before: &FileSet,
+        memory: &mut State,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<()> {
+        self.put(before)?;
+        memory.pending = None;
+        remember(memory);
+        if let Some(ran) = mark::Ran::of(memory).filter(|_| is_applied(before, memory)) {
+            mark::set(self.disk, self.at, &Marks::of(before), ran);
+        }
+        Ok(())
     }
 
     /// What is wanted now.
@@ -67,7 +108,7 @@ impl<B: Balancer> Host<'_, B> {
         let Some(before) = runs.filter(|_| self.wish(wanted, now).is_told) else {
             return Ok(false);
         };
-        let files = FileSet {
+        let mut files = FileSet {
             cfg: diff::with_servers_of(&before.cfg, &wanted.cfg),
             maps: before.maps.clone(),
         };
@@ -82,7 +123,15 @@ impl<B: Balancer> Host<'_, B> {
         }
         // What failed is no reason to leave servers as they are.
         let failed = memory.pending.take();
-        let is_told = self.tell_alone(&before, &files, memory, now).await;
+        let mut is_told = self.tell_alone(&before, &files, memory, now).await;
+        // Slots that are lacking come with the next reload; who is in the others does not wait for it.
+        if matches!(is_told, Ok(false))
+            && self.is_too_soon(&self.wish(&files, now), memory).is_some()
+            && let Some(fewer) = diff::within_slots(&before.cfg, &files.cfg)
+        {
+            files.cfg = fewer;
+            is_told = self.tell_alone(&before, &files, memory, now).await;
+        }
         let brought = match is_told {
             Ok(true) => Ok(None),
             Ok(false) => Box::pin(self.bring_to(&files, memory, now, remember))
@@ -125,9 +174,13 @@ impl<B: Balancer> Host<'_, B> {
             return Ok(false);
         };
         self.put(files)?;
-        let Some(told) = self.tell_all(before, files, &way).await else {
-            self.put(before)?;
-            return Ok(false);
+        let told = match self.tell_all(before, files, &way).await {
+            Ok(told) => told,
+            Err(untold) => {
+                debug!("servers alone cannot be told: {untold}");
+                self.put(before)?;
+                return Ok(false);
+            }
         };
         self.is_still_installed(files)?;
         let how = told.to_string();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, bail};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
@@ -256,10 +256,16 @@ impl<B: Balancer> Host<'_, B> {
                 warn!("{warning}");
             }
         }
-        if let Some((before, way)) = before.as_ref().zip(way)
-            && let Some(applied) = self.at_runtime(&wish, before, way, memory).await?
-        {
-            return Ok(applied);
+        if let Some((before, way)) = before.as_ref().zip(way) {
+            let untold = match self.at_runtime(&wish, before, way, memory).await? {
+                Ok(applied) => return Ok(applied),
+                Err(untold) => untold,
+            };
+            info!("a reload is needed, since {untold}");
+            if let Some(until) = self.waits_untold(&wish, before, &untold, memory) {
+                self.leave_for_later(before, memory, remember)?;
+                return Ok(Outcome::Postponed { until });
+            }
         }
         let done = Done {
             installed: !same,

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::outline::{Outline, Section};
 use crate::haproxy::opens_section;
+use crate::proxy::native::slot_of;
+
+/// Says that a server gets no requests.
+const RESTS: &str = "disabled";
 
 /// `running` with the servers that `wanted` has in the sections that both have. Those of a section that
 /// is to become another one are taken, too: the old ones end. A backend that `wanted` does not have keeps
@@ -85,6 +89,42 @@ pub fn with_servers_named(text: &str, names: &BTreeSet<&str>) -> String {
     text.split_inclusive('\n').filter(stays).collect()
 }
 
+/// `wanted` without the slots that the same section of `running` lacks; `None` where it lacks none. Whoever
+/// is in one of these comes later, and nobody else waits for him.
+#[must_use]
+pub fn within_slots(running: &str, wanted: &str) -> Option<String> {
+    let (old, new) = (Outline::of(running), Outline::of(wanted));
+    let slots_of = |section: &Section<'_>| -> HashSet<u32> {
+        let lines = section.servers.iter();
+        lines.filter_map(|line| Some(slot_of(line)?.0)).collect()
+    };
+    let old: BTreeMap<_, _> = old
+        .sections()
+        .iter()
+        .map(|section| (name_of(section), slots_of(section)))
+        .collect();
+    let mut sections = new.sections().iter();
+    let mut slots: Option<&HashSet<u32>> = None;
+    let mut text = String::with_capacity(wanted.len());
+    for line in wanted.split_inclusive('\n') {
+        let word = line.split_ascii_whitespace().next().unwrap_or_default();
+        if opens_section(word) {
+            let there = sections
+                .next()
+                .and_then(|section| old.get(name_of(section)));
+            slots = there.filter(|slots| !slots.is_empty());
+        }
+        let slot = slot_of(line).filter(|_| word == "server");
+        if slot
+            .zip(slots)
+            .is_none_or(|((slot, _), slots)| slots.contains(&slot))
+        {
+            text.push_str(line);
+        }
+    }
+    (text.len() < wanted.len()).then_some(text)
+}
+
 /// By which the section is known, whatever it takes from a profile.
 fn name_of<'a>(section: &Section<'a>) -> &'a str {
     section.backend().unwrap_or(section.title)
@@ -117,7 +157,8 @@ fn taken<'a>(
             return Some(Cow::Borrowed(*line));
         }
         if let Some(same) = there.get(address_of(line)).filter(|_| !has_slots(running)) {
-            return Some(Cow::Borrowed(*same));
+            let rests = rests(line).then(|| format!("{same} {RESTS}"));
+            return Some(rests.map_or(Cow::Borrowed(*same), Cow::Owned));
         }
         if known.contains(&words_of(line)) {
             return Some(Cow::Borrowed(*line));
@@ -133,6 +174,9 @@ fn as_written(line: &str, model: &str) -> Option<String> {
     let mut written = own.get(..3)?.join(" ");
     let mut words = model.split_ascii_whitespace().skip(3);
     while let Some(word) = words.next() {
+        if word == RESTS {
+            continue;
+        }
         written.push(' ');
         written.push_str(word);
         if is_own(word) {
@@ -142,7 +186,17 @@ fn as_written(line: &str, model: &str) -> Option<String> {
             written.push_str(own.get(at + 1)?);
         }
     }
+    // Whether it rests is its own, too, and a word of ours.
+    if rests(line) {
+        written.push(' ');
+        written.push_str(RESTS);
+    }
     Some(written)
+}
+
+/// Whether it is kept from requests.
+fn rests(line: &str) -> bool {
+    line.split_ascii_whitespace().any(|word| word == RESTS)
 }
 
 /// Whether what follows is each server's own.
@@ -152,11 +206,8 @@ fn is_own(word: &str) -> bool {
 
 /// Free ones are kept out of use by a word.
 fn has_slots(section: &Section<'_>) -> bool {
-    let mut words = section
-        .servers
-        .iter()
-        .flat_map(|line| line.split_ascii_whitespace());
-    words.any(|word| word == "disabled")
+    let mut lines = section.servers.iter();
+    lines.any(|line| rests(line))
 }
 
 /// What a line says of its server beside name and address, but for what is each server's own.
@@ -316,6 +367,30 @@ backend d
         let wanted = "backend a from p2\n  server y h:3\n";
         let expected = running.replace("server x h:1", "server y h:3");
         assert_eq!(with_servers_of(running, wanted), expected);
+    }
+
+    /// What rests gets no requests, whatever else it says.
+    #[test]
+    fn who_rests_does_so_in_the_file_that_runs() {
+        let running = "backend a\n  server slot_1 h:1 check id 1\n";
+        let wanted = "backend a\n  server slot_1 127.0.0.1:1 check id 1 disabled\n";
+        assert_eq!(with_servers_of(running, wanted), wanted);
+        assert_eq!(with_servers_of(wanted, running), running);
+        let drained = running.replace("id 1", "id 1 disabled");
+        let other = drained.replace("check", "check inter 9s");
+        assert_eq!(with_servers_of(running, &other), drained);
+    }
+
+    #[test]
+    fn slots_are_kept_that_are_there() {
+        let running = "backend a\n  server slot_1 h:1 id 1\nbackend b\n  server x h:2\n";
+        let more = "backend a from p\n  server slot_1 h:9 id 1\n  server slot_2 h:8 id 2\n";
+        let rest = "backend b\n  server slot_7 h:7\nbackend c\n  server slot_1 h:6\n";
+        let within = "backend a from p\n  server slot_1 h:9 id 1\n";
+        let found = within_slots(running, &format!("{more}{rest}"));
+        // Where there was none, nobody is told of slots.
+        assert_eq!(found.as_deref(), Some(&*format!("{within}{rest}")));
+        assert_eq!(within_slots(running, &format!("{within}{rest}")), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::fmt;
 
 pub use beside::{Beside, Kin, beside};
 pub use flat::flattened;
-pub use graft::{with_servers_named, with_servers_of};
+pub use graft::{with_servers_named, with_servers_of, within_slots};
 pub use outline::{Outline, Section};
 pub use text::{Paint, unified};
 

@@ -14,7 +14,7 @@ use super::converge::Refusal;
 use super::fallback::Fallback;
 use super::tell::{Limits, Pauses, Text};
 use super::wanted::{Backend, backends};
-use crate::haproxy::{Session, addable};
+use crate::haproxy::{Session, Version, addable};
 
 /// What is to be done, by name.
 #[derive(Debug, Default)]
@@ -72,11 +72,21 @@ impl Backends {
         Ok(all)
     }
 
-    /// They are there, and nobody is led to them yet.
-    pub(super) async fn add(&self, session: &mut Session) -> Result<(), Fallback> {
+    /// They are there, and nobody is led to them yet. Where one goes that `version` keeps, nothing is told:
+    /// that is found out here and not when all the rest is done.
+    pub(super) async fn add(
+        &self,
+        session: &mut Session,
+        version: Version,
+    ) -> Result<(), Fallback> {
+        if let Some(name) = self.going.first().filter(|_| !version.adds_backends()) {
+            let why = format!("HAProxy {version} takes no backend away");
+            return Err(refused(name, &why));
+        }
         for (name, profile) in &self.coming {
             let command = format!("add backend {name} from {profile}");
-            done(session, &command, "New backend registered.").await?;
+            let done = done(session, &command, "New backend registered.").await?;
+            done.map_err(Fallback::Backend)?;
         }
         Ok(())
     }
@@ -96,7 +106,8 @@ impl Backends {
     pub(super) async fn publish(&self, session: &mut Session) -> Result<Vec<String>, Fallback> {
         for name in self.coming.keys() {
             let command = format!("publish backend {name}");
-            done(session, &command, "Backend published.").await?;
+            let done = done(session, &command, "Backend published.").await?;
+            done.map_err(Fallback::Lead)?;
         }
         Ok(self.coming.keys().cloned().collect())
     }
@@ -105,7 +116,8 @@ impl Backends {
     pub(super) async fn unpublish(&self, session: &mut Session) -> Result<(), Fallback> {
         for name in &self.going {
             let command = format!("unpublish backend {name}");
-            done(session, &command, "Backend unpublished.").await?;
+            let done = done(session, &command, "Backend unpublished.").await?;
+            done.map_err(Fallback::Lead)?;
         }
         Ok(())
     }
@@ -152,7 +164,7 @@ async fn present(session: &mut Session) -> Result<BTreeSet<String>, Fallback> {
     let reply = session.ask(command).await?;
     let mut lines = reply.lines().map(str::trim);
     if lines.next() != Some("# name") {
-        return Err(surprise(command, &reply));
+        return Err(Fallback::Backend(surprise(command, &reply)));
     }
     Ok(lines
         .filter(|name| !name.is_empty())
@@ -160,12 +172,16 @@ async fn present(session: &mut Session) -> Result<BTreeSet<String>, Fallback> {
         .collect())
 }
 
-async fn done(session: &mut Session, command: &str, expected: &str) -> Result<(), Fallback> {
+async fn done(
+    session: &mut Session,
+    command: &str,
+    expected: &str,
+) -> Result<Result<(), Refusal>, Fallback> {
     let reply = session.ask(command).await?;
     if ends_with(&reply, expected) {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    Err(surprise(command, &reply))
+    Ok(Err(surprise(command, &reply)))
 }
 
 /// Before the last line HAProxy may say what it has not yet said of servers that went.
@@ -173,12 +189,12 @@ fn ends_with(reply: &str, expected: &str) -> bool {
     reply.lines().next_back() == Some(expected)
 }
 
-fn surprise(command: &str, reply: &str) -> Fallback {
+fn surprise(command: &str, reply: &str) -> Refusal {
     let first = reply.trim().lines().next().unwrap_or_default();
-    Fallback::Backend(Refusal {
+    Refusal {
         subject: format!("`{command}`"),
         why: format!("answered with `{}`", first.escape_debug()),
-    })
+    }
 }
 
 fn refused(name: &str, why: &str) -> Fallback {

@@ -36,6 +36,7 @@ pub enum Fallback {
     Unmarked,
     Refused(Refusal),
     Backend(Refusal),
+    Lead(Refusal),
     Map(Refusal),
     Certificate(Refusal),
     Surprise {
@@ -48,6 +49,15 @@ pub enum Fallback {
     TookTooLong {
         limit: Duration,
     },
+}
+
+impl Fallback {
+    /// Whether nothing was told yet: backends are the first to be, and what cannot be told of servers is
+    /// found before any of them is.
+    #[must_use]
+    pub fn is_at_once(&self) -> bool {
+        matches!(self, Self::Backend(_) | Self::Refused(_))
+    }
 }
 
 impl fmt::Display for Fallback {
@@ -79,6 +89,7 @@ impl fmt::Display for Fallback {
             ),
             Self::Refused(refusal)
             | Self::Backend(refusal)
+            | Self::Lead(refusal)
             | Self::Map(refusal)
             | Self::Certificate(refusal) => refusal.fmt(f),
             Self::Surprise { command, reply } => write!(

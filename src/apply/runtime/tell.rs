@@ -214,7 +214,7 @@ async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fall
     let renewed = certificates::bring(&mut talk.session, text.certificates, room);
     talk.told.certificates = renewed.await?;
     let backends = Backends::compare(&mut talk.session, &text).await?;
-    backends.add(&mut talk.session).await?;
+    backends.add(&mut talk.session, version).await?;
     let mut wanted = backends.and_going(wanted);
     let steps = talk.compare(&wanted, &before, text.sections, version);
     let Steps { coming, going } = steps.await?;

@@ -109,6 +109,45 @@ fn slots_that_run_out_are_brought_by_a_reload_in_which_nobody_moves() {
     assert_eq!(scene.host.pid(), pid);
 }
 
+#[test]
+fn who_lacks_a_slot_waits_for_the_next_reload_and_nobody_waits_with_him() {
+    let mut scene = Scene::new(&[FIXED]);
+    let one = ["--server-slots", "1"];
+    scene.refresh(&one).expect(0);
+    let pid = scene.host.pid();
+    let flags = |apart| [&one[..], &["--resync", "1h", "--reloads-apart", apart]].concat();
+    let watcher = Watcher::start(&scene, &flags("1h"));
+    scene.scale_up();
+    watcher.says(TOLD);
+    for _ in 0..2 {
+        scene.scale_up();
+        watcher.says("needs 2 more slots");
+        watcher.says("the last reload was just before, and the next follows at");
+    }
+    scene.is_answered_by(&["t0", "t1"]);
+    // One of those who wait comes in the place of one who goes.
+    let gone = scene.port(0);
+    scene.marathon.fail_task(&scene.first_task()).unwrap();
+    watcher.says("servers alone, while the rest has to wait: 1 server changed at runtime");
+    let there = slots(&scene);
+    assert_eq!(there.len(), 2, "{there:?}");
+    assert!(
+        !there.contains(&gone) && there.contains(&scene.port(1)),
+        "{there:?}"
+    );
+    assert_eq!(scene.host.haproxies(), [pid]);
+    scene.host.status().expect(0);
+    watcher.end();
+
+    let watcher = Watcher::start(&scene, &flags("1s"));
+    if scene.host.pid() == pid {
+        watcher.says("took over");
+    }
+    scene.is_answered_by(&["t1", "t2", "t3"]);
+    assert_eq!(slots(&scene).len(), 4);
+    watcher.end();
+}
+
 /// By turns for servers alone, which do not have the file checked before.
 #[test]
 fn a_watcher_fills_and_leaves_slots_and_loses_no_request() {

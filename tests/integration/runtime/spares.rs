@@ -219,6 +219,45 @@ fn a_watcher_follows_apps_with_spare_backends_and_loses_no_request() {
     watcher.end();
 }
 
+#[test]
+fn an_app_without_a_spare_backend_waits_for_the_next_reload_and_tasks_do_not() {
+    if super::backends::can_be_told() {
+        return;
+    }
+    let mut scene = Scene::new(&[]);
+    scene.refresh(&SPARE).expect(0);
+    let pid = scene.host.pid();
+    let flags = |apart| [&SPARE[..], &["--resync", "1h", "--reloads-apart", apart]].concat();
+    let watcher = Watcher::start(&scene, &flags("1h"));
+    for id in ["/one", "/two"] {
+        deploy(&mut scene, id, |app| app);
+        watcher.says(APP_TOLD);
+    }
+    let before = scene.host.installed();
+    deploy(&mut scene, "/three", |app| app);
+    watcher.says(USED);
+    watcher.says("the last reload was just before, and the next follows at");
+    assert_eq!(scene.host.installed(), before);
+    let (_, id) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", "t1"]);
+    scene.marathon.fail_task(&id).unwrap();
+    watcher.says(TOLD);
+    for name in ["one", "two"] {
+        is_served(&scene, &format!("{name}.test"), name);
+    }
+    assert_eq!(scene.host.haproxies(), [pid]);
+    scene.host.status().expect(0);
+    watcher.end();
+
+    let watcher = Watcher::start(&scene, &flags("1s"));
+    if scene.host.pid() == pid {
+        watcher.says("took over");
+    }
+    is_served(&scene, "three.test", "three");
+    watcher.end();
+}
+
 /// What the process knows of who answers at `port`.
 fn known(scene: &Scene, port: u16) -> Option<ServerState> {
     let states = states(&say(scene, "show servers state")).unwrap();
