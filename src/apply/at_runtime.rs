@@ -98,6 +98,7 @@ impl<B: Balancer> Host<'_, B> {
         let applied = memory.applied.as_ref().filter(|applied| {
             !applied.unproved
                 && applied.down.is_none()
+                && applied.silent_since.is_none()
                 && applied.structure_hash.as_ref() == Some(&wish.marks.structure)
         });
         let applied = applied?;
@@ -210,8 +211,8 @@ impl<B: Balancer> Host<'_, B> {
         let told = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => told,
             Err(why) => {
-                let has_no_servers = text.sections.is_some_and(BTreeSet::is_empty);
                 let is_at_once = why.is_at_once();
+                let has_no_servers = text.sections.is_some_and(BTreeSet::is_empty);
                 let what = if !text.certificates.is_empty() {
                     "certificates"
                 } else if has_no_servers || matches!(why, Fallback::Map(_)) {
@@ -262,7 +263,8 @@ impl<B: Balancer> Host<'_, B> {
 
     /// The same whatever else waits.
     pub(super) fn served_by(&self, applied: &Applied, memory: &State) -> Option<u32> {
-        let is_open = applied.unproved || applied.down.is_some();
+        let serves_nobody = applied.down.is_some() || applied.silent_since.is_some();
+        let is_open = applied.unproved || serves_nobody;
         if is_open || !self.balancer.is_told_of_servers() {
             return None;
         }

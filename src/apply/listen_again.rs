@@ -5,11 +5,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use super::proved::{installed, is_run, was_started_by_us};
-use super::reload::Reloaded;
+use super::proved::{installed, is_run, is_silent, was_started_by_us};
 use super::wish::described;
-use super::{Balancer, FileSet, Host};
-use crate::state::State;
+use super::{Balancer, Host, Standing};
+use crate::state::{State, Time};
 
 /// Between the tries. What kept HAProxy from a port is often gone a moment later, and the turn that comes
 /// next may wait much longer, since it is about the files that failed.
@@ -20,49 +19,83 @@ const PAUSES: [Duration; 3] = [
 ];
 
 impl<B: Balancer> Host<'_, B> {
-    /// Has another process take over with the files of before, which are installed again.
-    pub(super) async fn listen_again(&self, memory: &mut State) {
-        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
-        let files = installed(self.disk, self.at, maps.map(String::as_str));
-        // What cannot be read, or is something else, is for the next turn.
-        let files = files.ok().flatten().filter(|files| is_run(files, memory));
-        let Some(files) = files else { return };
-        let Some(reloaded) = self.brought_again(&files, was_started_by_us(memory)).await else {
-            return;
-        };
-        let (how, pid) = described(&reloaded);
-        warn!(
-            "the old HAProxy did not listen any more, so that another was brought to the files of \
-             before: {how}"
-        );
-        if let Some((applied, pid)) = memory.applied.as_mut().zip(pid) {
-            applied.is_run_by(pid);
+    /// Has another process take over from `pid` with the files of before, which are installed again. Where none of
+    /// several tries does it, the next turns and looks go on with that.
+    pub(super) async fn listen_again(&self, pid: u32, memory: &mut State, now: Time) {
+        if let Some(applied) = &mut memory.applied {
+            if applied.haproxy_pid != Some(pid) {
+                applied.is_run_by(pid);
+            }
+            applied.silent_since = Some(now);
         }
-        if let Some(pending) = &mut memory.pending {
-            pending.refused = true;
-        }
-    }
-
-    /// By one of several tries, of which only the last is told of.
-    async fn brought_again(&self, files: &FileSet, may_start: bool) -> Option<Reloaded> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let error = match self.balancer.reload(files, self.at, may_start).await {
-                Ok(reloaded) => return Some(reloaded),
-                Err(error) => error,
+            let Err(why) = self.brought_again(memory).await else {
+                return;
             };
             let Some(pause) = pauses.next() else {
                 error!(
                     "HAProxy does not listen, and could not be brought to the files of before in {} \
-                     tries either: {error}; start it with `{}`, which HAProxy ran before",
+                     tries either: {why}; it is tried again; it can be started with `{}`, which it \
+                     ran before",
                     1 + PAUSES.len(),
                     self.at.cfg.display()
                 );
-                return None;
+                return;
             };
-            debug!("HAProxy does not listen, and is brought to the files of before again: {error}");
+            debug!("HAProxy does not listen, and is brought to the files of before again: {why}");
             sleep(pause).await;
         }
+    }
+
+    /// Whether the process is there and serves nobody, so that it is to be tried once more.
+    pub(super) fn is_to_listen(&self, memory: &State) -> bool {
+        memory.paused.is_none() && is_silent(memory) && self.standing(memory) == Standing::AsBefore
+    }
+
+    /// Somebody else brought another process up, which listens as far as anybody knows.
+    pub(super) fn heed_others(&self, memory: &mut State) {
+        if is_silent(memory)
+            && matches!(self.standing(memory), Standing::Other { .. })
+            && let Some(applied) = &mut memory.applied
+        {
+            applied.silent_since = None;
+        }
+    }
+
+    /// Once more, some time after [`Host::listen_again`] has come to nothing; `Err` says why it did again.
+    pub(super) async fn listen_at_last(&self, memory: &mut State) -> Result<(), String> {
+        // A full disk may have kept what failed.
+        self.put_back(memory);
+        self.brought_again(memory).await
+    }
+
+    async fn brought_again(&self, memory: &mut State) -> Result<(), String> {
+        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+        let files = installed(self.disk, self.at, maps.map(String::as_str));
+        let files = files.map_err(|error| format!("{error:#}"))?;
+        let files = files.filter(|files| is_run(files, memory));
+        let files = files.ok_or_else(|| {
+            let file = self.at.cfg.display();
+            format!("`{file}` and its maps are not what it ran")
+        })?;
+        let may_start = was_started_by_us(memory);
+        let reloaded = self.balancer.reload(&files, self.at, may_start).await;
+        let (how, pid) = described(&reloaded.map_err(|error| error.to_string())?);
+        warn!(
+            "the old HAProxy did not listen any more, so that another was brought to the files of \
+             before: {how}"
+        );
+        if let Some(applied) = &mut memory.applied {
+            applied.silent_since = None;
+            if let Some(pid) = pid {
+                applied.is_run_by(pid);
+            }
+        }
+        if let Some(pending) = &mut memory.pending {
+            pending.refused = true;
+        }
+        Ok(())
     }
 }
 
@@ -74,15 +107,15 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::SystemTime;
 
-    use super::super::reload::{Method, ReloadError};
+    use super::super::reload::{Method, ReloadError, Reloaded};
     use super::super::validate::{CheckError, Verdict};
     use super::super::wish::Wish;
-    use super::super::{Installation, Try};
+    use super::super::{FileSet, Installation, Looked, Try};
     use super::*;
-    use crate::disk::MemoryDisk;
+    use crate::disk::{Digest, MemoryDisk};
     use crate::haproxy::files::NamedFile;
     use crate::haproxy::listen::Listener;
-    use crate::state::Time;
+    use crate::state::Pending;
 
     /// A HAProxy that cannot be started so often.
     struct Fails(Cell<u32>);
@@ -117,7 +150,7 @@ mod tests {
         }
 
         fn serves(&self, _: u32, _: &Installation) -> bool {
-            false
+            true
         }
 
         fn running(&self, _: &Installation) -> Option<u32> {
@@ -157,8 +190,18 @@ mod tests {
         }
     }
 
-    /// Which process serves once HAProxy could not be started so often.
-    async fn serving_after(failures: u32) -> Option<u32> {
+    fn now() -> Time {
+        Time::at(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Which process serves once HAProxy could not be started so often, since when none does, and how a
+    /// look comes out then.
+    async fn serving_after(
+        failures: u32,
+        looks: usize,
+    ) -> (Option<u32>, Option<Time>, Vec<Looked>) {
+        let now = now();
+        let later = now.after(Duration::from_secs(1));
         let disk = MemoryDisk::new();
         disk.put_folder(Path::new("/etc"));
         let cfg = Path::new("/etc/haproxy.cfg");
@@ -170,22 +213,47 @@ mod tests {
         };
         let mut memory = State::default();
         let before = Reloaded::TookOver { pid: 7 };
-        Wish::new(&files, Time::at(SystemTime::UNIX_EPOCH)).proved(&mut memory, &before);
+        let wish = Wish::new(&files, now);
+        wish.proved(&mut memory, &before);
+        memory.pending = Some(Pending {
+            cfg_hash: Digest::of(b"other"),
+            attempts: 1,
+            ..wish.pending(&memory, "no", Duration::from_secs(600))
+        });
         let host = Host {
             disk: &disk,
             balancer: &balancer,
             at: &at,
         };
-        host.listen_again(&mut memory).await;
-        memory.applied.and_then(|applied| applied.haproxy_pid)
+        host.listen_again(7, &mut memory, now).await;
+        let mut looked = Vec::new();
+        // At the end of the same turn it is not tried at once.
+        host.start_again(&mut memory, now, &mut |_| ()).await;
+        for _ in 0..looks {
+            assert_eq!(
+                host.is_missed(&memory, later),
+                memory.applied.as_ref().unwrap().silent_since.is_some()
+            );
+            looked.push(host.look_after(&mut memory, later, &mut |_| ()).await);
+        }
+        assert!(memory.pending.is_some(), "what failed is still to be tried");
+        let applied = memory.applied.unwrap();
+        (applied.haproxy_pid, applied.silent_since, looked)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_haproxy_that_does_not_listen_is_brought_back_in_several_tries() {
         for failures in 0..4 {
-            assert_eq!(serving_after(failures).await, Some(8), "{failures}");
+            let serving = serving_after(failures, 1).await;
+            assert_eq!(serving, (Some(8), None, vec![Looked::Done]), "{failures}");
         }
-        // Whoever tries for ever keeps the lock for ever.
-        assert_eq!(serving_after(4).await, Some(7));
+    }
+
+    /// Whoever tries for ever keeps the lock for ever.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_cannot_be_brought_back_is_known_and_tried_at_each_look() {
+        assert_eq!(serving_after(4, 0).await, (Some(7), Some(now()), vec![]));
+        let looked = vec![Looked::Down, Looked::Done, Looked::Done];
+        assert_eq!(serving_after(5, 3).await, (Some(8), None, looked));
     }
 }

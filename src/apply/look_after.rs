@@ -27,13 +27,14 @@ impl<B: Balancer> Host<'_, B> {
     /// Whether [`Host::look_after`] has something to do. That HAProxy runs again is told here.
     #[must_use]
     pub fn is_missed(&self, memory: &State, now: Time) -> bool {
-        self.missed(memory, now).is_some()
+        self.is_to_listen(memory) || self.missed(memory, now).is_some()
     }
 
     fn missed(&self, memory: &State, now: Time) -> Option<Standing> {
         let applied = memory.applied.as_ref()?;
         let standing = self.standing(memory);
-        if standing == Standing::AsBefore && applied.down.is_none() {
+        let is_served = applied.down.is_none() && applied.silent_since.is_none();
+        if standing == Standing::AsBefore && is_served {
             lasting(KIND, None);
         }
         let is_missed = match (&memory.pending, standing) {
@@ -61,6 +62,19 @@ impl<B: Balancer> Host<'_, B> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Looked {
+        self.heed_others(memory);
+        if self.is_to_listen(memory) {
+            let listens = self.listen_at_last(memory).await;
+            remember(memory);
+            return match listens {
+                Ok(()) => Looked::Done,
+                Err(why) => {
+                    let why = format!("HAProxy does not listen, and nobody is served: {why}");
+                    failing(KIND, &why);
+                    Looked::Down
+                }
+            };
+        }
         let Some(standing) = self.missed(memory, now) else {
             return Looked::Done;
         };
@@ -140,7 +154,14 @@ impl<B: Balancer> Host<'_, B> {
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) {
-        if self.balancer.is_asked() && self.missed(memory, now) == Some(Standing::ToStart) {
+        if !self.balancer.is_asked() {
+            return;
+        }
+        self.heed_others(memory);
+        // In the turn that left it so, enough was tried.
+        let silent_since = memory.applied.as_ref().and_then(|a| a.silent_since);
+        let is_to_listen = silent_since != Some(now) && self.is_to_listen(memory);
+        if is_to_listen || self.missed(memory, now) == Some(Standing::ToStart) {
             self.look_after(memory, now, remember).await;
         }
     }

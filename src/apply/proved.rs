@@ -15,6 +15,11 @@ pub(super) fn is_down(memory: &State) -> bool {
     applied.is_some_and(|applied| applied.down.is_some())
 }
 
+pub(super) fn is_silent(memory: &State) -> bool {
+    let applied = memory.applied.as_ref();
+    applied.is_some_and(|applied| applied.silent_since.is_some())
+}
+
 pub(super) fn was_started_by_us(memory: &State) -> bool {
     let applied = memory.applied.as_ref();
     applied.is_some_and(|applied| applied.started_by_us)

@@ -14,7 +14,8 @@ use tracing::{debug, info, warn};
 
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
-    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, text, was_started_by_us,
+    installed, is_applied, is_checked, is_down, is_proved, is_proved_as, is_silent, text,
+    was_started_by_us,
 };
 use super::reload::{ReloadError, Reloaded};
 use super::standing::{Standing, lay_down};
@@ -382,8 +383,8 @@ impl<B: Balancer> Host<'_, B> {
                     memory.refused_starts = Some(RefusedStarts::and_one(before, wish.now));
                 }
                 let outcome = self.fall_back(wish, before, failed, messages, memory)?;
-                if matches!(error, ReloadError::Silenced { .. }) {
-                    self.listen_again(memory).await;
+                if let ReloadError::Silenced { pid, .. } = error {
+                    self.listen_again(pid, memory, wish.now).await;
                 }
                 Ok(outcome)
             }
@@ -447,6 +448,9 @@ impl<B: Balancer> Host<'_, B> {
     /// Whether no reload can have taken HAProxy away from the files applied, which are `installed`:
     /// of one that was refused, the process tells.
     fn is_left_alone(&self, installed: &FileSet, marks: &Marks, memory: &State) -> bool {
+        if is_silent(memory) {
+            return false;
+        }
         if memory.pending.is_none() || mark::get(self.disk, self.at, marks).is_some() {
             return true;
         }

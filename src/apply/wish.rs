@@ -178,6 +178,7 @@ impl<'a> Wish<'a> {
             stand_ins: StandIns::new(),
             used_spares: BTreeSet::new(),
         }
+            silent_since: None,
     }
 }
 

@@ -456,7 +456,7 @@ fn is_well(
     };
     let applied = state.applied.as_ref();
     let is_gone = matches!(process, Some(Process::Gone { .. }))
-        || applied.is_some_and(Applied::has_ended)
+        || applied.is_some_and(|applied| applied.has_ended() || applied.silent_since.is_some())
         || applied.is_none() && state.paused.is_none();
     // What an app says is for its owner to mend; who is only suspected may be out for no fault of his.
     let is_suspected = state.quarantined.iter().any(|entry| entry.unnamed > 0);

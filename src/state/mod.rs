@@ -141,6 +141,10 @@ pub struct Applied {
     pub down: Option<Down>,
     /// Which process ran it.
     pub haproxy_pid: Option<u32>,
+    /// Since when that process does not listen any more, though it is there: a start that failed left it
+    /// so, and nobody is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Time>,
     /// Backends for which spare ones stand in there. Whatever process comes next reads the file, and has
     /// them under their own names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -158,6 +162,7 @@ impl Applied {
         self.stand_ins.clear();
         self.used_spares.clear();
     }
+        self.silent_since = None;
 
     /// Whether a HAProxy ran files of ours, and none does now, as far as was noticed.
     #[must_use]

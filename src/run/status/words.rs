@@ -200,6 +200,14 @@ impl Status<'_> {
             None => Ok(()),
         };
         if let Some(Process::AsKnown { .. }) = self.haproxy_process {
+            if let Some(since) = applied.silent_since {
+                let ago = ago(since, now);
+                let _ = write!(
+                    text,
+                    "; it does not listen since {since} ({ago}), so that nobody is served, and another \
+                     is brought to these files as soon as one can be started"
+                );
+            }
             for (backend, spare) in &applied.stand_ins {
                 let _ = write!(text, "; `{spare}` stands in for `{backend}`");
             }

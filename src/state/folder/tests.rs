@@ -28,6 +28,7 @@ fn full() -> State {
             started_by_us: true,
             down: Some(Down::HasEnded),
             haproxy_pid: Some(1),
+            silent_since: Some(time),
             stand_ins: BTreeMap::new(),
             used_spares: BTreeSet::from(["spare-p-1".to_owned()]),
         }),
