@@ -47,6 +47,9 @@ pub struct Facts {
     pub quarantined: usize,
     /// What the installed file serves; null where that is not known yet.
     pub served: Option<Served>,
+    /// The spare backends of the process that serves; null where it has none.
+    #[serde(default)]
+    pub spares: Option<Spares>,
     /// The last turn, where the state could not be saved; null where it was.
     #[serde(default)]
     pub unsaved: Option<Unsaved>,
@@ -106,6 +109,15 @@ pub struct Served {
     pub servers: usize,
 }
 
+/// Spare backends of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spares {
+    /// For those that come.
+    pub left: usize,
+    /// Those that once stood in for one that came: none does twice.
+    pub used: usize,
+}
+
 /// What a turn came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
@@ -123,6 +135,8 @@ pub struct Ended {
     pub quarantined: usize,
     /// `None` where the turn did not change it.
     pub served: Option<Served>,
+    /// `None` where there are none.
+    pub spares: Option<Spares>,
 }
 
 /// Published by the watcher, read by whoever asks.
@@ -171,6 +185,7 @@ impl Live {
             held: Held::default(),
             quarantined: 0,
             served: None,
+            spares: None,
             unsaved: None,
             unused: Vec::new(),
         };
@@ -268,6 +283,7 @@ impl Live {
         facts.held = ended.held.unwrap_or(facts.held);
         facts.quarantined = ended.quarantined;
         facts.served = ended.served.or(facts.served);
+        facts.spares = ended.spares;
     }
 
     /// The last turn, where the state could not be saved.
@@ -348,6 +364,7 @@ mod tests {
             held: Some(Held::default()),
             quarantined: 0,
             served: None,
+            spares: None,
         }
     }
 

@@ -82,6 +82,13 @@ impl Page {
             let help = "Servers in the installed file.";
             self.gauge("servers", help, served.servers as u64);
         }
+        if let Some(spares) = facts.spares {
+            let help =
+                "Spare backends of the HAProxy that serves; none is used twice before a reload.";
+            let (left, used) = (spares.left as u64, spares.used as u64);
+            let values = [("state", "left", left), ("state", "used", used)];
+            self.put("spare_backends", Kind::Gauge, help, &values);
+        }
     }
 
     fn old(&mut self, old: &[OldProcess], now: Time) {
@@ -134,7 +141,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
-    use super::super::{Ended, Held, Live, Served};
+    use super::super::{Ended, Held, Live, Served, Spares};
     use super::*;
     use crate::haproxy::Connections;
     use crate::state::TurnOutcome;
@@ -160,6 +167,7 @@ mod tests {
                 services: 40,
                 servers: 120,
             }),
+            spares: Some(Spares { left: 3, used: 1 }),
         });
         let old = |pid, second: u64| OldProcess {
             pid,
@@ -181,6 +189,8 @@ mod tests {
             "quarantined_service_ports 1",
             "services 40",
             "servers 120",
+            "spare_backends{state=\"left\"} 3",
+            "spare_backends{state=\"used\"} 1",
             "old_processes 2",
             "old_connections{of=\"clients\"} 6",
             "old_connections{of=\"others\"} 6",
@@ -209,7 +219,13 @@ mod tests {
     fn what_is_not_known_yet_is_left_out() {
         let watcher = Live::new(17, at(1), Arc::default());
         let text = metrics(&watcher.facts(), &[], at(2));
-        for name in ["last_good_turn", "_services", "_servers ", "_oldest"] {
+        for name in [
+            "last_good_turn",
+            "_services",
+            "_servers ",
+            "_spare",
+            "_oldest",
+        ] {
             assert!(!text.contains(&format!("# HELP {PREFIX}{name}")), "{text}");
         }
         assert!(!text.contains("last_good_turn"), "{text}");

@@ -17,6 +17,6 @@ mod socket;
 
 pub use ask::{Silence, ask};
 pub use desk::Desk;
-pub use live::{Ended, Facts, Fetches, Held, Live, Pending, Served, Unused};
+pub use live::{Ended, Facts, Fetches, Held, Live, Pending, Served, Spares, Unused};
 pub use metrics::metrics;
 pub use pages::{Places, Status, pages};

@@ -9,6 +9,7 @@ use super::reload::{Reloaded, Verified};
 use super::stand_ins::StandIns;
 use super::{FileSet, Outcome, meanwhile};
 use crate::haproxy::global::Global;
+use crate::haproxy::{addable, is_spare};
 use crate::state::{Applied, Down, Pending, State, Time};
 
 /// The first pause after a failed reload; it doubles with every further one. A cron job that runs
@@ -122,7 +123,8 @@ impl<'a> Wish<'a> {
         meanwhile::is_over();
         let before = memory.applied.take();
         let started_by_us = before.as_ref().is_some_and(|a| a.started_by_us);
-        let mut used_spares = before.map(|a| a.used_spares).unwrap_or_default();
+        let before = before.map(|a| (a.used_spares, a.spare_backends));
+        let (mut used_spares, spare_backends) = before.unwrap_or_default();
         used_spares.extend(stand_ins.values().cloned());
         memory.pending = None;
         memory.told = None;
@@ -130,6 +132,7 @@ impl<'a> Wish<'a> {
             started_by_us,
             stand_ins,
             used_spares,
+            spare_backends,
             ..self.applied(how, Some(pid))
         });
     }
@@ -175,11 +178,18 @@ impl<'a> Wish<'a> {
             started_by_us: false,
             down: None,
             haproxy_pid: pid,
+            silent_since: None,
             stand_ins: StandIns::new(),
             used_spares: BTreeSet::new(),
+            spare_backends: spare_backends(&self.files.cfg),
         }
-            silent_since: None,
     }
+}
+
+/// Those that a process finds which reads `cfg`.
+fn spare_backends(cfg: &str) -> usize {
+    let names = addable(cfg).into_keys();
+    names.filter(|name| is_spare(name)).count()
 }
 
 /// In words, and the process that serves now where it is known.

@@ -153,16 +153,19 @@ pub struct Applied {
     /// would be sent to servers of the next.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub used_spares: BTreeSet<String>,
+    /// How many spare backends it read in its file.
+    #[serde(default)]
+    pub spare_backends: usize,
 }
 
 impl Applied {
     /// Another process serves, which read the file: it has every backend under its own name.
     pub fn is_run_by(&mut self, pid: u32) {
         self.haproxy_pid = Some(pid);
+        self.silent_since = None;
         self.stand_ins.clear();
         self.used_spares.clear();
     }
-        self.silent_since = None;
 
     /// Whether a HAProxy ran files of ours, and none does now, as far as was noticed.
     #[must_use]

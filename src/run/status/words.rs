@@ -211,12 +211,11 @@ impl Status<'_> {
             for (backend, spare) in &applied.stand_ins {
                 let _ = write!(text, "; `{spare}` stands in for `{backend}`");
             }
-            match applied.used_spares.len() {
-                0 => (),
-                1 => text.push_str("; 1 spare backend was used"),
-                many => {
-                    let _ = write!(text, "; {many} spare backends were used");
-                }
+            if applied.spare_backends > 0 {
+                let used = applied.used_spares.len();
+                let were = if used == 1 { "was" } else { "were" };
+                let all = applied.spare_backends;
+                let _ = write!(text, "; {used} of {all} spare backends {were} used");
             }
         }
         text

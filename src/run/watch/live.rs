@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::status;
 use super::super::turn::Turn;
-use crate::admin::{Desk, Ended, Held, Live, Places, Served, pages};
+use crate::admin::{Desk, Ended, Held, Live, Places, Served, Spares, pages};
 use crate::apply::Outcome;
 use crate::config::Config;
 use crate::cycle::InService;
@@ -50,7 +50,18 @@ pub(super) fn ended(
         held: turn.map(|turn| held(turn.report.plan.held.as_ref())),
         quarantined: state.quarantined.len(),
         served,
+        spares: spares(state),
     }
+}
+
+fn spares(state: &State) -> Option<Spares> {
+    let applied = state.applied.as_ref();
+    let applied = applied.filter(|applied| applied.spare_backends > 0)?;
+    let used = applied.used_spares.len();
+    Some(Spares {
+        left: applied.spare_backends.saturating_sub(used),
+        used,
+    })
 }
 
 /// HAProxy read files anew.

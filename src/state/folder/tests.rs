@@ -31,6 +31,7 @@ fn full() -> State {
             silent_since: Some(time),
             stand_ins: BTreeMap::new(),
             used_spares: BTreeSet::from(["spare-p-1".to_owned()]),
+            spare_backends: 2,
         }),
         told: Some(Digest::of(b"told")),
         reloaded_at: Some(time),
