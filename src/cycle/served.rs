@@ -77,7 +77,11 @@ impl Plan {
 
     /// Who has which service port, once this is installed; also where nobody serves it for the moment.
     pub(super) fn port_holders(&self) -> BTreeMap<u32, AppId> {
-        let own = self.proxies.owners();
+        // Those with a name may share their number with one that listens there, whose port it is.
+        let services = self.proxies.services().iter();
+        let named = services.filter(|service| service.has_name());
+        let unnamed = self.proxies.unnamed();
+        let own = named.map(|service| &service.owner).chain(unnamed);
         let mut holders: BTreeMap<u32, AppId> = own
             .map(|owner| (owner.service_port, owner.app.clone()))
             .collect();

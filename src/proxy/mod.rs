@@ -152,6 +152,14 @@ impl Proxies {
         let listens = self.listens.iter().map(|listen| &listen.owner);
         listens.chain(self.services().iter().map(|service| &service.owner))
     }
+
+    /// Those of them that have no host or path.
+    pub fn unnamed(&self) -> impl Iterator<Item = &Owner> {
+        let listens = self.listens.iter().map(|listen| &listen.owner);
+        let services = self.services().iter();
+        let unnamed = services.filter(|service| !service.has_name());
+        listens.chain(unnamed.map(|service| &service.owner))
+    }
 }
 
 /// How strong an app's claim to a port is; smaller is stronger. A missing date is the weakest: the

@@ -104,7 +104,10 @@ impl Labelled {
             let reserved = Reserved::of(output.rendered.chunks());
             let services = proxies.services();
             let opener = opener_of_https(&proxies).filter(|_| self.opens_https_by_labels());
-            displaced.extend(services.iter().filter_map(|service| {
+            // Of some the number is a name, and no more.
+            let listens =
+                |service: &&Arc<Service>| !(self.shape.leads_by_name && service.has_name());
+            displaced.extend(services.iter().filter(listens).filter_map(|service| {
                 let clash = reserved.clash(service, opener.as_ref())?;
                 Some((service.owner.clone(), clash))
             }));

@@ -16,7 +16,7 @@ pub type Incumbents = BTreeMap<u32, AppId>;
 
 /// Takes out the weaker of services that cannot both be in the file. Those that are absent keep
 /// what they had from others, and get nothing new; they are among what is returned. With
-/// `leads_by_name` nothing may listen on the port, which names the service all the same.
+/// `leads_by_name` nothing listens for those that have a name, and nobody takes a port from them.
 pub(in crate::proxy) fn settle(
     services: Vec<Arc<Service>>,
     incumbents: &Incumbents,
@@ -37,7 +37,10 @@ pub(in crate::proxy) fn settle(
         claims.sort_by(|one, other| rank(one, incumbent).cmp(&rank(other, incumbent)));
         let mut winners: Vec<Arc<Service>> = Vec::new();
         for claim in claims {
-            match winners.iter().find(|winner| collide(winner, &claim)) {
+            match winners
+                .iter()
+                .find(|winner| collide(winner, &claim, leads_by_name))
+            {
                 Some(_) if claim.is_absent => (),
                 Some(winner) => warnings.push(lost(&claim, winner, leads_by_name)),
                 None => winners.push(claim),
@@ -62,7 +65,7 @@ fn rank<'a>(claim: &'a Service, incumbent: Option<&AppId>) -> impl Ord + use<'a>
 fn lost(loser: &Service, winner: &Service, leads_by_name: bool) -> Warning {
     let mut warning = clash(&loser.owner, &winner.owner);
     if leads_by_name && loser.has_name() {
-        "a number of its own, though nothing listens there with --no-service-ports"
+        "a backend of its own, which has the name of the other one"
             .clone_into(&mut warning.expected);
         "service port left out, and its hosts and paths with it: nothing leads to it any more"
             .clone_into(&mut warning.effect);
@@ -74,9 +77,12 @@ fn lost(loser: &Service, winner: &Service, leads_by_name: bool) -> Warning {
     warning
 }
 
-/// On addresses that differ, one port can be held by several.
-fn collide(one: &Service, other: &Service) -> bool {
-    one.name == other.name || share_an_address(one.bind_addr(), other.bind_addr())
+/// On addresses that differ, one port can be held by several, and by any number of those for whom nothing
+/// listens there.
+fn collide(one: &Service, other: &Service, leads_by_name: bool) -> bool {
+    let listens = |service: &Service| !(leads_by_name && service.has_name());
+    let listen = listens(one) && listens(other);
+    one.name == other.name || listen && share_an_address(one.bind_addr(), other.bind_addr())
 }
 
 /// The same of what an owner writes beside the port that is its own: there can be several, of which all

@@ -109,7 +109,7 @@ fn without_a_place_in_head_there_are_no_profiles() {
 
 /// What is lost is its only way, where it has no port of its own.
 #[test]
-fn who_loses_his_host_or_his_number_hears_that_nothing_leads_to_him_any_more() {
+fn who_loses_his_host_hears_that_nothing_leads_to_him_any_more() {
     const SHUT_OUT: &str = "its requests go to the holder; with --no-service-ports no host, path or port \
                             of its own leads to this one any more";
     let mut scene = Scene::new();
@@ -118,8 +118,6 @@ fn who_loses_his_host_or_his_number_hears_that_nothing_leads_to_him_any_more() {
     // This one has another host, and this one a port.
     scene.app("/c", &[("VHOST", "one.test,two.test")]);
     scene.app("/d", &[("MODE", "http")]);
-    let port = scene.app("/e", &[("VHOST", "three.test")]).to_string();
-    scene.app("/f", &[("VHOST", "four.test"), ("PORT", &port)]);
     let told = scene.try_write(true).expect(0).stderr;
     assert!(!told.contains("--no-service-ports"), "{told}");
     let scene = scene.flags(&["--no-service-ports"]);
@@ -132,19 +130,43 @@ fn who_loses_his_host_or_his_number_hears_that_nothing_leads_to_him_any_more() {
         lines.collect::<Vec<_>>().join("\n")
     };
     assert!(of("/b").contains(SHUT_OUT), "{told}");
-    assert!(
-        of("/f").contains(&format!("port {port} is held by app `/e`")),
-        "{told}"
-    );
-    assert!(
-        of("/f").contains("though nothing listens there with --no-service-ports"),
-        "{told}"
-    );
-    assert!(
-        of("/f").contains("and its hosts and paths with it: nothing leads to it"),
-        "{told}"
-    );
     let lost = of("/c");
     assert!(lost.contains("its requests go to the holder"), "{told}");
     assert!(!lost.contains("--no-service-ports"), "{told}");
+}
+
+/// Nothing listens on the number of whoever has a name, whose else it may be.
+#[test]
+fn a_number_that_others_have_too_costs_nobody_who_has_a_name() {
+    let mut scene = Scene::new();
+    let port = scene.app("/e", &[("VHOST", "three.test")]).to_string();
+    scene.app("/f", &[("VHOST", "four.test"), ("PORT", &port)]);
+    let tcp = scene.app("/tcp", &[("MODE", "tcp")]).to_string();
+    scene.app("/g", &[("VHOST", "five.test"), ("PORT", &tcp)]);
+    // A port of HAProxy's own.
+    let http = scene.http.to_string();
+    scene.app("/h", &[("VHOST", "six.test"), ("PORT", &http)]);
+    let told = scene.try_write(true).expect(0).stderr;
+    for (app, holder) in [
+        ("/f", "app `/e`"),
+        ("/g", "app `/tcp`"),
+        ("/h", "`frontend "),
+    ] {
+        let (app, held) = (format!("app `{app}`: "), format!("is held by {holder}"));
+        let mut lines = told.lines();
+        assert!(
+            lines.any(|line| line.contains(&app) && line.contains(&held)),
+            "{told}"
+        );
+    }
+    let scene = scene.flags(&["--no-service-ports"]);
+    let told = scene.try_write(true).expect(0).stderr;
+    assert!(!told.contains("is held by"), "{told}");
+    both(&scene, |served| {
+        for (host, by) in [("three", "e"), ("four", "f"), ("five", "g"), ("six", "h")] {
+            served.leads(&format!("{host}.test"), "/", by);
+        }
+        let tcp = tcp.parse().unwrap();
+        assert_eq!(Ask::http(at(tcp)).get("any.test", "/").by(), "tcp");
+    });
 }
