@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -52,10 +52,15 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// What a conversation goes over: a socket, or what stands for one.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug> Wire for W {}
+
 /// A conversation with one process.
 #[derive(Debug)]
 pub struct Session {
-    stream: UnixStream,
+    stream: Box<dyn Wire>,
     socket: PathBuf,
     /// For each command.
     limit: Duration,
@@ -74,6 +79,18 @@ impl Session {
             socket: socket.to_owned(),
             source,
         })?;
+        Self::over(Box::new(stream), socket, limit).await
+    }
+
+    /// The same where somebody else has connected to `socket`.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub async fn over(
+        stream: Box<dyn Wire>,
+        socket: &Path,
+        limit: Duration,
+    ) -> Result<Self, AskError> {
         let mut session = Self {
             stream,
             socket: socket.to_owned(),

@@ -12,6 +12,9 @@
 //! the real schedule calls for, `stream` what becomes of Marathon's events, and `stretch` what happens
 //! to a watcher alone. `calm` says what it owes once nothing is broken any more.
 //!
+//! Those hosts have their HAProxy read files. `socket` has another kind, whose HAProxy is told on its
+//! socket; there it is `SOCKET_SEED` and `SOCKET_SEEDS`.
+//!
 //! A seed that fails is printed with what led to it. `SIMULATION_SEED=17` runs one seed and prints
 //! everything, `SIMULATION_SEEDS=100000` runs more of them.
 
@@ -32,6 +35,7 @@ mod promises;
 mod random;
 mod sections;
 mod setting;
+mod socket;
 mod stream;
 mod stretch;
 mod watcher;

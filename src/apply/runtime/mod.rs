@@ -20,5 +20,5 @@ pub use fallback::Fallback;
 pub use frame::Frame;
 pub use maps::MapText;
 pub use step::{Addition, Reply, Step, Target, Will};
-pub use tell::{Limits, Serving, Text, Told, mark_of, tell};
+pub use tell::{Limits, Serving, Text, Told, mark_of, tell, tell_over};
 pub use wanted::{Backend, Said, Server, backends};

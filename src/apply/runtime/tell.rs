@@ -22,7 +22,7 @@ use super::wanted::{Backend, backends};
 use crate::haproxy::global::Global;
 use crate::haproxy::master::show_proc;
 use crate::haproxy::servers::{ServerState, states, used_connections};
-use crate::haproxy::{Info, Session, Version, structure_hash};
+use crate::haproxy::{AskError, Info, Session, Version, structure_hash};
 
 /// `show servers conn`, and addresses with ports.
 const FIRST: Version = Version::new(2, 2);
@@ -180,19 +180,36 @@ pub fn mark_of(cfg: &str) -> Option<String> {
 /// When it cannot be told, or what became of it is not known: HAProxy has to read the file, which is
 /// the whole truth.
 pub async fn tell(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fallback> {
+    let opened = Session::open(serving.socket, serving.limits.command);
+    tell_over(opened, serving, text).await
+}
+
+/// The same over a connection that `opened` gives.
+///
+/// # Errors
+/// As [`tell`].
+pub async fn tell_over(
+    opened: impl Future<Output = Result<Session, AskError>>,
+    serving: Serving<'_>,
+    text: Text<'_>,
+) -> Result<Told, Fallback> {
     let limit = serving.limits.whole;
-    let told = timeout(limit, conversation(serving, text)).await;
+    let told = timeout(limit, conversation(opened, serving, text)).await;
     told.unwrap_or(Err(Fallback::TookTooLong { limit }))
 }
 
-async fn conversation(serving: Serving<'_>, text: Text<'_>) -> Result<Told, Fallback> {
+async fn conversation(
+    opened: impl Future<Output = Result<Session, AskError>>,
+    serving: Serving<'_>,
+    text: Text<'_>,
+) -> Result<Told, Fallback> {
     let structure = match text.structure {
         Some(structure) => structure.to_owned(),
         None => mark_of(text.cfg).ok_or(Fallback::Unmarked)?,
     };
     let wanted = backends(text.cfg);
     let before = text.before.map(backends).unwrap_or_default();
-    let session = Session::open(serving.socket, serving.limits.command).await?;
+    let session = opened.await?;
     let mut talk = Talk {
         session,
         serving,

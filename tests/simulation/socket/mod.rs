@@ -1,0 +1,415 @@
+//! One HAProxy that is told of servers, backends and maps on its socket, with all the races of that.
+//!
+//! The transaction, the conversation and what is remembered are the real ones; the processes answer as
+//! real ones were heard to. Each seed stands for a host on which answers are lost, processes end,
+//! others reload and meddle, and the program is killed between two commands. `judge` says after every
+//! turn whether the process has what the file says, and `process` what nobody may ever be told.
+
+mod asked;
+mod haproxy;
+mod judge;
+mod process;
+mod trouble;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome};
+use haproxy_marathon_bridge::disk::{Fault, FaultyDisk, MemoryDisk};
+use haproxy_marathon_bridge::state::{State, Time};
+use tokio::runtime::Runtime;
+use tokio::time::{sleep, timeout};
+
+use self::asked::Asked;
+use self::haproxy::{Haproxy, Seen};
+use self::trouble::{ReloadTrouble, Trouble};
+use crate::random::Random;
+use crate::{number_from_environment, runtime};
+
+const CFG: &str = "/simulated/haproxy/haproxy.cfg";
+const STATE: &str = "/simulated/state";
+
+const SEEDS: u64 = 1_000;
+
+/// What has to come about in every thousand seeds, or the simulation has gone blind.
+const MUST_BE_SEEN: [(&str, usize); 13] = [
+    ("told", 1_200),
+    ("reloaded", 1_500),
+    ("unchanged", 3_000),
+    ("postponed", 400),
+    ("waiting", 150),
+    ("reload failed", 200),
+    ("rejected", 200),
+    ("killed", 400),
+    ("not running", 500),
+    ("troubled while told", 700),
+    ("spaced", 150),
+    ("stands in", 200),
+    ("brought back by an audit", 500),
+];
+
+#[test]
+fn a_haproxy_that_is_told_has_what_its_file_says() {
+    if let Some(seed) = number_from_environment("SOCKET_SEED") {
+        return explain(seed);
+    }
+    let seeds = number_from_environment("SOCKET_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let all = thread::scope(|scope| {
+        let workers = [(); 2].map(|()| scope.spawn(|| work(&next, seeds)));
+        workers.map(|worker| worker.join().expect("what panics is caught inside"))
+    });
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (failed, counts) in all {
+        if let Some(seed) = failed {
+            explain(seed);
+        }
+        for (what, times) in counts {
+            *seen.entry(what).or_default() += times;
+        }
+    }
+    println!("{seen:?}");
+    for (what, per_thousand) in MUST_BE_SEEN {
+        let times = seen.get(what).copied().unwrap_or_default();
+        let least = per_thousand * usize::try_from(seeds).expect("it is small") / 1_000;
+        assert!(
+            times >= least,
+            "`{what}` came about {times} times, expected {least}"
+        );
+    }
+}
+
+type Counts = BTreeMap<&'static str, usize>;
+
+fn work(next: &AtomicU64, seeds: u64) -> (Option<u64>, Counts) {
+    let runtime = runtime();
+    let mut all = Counts::new();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= seeds {
+            return (None, all);
+        }
+        let (kept, _, counts) = attempt(seed, &[], false, &runtime);
+        for (what, times) in counts {
+            *all.entry(what).or_default() += times;
+        }
+        if kept.is_err() {
+            next.store(seeds, Ordering::Relaxed);
+            return (Some(seed), all);
+        }
+    }
+}
+
+fn attempt(
+    seed: u64,
+    without: &[usize],
+    is_traced: bool,
+    runtime: &Runtime,
+) -> (Result<(), String>, Vec<String>, Counts) {
+    let mut world = World::new(seed, is_traced);
+    let run = || runtime.block_on(world.run(without));
+    let kept = catch_unwind(AssertUnwindSafe(run));
+    let kept = kept.unwrap_or_else(|_| Err("the program panicked".to_owned()));
+    let trace = world.haproxy.trace.take().unwrap_or_default();
+    (kept, trace, world.seen)
+}
+
+/// Leaves out every step that the failure does not need, and tells the rest.
+fn explain(seed: u64) {
+    let runtime = runtime();
+    let mut without = Vec::new();
+    if attempt(seed, &without, false, &runtime).0.is_err() {
+        for step in (0..STEPS).rev() {
+            without.push(step);
+            if attempt(seed, &without, false, &runtime).0.is_ok() {
+                without.pop();
+            }
+        }
+    }
+    let (kept, trace, _) = attempt(seed, &without, true, &runtime);
+    let trace = trace.join("\n");
+    match kept {
+        Ok(()) => println!("{trace}"),
+        Err(broken) => panic!("seed {seed}: {broken}\nThe shortest way there:\n{trace}"),
+    }
+}
+
+const STEPS: usize = 18;
+
+/// So many turns may pass after the last trouble.
+const TURNS_TO_CONVERGE: usize = 8;
+
+struct World {
+    seed: u64,
+    now: u64,
+    disk: Arc<MemoryDisk>,
+    haproxy: Haproxy,
+    asked: Asked,
+    memory: State,
+    /// The last turn ended well, and nobody meddled since.
+    is_known: bool,
+    /// Nobody has compared all of it since somebody meddled, or something went wrong.
+    is_doubtful: bool,
+    seen: Counts,
+}
+
+impl World {
+    fn new(seed: u64, is_traced: bool) -> Self {
+        let random = &mut Random::new(seed);
+        let disk = Arc::new(MemoryDisk::new());
+        disk.put_folder(Path::new(CFG).parent().expect("it lies in a folder"));
+        disk.put_folder(Path::new(STATE));
+        Self {
+            seed,
+            now: 1_800_000_000,
+            haproxy: Haproxy::new(Arc::clone(&disk), Path::new(CFG), random, seed, is_traced),
+            disk,
+            asked: Asked::new(random),
+            memory: State::default(),
+            is_known: false,
+            is_doubtful: false,
+            seen: Counts::new(),
+        }
+    }
+
+    async fn run(&mut self, without: &[usize]) -> Result<(), String> {
+        for step in (0..STEPS).filter(|step| !without.contains(step)) {
+            self.haproxy.note(|| format!("step {step}"));
+            self.step(&mut Random::of_part(self.seed, step)).await?;
+        }
+        self.peace().await
+    }
+
+    async fn step(&mut self, random: &mut Random) -> Result<(), String> {
+        let seconds = random.pick(&[0, 1, 1, 5, 40, 700]);
+        self.pass(seconds).await;
+        for _ in 0..random.below(3) {
+            let said = self.asked.change(random);
+            self.haproxy.note(|| said);
+        }
+        if random.percent(15) {
+            self.others_act(random);
+        }
+        let haproxy = &self.haproxy;
+        let trouble = random.percent(30);
+        let trouble = trouble.then(|| (1 + random.below(14), random.pick(&Trouble::ALL)));
+        haproxy.trouble.set(trouble);
+        let reload = random.percent(15);
+        let reload = reload.then(|| random.pick(&ReloadTrouble::ALL));
+        haproxy.reload_trouble.set(reload);
+        haproxy.rejects.set(random.percent(4));
+        let by_old = random.percent(4) && !haproxy.old.borrow().is_empty();
+        haproxy.is_answered_by_old.set(by_old);
+        let disk = match random.percent(6) {
+            true => Fault::KilledAfter(random.below(40)),
+            false => Fault::None,
+        };
+        self.turn(disk).await
+    }
+
+    fn time(&self) -> Time {
+        Time::at(SystemTime::UNIX_EPOCH + Duration::from_secs(self.now))
+    }
+
+    async fn pass(&mut self, seconds: u64) {
+        self.now += seconds;
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Whoever else can do something to HAProxy.
+    fn others_act(&mut self, random: &mut Random) {
+        self.is_known = false;
+        self.is_doubtful = true;
+        let haproxy = &self.haproxy;
+        match random.below(5) {
+            0 => {
+                haproxy.note(|| "somebody restarts HAProxy".to_owned());
+                haproxy.old.borrow_mut().clear();
+                haproxy.ends();
+                *haproxy.running.borrow_mut() = haproxy.reads();
+            }
+            1 => {
+                haproxy.old.borrow_mut().clear();
+                haproxy.ends();
+            }
+            2 => {
+                haproxy.note(|| "somebody meddles".to_owned());
+                if let Some(process) = haproxy.running.borrow_mut().as_mut() {
+                    process.is_meddled_with(random);
+                }
+            }
+            3 => {
+                haproxy.note(|| "somebody begins to reload".to_owned());
+                let reads = haproxy.running.borrow().as_ref().and(haproxy.reads());
+                *haproxy.coming.borrow_mut() = reads;
+            }
+            _ => {
+                haproxy.note(|| "old processes end".to_owned());
+                haproxy.old.borrow_mut().clear();
+            }
+        }
+    }
+
+    /// Takes a turn as `cycle` does, and holds it to what was promised.
+    async fn turn(&mut self, fault: Fault) -> Result<(), String> {
+        let haproxy = &self.haproxy;
+        haproxy.begins();
+        let was_coming = haproxy.coming.borrow().is_some();
+        let before = haproxy.installed();
+        let wanted = self
+            .asked
+            .files(before.as_ref().map(|files| files.cfg.as_str()));
+        let reloaded_at = self.memory.reloaded_at;
+        let was_known = self.is_known
+            && self.memory.pending.is_none()
+            && !was_coming
+            && haproxy.running.borrow().is_some();
+        let disk = FaultyDisk::new(Arc::clone(&self.disk), fault);
+        let is_killed = || matches!(fault, Fault::KilledAfter(after) if disk.steps() > after);
+        let at = Installation::new(Path::new(CFG), Some(Path::new(STATE)));
+        let seen = Seen {
+            haproxy,
+            is_killed: &is_killed,
+        };
+        let host = Host {
+            disk: &disk,
+            balancer: &seen,
+            at: &at,
+        };
+        let now = self.time();
+        let saved = RefCell::new(self.memory.clone());
+        let mut memory = self.memory.clone();
+        let taken = taken(&host, &wanted, &mut memory, now, &saved);
+        // The clock moves only when everybody waits, and only the dead wait for ever.
+        let ended = timeout(Duration::from_secs(3_600), taken).await;
+        let was_killed = ended.is_err() || haproxy.is_dead.get() || is_killed();
+        let is_troubled = haproxy.was_troubled.get();
+        haproxy.comes();
+        self.memory = if was_killed { saved.take() } else { memory };
+        let name = match &ended {
+            _ if was_killed => "killed",
+            Err(_) => "killed",
+            Ok(Err(error)) => {
+                haproxy.note(|| format!("{error:#}"));
+                "failed"
+            }
+            Ok(Ok(outcome)) => named(outcome),
+        };
+        haproxy.note(|| format!("{name}, {} reloads", haproxy.reloads.get()));
+        let audited = name == "unchanged" && haproxy.conversations.get() > 0 && !was_known;
+        let stands_in = self.memory.applied.as_ref();
+        let stands_in = stands_in.is_some_and(|applied| !applied.stand_ins.is_empty());
+        let (reloads, told) = (haproxy.reloads.get(), haproxy.conversations.get() > 0);
+        if let Some(broken) = haproxy.broken.borrow_mut().pop() {
+            return Err(broken);
+        }
+        let outcome = match ended {
+            Ok(Ok(outcome)) if !was_killed => Some(outcome),
+            _ => None,
+        };
+        let is_quiet = !is_troubled && !was_coming && !haproxy.is_answered_by_old.get();
+        let is_spaced = was_known
+            && is_quiet
+            && before.is_some_and(|before| self.may_wait(&before, &wanted, reloaded_at));
+        if is_spaced && reloads > 0 {
+            return Err(format!("{reloads} reloads came too soon after the last"));
+        }
+        let is_held = outcome.as_ref().is_some_and(Outcome::has_to_wait);
+        for (what, came_about) in [
+            (name, true),
+            ("troubled while told", is_troubled && told),
+            ("spaced", is_spaced && is_held),
+            ("stands in", stands_in),
+            ("brought back by an audit", audited),
+        ] {
+            if came_about {
+                *self.seen.entry(what).or_default() += 1;
+            }
+        }
+        self.is_known = false;
+        if is_quiet {
+            let is_compared = self.haproxy.is_compared.get() || name == "reloaded";
+            self.is_doubtful &= !is_compared;
+        } else {
+            self.is_doubtful = true;
+        }
+        if let Some(outcome) = outcome.filter(|_| !self.is_doubtful) {
+            self.judge(&outcome, &wanted)?;
+            self.is_known = outcome.is_settled() || matches!(outcome, Outcome::Postponed { .. });
+        }
+        Ok(())
+    }
+
+    /// After the last trouble HAProxy comes to what is wanted, and then nothing is touched any more.
+    async fn peace(&mut self) -> Result<(), String> {
+        let haproxy = &self.haproxy;
+        haproxy.note(|| "peace".to_owned());
+        haproxy.trouble.set(None);
+        haproxy.reload_trouble.set(None);
+        haproxy.rejects.set(false);
+        haproxy.is_answered_by_old.set(false);
+        haproxy.old.borrow_mut().clear();
+        for turn in 0..=TURNS_TO_CONVERGE {
+            self.pass(700).await;
+            let haproxy = &self.haproxy;
+            haproxy.old.borrow_mut().clear();
+            if haproxy.running.borrow().is_none() && !haproxy.starts {
+                *haproxy.running.borrow_mut() = haproxy.reads();
+            }
+            self.turn(Fault::None).await?;
+            let haproxy = &self.haproxy;
+            let is_quiet = haproxy.reloads.get() == 0 && self.memory.pending.is_none();
+            if turn > 2 && is_quiet && self.is_known {
+                return self.is_at_rest();
+            }
+        }
+        Err(format!(
+            "{TURNS_TO_CONVERGE} turns after the last trouble it still goes on"
+        ))
+    }
+}
+
+/// What a whole turn does once it has planned.
+async fn taken(
+    host: &Host<'_, Seen<'_>>,
+    wanted: &FileSet,
+    memory: &mut State,
+    now: Time,
+    saved: &RefCell<State>,
+) -> Result<Outcome> {
+    let remember = &mut |state: &State| *saved.borrow_mut() = state.clone();
+    host.put_back(memory);
+    let mut outcome = host.bring_to(wanted, memory, now, remember).await;
+    if outcome.as_ref().is_ok_and(Outcome::has_to_wait) {
+        let is_all = host
+            .servers_meanwhile(wanted, memory, now, remember)
+            .await?;
+        if is_all {
+            memory.pending = None;
+            outcome = host.bring_to(wanted, memory, now, remember).await;
+        }
+    }
+    host.start_again(memory, now, remember).await;
+    outcome
+}
+
+fn named(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Unchanged => "unchanged",
+        Outcome::Applied { reloaded: true, .. } => "reloaded",
+        Outcome::Applied { .. } => "told",
+        Outcome::NotRunning { .. } => "not running",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::ReloadFailed { .. } => "reload failed",
+        Outcome::Waiting { .. } => "waiting",
+        Outcome::Postponed { .. } => "postponed",
+        Outcome::Checking | Outcome::Paused => "another",
+    }
+}
