@@ -15,7 +15,7 @@ use super::edit::have_one_program;
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm, unfit_from_the_start};
 use crate::apply::{Looked, Outcome};
-use crate::config::{Built, Config, ReloadMethod};
+use crate::config::{Built, Config};
 use crate::cycle::goes_on;
 use crate::disk;
 use crate::haproxy::program::{NotInstalled, VersionError};
@@ -386,9 +386,6 @@ impl Watcher {
     /// Looks whether HAProxy ended, or came up, since it was looked at last; one that is ours to start is
     /// started with the files that it ran, whether Marathon answers or not, and whatever else waits.
     async fn look_at_haproxy(&mut self) -> Looked {
-        if self.config.reload.method == ReloadMethod::None {
-            return Looked::Done;
-        }
         if self.memory.state.applied.is_none() {
             return Looked::Done;
         }
