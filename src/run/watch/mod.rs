@@ -138,7 +138,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                     break;
                 }
                 schedule.ended(end, now());
-                watcher.look_after_turn(&mut around, began);
+                watcher.look_after_turn(&mut around, began).await;
                 watcher.live.unused(watcher.troubles.unused());
                 notify.ready(&watcher.status());
             }
@@ -246,8 +246,8 @@ struct Watcher {
     memory: Memory,
     stages: Stages<Marathon, System>,
     haproxy: Option<Haproxy>,
-    /// The `haproxy.cfg` whose certificates are known.
-    looked_at: Option<Digest>,
+    /// The `haproxy.cfg` whose certificates are known, and the process that has read them.
+    looked_at: Option<(Digest, Option<u32>)>,
     troubles: Troubles,
     /// Of files in which servers alone were new.
     proof: Proof,

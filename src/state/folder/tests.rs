@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::errno::Errno;
 
 use super::super::{
-    Applied, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined,
-    ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
+    Applied, CertificatesRead, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending,
+    Quarantined, ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
 };
 use super::*;
 use crate::cluster::AppId;
@@ -74,6 +74,12 @@ fn full() -> State {
         certificates: vec!["/etc/ssl/a.pem".into()],
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
+        certificates_read: Some(CertificatesRead {
+            pid: Some(1),
+            at: time,
+            seen: digest,
+            held: digest,
+        }),
         // It has a file of its own.
         drained: Vec::new(),
         seen: Some(Seen {
