@@ -98,6 +98,15 @@ impl State {
         }
     }
 
+    /// HAProxy comes to an end with it, as a try told: the next turn asks for it as for anybody.
+    pub fn comes_to_an_end(&mut self, app: &AppId, index: usize) {
+        let mut all = self.quarantined.iter_mut();
+        if let Some(entry) = all.find(|entry| entry.app == app.as_str() && entry.index == index) {
+            entry.ask_again();
+            entry.unnamed = 0;
+        }
+    }
+
     /// Whether HAProxy refused what the last whole turn wanted. Servers are followed meanwhile, which
     /// changes nothing about that.
     #[must_use]

@@ -113,6 +113,10 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                     break;
                 }
             }
+            (app, index) = beside.retried() => {
+                watcher.memory.state.comes_to_an_end(&app, index);
+                schedule.asked(now());
+            }
             next = watcher.proof.next(), if has_time => {
                 if !watcher.prove(next) {
                     schedule.changed(now());
