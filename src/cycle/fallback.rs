@@ -323,7 +323,7 @@ mod tests {
             quarantined = fallback.quarantined();
             let pause = asked_again_after(&quarantined[0]);
             let known = |after: Duration| {
-                let then = Fallback::new(None, &quarantined, decisions, now.after(after));
+                let mut then = Fallback::new(None, &quarantined, decisions, now.after(after));
                 then.known(&app, 0, 10_000, || said.clone()).is_some()
             };
             assert!(known(pause.saturating_sub(Duration::from_secs(1))) && !known(pause));

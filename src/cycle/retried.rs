@@ -32,14 +32,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if !host.balancer.can_retry() {
             return Ok((plan, Vec::new()));
         }
-        let retried = plan.draft.fallback.retried();
+        let due = plan.draft.fallback.retried();
         // A label may name another service port than Marathon.
         let owner_of = |(app, index): &(AppId, usize)| {
             let mut services = plan.proxies.services().iter();
             let is_it = |s: &&Arc<Service>| s.owner.app == *app && s.index == *index;
             services.find(is_it).map(|service| service.owner.clone())
         };
-        let owned = retried
+        let owned = due
             .into_iter()
             .filter_map(|(place, why)| Some((owner_of(&place)?, (place, why))));
         let owned: Vec<_> = owned.collect();

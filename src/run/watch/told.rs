@@ -65,7 +65,7 @@ impl Troubles {
             Some(unanswered) => unanswered.lasting(),
             None => format!("{error:#}"),
         });
-        self.is_unanswered = error.is_some_and(|error| error.is::<Unanswered>());
+        self.is_unanswered = error.is_some_and(anyhow::Error::is::<Unanswered>);
         self.failed.tell(lasting.as_deref(), |lasting| {
             error!("{}", now.as_deref().unwrap_or(lasting));
         });

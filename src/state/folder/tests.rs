@@ -14,6 +14,25 @@ fn folder() -> Folder {
     Folder::of(Path::new("/var/lib/hmb"), Path::new("/nowhere/haproxy.cfg"))
 }
 
+fn certificates_read(at: Time, digest: Digest) -> CertificatesRead {
+    CertificatesRead {
+        pid: Some(1),
+        at,
+        seen: digest,
+        held: digest,
+    }
+}
+
+fn seen(digest: Digest) -> Seen {
+    Seen {
+        drained: Some(digest),
+        answer: digest,
+        asked: Some(digest),
+        decisions: digest,
+        cfg_hash: digest,
+    }
+}
+
 fn full() -> State {
     let time = Time::at(SystemTime::UNIX_EPOCH);
     let digest = Digest::of(b"cfg");
@@ -74,21 +93,10 @@ fn full() -> State {
         certificates: vec!["/etc/ssl/a.pem".into()],
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
-        certificates_read: Some(CertificatesRead {
-            pid: Some(1),
-            at: time,
-            seen: digest,
-            held: digest,
-        }),
+        certificates_read: Some(certificates_read(time, digest)),
         // It has a file of its own.
         drained: Vec::new(),
-        seen: Some(Seen {
-            drained: Some(digest),
-            answer: digest,
-            asked: Some(digest),
-            decisions: digest,
-            cfg_hash: digest,
-        }),
+        seen: Some(seen(digest)),
         paused: Some(Paused {
             since: time,
             by: "root".to_owned(),
