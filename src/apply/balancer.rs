@@ -9,6 +9,7 @@ use super::reload::{ReloadError, Reloaded};
 use super::runtime::{Fallback, Text, Told};
 use super::validate::{CheckError, Verdict};
 use super::{FileSet, Installation};
+use crate::cluster::AppId;
 use crate::disk::Digest;
 use crate::haproxy::files::NamedFile;
 use crate::haproxy::listen::Listener;
@@ -21,6 +22,18 @@ pub struct Try {
     pub limit: Duration,
     /// Stands for what is tried: who is out. Whatever else of the files changes, the answer is the same.
     pub of: Digest,
+}
+
+/// Files of a service port that kept an earlier check from its end: nobody else is to wait for another
+/// one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The app.
+    pub app: AppId,
+    /// The position among its service ports.
+    pub index: usize,
+    /// All that is wanted, with what it asks for.
+    pub files: FileSet,
 }
 
 /// Judges files and is brought to them.
@@ -39,6 +52,16 @@ pub trait Balancer {
     /// said of a try may be of other files than are tried now.
     fn has_put_off(&self) -> bool {
         false
+    }
+
+    /// Whether [`Balancer::retry`] does something.
+    fn can_retry(&self) -> bool {
+        false
+    }
+
+    /// Has `retry` checked beside all else; nobody waits for what that comes to.
+    fn retry(&self, retry: Retry, at: &Installation) {
+        let _ = (retry, at);
     }
 
     /// Brings the running HAProxy to `files`, which are installed; with `may_start`, one that does

@@ -6,6 +6,7 @@
 //! said is known, and not asked again. There is one check at a time.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::validate::{Candidate, CheckError, CheckMessage, Verdict, check};
 use super::{FileSet, Installation, Try};
+use crate::cluster::AppId;
 use crate::disk::{Digest, folder_of};
 use crate::logging::{lasting, shown};
 
@@ -62,7 +64,12 @@ pub struct Beside {
     running: RefCell<Option<(Asked, Check)>>,
     /// Since something was decided.
     heard: RefCell<Vec<Heard>>,
+    /// Who kept a check from its end and is tried again, one after the other.
+    retries: RefCell<VecDeque<(Place, Check)>>,
 }
+
+/// An app, and the position among its service ports.
+pub(super) type Place = (AppId, usize);
 
 /// What HAProxy is asked about.
 struct Asked {
@@ -134,6 +141,7 @@ impl Default for Beside {
             overtaken: Cell::default(),
             running: RefCell::default(),
             heard: RefCell::default(),
+            retries: RefCell::default(),
         }
     }
 }
@@ -175,6 +183,31 @@ impl Beside {
         self.running.take();
         self.heard.take();
         self.overtaken.set(0);
+    }
+
+    /// Has another form of who is tried again checked.
+    pub(super) fn retry(&self, place: Place, check: Check) {
+        let mut retries = self.retries.borrow_mut();
+        retries.retain(|(other, _)| *other != place);
+        retries.push_back((place, check));
+    }
+
+    /// Waits for one with whom HAProxy comes to an end by now. The checks go on though nobody waits.
+    pub async fn retried(&self) -> (AppId, usize) {
+        poll_fn(|context| self.poll_retries(context)).await
+    }
+
+    fn poll_retries(&self, context: &mut Context<'_>) -> Poll<Place> {
+        let mut retries = self.retries.borrow_mut();
+        while let Some((_, check)) = retries.front_mut() {
+            let verdict = ready!(check.as_mut().poll(context));
+            if let Some((place, _)) = retries.pop_front()
+                && matches!(verdict, Ok(Verdict::Accepted { .. }))
+            {
+                return Poll::Ready(place);
+            }
+        }
+        Poll::Pending
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,9 @@ use super::reload::{
 };
 use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{CheckError, Verdict};
-use super::{Balancer, Beside, FileSet, Installation, Try};
+use super::{Balancer, Beside, FileSet, Installation, Retry, Try};
 use crate::config::{self, Config, ReloadMethod};
-use crate::disk::{self, Disk};
+use crate::disk::{self, Digest, Disk};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{Listener, is_forbidden, is_foreign, is_taken, ports};
@@ -31,6 +32,9 @@ const RUNTIME_FILE: &str = "the file that gives HAProxy a socket";
 
 /// No number of tries makes a turn longer than this: it holds the lock.
 const LONGEST_RELOAD: Duration = Duration::from_secs(60 * 60);
+
+/// As long as any other check may take.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// The HAProxy of this host.
 #[derive(Debug)]
@@ -203,6 +207,23 @@ impl Balancer for LocalHaproxy<'_> {
         };
         let tries = tries.map(|tries| tries.of);
         beside.check(files, tries, begin).await
+    }
+
+    fn can_retry(&self) -> bool {
+        self.beside.is_some() && !self.skips_check
+    }
+
+    fn retry(&self, retry: Retry, at: &Installation) {
+        let Some(beside) = self.beside else { return };
+        let Retry { app, index, files } = retry;
+        let tries = Try {
+            limit: LONGEST_RETRY,
+            of: Digest::of(app.as_str().as_bytes()),
+        };
+        let scratch = self.scratch(at).map(Path::to_owned);
+        let program = self.program.clone();
+        let check = begun(program, Rc::new(files), at.clone(), scratch, Some(tries));
+        beside.retry((app, index), check);
     }
 
     fn has_put_off(&self) -> bool {

@@ -35,7 +35,7 @@ pub mod validate;
 mod way_back;
 mod wish;
 
-pub use balancer::{Balancer, Try};
+pub use balancer::{Balancer, Retry, Try};
 pub use beside::Beside;
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};
 pub use last_good::{GoodSet, forget_good, good_sets, keep_last_good, load_last_good};

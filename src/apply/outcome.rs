@@ -79,6 +79,15 @@ impl Outcome {
         }
     }
 
+    /// Whether HAProxy did not refuse the files, but came to no end with them.
+    #[must_use]
+    pub fn is_of_a_wait(&self) -> bool {
+        match self {
+            Self::Rejected { messages } => messages.iter().any(CheckMessage::is_of_a_wait),
+            _ => false,
+        }
+    }
+
     /// Whether HAProxy runs what is wanted.
     #[must_use]
     pub fn is_settled(&self) -> bool {

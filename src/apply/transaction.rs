@@ -357,6 +357,7 @@ impl<B: Balancer> Host<'_, B> {
             Ok(reloaded) => {
                 self.is_still_installed(wanted)?;
                 wish.proved(memory, &reloaded);
+                self.know_who_runs(memory);
                 if let Some(ran) = mark::Ran::of(memory) {
                     mark::set(self.disk, self.at, &wish.marks, ran);
                 }
@@ -388,6 +389,16 @@ impl<B: Balancer> Host<'_, B> {
                 }
                 Ok(outcome)
             }
+        }
+    }
+
+    /// Where nobody told which process it is, as after a command, it is found, so that its end is noticed.
+    fn know_who_runs(&self, memory: &mut State) {
+        if let Some(applied) = &mut memory.applied
+            && applied.haproxy_pid.is_none()
+            && applied.down.is_none()
+        {
+            applied.haproxy_pid = self.balancer.running(self.at);
         }
     }
 

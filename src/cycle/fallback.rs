@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::permitted::members;
+use crate::apply::CheckMessage;
 use crate::cluster::{App, AppId, Warning, merge_deployments};
 use crate::config::Values;
 use crate::disk::Digest;
@@ -56,6 +57,8 @@ pub(super) struct Fallback {
     /// What was decided beside the labels, and when this is.
     turn: Option<(Digest, Time)>,
     refused: BTreeMap<Place, Quarantined>,
+    /// Who is asked about again, though the same kept HAProxy from an end the last time.
+    retried: Vec<(Place, Warning)>,
 }
 
 impl fmt::Debug for Fallback {
@@ -117,7 +120,7 @@ impl Fallback {
 
     /// Why HAProxy is not asked about this: it refused the same not long ago.
     pub(super) fn known(
-        &self,
+        &mut self,
         app: &AppId,
         index: usize,
         service_port: u32,
@@ -128,19 +131,44 @@ impl Fallback {
         }
         let entry = self.remembered.get(&(app.clone(), index))?;
         let said = Digest::of_value(&said());
-        self.is_young(entry, service_port, said)
-            .then(|| entry.why.warning(app))
+        if self.is_young(entry, service_port, said) {
+            return Some(entry.why.warning(app));
+        }
+        let is_of_a_wait = entry.unnamed > 0 && CheckMessage::are_of_a_wait(&entry.why.found);
+        if is_of_a_wait && !entry.is_open && self.is_same(entry, service_port, said) {
+            let place = (app.clone(), index);
+            let why = entry.why.warning(app);
+            self.retried.push((place, why));
+        }
+        None
+    }
+
+    /// Who is in the plan again though the same kept HAProxy from an end the last time, and why it
+    /// was out.
+    pub(super) fn retried(&self) -> Vec<(Place, Warning)> {
+        let retried = self.retried.iter();
+        let is_asked = |place: &Place| !self.refused.contains_key(place);
+        retried
+            .filter(|(place, _)| is_asked(place))
+            .cloned()
+            .collect()
     }
 
     fn is_young(&self, entry: &Quarantined, service_port: u32, said: Digest) -> bool {
-        self.turn.is_some_and(|(decisions, now)| {
+        self.turn.is_some_and(|(_, now)| {
             let age = now.since(entry.asked_at);
-            // Where no label names the service port, it can be what was refused.
-            let is_same = entry.said == said
-                && entry.service_port == service_port
-                && entry.decisions == decisions;
-            is_same && !entry.is_open && now >= entry.asked_at && age < asked_again_after(entry)
+            let is_young = now >= entry.asked_at && age < asked_again_after(entry);
+            is_young && !entry.is_open && self.is_same(entry, service_port, said)
         })
+    }
+
+    /// Whether nothing is said otherwise by now.
+    fn is_same(&self, entry: &Quarantined, service_port: u32, said: Digest) -> bool {
+        let decisions = self.turn.map(|(decisions, _)| decisions);
+        // Where no label names the service port, it can be what was refused.
+        entry.said == said
+            && entry.service_port == service_port
+            && Some(entry.decisions) == decisions
     }
 
     /// What the service port was last served with, as options and as it was said; `None` where that is
@@ -295,7 +323,7 @@ mod tests {
             quarantined = fallback.quarantined();
             let pause = asked_again_after(&quarantined[0]);
             let known = |after: Duration| {
-                let then = Fallback::new(None, &quarantined, decisions, now.after(after));
+                let mut then = Fallback::new(None, &quarantined, decisions, now.after(after));
                 then.known(&app, 0, 10_000, || said.clone()).is_some()
             };
             assert!(known(pause.saturating_sub(Duration::from_secs(1))) && !known(pause));

@@ -19,6 +19,7 @@ mod readiness;
 mod recipe;
 mod refusal;
 mod reserved;
+mod retried;
 mod served;
 mod servers;
 mod source;
@@ -51,9 +52,10 @@ pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
 use self::refusal::{Left, Refusals};
+use self::retried::retry_of_blamed;
 use self::unstartable::MOST_STARTS;
 use crate::apply::validate::CheckError;
-use crate::apply::{Accepted, Balancer, CheckMessage, Host, Outcome};
+use crate::apply::{Accepted, Balancer, CheckMessage, Host, Outcome, Retry};
 use crate::cluster::AppId;
 use crate::config::Names;
 use crate::diff;
@@ -130,6 +132,8 @@ struct Applied {
     plan: Plan,
     outcome: Outcome,
     complaints: Option<Vec<CheckMessage>>,
+    /// Who was left out of it and is to be tried.
+    retries: Vec<Retry>,
 }
 
 impl Applied {
@@ -138,11 +142,16 @@ impl Applied {
             plan,
             outcome,
             complaints: None,
+            retries: Vec::new(),
         }
     }
 
     fn hearing(self, complaints: Option<Vec<CheckMessage>>) -> Self {
         Self { complaints, ..self }
+    }
+
+    fn retrying(self, retries: Vec<Retry>) -> Self {
+        Self { retries, ..self }
     }
 }
 
@@ -263,6 +272,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan,
             outcome,
             complaints,
+            retries,
         } = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
@@ -279,6 +289,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             memory.guard = GuardMemory::default();
         }
         if is_in_place {
+            for retry in retries {
+                host.balancer.retry(retry, host.at);
+            }
             memory.incumbents = plan.port_holders();
             if !plan.keeps_all {
                 memory.as_of = Some(now);
@@ -393,6 +406,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Applied> {
         let mut complaints = None;
+        let mut retries = Vec::new();
         if plan.keeps_all {
             // HAProxy may have ended, or been brought away from them.
             let Some(files) = host.proved_files(&plan.files, memory)? else {
@@ -402,7 +416,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             plan.files = files;
         } else {
             plan = self.as_the_host_allows(host, plan, installed)?;
+            (plan, retries) = self.without_retried(host, plan, installed)?;
         }
+        // Before anybody was blamed for a check without an end.
+        let mut unblamed: Option<Plan> = None;
         let mut refusals = Refusals::default();
         let mut starts = 0;
         let mut accepted: Option<Accepted> = None;
@@ -420,6 +437,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                     let left = self.left_of(host, &plan, messages, installed, &mut refusals);
                     match left.await {
                         Err(error) if goes_on(&error) => {
+                            let plan = unblamed.unwrap_or(plan);
                             return Ok(Applied::of(plan, Outcome::Checking));
                         }
                         left => left?,
@@ -435,9 +453,25 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             };
             match left {
                 Left::AsItWas(files) => accepted = Some(files),
-                Left::Of(left, files) => (plan, accepted) = (*left, files),
+                Left::Of(left, files) => {
+                    if outcome.is_of_a_wait() {
+                        unblamed.get_or_insert(plan);
+                    }
+                    (plan, accepted) = (*left, files);
+                }
                 Left::Nothing => {
-                    return Ok(Applied::of(plan, outcome).hearing(complaints));
+                    // Nobody is to blame before HAProxy came to an end without him: perhaps it never does.
+                    let is_unproved = outcome == Outcome::Checking || outcome.is_of_a_wait();
+                    let plan = match unblamed {
+                        Some(before) if is_unproved => before,
+                        Some(before) if host.balancer.can_retry() => {
+                            retries.extend(retry_of_blamed(before, &plan));
+                            plan
+                        }
+                        _ => plan,
+                    };
+                    let applied = Applied::of(plan, outcome).hearing(complaints);
+                    return Ok(applied.retrying(retries));
                 }
             }
         }

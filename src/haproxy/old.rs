@@ -116,6 +116,13 @@ impl Proc {
         old
     }
 
+    /// When this process started; to the second.
+    #[must_use]
+    pub fn since(&self, pid: u32) -> Option<SystemTime> {
+        let process = self.process(pid)?;
+        Some(self.boot()? + Duration::from_secs(process.started / TICKS_PER_SECOND))
+    }
+
     /// When this host started.
     fn boot(&self) -> Option<SystemTime> {
         let stat = fs::read_to_string(self.root().join("stat")).ok()?;

@@ -152,6 +152,10 @@ impl MarathonLb {
         self.global(Template::Head, &[])
     }
 
+    pub(super) fn tells_structure(&self) -> Result<bool> {
+        Ok(self.tells_structure && self.header()?.contains(STRUCTURE))
+    }
+
     pub(super) fn render(&mut self, layout: &Layout) -> Result<Output> {
         let mut own = self.own_sections(&layout.services)?;
         let mut warnings = Vec::new();

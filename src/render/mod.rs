@@ -57,7 +57,8 @@ pub struct Site {
     pub default_options: Vec<String>,
     /// Where a watcher answers for the pages of the default HEAD: beside HAProxy's own socket.
     pub sidecar_socket: String,
-    /// Whether marathon-lb's HEAD lets HAProxy be told of servers; the native one always does.
+    /// Whether the HEAD of a predecessor's set lets HAProxy be told of servers; the native one always
+    /// does.
     pub runtime_api: bool,
     /// Whether the native set has slots for servers to come.
     pub has_slots: bool,
@@ -261,6 +262,19 @@ impl Renderer {
             Set::MarathonLb(marathon_lb) => marathon_lb.header(),
             Set::Native(native) => native.header(),
         }
+    }
+
+    /// Whether a process that reads the file can tell which structure it runs, without which it is told
+    /// of nothing.
+    ///
+    /// # Errors
+    /// A template that cannot be rendered.
+    pub fn tells_structure(&self) -> Result<bool> {
+        Ok(match &self.set {
+            Set::Bridge(_) => false,
+            Set::MarathonLb(marathon_lb) => marathon_lb.tells_structure()?,
+            Set::Native(native) => native.header()?.contains(fragments::STRUCTURE),
+        })
     }
 }
 

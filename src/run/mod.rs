@@ -6,6 +6,7 @@
 mod access;
 mod blame;
 mod bridge;
+mod certificates;
 mod check;
 mod compare;
 mod demo;
@@ -13,6 +14,7 @@ mod diff;
 mod doctor;
 mod drain;
 mod explain;
+mod footprint;
 mod generate;
 mod install;
 mod lock;

@@ -4,19 +4,20 @@ use std::mem::{self, ManuallyDrop};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
+use super::certificates::{Known, known, named, stay, tell_renewed, were_read};
 use super::lock::{installation, lock};
 use super::stages::stages;
 use super::tell;
-use super::turn::{Memory, Turn, haproxy};
-use crate::apply::{Installation, LocalHaproxy};
+use super::turn::{Memory, Turn, haproxy, host, save};
+use crate::apply::{Installation, LocalHaproxy, Outcome};
 use crate::config::Config;
 use crate::cycle::Report;
 use crate::disk::OsDisk;
 use crate::resolve::{Resolver, System};
-use crate::state::{Folder, Time};
+use crate::state::{Folder, State, Time};
 
 pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
     let Some(turn) = one_turn(config).await? else {
@@ -94,5 +95,59 @@ async fn only_turn(
         }
         state.ask_quarantined_again();
     }
-    memory.turn(&mut stages, local, at, now).await
+    let began = SystemTime::now();
+    let mut report = memory.turn(&mut stages, local, at, now).await?;
+    renew_certificates(local, at, memory, &mut report, began).await?;
+    Ok(report)
+}
+
+/// Has HAProxy show certificates that were renewed since it has read them, where the turn left it as it
+/// was.
+async fn renew_certificates(
+    local: &LocalHaproxy<'_>,
+    at: &Installation,
+    memory: &mut Memory,
+    report: &mut Report,
+    began: SystemTime,
+) -> Result<()> {
+    let host = host(local, at);
+    let Memory { store, state } = memory;
+    let applied = state.applied.as_ref();
+    let is_run = applied.is_some_and(|applied| !applied.unproved && applied.down.is_none());
+    if !is_run || state.pending.is_some() || state.paused.is_some() {
+        return Ok(());
+    }
+    let Some(cfg) = host.installed_cfg()? else {
+        return Ok(());
+    };
+    if matches!(report.outcome, Outcome::Applied { reloaded: true, .. }) {
+        were_read(&cfg, state, began);
+        return Ok(());
+    }
+    let renewed = match known(&cfg, state) {
+        Known::AsRead => return Ok(()),
+        Known::Nothing => {
+            were_read(&cfg, state, began);
+            return Ok(());
+        }
+        Known::Renewed(renewed) => renewed,
+    };
+    let names = named(&renewed.files);
+    let asked_at = SystemTime::now();
+    let mut remember = |state: &State| save(store, state);
+    let outcome = host
+        .bring_again(&renewed.files, state, Time::at(asked_at), &mut remember)
+        .await;
+    match outcome.with_context(|| stay(&names))? {
+        Outcome::Applied { how, reloaded, .. } => {
+            tell_renewed(&names, reloaded, &how);
+            were_read(&cfg, state, asked_at);
+        }
+        Outcome::Rejected { messages } => {
+            let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
+            bail!("{}: {}", stay(&names), messages.join("; "));
+        }
+        outcome => report.outcome = outcome,
+    }
+    Ok(())
 }

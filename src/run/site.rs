@@ -42,8 +42,7 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
             _ => Vec::new(),
         },
         haproxy_dir: haproxy_dir(&config.haproxy.config),
-        // Where it is no matter of course, somebody asked for it.
-        runtime_api: config.reload.runtime_api && !config.policy.runtime_api,
+        runtime_api: config.reload.runtime_api && set != TemplateSet::Native,
         has_slots: set == TemplateSet::Native && config.frontends.server_slots > 0,
         leads_by_name: set == TemplateSet::Native && config.frontends.leads_by_name(),
         spare_backends: config.frontends.spare_backends,

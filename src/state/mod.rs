@@ -71,6 +71,10 @@ pub struct State {
     pub seen: Option<Seen>,
     /// The answer in `snapshot.json`, while it is known what was made of it.
     pub answer: Option<KeptAnswer>,
+    /// The certificates that HAProxy has read, so that whoever watches next finds one that was renewed
+    /// meanwhile; `None` where it names none, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificates_read: Option<CertificatesRead>,
     /// Set while an operator keeps the program from changing anything. It has a file of its own, see
     /// [`Writable::pause`].
     #[serde(skip)]
@@ -91,6 +95,15 @@ impl State {
     pub fn ask_quarantined_again(&mut self) {
         for entry in &mut self.quarantined {
             entry.ask_again();
+        }
+    }
+
+    /// HAProxy comes to an end with it, as a try told: the next turn asks for it as for anybody.
+    pub fn comes_to_an_end(&mut self, app: &AppId, index: usize) {
+        let mut all = self.quarantined.iter_mut();
+        if let Some(entry) = all.find(|entry| entry.app == app.as_str() && entry.index == index) {
+            entry.ask_again();
+            entry.unnamed = 0;
         }
     }
 
@@ -182,6 +195,19 @@ pub enum Down {
     NeverRan,
     /// One ran files of ours, and ended.
     HasEnded,
+}
+
+/// What HAProxy has read, and never reads again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificatesRead {
+    /// The process, where it is known.
+    pub pid: Option<u32>,
+    /// When.
+    pub at: Time,
+    /// Of what the files looked like then, so that most looks need not read them.
+    pub seen: Digest,
+    /// Of what they held.
+    pub held: Digest,
 }
 
 /// Files that are installed and that HAProxy could not be brought to run.

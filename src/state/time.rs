@@ -19,6 +19,12 @@ impl Time {
         Self(since.map_or(0, |since| since.as_secs().min(Self::LATEST)))
     }
 
+    /// When this second begins.
+    #[must_use]
+    pub fn moment(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.0)
+    }
+
     /// Seconds from `earlier` to this moment; zero where it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -204,3 +204,27 @@ async fn who_was_overtaken_waits_longer_each_time() {
     put_off(&beside, &files("a", 1), None, accepted()).await;
     assert_eq!(began.elapsed(), PATIENCE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_tried_again_keeps_no_check_waiting_and_only_an_end_is_told() {
+    let beside = Beside::default();
+    let place = |app: &str| (AppId::new(app), 0);
+    let ends = |verdict| -> Check {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            Ok(verdict)
+        })
+    };
+    beside.retry(place("/a"), ends(without_end()));
+    beside.retry(place("/b"), Box::pin(pending()));
+    beside.retry(place("/b"), ends(accepted()));
+    let wanted = files("a", 1);
+    let said = beside.check(&wanted, None, at_once(accepted())).await;
+    assert_eq!(is_accepted(said), Some(true));
+    // What a turn decides is no word on them.
+    beside.forget();
+    let soon = timeout(Duration::from_secs(60), beside.retried()).await;
+    assert_eq!(soon.unwrap(), place("/b"));
+    let later = timeout(Duration::from_secs(3600), beside.retried()).await;
+    assert!(later.is_err());
+}

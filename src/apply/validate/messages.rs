@@ -74,6 +74,12 @@ impl CheckMessage {
         self.file.is_none() && self.text.starts_with(NO_END)
     }
 
+    /// Whether `words`, which hold some of a message, are of such a one.
+    #[must_use]
+    pub fn are_of_a_wait(words: &str) -> bool {
+        words.contains(NO_END)
+    }
+
     /// Whether it is about listening, which only a start tries.
     #[must_use]
     pub fn is_of_a_start(&self) -> bool {

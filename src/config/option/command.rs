@@ -150,6 +150,16 @@ pub(super) const WEIGHING: &[Command] = &[
 ];
 /// Those that change this host.
 pub(super) const APPLYING: &[Command] = &[Command::Refresh, Command::Watch, Command::Rollback];
+/// Those that write what it is told of, or tell it.
+pub(super) const TELLING: &[Command] = &[
+    Command::Generate,
+    Command::Refresh,
+    Command::Watch,
+    Command::Diff,
+    Command::Check,
+    Command::Explain,
+    Command::Rollback,
+];
 /// Those that know how it is reached.
 pub(super) const REACHING_HAPROXY: &[Command] = &[
     Command::Refresh,

@@ -43,7 +43,10 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
     // Tabs and several blanks say what one blank says.
     let there = one_blank(&read(config, other).await?);
     let resolver = Resolver::new(System, BTreeMap::default());
-    let mut stages = stages(config, Some((resolver, config.policy.names))).await?;
+    // What lets HAProxy be told of tasks is ours, and stands in no predecessor's file.
+    let mut theirs = config.clone();
+    theirs.reload.runtime_api = false;
+    let mut stages = stages(&theirs, Some((resolver, config.policy.names))).await?;
     let now = Time::at(SystemTime::now());
     let plan = stages.plan(None, &mut State::default(), now).await?;
     for warning in &plan.warnings {

@@ -1,13 +1,16 @@
 //! What happens on the host between turns: somebody edits a file, HAProxy ends.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::SystemTime;
 
 use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+use super::super::certificates::{
+    Known, Renewed, known, named, read as read_by, stay, tell_renewed,
+};
 use super::super::stages::Edited;
 use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
@@ -15,7 +18,7 @@ use super::edit::have_one_program;
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm, unfit_from_the_start};
 use crate::apply::{Looked, Outcome};
-use crate::config::{Built, Config, ReloadMethod};
+use crate::config::{Built, Config};
 use crate::cycle::goes_on;
 use crate::disk;
 use crate::haproxy::program::{NotInstalled, VersionError};
@@ -142,16 +145,50 @@ impl Watcher {
     }
 
     /// A turn that began then may have had HAProxy read other files.
-    pub(super) fn look_after_turn(&mut self, around: &mut Around<'_>, began: SystemTime) {
+    pub(super) async fn look_after_turn(&mut self, around: &mut Around<'_>, began: SystemTime) {
         let applied = self.memory.state.applied.as_ref();
-        let applied = applied.map(|applied| applied.cfg_hash);
+        let applied = applied.map(|applied| (applied.cfg_hash, applied.haproxy_pid));
         if self.looked_at == applied {
             return;
         }
+        let mut are_others = false;
         if let Ok(cfg) = disk::read_text(&self.config.haproxy.config, disk::LARGEST_MADE) {
-            around.files.use_certificates(&cfg, began);
+            let renewed = self.renewed_before(&cfg);
+            let files = &mut around.files;
+            are_others = files.use_certificates(&cfg, began, renewed.as_ref());
         }
+        let pid = |looked_at: Option<(_, Option<u32>)>| looked_at.and_then(|(_, pid)| pid);
+        are_others |= pid(self.looked_at) != pid(applied);
         self.looked_at = applied;
+        if are_others && self.certificates_are_read(&around.files) {
+            self.enter_folder().await;
+            self.save();
+            self.lock.leave_folder();
+        }
+    }
+
+    /// What became of certificates before this watcher, where HAProxy is the one of then.
+    fn renewed_before(&self, cfg: &str) -> Option<Renewed> {
+        let is_first = self.looked_at.is_none();
+        match is_first.then(|| known(cfg, &self.memory.state)) {
+            Some(Known::Renewed(renewed)) => Some(renewed),
+            Some(Known::AsRead | Known::Nothing) | None => None,
+        }
+    }
+
+    /// Remembers what HAProxy has read for who comes next, where that is all of them.
+    fn certificates_are_read(&mut self, files: &Files) -> bool {
+        let state = &mut self.memory.state;
+        let is_open = state.pending.is_some();
+        let is_run = state
+            .applied
+            .as_ref()
+            .is_some_and(|applied| !applied.unproved);
+        let read = files.certificates.as_read().filter(|_| is_run && !is_open);
+        let read = read.map(|(files, contents)| read_by(state, files, contents, SystemTime::now()));
+        let is_news = read.is_some();
+        state.certificates_read = read.or(state.certificates_read);
+        is_news
     }
 
     async fn look_at_files(
@@ -352,8 +389,7 @@ impl Watcher {
         self.lock.leave_folder();
         let trouble = match result {
             Ok(Outcome::Applied { how, reloaded, .. }) => {
-                let done = if reloaded { "reloaded" } else { "told" };
-                info!("HAProxy was {done}, since its certificates were changed ({names}); {how}");
+                tell_renewed(&names, reloaded, &how);
                 None
             }
             Ok(Outcome::Rejected { messages }) => {
@@ -371,24 +407,23 @@ impl Watcher {
             }
         };
         if let Some(why) = trouble {
-            let sentence = format!(
-                "certificates were changed ({names}), and HAProxy goes on with those that it has \
-                 read: {why}"
-            );
+            let sentence = format!("{}: {why}", stay(&names));
             self.troubles.certificates(Some(&sentence));
             return false;
         }
         files.certificates.were_read();
         self.troubles.certificates(None);
+        if self.certificates_are_read(files) {
+            self.enter_folder().await;
+            self.save();
+            self.lock.leave_folder();
+        }
         self.memory.state.pending.is_some()
     }
 
     /// Looks whether HAProxy ended, or came up, since it was looked at last; one that is ours to start is
     /// started with the files that it ran, whether Marathon answers or not, and whatever else waits.
     async fn look_at_haproxy(&mut self) -> Looked {
-        if self.config.reload.method == ReloadMethod::None {
-            return Looked::Done;
-        }
         if self.memory.state.applied.is_none() {
             return Looked::Done;
         }
@@ -439,14 +474,4 @@ impl Watcher {
         let local = ground.haproxy();
         ground.host(&local).is_lost(state, &format!("{error:#}"));
     }
-}
-
-fn named(files: &[PathBuf]) -> String {
-    const MOST: usize = 3;
-    let shown = files.iter().take(MOST);
-    let mut shown: Vec<String> = shown.map(|file| format!("`{}`", file.display())).collect();
-    if MOST < files.len() {
-        shown.push(format!("and {} more", files.len() - MOST));
-    }
-    shown.join(", ")
 }

@@ -41,12 +41,13 @@ use super::turn::{Memory, save};
 use crate::admin::Live;
 use crate::apply::{Beside, LockPlaces, Locked, Outcome};
 use crate::cluster::AppId;
-use crate::config::{Config, Request, Watch};
+use crate::config::{Config, ReloadMethod, Request, Watch};
 use crate::cycle::{Marathon, Stages, goes_on};
 use crate::disk::Digest;
 use crate::haproxy::Version;
 use crate::logging::in_one_line;
 use crate::marathon::events::{Follower, Pace, Told};
+use crate::render::Renderer;
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
 use crate::watch::{End, FIRST_WORD, Rhythm, Schedule, WITHOUT_EVENTS};
@@ -112,6 +113,10 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                     break;
                 }
             }
+            (app, index) = beside.retried() => {
+                watcher.memory.state.comes_to_an_end(&app, index);
+                schedule.asked(now());
+            }
             next = watcher.proof.next(), if has_time => {
                 if !watcher.prove(next) {
                     schedule.changed(now());
@@ -137,7 +142,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                     break;
                 }
                 schedule.ended(end, now());
-                watcher.look_after_turn(&mut around, began);
+                watcher.look_after_turn(&mut around, began).await;
                 watcher.live.unused(watcher.troubles.unused());
                 notify.ready(&watcher.status());
             }
@@ -219,6 +224,20 @@ async fn next(follower: Option<&mut Follower>) -> Told {
     }
 }
 
+/// Whoever expects tasks to come and go without a reload hears at the start why they do not.
+fn tell_what_is_told(config: &Config, renderer: &Renderer) -> Result<()> {
+    let is_told = config.reload.runtime_api && config.reload.method != ReloadMethod::None;
+    if is_told && !renderer.tells_structure()? {
+        info!(
+            "HAProxy is reloaded for each task that comes or goes, in spite of `runtime-api` auto: \
+             found no `description {{{{ structure }}}}` in the `global` section that the templates \
+             make, expected it as in the sets native and marathon-lb, since a process tells by it what \
+             it runs"
+        );
+    }
+    Ok(())
+}
+
 fn unfit_from_the_start(error: &anyhow::Error) -> String {
     in_one_line(&format!("{error:#}"))
 }
@@ -231,8 +250,8 @@ struct Watcher {
     memory: Memory,
     stages: Stages<Marathon, System>,
     haproxy: Option<Haproxy>,
-    /// The `haproxy.cfg` whose certificates are known.
-    looked_at: Option<Digest>,
+    /// The `haproxy.cfg` whose certificates are known, and the process that has read them.
+    looked_at: Option<(Digest, Option<u32>)>,
     troubles: Troubles,
     /// Of files in which servers alone were new.
     proof: Proof,
@@ -269,6 +288,9 @@ impl Watcher {
             }
         };
         stages.source.keep();
+        if unfit.is_none() {
+            tell_what_is_told(&config, &stages.renderer)?;
+        }
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);
         }

@@ -27,6 +27,8 @@ const READS_AGAIN: Duration = Duration::from_secs(10 * 60);
 #[derive(Default)]
 pub(super) struct Troubles {
     failed: Trouble,
+    /// That is for lack of an answer.
+    is_unanswered: bool,
     outcome: Trouble,
     held: Trouble,
     events: Trouble,
@@ -63,10 +65,18 @@ impl Troubles {
             Some(unanswered) => unanswered.lasting(),
             None => format!("{error:#}"),
         });
+        self.is_unanswered = error.is_some_and(anyhow::Error::is::<Unanswered>);
         self.failed.tell(lasting.as_deref(), |lasting| {
             error!("{}", now.as_deref().unwrap_or(lasting));
         });
         self.worst[0] = now;
+    }
+
+    /// A turn waits for a check: Marathon has answered, and the disk is yet to be written to.
+    pub(super) fn is_checking(&mut self) {
+        if self.is_unanswered {
+            self.failed(None);
+        }
     }
 
     /// How a turn ended.
@@ -314,6 +324,17 @@ mod tests {
         troubles.configuration(None);
         troubles.templates(None);
         assert_eq!((troubles.unused(), troubles.worst()), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_turn_that_waits_for_a_check_ends_no_trouble_of_the_disk() {
+        let mut troubles = Troubles::default();
+        let full = anyhow::anyhow!("the new files cannot be installed: no space");
+        troubles.failed(Some(&full));
+        troubles.is_checking();
+        assert!(troubles.worst().is_some() && troubles.failed.clone().is_over().is_some());
+        troubles.failed(None);
+        assert!(troubles.worst().is_none() && troubles.failed.is_over().is_none());
     }
 
     #[test]

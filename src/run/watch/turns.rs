@@ -75,7 +75,11 @@ impl Watcher {
                 // Once is once.
                 self.stages.allow_removal = false;
                 tell::warnings(&turn);
-                self.troubles.failed(None);
+                if turn.report.outcome == Outcome::Checking {
+                    self.troubles.is_checking();
+                } else {
+                    self.troubles.failed(None);
+                }
                 self.troubles.held(tell::held(&turn).as_ref());
                 self.tell_outcome(&turn);
                 // By the clock of its beginning, which may have been set meanwhile.

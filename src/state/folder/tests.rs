@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::errno::Errno;
 
 use super::super::{
-    Applied, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending, Quarantined,
-    ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
+    Applied, CertificatesRead, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending,
+    Quarantined, ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
 };
 use super::*;
 use crate::cluster::AppId;
@@ -12,6 +12,25 @@ use crate::disk::{Fault, FaultyDisk, MemoryDisk, OsDisk, PowerCut, Step};
 
 fn folder() -> Folder {
     Folder::of(Path::new("/var/lib/hmb"), Path::new("/nowhere/haproxy.cfg"))
+}
+
+fn certificates_read(at: Time, digest: Digest) -> CertificatesRead {
+    CertificatesRead {
+        pid: Some(1),
+        at,
+        seen: digest,
+        held: digest,
+    }
+}
+
+fn seen(digest: Digest) -> Seen {
+    Seen {
+        drained: Some(digest),
+        answer: digest,
+        asked: Some(digest),
+        decisions: digest,
+        cfg_hash: digest,
+    }
 }
 
 fn full() -> State {
@@ -76,15 +95,10 @@ fn full() -> State {
         certificates: vec!["/etc/ssl/a.pem".into()],
         service_ports: BTreeMap::from([(AppId::new("/a"), BTreeMap::from([(10_000, 3)]))]),
         addresses: BTreeMap::from([("agent".into(), "10.0.0.1".parse().unwrap())]),
+        certificates_read: Some(certificates_read(time, digest)),
         // It has a file of its own.
         drained: Vec::new(),
-        seen: Some(Seen {
-            drained: Some(digest),
-            answer: digest,
-            asked: Some(digest),
-            decisions: digest,
-            cfg_hash: digest,
-        }),
+        seen: Some(seen(digest)),
         paused: Some(Paused {
             since: time,
             by: "root".to_owned(),

@@ -121,6 +121,46 @@ fn a_certificate_that_was_renewed_is_shown_by_the_same_process() {
 }
 
 #[test]
+fn one_that_was_renewed_while_nobody_watched_is_shown_by_whoever_comes_next() {
+    let (tls, first) = Tls::new(both);
+    tls.watch().end();
+    let pid = tls.scene.host.pid();
+    let next = tls.issue();
+    both(&tls.certificate, &next);
+    assert!(tls.shows(&first));
+    let watcher = tls.watch();
+    watcher.says(RENEWED);
+    assert!(tls.shows(&next));
+    watcher.end();
+
+    // Nothing else asks for a turn, and the one after it finds nothing to do.
+    let last = tls.issue();
+    both(&tls.certificate, &last);
+    for is_renewed in [true, false] {
+        let done = tls.scene.refresh(&[]).expect(0);
+        assert_eq!(done.stderr.contains(RENEWED), is_renewed, "{}", done.stderr);
+        assert!(tls.shows(&last));
+    }
+    assert_eq!(tls.scene.host.haproxies(), [pid]);
+
+    // A broken one is told of, and the good one is shown.
+    both(
+        &tls.certificate,
+        &Identity {
+            certificate: "none".to_owned(),
+            ..tls.issue()
+        },
+    );
+    let done = tls.scene.refresh(&[]).expect(1);
+    assert!(
+        done.stderr.contains("goes on with those that it has read"),
+        "{}",
+        done.stderr
+    );
+    assert!(tls.shows(&last));
+}
+
+#[test]
 fn a_key_that_lies_beside_its_certificate_is_told_with_it() {
     let apart = |path: &Path, issued: &Identity| {
         fs::write(path.with_extension("pem.key"), &issued.key).unwrap();

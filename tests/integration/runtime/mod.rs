@@ -12,6 +12,7 @@ mod light;
 mod maps;
 mod old;
 mod refuses;
+mod retried;
 mod slow_checks;
 mod slots;
 mod soak;

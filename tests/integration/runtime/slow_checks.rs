@@ -15,7 +15,7 @@ use crate::support::{Done, haproxy};
 use crate::watch::servers::checks;
 
 /// A HAProxy that is at the check of a file with `/late` until somebody says `go`.
-fn slow(host: &Host) -> String {
+pub(super) fn slow(host: &Host) -> String {
     let go = host.path("go");
     let waits = format!("while [ ! -e {} ]; do sleep 0.1; done", go.display());
     late_in(host, &waits)
@@ -34,7 +34,7 @@ fn late_in(host: &Host, first: &str) -> String {
     program.display().to_string()
 }
 
-fn deploy_late(scene: &Scene) {
+pub(super) fn deploy_late(scene: &Scene) {
     let app = App::new("/late").service_port(free_ports(1).unwrap()[0]);
     let app = app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
     scene.marathon.deploy(app.task(Task::local(1)));

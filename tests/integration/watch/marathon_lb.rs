@@ -1,13 +1,14 @@
 //! marathon-lb's `--sse`, whose own reload command is run.
 
 use std::fs;
+use std::process::Command;
 
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::App;
 use nix::sys::signal::Signal;
 
-use super::{Watcher, fetches};
-use crate::host::{Host, SOON, Web, block_on};
+use super::{NEVER, Watcher, fetches};
+use crate::host::{Host, SOON, Web, block_on, moved, wait_until};
 
 /// An app that is served on loopback.
 fn web() -> Web {
@@ -64,6 +65,61 @@ fn with_the_runtime_api_tasks_come_and_go_without_its_reload_command() {
     web.marathon.change_app("/web", least).unwrap();
     watcher.says("reload: ");
     assert_eq!(host.reloads(), 2);
+}
+
+#[test]
+fn the_native_watcher_tells_of_tasks_in_the_set_of_marathon_lb_too() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let mut web = web();
+    let watcher = Watcher::serving(&host, &web, NEVER);
+    block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
+    let pid = host.pid();
+    let task = web.scale_up();
+    watcher.says("1 server changed at runtime");
+    assert_eq!(web.connect().ask().len(), "web-0".len());
+    web.marathon.fail_task(&task).unwrap();
+    watcher.says("1 server changed at runtime");
+    assert_eq!(host.haproxies(), [pid]);
+    // Who looks sees the file that the watcher has made.
+    host.look("diff", &web.url()).expect(0);
+}
+
+#[test]
+fn why_no_task_comes_without_a_reload_is_said_at_the_start() {
+    const WHY: &str =
+        "is reloaded for each task that comes or goes, in spite of `runtime-api` auto";
+    let web = web();
+    let is_said = |change: &dyn Fn(&str) -> String, more: &[&str]| {
+        let host = Host::labelled(free_ports(1).unwrap()[0]);
+        let head = "templates/fragments/head.cfg.tera";
+        let text = fs::read_to_string(host.path(head)).unwrap();
+        host.write(head, &change(&text));
+        let watcher = Watcher::of(&host, &web, &[NEVER, more].concat());
+        let said = watcher.says("installed `");
+        said.iter().any(|line| line.contains(WHY))
+    };
+    let unmarked = |text: &str| moved(text, "  description {{ structure }}\n", "");
+    assert!(is_said(&unmarked, &[]));
+    assert!(!is_said(&unmarked, &["--runtime-api", "off"]));
+    assert!(!is_said(&str::to_owned, &[]));
+}
+
+/// Nobody tells which process a command has started.
+#[test]
+fn a_haproxy_of_the_reload_command_that_ended_is_missed() {
+    let host = Host::labelled(free_ports(1).unwrap()[0]);
+    let web = web();
+    let watcher = serving(&host, &web, &[]);
+    wait_until("a good status", || host.status().status.success());
+    host.kill();
+    watcher.says("HAProxy does not run any more");
+    host.status().expect(1).prints(&["has ended"]);
+    // It is for whoever looks after it to start it.
+    assert_eq!(host.reloads(), 1);
+    let started = Command::new(host.path("reload.sh")).status().unwrap();
+    assert!(started.success());
+    watcher.says("over: HAProxy did not run; it was started");
+    wait_until("a good status", || host.status().status.success());
 }
 
 #[test]

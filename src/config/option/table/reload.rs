@@ -1,6 +1,6 @@
 //! How the running HAProxy is brought to new files.
 
-use super::super::command::{APPLYING, Command, REACHING_HAPROXY};
+use super::super::command::{APPLYING, Command, REACHING_HAPROXY, TELLING};
 use super::super::{Definition, Fallback, Form, Heading, One, RELOAD, RELOAD_COMMAND, Takes};
 use super::{one_of, put, value};
 use crate::config::{ReloadCommand, ReloadMethod};
@@ -50,10 +50,10 @@ pub(super) static RELOADING: &[Definition] = &[
         summary: "Whether HAProxy is told of tasks that come and go without a reload",
         details: "auto: on its stats socket, where nothing but servers, rows of \
                   maps and certificates changed, and HAProxy can do it: from 2.6 on, and from 2.2 on \
-                  with --server-slots; else it is reloaded, and the log says why. \
-                  off: it is reloaded for every change.",
+                  with --server-slots; else it is reloaded, and the log says why. The file of the sets \
+                  native and marathon-lb is made for it. off: it is reloaded for every change.",
         heading: Heading::Reload,
-        commands: APPLYING,
+        commands: TELLING,
     },
     Definition {
         name: "reloads-apart",

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::footprint::{Contents, Footprint, Item};
-use crate::haproxy::certificates::{Certificate, certificates, list_text, listed, with_companions};
+use super::super::super::certificates::{Renewed, items};
+use super::super::super::footprint::{Contents, Footprint};
+use crate::haproxy::certificates::{Certificate, certificates};
 
 /// Those that the installed file names.
 #[derive(Default)]
@@ -33,6 +34,21 @@ impl Certificates {
         let read = self.now.clone().unchanged_since(since);
         self.read = read.but_of(&before, &self.read);
         true
+    }
+
+    /// HAProxy was found with certificates of which those are another one by now.
+    pub(super) fn were_renewed(&mut self, renewed: &Renewed) {
+        self.read = self.now.clone().unchanged_since(renewed.since);
+        if self.are_read() {
+            // One of them is gone, of which no time tells.
+            self.read = Contents::default();
+        }
+    }
+
+    /// What HAProxy has read, where that is what lies there.
+    pub(in super::super) fn as_read(&self) -> Option<(&Footprint, &Contents)> {
+        let is_any = !self.named.is_empty() && self.are_read();
+        is_any.then_some((&self.files, &self.read))
     }
 
     /// Whether they hold something else than at the last look.
@@ -76,29 +92,4 @@ impl Certificates {
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.files()
     }
-}
-
-fn items(named: &BTreeSet<Certificate>) -> Vec<Item> {
-    let mut items = BTreeSet::new();
-    let mut own = |path: &Path| {
-        if path.is_dir() {
-            items.insert(Item::Folder {
-                path: path.to_owned(),
-                begin: "",
-                end: "",
-            });
-        } else {
-            items.extend(with_companions(path).map(Item::File));
-        }
-    };
-    for certificate in named {
-        match certificate {
-            Certificate::Own(path) | Certificate::Others(path) => own(path),
-            Certificate::List { path, base } => {
-                own(path);
-                listed(&list_text(path), base).for_each(|path| own(&path));
-            }
-        }
-    }
-    items.into_iter().collect()
 }

@@ -4,7 +4,6 @@
 //! looking, so that nothing hangs on events.
 
 mod certificates;
-mod footprint;
 mod hints;
 mod places;
 
@@ -13,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use self::certificates::Certificates;
-use self::footprint::{Footprint, Item};
 use self::hints::Hints;
+use super::super::certificates::Renewed;
+use super::super::footprint::{Footprint, Item};
 use crate::config::Config;
 use crate::haproxy::program;
 
@@ -122,13 +122,23 @@ impl Files {
     }
 
     /// From now on these certificates are named in the installed file, `cfg`, which HAProxy read after
-    /// `since`.
-    pub(super) fn use_certificates(&mut self, cfg: &str, since: SystemTime) {
-        if self.certificates.become_of(cfg, since) {
+    /// `since`; of what was `renewed`, it has not. Gives whether they are others than before.
+    pub(super) fn use_certificates(
+        &mut self,
+        cfg: &str,
+        since: SystemTime,
+        renewed: Option<&Renewed>,
+    ) -> bool {
+        let are_others = self.certificates.become_of(cfg, since);
+        if let Some(renewed) = renewed {
+            self.certificates.were_renewed(renewed);
+        }
+        if are_others {
             self.follow();
             // Nobody was told of what became of them in between.
             self.hints.note();
         }
+        are_others
     }
 
     /// Why changes are seen late, and how late.

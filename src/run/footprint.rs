@@ -14,7 +14,7 @@ const COARSE: Duration = Duration::from_millis(20);
 
 /// Something that is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Item {
+pub(in crate::run) enum Item {
     /// What lies there, be it nothing.
     File(PathBuf),
     /// The files of a folder whose names begin and end so. Hidden ones are what editors keep beside
@@ -27,7 +27,7 @@ pub(super) enum Item {
 }
 
 impl Item {
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::run) fn path(&self) -> &Path {
         match self {
             Self::File(path) | Self::Folder { path, .. } => path,
         }
@@ -53,8 +53,8 @@ impl Item {
 }
 
 /// As the file system tells: any write, swap, or change of rights shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::run) struct Facts {
     device: u64,
     inode: u64,
     bytes: u64,
@@ -64,7 +64,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Of what a path leads to; `None` where that is nothing.
-    pub(super) fn of(path: &Path) -> Option<Self> {
+    pub(in crate::run) fn of(path: &Path) -> Option<Self> {
         let facts = fs::metadata(path).ok()?;
         let is_folder = facts.is_dir();
         Some(Self {
@@ -80,14 +80,22 @@ impl Facts {
             is_folder,
         })
     }
+
+    /// `false` also where it may have been changed.
+    fn is_unchanged_since(&self, since: SystemTime) -> bool {
+        let (seconds, nanos) = self.changed;
+        let after = u64::try_from(seconds).map(Duration::from_secs);
+        let after = after.unwrap_or_default() + Duration::from_nanos(nanos.unsigned_abs());
+        SystemTime::UNIX_EPOCH + after < since - COARSE
+    }
 }
 
 /// What all of some items look like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Footprint(BTreeMap<PathBuf, Option<Facts>>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::run) struct Footprint(BTreeMap<PathBuf, Option<Facts>>);
 
 impl Footprint {
-    pub(super) fn of(items: &[Item]) -> Self {
+    pub(in crate::run) fn of(items: &[Item]) -> Self {
         let files = items.iter().flat_map(Item::files);
         Self(
             files
@@ -100,7 +108,7 @@ impl Footprint {
     }
 
     /// The same, where what `other` knows too is as it knows it.
-    pub(super) fn but_as_in(mut self, other: &Self) -> Self {
+    pub(in crate::run) fn but_as_in(mut self, other: &Self) -> Self {
         for (path, facts) in &mut self.0 {
             if let Some(known) = other.0.get(path) {
                 *facts = *known;
@@ -109,18 +117,26 @@ impl Footprint {
         self
     }
 
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+    /// Files that are there and were changed since, or may have been.
+    pub(in crate::run) fn changed_since(&self, since: SystemTime) -> Vec<PathBuf> {
+        let files = self.0.iter().filter(|(_, facts)| {
+            facts.is_some_and(|facts| !facts.is_folder && !facts.is_unchanged_since(since))
+        });
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
+    pub(in crate::run) fn files(&self) -> impl Iterator<Item = &Path> {
         self.0.keys().map(PathBuf::as_path)
     }
 }
 
 /// The contents of files, each read again only where it looks different.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Contents(BTreeMap<PathBuf, (Facts, Option<Digest>)>);
+pub(in crate::run) struct Contents(BTreeMap<PathBuf, (Facts, Option<Digest>)>);
 
 impl Contents {
     /// Of the files that are there. What cannot be read counts as what it looks like.
-    pub(super) fn of(files: &Footprint, known: &Self) -> Self {
+    pub(in crate::run) fn of(files: &Footprint, known: &Self) -> Self {
         let there = files
             .0
             .iter()
@@ -144,19 +160,24 @@ impl Contents {
     }
 
     /// Without those that were changed since, or may have been.
-    pub(super) fn unchanged_since(mut self, since: SystemTime) -> Self {
-        let since = since - COARSE;
-        self.0.retain(|_, (facts, _)| {
-            let (seconds, nanos) = facts.changed;
-            let after = u64::try_from(seconds).map(Duration::from_secs);
-            let after = after.unwrap_or_default() + Duration::from_nanos(nanos.unsigned_abs());
-            SystemTime::UNIX_EPOCH + after < since
-        });
+    pub(in crate::run) fn unchanged_since(mut self, since: SystemTime) -> Self {
+        self.0
+            .retain(|_, (facts, _)| facts.is_unchanged_since(since));
         self
     }
 
+    /// What stands for it, whatever the files look like otherwise.
+    pub(in crate::run) fn digest(&self) -> Digest {
+        let held = |(path, (facts, digest)): (&PathBuf, &(Facts, Option<Digest>))| {
+            let unread = digest.is_none().then_some(*facts);
+            (path.clone(), *digest, unread)
+        };
+        let all: Vec<_> = self.0.iter().map(held).collect();
+        Digest::of_value(&all)
+    }
+
     /// The same, where each of `files` holds what it does in `other`.
-    pub(super) fn but_of(&self, files: &Footprint, other: &Self) -> Self {
+    pub(in crate::run) fn but_of(&self, files: &Footprint, other: &Self) -> Self {
         let mut all = self.0.clone();
         for path in files.files() {
             match other.0.get(path) {
@@ -168,7 +189,7 @@ impl Contents {
     }
 
     /// The files that do not hold what they do in `before`, those that are gone among them.
-    pub(super) fn changed<'a>(&'a self, before: &'a Self) -> Vec<&'a Path> {
+    pub(in crate::run) fn changed<'a>(&'a self, before: &'a Self) -> Vec<&'a Path> {
         let is_same = |path: &Path| match (self.0.get(path), before.0.get(path)) {
             (Some((_, Some(now))), Some((_, Some(then)))) => now == then,
             (Some((now, None)), Some((then, None))) => now == then,
