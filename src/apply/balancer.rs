@@ -13,6 +13,7 @@ use crate::cluster::AppId;
 use crate::disk::Digest;
 use crate::haproxy::files::NamedFile;
 use crate::haproxy::listen::Listener;
+use crate::haproxy::open_files::Allowance;
 use crate::proxy::native::CertificateNames;
 
 /// A check of files that are not wanted: it is to find out who is to blame.
@@ -118,6 +119,12 @@ pub trait Balancer {
     fn forbidden(&self, wanted: &BTreeSet<Listener>, at: &Installation) -> BTreeSet<u16> {
         let _ = (wanted, at);
         BTreeSet::new()
+    }
+
+    /// How many files HAProxy may open once it runs the next file; `None` where that cannot be told.
+    fn open_files(&self, at: &Installation) -> Option<Allowance> {
+        let _ = at;
+        None
     }
 
     /// Who listens on a port, for people; `None` where it cannot be told.

@@ -22,8 +22,9 @@ use crate::disk::{self, Digest, Disk};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{Listener, is_forbidden, is_foreign, is_taken, ports};
+use crate::haproxy::open_files::Allowance;
 use crate::haproxy::program::brings_no_rights;
-use crate::haproxy::{OldProcess, Proc, Version, global::Global, structure_hash};
+use crate::haproxy::{OldProcess, Proc, Process, Role, Version, global::Global, structure_hash};
 use crate::logging::lasting;
 use crate::proxy::native::CertificateNames;
 
@@ -35,6 +36,17 @@ const LONGEST_RELOAD: Duration = Duration::from_secs(60 * 60);
 
 /// As long as any other check may take.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Where systemd runs.
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// Whose limits the next process of HAProxy has.
+enum Starter {
+    Ourselves,
+    Process(u32),
+    /// Whichever has more: who has less than is thought is told so by HAProxy.
+    Either(u32),
+}
 
 /// The HAProxy of this host.
 #[derive(Debug)]
@@ -104,6 +116,29 @@ impl<'a> LocalHaproxy<'a> {
         let ours: Vec<u32> = ours.iter().map(|process| process.pid).collect();
         self.listens_here(&ours, &context)
             .then_some((context, ours))
+    }
+
+    /// From whom the next process of HAProxy has its limits, beside the one that serves; `None` where
+    /// that cannot be told.
+    fn starter(&self, context: &Context, serving: Option<&Process>) -> Option<Starter> {
+        let method = match self.reload.method {
+            ReloadMethod::Auto if self.reload.command.is_some() => ReloadMethod::Command,
+            method => method,
+        };
+        let role = serving.map(|process| (process.pid, context.proc.role(process)));
+        match (method, role) {
+            (ReloadMethod::None, _) => None,
+            (_, Some((pid, Role::Master) | (_, Role::Worker { master: pid }))) => {
+                Some(Starter::Process(pid))
+            }
+            // A unit may be in charge, which would have to be asked.
+            (ReloadMethod::Auto, Some((pid, _))) if Path::new(SYSTEMD).is_dir() => {
+                Some(Starter::Either(pid))
+            }
+            (ReloadMethod::Sf, _) | (ReloadMethod::Auto, Some(_)) => Some(Starter::Ourselves),
+            (_, Some((pid, _))) => Some(Starter::Process(pid)),
+            (_, None) => None,
+        }
     }
 
     /// Nothing is configured that would be in charge of a HAProxy that we started ourselves.
@@ -348,6 +383,29 @@ impl Balancer for LocalHaproxy<'_> {
             forbidden.retain(|port| !context.proc.listens(&ours, *port));
         }
         forbidden
+    }
+
+    fn open_files(&self, at: &Installation) -> Option<Allowance> {
+        if self.skips_check {
+            return None;
+        }
+        let context = self.context(at);
+        let serving = context.serving().and_then(|pid| context.proc.process(pid));
+        let starter = self.starter(&context, serving.as_ref())?;
+        let of = |pid| context.proc.allowance(pid);
+        let found = match starter {
+            Starter::Ourselves => of(None),
+            Starter::Process(pid) => of(Some(pid)),
+            Starter::Either(pid) => {
+                let both = [of(None), of(Some(pid))].into_iter().flatten();
+                both.max_by_key(|one| one.raised.unwrap_or(one.limit))
+            }
+        };
+        found.map(|allowance| Allowance {
+            is_strict: self.version.has_strict_limits(),
+            is_running: serving.is_some(),
+            ..allowance
+        })
     }
 
     fn holder(&self, port: u16) -> Option<String> {

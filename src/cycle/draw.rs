@@ -136,11 +136,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         culprits: Vec<(Owner, Warning)>,
         installed: Option<&str>,
     ) -> Result<Plan> {
+        let (owners, warnings) = culprits.into_iter().unzip();
+        self.draw_leaving_out(plan, owners, warnings, installed)
+    }
+
+    /// The same, of which is told by app.
+    pub(super) fn draw_leaving_out(
+        &mut self,
+        plan: Plan,
+        owners: Vec<Owner>,
+        warnings: Vec<Warning>,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
         self.redraw(plan, installed, |_, draft, refused| {
-            for (owner, warning) in culprits {
-                refused.push(owner);
-                draft.warnings.push(warning);
-            }
+            refused.extend(owners);
+            draft.warnings.extend(warnings);
         })
     }
 

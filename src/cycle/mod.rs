@@ -13,6 +13,7 @@ mod held_ports;
 mod labelled;
 mod loss;
 mod of_one;
+mod open_files;
 mod permitted;
 mod plan;
 mod readiness;
@@ -34,6 +35,7 @@ mod unstartable;
 mod wanted;
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::time::Duration;
 
 use anyhow::{Error, Result};
@@ -43,6 +45,7 @@ pub use explained::{Explained, ExplainedPort, Fate};
 pub use fallback::{LastAnswer, asked_again_after};
 pub use good_answer::GoodAnswer;
 pub use labelled::Labelled;
+pub use open_files::UNTIL_MORE_FILES;
 pub use plan::Plan;
 pub use readiness::Waiting;
 pub use recipe::Recipe;
@@ -223,7 +226,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let outcome = self.audit(host, memory, now).await?;
             return Ok(Report::as_before(answer.from).with(outcome));
         }
-        let (essence, body) = (answer.essence, std::mem::take(&mut answer.body));
+        let (essence, body) = (answer.essence, mem::take(&mut answer.body));
         let asked = self.asked(answer, memory, now).await?;
         let digest = asked.digest();
         if let Some(seen) = known.filter(|seen| digest.is_some() && seen.asked == digest) {
@@ -392,6 +395,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         let plan = self.without_unfit_files(host, plan, installed)?;
         let plan = self.without_held_ports(host, plan, installed)?;
+        let plan = self.without_short_of_files(host, plan, installed)?;
         self.without_usurpers(host, plan, installed)
     }
 
@@ -407,6 +411,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Applied> {
         let mut complaints = None;
         let mut retries = Vec::new();
+        let mut rest = None;
+        let mut step = None;
         if plan.keeps_all {
             // HAProxy may have ended, or been brought away from them.
             let Some(files) = host.proved_files(&plan.files, memory)? else {
@@ -417,6 +423,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } else {
             plan = self.as_the_host_allows(host, plan, installed)?;
             (plan, retries) = self.without_retried(host, plan, installed)?;
+            if let Some(first) = self.first_step(host, &plan, installed)? {
+                rest = Some(mem::replace(&mut plan, first));
+            }
         }
         // Before anybody was blamed for a check without an end.
         let mut unblamed: Option<Plan> = None;
@@ -432,6 +441,16 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let outcome = host
                 .bring_to_hearing(&plan.files, known, memory, now, remember, &mut complaints)
                 .await?;
+            if outcome.is_settled()
+                && let Some(rest) = rest.take()
+            {
+                // What goes is closed by now, and there is room for what comes.
+                step = Some(plan.files.cfg.clone());
+                plan = rest;
+                plan.change = diff::compare(step.as_deref(), &plan.files.cfg);
+                continue;
+            }
+            let installed = step.as_deref().or(installed);
             let left = match &outcome {
                 Outcome::Rejected { messages } if !plan.keeps_all => {
                     let left = self.left_of(host, &plan, messages, installed, &mut refusals);

@@ -5,8 +5,6 @@
 //! that few are tried, and what was refused is remembered also where none of them comes up; but for those
 //! who were left out for a limit of open files, which is no fault of theirs.
 
-mod added_last;
-
 use std::collections::BTreeSet;
 
 use anyhow::Result;
@@ -16,12 +14,12 @@ use super::Stages;
 use super::plan::Plan;
 use super::source::Source;
 use super::wanted::Cause;
-use crate::apply::validate::{Severity, Shortage, is_of_a_shortage};
+use crate::apply::validate::{Severity, Shortage};
 use crate::apply::{Balancer, CheckMessage, Host, installed};
 use crate::cluster::Warning;
 use crate::proxy::Owner;
 use crate::resolve::Lookup;
-use crate::state::{Quarantined, State};
+use crate::state::State;
 
 /// So many starts may fail in one turn.
 pub(super) const MOST_STARTS: u32 = 3;
@@ -42,15 +40,20 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(None);
         }
         let shortage = Shortage::of(messages);
-        let culprits = match &shortage {
-            Some(shortage) => plan.added_last(shortage, cfg),
-            None => plan.unstartable(messages),
-        };
         let served = self.served_and_wanted(plan, cfg)?;
-        if culprits.is_empty() || self.blames_the_edit(&culprits, &served) {
-            return Ok(None);
-        }
-        let left = self.draw_instead(plan.clone(), culprits, Cause::Start, cfg)?;
+        let left = if let Some(shortage) = &shortage {
+            let left = self.without_added_last(host, plan.clone(), shortage, cfg)?;
+            if left.files == plan.files {
+                return Ok(None);
+            }
+            left
+        } else {
+            let culprits = plan.unstartable(messages);
+            if culprits.is_empty() || self.blames_the_edit(&culprits, &served) {
+                return Ok(None);
+            }
+            self.draw_instead(plan.clone(), culprits, Cause::Start, cfg)?
+        };
         let left = self.as_the_host_allows(host, left, cfg)?;
         let is_loss = match &shortage {
             // Who is served does not go for the limits that others meet.
@@ -106,12 +109,9 @@ impl Plan {
     }
 
     /// For turns that come after one that brings HAProxy to nothing: each would try the same again.
-    /// Whoever makes room for others is out only where these are served for it.
     fn remember_unstartable(&self, memory: &mut State) {
         let refused = self.draft.fallback.quarantined().into_iter();
-        let is_fault =
-            |entry: &Quarantined| entry.starts > 0 && !is_of_a_shortage(&entry.why.found);
-        for entry in refused.filter(is_fault) {
+        for entry in refused.filter(|entry| entry.starts > 0) {
             memory.quarantined.retain(|known| !known.is_about(&entry));
             memory.quarantined.push(entry);
         }

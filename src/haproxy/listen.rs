@@ -166,6 +166,17 @@ fn place(text: &str) -> Option<(IpAddr, RangeInclusive<u16>)> {
     Some((ip, range(text)?))
 }
 
+/// How many sockets a place of a `bind` line is, of whatever kind.
+#[must_use]
+pub(super) fn ports_at(place: &str) -> usize {
+    let last = place.rsplit_once(':').map_or("", |(_, ports)| ports);
+    let range = last.split_once('-').and_then(|(first, last)| {
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        Some(last.checked_sub(first)? + 1)
+    });
+    range.unwrap_or(1)
+}
+
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let (_, ports) = text.rsplit_once(':')?;
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));

@@ -15,6 +15,7 @@ mod line;
 pub mod listen;
 pub mod master;
 mod old;
+pub mod open_files;
 pub mod package;
 pub mod process;
 pub mod program;

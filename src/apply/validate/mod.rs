@@ -23,7 +23,7 @@ use crate::haproxy::files::endless;
 use copy::Copy;
 pub use copy::remove_leftovers;
 pub use messages::{CheckMessage, Severity, parse};
-pub use shortage::{Shortage, is_of_a_shortage};
+pub use shortage::Shortage;
 pub use telling::telling;
 
 /// Bytes of output that are read; a file with thousands of faults repeats itself.

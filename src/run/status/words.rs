@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Installed, Old, Process, Status, Watcher, is_ahead, is_long_check};
 use crate::admin::{self, Unused};
+use crate::cycle::UNTIL_MORE_FILES;
 use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
 
 /// Work that takes less is no news.
@@ -78,6 +79,11 @@ impl Status<'_> {
             (true, Some(_), _) => "paused",
             (true, None, _) if !self.quarantined.is_empty() => {
                 "all is well, but for what is quarantined"
+            }
+            (true, None, Some(last))
+                if last.warnings.iter().any(|w| w.contains(UNTIL_MORE_FILES)) =>
+            {
+                "all is well, but for what waits for HAProxy to have more files open"
             }
             (true, None, _) => "all is well",
         };

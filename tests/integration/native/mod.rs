@@ -7,6 +7,7 @@ mod documented;
 mod http_2;
 mod led;
 mod measured;
+mod open_files;
 mod port_443;
 mod protects;
 mod routes;

@@ -1,0 +1,179 @@
+//! The apps that ask for more open files than what is installed has, by age, and for whom there is room.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::super::plan::Plan;
+use crate::cluster::{AppId, Warning};
+use crate::haproxy::listen::{self, Listener};
+use crate::haproxy::open_files::Reading;
+use crate::proxy::Owner;
+
+/// What of one app is not installed.
+#[derive(Debug)]
+pub(super) struct Asking<'p> {
+    pub(super) app: &'p AppId,
+    /// Its service ports.
+    pub(super) owners: BTreeSet<&'p Owner>,
+    /// How many files HAProxy opens for them.
+    pub(super) files: usize,
+}
+
+impl Asking<'_> {
+    pub(super) fn subject(&self) -> String {
+        match self.numbers() {
+            (Some(number), 0) => format!("service port {number}"),
+            (Some(number), more) => format!("service port {number} and {more} more"),
+            (None, _) => "service ports".to_owned(),
+        }
+    }
+
+    pub(super) fn extent(&self) -> &'static str {
+        if self.owners.len() == 1 {
+            "service port"
+        } else {
+            "all of these"
+        }
+    }
+
+    fn numbers(&self) -> (Option<u32>, usize) {
+        let first = self.owners.first().map(|owner| owner.service_port);
+        (first, self.owners.len().saturating_sub(1))
+    }
+
+    /// For one that comes once what goes is closed.
+    pub(super) fn is_next(&self, most: usize) -> Warning {
+        Warning {
+            app: Some(self.app.clone()),
+            subject: self.subject(),
+            found: format!(
+                "HAProxy may open {most} files, too few for the listeners that go and those that come at \
+                 once"
+            ),
+            expected: "a higher limit, or one reload after the other".to_owned(),
+            effect: format!("{} left out until the next reload", self.extent()),
+        }
+    }
+}
+
+/// Of apps that ask for so many files each, in the order in which they are let in: those for whom there
+/// is no room.
+pub(super) fn without_room(sizes: impl Iterator<Item = usize>, mut room: usize) -> Vec<usize> {
+    let mut waiting = Vec::new();
+    for (at, files) in sizes.enumerate() {
+        match room.checked_sub(files) {
+            Some(left) => room = left,
+            None => waiting.push(at),
+        }
+    }
+    waiting
+}
+
+impl Plan {
+    /// Who asks for more than is installed, in the order in which they are let in.
+    pub(super) fn asking(&self, installed: Option<&str>) -> Vec<Asking<'_>> {
+        let installed = installed.unwrap_or_default();
+        let before = listen::ports(installed);
+        let lines: HashSet<&str> = installed.lines().collect();
+        let mut reading = Reading::default();
+        let mut new: BTreeMap<&AppId, Asking<'_>> = BTreeMap::new();
+        let mut served = BTreeSet::new();
+        let mut sizes: BTreeMap<&Owner, usize> = BTreeMap::new();
+        for chunk in self.rendered.chunks() {
+            let files = reading.read(&chunk.text).files();
+            let Some(owner) = &chunk.owner else { continue };
+            *sizes.entry(owner).or_default() += files;
+            if is_of(&lines, &before, &chunk.text) {
+                served.insert(owner);
+            }
+        }
+        let served_apps: BTreeSet<&AppId> = served.iter().map(|owner| &owner.app).collect();
+        for (owner, files) in sizes {
+            if files > 0 && !served.contains(owner) {
+                ask(&mut new, owner, files);
+            }
+        }
+        self.in_order(new, &served_apps)
+    }
+
+    /// The same by listeners alone, beside those of `old`. Whoever has one of these keeps it.
+    pub(super) fn asking_beside(&self, old: &BTreeSet<Listener>) -> Vec<Asking<'_>> {
+        let before: BTreeSet<u16> = old.iter().map(|own| own.at.port()).collect();
+        let binds = || self.owned_binds();
+        let served = binds().filter(|(_, own)| before.contains(&own.at.port()));
+        let served: BTreeSet<&Owner> = served.map(|(owner, _)| owner).collect();
+        let served_apps = served.iter().map(|owner| &owner.app).collect();
+        let mut new: BTreeMap<&AppId, Asking<'_>> = BTreeMap::new();
+        for (owner, _) in binds().filter(|(owner, _)| !served.contains(owner)) {
+            ask(&mut new, owner, 1);
+        }
+        self.in_order(new, &served_apps)
+    }
+
+    /// Whoever is served in part, then by age: as for who was first on a port, an app without a date
+    /// counts as the last to come.
+    fn in_order<'p>(
+        &'p self,
+        asking: BTreeMap<&'p AppId, Asking<'p>>,
+        served: &BTreeSet<&AppId>,
+    ) -> Vec<Asking<'p>> {
+        let ports = self.draft.wanted.ports.iter();
+        let changed: BTreeMap<&AppId, &str> = ports
+            .filter_map(|port| Some((&port.app, port.last_config_change_at.as_deref()?)))
+            .collect();
+        let mut asking: Vec<_> = asking.into_values().collect();
+        asking.sort_by_key(|own| {
+            let changed = changed.get(own.app).copied();
+            (
+                !served.contains(own.app),
+                changed.is_none(),
+                changed,
+                own.app,
+            )
+        });
+        asking
+    }
+}
+
+fn ask<'p>(asking: &mut BTreeMap<&'p AppId, Asking<'p>>, owner: &'p Owner, files: usize) {
+    let own = asking.entry(&owner.app).or_insert_with(|| Asking {
+        app: &owner.app,
+        owners: BTreeSet::new(),
+        files: 0,
+    });
+    own.files += files;
+    own.owners.insert(owner);
+}
+
+/// Whether sections of one service are installed: one of its ports is, or its first line where it has
+/// none.
+fn is_of(installed: &HashSet<&str>, before: &BTreeSet<u16>, text: &str) -> bool {
+    let own = listen::ports(text);
+    if own.is_empty() {
+        let first = text.lines().find(|line| !line.trim().is_empty());
+        return first.is_some_and(|first| installed.contains(first));
+    }
+    !own.is_disjoint(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_to_come_wait_and_nobody_for_whom_there_is_room() {
+        for (sizes, room, want) in [
+            // Oldest first.
+            (vec![10, 10, 10, 10], 25, vec![2, 3]),
+            (vec![10, 300, 10, 1], 100, vec![1]),
+            (vec![10, 10], 20, vec![]),
+            (vec![10, 11, 10], 20, vec![1]),
+            (vec![5], 0, vec![0]),
+        ] {
+            assert_eq!(
+                without_room(sizes.iter().copied(), room),
+                want,
+                "{sizes:?} {room}"
+            );
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! How many files HAProxy has to have open for a configuration, each socket being one, and how many it may.
+//!
+//! In comes the text of a configuration, or a process; out go numbers. Which files count is HAProxy's own
+//! reckoning, `compute_ideal_maxconn()` in its `haproxy.c`: listeners, checks, the pollers of threads, and
+//! two for each connection.
+
+use std::fs;
+
+use super::{Line, Proc, listen, opens_section};
+
+/// What HAProxy sets aside for its own standard streams, logs and the like.
+const OWN: usize = 10;
+
+/// Of each thread: its poller, and a pipe that wakes it up.
+const OF_THREAD: usize = 3;
+
+/// Client and server.
+const OF_CONNECTION: usize = 2;
+
+/// With room for fewer connections HAProxy would start and serve nobody.
+const FEWEST_CONNECTIONS: usize = 100;
+
+/// HAProxy starts no more by itself.
+const MOST_THREADS: usize = 64;
+
+/// Beside listeners a process that takes over has little open before it has closed those of the old one:
+/// measured were 6, with a master a pair for each of its workers more.
+const OF_TAKEOVER: usize = 50;
+
+/// What a text has HAProxy open before anybody connects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Each place of a `bind`, as often as it is sharded.
+    pub listeners: usize,
+    /// Servers that are looked after.
+    pub checks: usize,
+}
+
+impl Opened {
+    /// All of it.
+    #[must_use]
+    pub fn files(self) -> usize {
+        self.listeners + self.checks
+    }
+}
+
+/// What `global` says of open files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Global {
+    maxconn: Option<usize>,
+    threads: Option<usize>,
+    ulimit_n: Option<usize>,
+    fd_hard_limit: Option<usize>,
+    is_strict: Option<bool>,
+    logs: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Section {
+    Global,
+    Defaults,
+    #[default]
+    Other,
+}
+
+/// Reads the parts of a configuration in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    global: Global,
+    section: Section,
+    /// Whether `default-server` has servers looked after: here, and by `defaults`.
+    checks: bool,
+    checks_by_default: bool,
+}
+
+impl Reading {
+    /// What the next part has HAProxy open.
+    pub fn read(&mut self, text: &str) -> Opened {
+        let mut opened = Opened::default();
+        for line in text.lines() {
+            let first = line.split_ascii_whitespace().next().unwrap_or_default();
+            match first {
+                // Quotes are rare, and of no use there.
+                "server" => {
+                    let is_checked = (self.checks && !has(line, "no-check")) || has(line, "check");
+                    opened.checks +=
+                        usize::from(is_checked) + usize::from(has(line, "agent-check"));
+                }
+                "server-template" => opened.checks += self.of_template(line),
+                "default-server" => {
+                    self.checks = has(line, "check");
+                    if self.section == Section::Defaults {
+                        self.checks_by_default = self.checks;
+                    }
+                }
+                "stats" if self.section == Section::Global => {
+                    opened.listeners += usize::from(has(line, "socket"));
+                }
+                word if opens_section(word) => {
+                    self.section = match word {
+                        "global" => Section::Global,
+                        "defaults" => Section::Defaults,
+                        _ => Section::Other,
+                    };
+                    self.checks = self.checks_by_default && self.section == Section::Other;
+                }
+                _ if self.section == Section::Global => self.global.read(line),
+                _ => opened.listeners += self.of_bind(line),
+            }
+        }
+        opened
+    }
+
+    fn of_template(&self, line: &str) -> usize {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let numbers = words.get(2).map_or("1", |word| *word);
+        let last = numbers.rsplit_once('-').map_or(numbers, |(_, last)| last);
+        let is_checked = self.checks || words.contains(&"check");
+        if is_checked {
+            last.parse().unwrap_or(1)
+        } else {
+            0
+        }
+    }
+
+    fn of_bind(&self, line: &str) -> usize {
+        let Some((list, options)) = listen::bind(line) else {
+            return 0;
+        };
+        let shards = options.iter().position(|word| word == "shards");
+        let shards = match shards.and_then(|place| options.get(place + 1)) {
+            None => 1,
+            Some(word) if word == "by-thread" => self.global.threads.unwrap_or(MOST_THREADS),
+            Some(word) => word.parse().unwrap_or(1),
+        };
+        let places = list.split(',').map(listen::ports_at).sum::<usize>();
+        places.saturating_mul(shards)
+    }
+}
+
+/// Whether it is one of the words of a line.
+fn has(line: &str, word: &str) -> bool {
+    line.split_ascii_whitespace().any(|own| own == word)
+}
+
+impl Global {
+    fn read(&mut self, line: &str) {
+        let words = Line::of(line).words;
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let number = |word: &str| word.parse().ok();
+        match words[..] {
+            ["maxconn", n] => self.maxconn = number(n),
+            ["nbthread", n] => self.threads = number(n),
+            ["ulimit-n", n] => self.ulimit_n = number(n),
+            ["fd-hard-limit", n] => self.fd_hard_limit = number(n),
+            ["strict-limits"] => self.is_strict = Some(true),
+            ["no", "strict-limits"] => self.is_strict = Some(false),
+            ["log", ..] => self.logs += 1,
+            _ => (),
+        }
+    }
+}
+
+/// How many files a process that starts HAProxy, or is one, lets it open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Which process that is.
+    pub of: Whose,
+    /// Its hard limit, to which HAProxy raises its own.
+    pub limit: usize,
+    /// What it could raise even that to, where it has the right.
+    pub raised: Option<usize>,
+    /// How many threads HAProxy would start.
+    pub threads: usize,
+    /// Whether HAProxy ends where it may not have the files that `maxconn` asks for.
+    pub is_strict: bool,
+    /// Whether one serves already, which hands over its listeners.
+    pub is_running: bool,
+}
+
+/// From whom HAProxy has its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// We start it.
+    Ours,
+    /// The HAProxy of this number, or whoever started it.
+    Process(u32),
+    /// Somebody out of sight.
+    Unknown,
+}
+
+/// What keeps the number of files that HAProxy may open so low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The limit of the process that starts it.
+    Limit,
+    /// `ulimit-n` or `fd-hard-limit` of `global`.
+    Global,
+}
+
+impl Reading {
+    /// How many files HAProxy may open that runs what was read, and by what.
+    #[must_use]
+    pub fn most(&self, allowance: &Allowance) -> (usize, Bound) {
+        let Global {
+            maxconn,
+            ulimit_n,
+            fd_hard_limit,
+            ..
+        } = self.global;
+        // Without `maxconn` HAProxy reckons with what it finds, and raises nothing.
+        let asks = maxconn.is_some() || ulimit_n.is_some();
+        let raised = allowance.raised.filter(|_| asks);
+        let limit = raised.unwrap_or(allowance.limit);
+        let of_global = [ulimit_n, fd_hard_limit].into_iter().flatten().min();
+        match of_global.filter(|most| *most < limit) {
+            Some(most) => (most, Bound::Global),
+            None => (limit, Bound::Limit),
+        }
+    }
+
+    /// So many files the fewest connections take with which HAProxy is of use.
+    #[must_use]
+    pub fn of_connections(&self) -> usize {
+        let asked = self.global.maxconn.unwrap_or(FEWEST_CONNECTIONS);
+        asked.min(FEWEST_CONNECTIONS) * OF_CONNECTION
+    }
+
+    /// How many it needs that has opened `files` for what was read.
+    #[must_use]
+    pub fn needed(&self, files: usize, allowance: &Allowance) -> usize {
+        let Global {
+            maxconn,
+            threads,
+            is_strict,
+            logs,
+            ..
+        } = self.global;
+        let asked = maxconn.unwrap_or(FEWEST_CONNECTIONS);
+        let connections = if is_strict.unwrap_or(allowance.is_strict) {
+            asked
+        } else {
+            asked.min(FEWEST_CONNECTIONS)
+        };
+        let threads = threads.unwrap_or(allowance.threads.min(MOST_THREADS));
+        // A socket for those by name and one for those by address.
+        let logs = threads * logs.min(2);
+        OWN + files + threads * OF_THREAD + logs + connections.saturating_mul(OF_CONNECTION)
+    }
+}
+
+/// How many it needs for a moment that takes over listeners, has others of its own, and has not closed
+/// those that it has no use for: `listeners` are all of these.
+#[must_use]
+pub fn taking_over(listeners: usize) -> usize {
+    OF_TAKEOVER + listeners
+}
+
+impl Allowance {
+    /// Of a HAProxy that is out of sight.
+    #[must_use]
+    pub fn unknown(is_strict: bool) -> Self {
+        Self {
+            of: Whose::Unknown,
+            limit: usize::MAX,
+            raised: None,
+            threads: 1,
+            is_strict,
+            is_running: false,
+        }
+    }
+}
+
+impl Proc {
+    /// What the process `pid`, or ourselves, would let a HAProxy open; `None` where that cannot be told.
+    #[must_use]
+    pub fn allowance(&self, pid: Option<u32>) -> Option<Allowance> {
+        let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+        let folder = self.root().join(process);
+        let limits = fs::read_to_string(folder.join("limits")).ok()?;
+        let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+        let most = || fs::read_to_string(self.root().join("sys/fs/nr_open")).ok();
+        let most = || most()?.trim().parse().ok();
+        Some(Allowance {
+            of: pid.map_or(Whose::Ours, Whose::Process),
+            limit: hard_limit(&limits)?,
+            raised: if may_raise(&status) { most() } else { None },
+            threads: cpus(&status).unwrap_or(MOST_THREADS),
+            is_strict: false,
+            is_running: false,
+        })
+    }
+}
+
+/// Of `/proc/PID/limits`: the columns are name, soft limit, hard limit, unit.
+fn hard_limit(limits: &str) -> Option<usize> {
+    let mut lines = limits.lines();
+    let row = lines.find_map(|line| line.strip_prefix("Max open files"))?;
+    match row.split_ascii_whitespace().nth(1)? {
+        "unlimited" => Some(usize::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+fn row<'s>(status: &'s str, name: &str) -> Option<&'s str> {
+    let mut lines = status.lines();
+    lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+}
+
+/// Whether a process has the right to raise its limits (`CAP_SYS_RESOURCE`).
+fn may_raise(status: &str) -> bool {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let rights = row(status, "CapEff").and_then(|word| u64::from_str_radix(word, 16).ok());
+    rights.is_some_and(|rights| rights & SYS_RESOURCE != 0)
+}
+
+/// On how many it may run: `0-3,8`.
+fn cpus(status: &str) -> Option<usize> {
+    let list = row(status, "Cpus_allowed_list")?;
+    let range = |text: &str| -> Option<usize> {
+        let (from, to) = text.split_once('-').unwrap_or((text, text));
+        let (from, to): (usize, usize) = (from.parse().ok()?, to.parse().ok()?);
+        Some(to.checked_sub(from)? + 1)
+    };
+    list.split(',').map(range).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CFG: &str = "\
+global
+  maxconn 50000
+  no strict-limits
+  log /dev/log local0
+  stats socket /run/a.sock mode 660 expose-fd listeners
+defaults
+  maxconn 10000
+listen stats
+  bind 127.0.0.1:9090
+frontend a
+  bind *:10000-10009,:::10000 v4v6
+  bind abns@inner,*:11000 shards 2
+backend a
+  server s1 10.0.0.1:1 check inter 5s
+  server s2 10.0.0.2:1
+  server s3 10.0.0.2:1 agent-check agent-port 1 check
+backend b
+  default-server check
+  server s1 10.0.0.1:1
+  server s2 10.0.0.1:2 no-check
+  server-template t 1-5 host:1
+backend c
+  server s1 10.0.0.1:1
+";
+
+    fn allowance(limit: usize) -> Allowance {
+        Allowance {
+            of: Whose::Ours,
+            limit,
+            raised: None,
+            threads: 4,
+            is_strict: true,
+            is_running: false,
+        }
+    }
+
+    #[test]
+    fn listeners_and_checks_are_counted_as_haproxy_does() {
+        let mut reading = Reading::default();
+        let want = Opened {
+            // The socket, the page, eleven places and two twice.
+            listeners: 1 + 1 + 11 + 4,
+            checks: 3 + 6,
+        };
+        assert_eq!(reading.read(CFG), want);
+        // Part by part it comes to the same.
+        let mut reading = Reading::default();
+        let files = CFG
+            .split_inclusive('\n')
+            .map(|part| reading.read(part).files());
+        assert_eq!(files.sum::<usize>(), want.files());
+        assert_eq!(reading.global.maxconn, Some(50000), "that of `global`");
+    }
+
+    #[test]
+    fn what_is_needed_has_room_for_connections() {
+        let of = |global: &str| {
+            let mut reading = Reading::default();
+            reading.read(&format!("global\n  {global}\n"));
+            reading.needed(5, &allowance(1024))
+        };
+        let rest = 10 + 5 + 4 * 3;
+        for (global, want) in [
+            ("daemon", rest + 200),
+            ("maxconn 40", rest + 80),
+            // As HAProxy itself wants them, or does not start.
+            ("maxconn 5000", rest + 10_000),
+            ("no strict-limits\n maxconn 5000", rest + 200),
+            ("nbthread 1", rest - 9 + 200),
+            ("log /dev/log local0\n log 10.0.0.1 local1", rest + 8 + 200),
+        ] {
+            assert_eq!(of(global), want, "{global}");
+        }
+    }
+
+    #[test]
+    fn the_lowest_limit_counts_that_haproxy_cannot_raise() {
+        for (global, raised, want) in [
+            ("daemon", None, (1024, Bound::Limit)),
+            ("ulimit-n 500", None, (500, Bound::Global)),
+            ("ulimit-n 5000", None, (1024, Bound::Limit)),
+            ("ulimit-n 5000", Some(9000), (5000, Bound::Global)),
+            ("fd-hard-limit 700", None, (700, Bound::Global)),
+            ("maxconn 50000", Some(9000), (9000, Bound::Limit)),
+            ("daemon", Some(9000), (1024, Bound::Limit)),
+        ] {
+            let mut reading = Reading::default();
+            reading.read(&format!("global\n  {global}\n"));
+            let allowance = Allowance {
+                raised,
+                ..allowance(1024)
+            };
+            assert_eq!(reading.most(&allowance), want, "{global} {raised:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_read_as_the_kernel_shows_it() {
+        let limits = "\
+Limit                     Soft Limit           Hard Limit           Units     
+Max processes             127                  127                  processes 
+Max open files            1024                 4096                 files     
+";
+        assert_eq!(hard_limit(limits), Some(4096));
+        let free = limits.replace("4096 ", "unlimited");
+        assert_eq!(hard_limit(&free), Some(usize::MAX));
+        assert_eq!(hard_limit(""), None);
+        let status =
+            "CapPrm:\t0\nCapEff:\t0000000001000000\nCpus_allowed:\tf\nCpus_allowed_list:\t0-3,8\n";
+        assert!(may_raise(status));
+        assert!(!may_raise("CapEff:\t000001fffeffffff\n"));
+        assert_eq!(cpus(status), Some(5));
+        assert_eq!(cpus("Cpus_allowed_list:\tx\n"), None);
+        let own = Proc::default().allowance(None).unwrap();
+        assert!(own.limit > 0 && own.threads > 0, "{own:?}");
+    }
+}
