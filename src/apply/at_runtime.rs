@@ -14,7 +14,7 @@ use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
 use super::stand_ins::{self, Shortage, StandIns, cfg_seen, seen};
 use super::standing::Standing;
 use super::wish::Wish;
-use super::{Balancer, FileSet, Host, Outcome, mark};
+use super::{Balancer, FileSet, Host, Outcome, leftovers, mark};
 use crate::diff::{self, Backends, Change};
 use crate::disk::Digest;
 use crate::state::{Applied, State};
@@ -125,6 +125,7 @@ impl<B: Balancer> Host<'_, B> {
         let Some(told) = self.tell_all(before, wish.files, &way).await else {
             return Ok(None);
         };
+        leftovers::note(memory, &told);
         self.is_still_installed(wish.files)?;
         let how = told.to_string();
         let (_, then) = way.stand_ins;
@@ -283,6 +284,7 @@ impl<B: Balancer> Host<'_, B> {
             certificates: &[],
         };
         let told = self.told(pid, text, None).await?;
+        leftovers::note(memory, &told);
         let how = told.to_string();
         memory.told = Some(Digest::of(cfg.as_bytes()));
         if let Some(applied) = &mut memory.applied {

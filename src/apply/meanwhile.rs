@@ -6,7 +6,7 @@ use tracing::{debug, info, warn};
 
 use super::proved::{installed, is_run};
 use super::wish::Wish;
-use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install};
+use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install, leftovers};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::logging::lasting;
@@ -129,6 +129,7 @@ impl<B: Balancer> Host<'_, B> {
             self.put(before)?;
             return Ok(false);
         };
+        leftovers::note(memory, &told);
         self.is_still_installed(files)?;
         let how = told.to_string();
         way.end(memory, wish.marks.cfg, &how);

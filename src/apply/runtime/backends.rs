@@ -110,15 +110,15 @@ impl Backends {
         Ok(())
     }
 
-    /// Takes away those whose servers went, and gives their names. Who is still in use stays without
-    /// servers, and goes later or with the next reload.
+    /// Takes away those whose servers went, and gives their names, and who is still in use: it stays
+    /// without servers, and goes later or with the next reload.
     pub(super) async fn delete(
         &self,
         session: &mut Session,
         limits: Limits,
-    ) -> Result<Vec<String>, Fallback> {
+    ) -> Result<(Vec<String>, Vec<String>), Fallback> {
         let deadline = Instant::now() + limits.idle;
-        let mut deleted = Vec::new();
+        let (mut deleted, mut left) = (Vec::new(), Vec::new());
         for name in &self.going {
             let mut pauses = Pauses::default();
             loop {
@@ -127,12 +127,13 @@ impl Backends {
                     break;
                 }
                 if Instant::now() >= deadline {
+                    left.push(name.clone());
                     break;
                 }
                 pauses.next().await;
             }
         }
-        Ok(deleted)
+        Ok((deleted, left))
     }
 }
 

@@ -288,6 +288,7 @@ async fn told_by(
         limits: Limits {
             command: LONG,
             idle: Duration::from_millis(20),
+            moves: LONG,
             whole: LONG,
         },
     };
@@ -351,6 +352,7 @@ async fn a_backend_that_is_still_in_use_goes_later() {
     let (told, heard) = told_by(replies, &format!("{c}backend b from p\n"), c, &[]).await;
     let told = told.unwrap();
     assert!(told.is_nothing(), "{told}");
+    assert_eq!(told.left_backends, ["b"]);
     let heard: Vec<&str> = heard.iter().map(String::as_str).collect();
     assert_eq!(heard[3], "unpublish backend b");
     assert!(heard.contains(&"del backend b"), "{heard:?}");
