@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use tracing::{debug, info};
 
+use super::last_good::Marks;
 use super::proved::is_run;
 use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
 use super::stand_ins::{self, Shortage, StandIns, cfg_seen, seen};
@@ -44,6 +45,24 @@ impl Way {
 }
 
 impl<B: Balancer> Host<'_, B> {
+    /// As [`Host::way_at_runtime`], also where a reload to other files was refused and is not wanted any
+    /// more: HAProxy runs what it ran.
+    pub(super) fn way_past_refusal(
+        &self,
+        before: &FileSet,
+        wish: &Wish<'_>,
+        memory: &mut State,
+    ) -> Option<Way> {
+        let is_refused = memory.pending.as_ref().is_some_and(|p| p.refused);
+        let is_over = is_refused && self.is_left_alone(before, &Marks::of(before), memory);
+        let refused = memory.pending.take_if(|_| is_over);
+        let way = self.way_at_runtime(before, wish, memory);
+        if way.is_none() && refused.is_some() {
+            memory.pending = refused;
+        }
+        way
+    }
+
     /// How HAProxy, which runs `before`, can be brought to what is wanted without a reload. It is
     /// decided before the files change.
     pub(super) fn way_at_runtime(
