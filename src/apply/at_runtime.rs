@@ -10,12 +10,13 @@ use std::fmt;
 use anyhow::Result;
 use tracing::debug;
 
+use super::last_good::Marks;
 use super::proved::is_run;
 use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
 use super::stand_ins::{self, Shortage, StandIns, cfg_seen, seen};
 use super::standing::Standing;
 use super::wish::Wish;
-use super::{Balancer, FileSet, Host, Outcome, mark};
+use super::{Balancer, FileSet, Host, Outcome, leftovers, mark};
 use crate::diff::{self, Backends, Change};
 use crate::disk::Digest;
 use crate::state::{Applied, State};
@@ -58,6 +59,24 @@ impl Way {
 }
 
 impl<B: Balancer> Host<'_, B> {
+    /// As [`Host::way_at_runtime`], also where a reload to other files was refused and is not wanted any
+    /// more: HAProxy runs what it ran.
+    pub(super) fn way_past_refusal(
+        &self,
+        before: &FileSet,
+        wish: &Wish<'_>,
+        memory: &mut State,
+    ) -> Option<Way> {
+        let is_refused = memory.pending.as_ref().is_some_and(|p| p.refused);
+        let is_over = is_refused && self.is_left_alone(before, &Marks::of(before), memory);
+        let refused = memory.pending.take_if(|_| is_over);
+        let way = self.way_at_runtime(before, wish, memory);
+        if way.is_none() && refused.is_some() {
+            memory.pending = refused;
+        }
+        way
+    }
+
     /// How HAProxy, which runs `before`, can be brought to what is wanted without a reload. It is
     /// decided before the files change.
     pub(super) fn way_at_runtime(
@@ -142,6 +161,7 @@ impl<B: Balancer> Host<'_, B> {
             Ok(told) => told,
             Err(untold) => return Ok(Err(untold)),
         };
+        leftovers::note(memory, &told);
         self.is_still_installed(wish.files)?;
         let how = told.to_string();
         let (_, then) = way.stand_ins;
@@ -304,6 +324,7 @@ impl<B: Balancer> Host<'_, B> {
                 return None;
             }
         };
+        leftovers::note(memory, &told);
         let how = told.to_string();
         memory.told = Some(Digest::of(cfg.as_bytes()));
         if let Some(applied) = &mut memory.applied {

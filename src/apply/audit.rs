@@ -11,7 +11,7 @@ use super::runtime::{Fallback, Target, Text, Told};
 use super::stand_ins::{StandIns, seen};
 use super::transaction::Done;
 use super::wish::Wish;
-use super::{Balancer, Host, Outcome};
+use super::{Balancer, Host, Outcome, leftovers};
 use crate::state::{State, Time};
 
 /// So many servers are named.
@@ -46,19 +46,8 @@ impl<B: Balancer> Host<'_, B> {
         let why = match self.balancer.tell(pid, text, self.at).await {
             Ok(told) => {
                 memory.unmended = None;
-                if !told.is_nothing() {
-                    let (file, named) = (self.at.cfg.display(), named(&told));
-                    let (what, file) = match (told.servers(), told.maps.len()) {
-                        (0, 0) => ("backends", format!("`{file}` has")),
-                        (_, 0) => ("servers", format!("`{file}` has")),
-                        (0, _) => ("maps", "their files have".to_owned()),
-                        _ => ("servers and maps", format!("`{file}` and its maps have")),
-                    };
-                    warn!(
-                        "somebody else changed {what} of the running HAProxy; they are as {file} \
-                         them again: {named}"
-                    );
-                }
+                leftovers::note(memory, &told);
+                self.tell_what_was_undone(&told);
                 return Ok(Outcome::Unchanged);
             }
             Err(why) => why,
@@ -94,6 +83,24 @@ impl<B: Balancer> Host<'_, B> {
         };
         self.reload(&Wish::new(&files, now), Some(&files), done, memory)
             .await
+    }
+
+    /// Warns of what was put right, if anything.
+    pub(super) fn tell_what_was_undone(&self, told: &Told) {
+        if told.is_nothing() {
+            return;
+        }
+        let (file, named) = (self.at.cfg.display(), named(told));
+        let (what, file) = match (told.servers(), told.maps.len()) {
+            (0, 0) => ("backends", format!("`{file}` has")),
+            (_, 0) => ("servers", format!("`{file}` has")),
+            (0, _) => ("maps", "their files have".to_owned()),
+            _ => ("servers and maps", format!("`{file}` and its maps have")),
+        };
+        warn!(
+            "somebody else changed {what} of the running HAProxy; they are as {file} them again: \
+             {named}"
+        );
     }
 }
 

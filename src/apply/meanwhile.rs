@@ -8,7 +8,7 @@ use super::at_runtime::Untold;
 use super::last_good::Marks;
 use super::proved::{installed, is_applied, is_run};
 use super::wish::Wish;
-use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install, mark};
+use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install, leftovers, mark};
 use crate::diff::{self, Change};
 use crate::disk::Digest;
 use crate::logging::lasting;
@@ -182,6 +182,7 @@ impl<B: Balancer> Host<'_, B> {
                 return Ok(false);
             }
         };
+        leftovers::note(memory, &told);
         self.is_still_installed(files)?;
         let how = told.to_string();
         way.end(memory, wish.marks.cfg, &how);

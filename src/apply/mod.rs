@@ -12,6 +12,7 @@ mod certificates;
 mod files;
 mod journal;
 mod last_good;
+mod leftovers;
 mod listen_again;
 mod local;
 mod lock;

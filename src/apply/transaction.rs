@@ -226,7 +226,7 @@ impl<B: Balancer> Host<'_, B> {
         }
         let is_told = memory.told.is_some();
         let way = match before.as_ref().filter(|_| (!same || is_told) && !finished) {
-            Some(before) => self.way_at_runtime(before, &wish, memory),
+            Some(before) => self.way_past_refusal(before, &wish, memory),
             None => None,
         };
         if way.is_none()
@@ -458,7 +458,7 @@ impl<B: Balancer> Host<'_, B> {
 
     /// Whether no reload can have taken HAProxy away from the files applied, which are `installed`:
     /// of one that was refused, the process tells.
-    fn is_left_alone(&self, installed: &FileSet, marks: &Marks, memory: &State) -> bool {
+    pub(super) fn is_left_alone(&self, installed: &FileSet, marks: &Marks, memory: &State) -> bool {
         if is_silent(memory) {
             return false;
         }

@@ -6,6 +6,7 @@
 //! long as it is held.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
@@ -60,6 +61,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         while plan.proxies.native.is_some() && installed != Some(&*plan.files.cfg) {
             let binds = plan.frame_binds();
+            if let Some((section, ip)) = stray(&binds, host, installed) {
+                bail!(
+                    "`{ip}`, where `{section}` listens, is no address of this host, expected one at \
+                     which HAProxy can listen; nothing is changed until it is"
+                );
+            }
             let wanted = binds.iter().map(|(_, listener)| listener.clone());
             let held = host.held_ports(wanted.collect(), installed);
             let is_held = |(_, own): &&(String, Listener)| held.contains(&own.at.port());
@@ -83,6 +90,28 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         Ok(plan)
     }
+}
+
+/// The first section that wants to listen at an address which this host does not have. One that is
+/// installed is HAProxy's already, which hands it over though the host may have lost it since.
+fn stray<'b, B: Balancer>(
+    binds: &'b [(String, Listener)],
+    host: &Host<'_, B>,
+    installed: Option<&str>,
+) -> Option<(&'b str, IpAddr)> {
+    let own = listen::listeners(installed.unwrap_or_default());
+    let own: BTreeSet<IpAddr> = own.map(|own| own.at.ip()).collect();
+    let is_new = |ip: IpAddr| !ip.is_unspecified() && !own.contains(&ip);
+    let new = binds.iter().filter(|(_, bind)| is_new(bind.at.ip()));
+    let new: BTreeSet<Listener> = new.map(|(_, bind)| at_any_port(bind)).collect();
+    if new.is_empty() {
+        return None;
+    }
+    let foreign = host.balancer.foreign(&new, host.at);
+    let (section, bind) = binds
+        .iter()
+        .find(|(_, bind)| foreign.contains(&at_any_port(bind)))?;
+    Some((section, bind.at.ip()))
 }
 
 /// The frontends of port 443.

@@ -40,6 +40,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 
+pub use drained::{Known, Meant, named};
 pub use edited::Unwritable;
 pub use explained::{Explained, ExplainedPort, Fate};
 pub use fallback::{LastAnswer, asked_again_after};

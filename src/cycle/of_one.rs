@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::drained::drain;
 use super::fallback::Fallback;
 use super::labelled::Labelled;
 use super::recipe::At;
@@ -53,6 +54,7 @@ impl Labelled {
         }
         if let Some((resolver, names)) = resolver {
             resolved(&mut wanted.ports, resolver, *names)?;
+            drain(&mut wanted.ports, drained);
         }
         let Wanted { ports, said, .. } = &wanted;
         let service = |port: &ServicePort| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Stages;
-use super::drained::take_out;
+use super::drained::{drain, take_out};
 use super::fallback::{Fallback, apps_of};
 use super::readiness::Waiting;
 use super::recipe::At;
@@ -184,6 +184,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         };
         let mut wanted = recipe.select(answer.cluster, at, &mut fallback, &mut warnings)?;
         self.resolve(&mut wanted, &mut warnings).await;
+        drain(&mut wanted.ports, &memory.drained);
         Ok(Asked {
             wanted,
             fallback,
@@ -325,6 +326,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let recipe = &mut self.recipe;
         let mut wanted = recipe.select_apps(apps, at, &mut fallback, &mut warnings);
         self.resolve(&mut wanted, &mut warnings).await;
+        drain(&mut wanted.ports, at.drained);
         Draft {
             wanted,
             fallback,

@@ -144,6 +144,14 @@ pub async fn show_proc(socket: &Path, limit: Duration) -> Result<Processes, AskE
     })
 }
 
+/// What HAProxy complained of when it was last loaded; `None` where the master does not tell, as before
+/// 2.7, or there was nothing that kept it from starting.
+pub async fn startup_logs(socket: &Path, limit: Duration) -> Option<String> {
+    let reply = converse(socket, "show startup-logs", limit, Speaker::Master).await;
+    let logs = reply.ok()?;
+    logs.contains("[ALERT]").then(|| logs.trim().to_owned())
+}
+
 /// What a master said to `reload`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReloadReply {

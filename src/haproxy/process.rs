@@ -9,6 +9,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
+
 use crate::disk::{LARGEST, read_text};
 
 /// A folder of processes, `/proc`.
@@ -139,6 +141,17 @@ impl Proc {
 
     fn namespace(&self, process: &str) -> Option<PathBuf> {
         fs::read_link(self.root.join(process).join("ns/pid")).ok()
+    }
+
+    /// Whether `process` has a handler for this signal; `None` where that cannot be told.
+    #[must_use]
+    pub fn catches(&self, process: &Process, signal: Signal) -> Option<bool> {
+        let status = self.root.join(process.pid.to_string()).join("status");
+        let status = fs::read_to_string(status).ok()?;
+        let mut lines = status.lines();
+        let caught = lines.find_map(|line| line.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        Some(caught & (1 << (signal as u32 - 1)) != 0)
     }
 
     /// What `process`, a HAProxy, is to the other processes.

@@ -1,6 +1,8 @@
 //! `drain` and `undrain`: which servers get no new requests though Marathon names them.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::slice;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,8 +12,9 @@ use super::access;
 use super::lock::lock_for_operator;
 use super::pause::{open, operator, tell_of_watcher};
 use crate::config::Config;
-use crate::disk::OsDisk;
-use crate::state::{Drained, Folder, Time};
+use crate::cycle::{Known, Meant, named};
+use crate::disk::{self, OsDisk};
+use crate::state::{Drained, Folder, State, Time};
 
 pub(super) async fn drain(config: &Config, what: &[String]) -> Result<ExitCode> {
     let by = operator();
@@ -81,6 +84,7 @@ async fn change(
     let before = memory.drained.clone();
     let unread = store.folder().drained(&OsDisk).is_err();
     let news = change(&mut memory.drained, unread)?;
+    let known = known(&memory, store.folder());
     if memory.drained == before {
         return Ok(ExitCode::SUCCESS);
     }
@@ -99,9 +103,43 @@ async fn change(
             kept.display()
         );
     }
+    tell_of_servers(config, &known, (&before, &memory.drained));
     if held.watcher().is_none() {
         info!("the next refresh heeds that");
     }
     tell_of_watcher(&held);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is remembered of servers, beside the file.
+pub(super) fn known(memory: &State, folder: &Folder) -> Known {
+    let answer = folder.load_snapshot(&OsDisk).map(|kept| kept.bytes);
+    Known::of(&memory.addresses, answer.as_deref())
+}
+
+/// How many servers what was drained is about: a name that is mistyped would rest nobody.
+fn tell_of_servers(config: &Config, known: &Known, (before, after): (&[Drained], &[Drained])) {
+    let file = &config.haproxy.config;
+    // Where there is none yet, nobody is known.
+    let cfg = disk::read_text(file, disk::LARGEST_MADE).unwrap_or_default();
+    for entry in after.iter().filter(|entry| !before.contains(entry)) {
+        let meant = Meant::by(slice::from_ref(entry), &cfg, known);
+        let (what, file) = (&entry.what, file.display());
+        if meant.servers > 0 {
+            info!("`{what}` is {meant} in `{file}`");
+        } else {
+            warn!(
+                "`{what}` is no server in `{file}`, expected the name or address of an agent, the id \
+                 of a task, or HOST:PORT; it is kept for servers that come"
+            );
+        }
+    }
+    let [before, after] = [before, after].map(|all| Meant::by(all, &cfg, known).without_any);
+    let emptied: BTreeSet<u32> = after.difference(&before).copied().collect();
+    if !emptied.is_empty() {
+        warn!(
+            "no server is left for {}: requests are refused there",
+            named(&emptied)
+        );
+    }
 }

@@ -6,6 +6,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::slice;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -13,11 +14,12 @@ use serde::Serialize;
 
 use self::words::watching;
 use super::lock::places;
-use super::{access, block_on, print};
+use super::{access, block_on, drain, print};
 use crate::admin::{self, Facts, Silence, Unused};
 use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
-use crate::disk::{Digest, Disk as _, OsDisk};
+use crate::cycle::Meant;
+use crate::disk::{self, Digest, Disk as _, OsDisk};
 use crate::haproxy::{OldProcess, program, structure_hash};
 use crate::state::{
     Applied, Drained, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
@@ -175,6 +177,7 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
         drained: &state.drained,
+        drained_servers: drained_servers(config, &state, &folder),
         quarantined: &state.quarantined,
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
@@ -190,6 +193,18 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         text
     };
     Ok((text, status.ok))
+}
+
+fn drained_servers(config: &Config, state: &State, folder: &Folder) -> Vec<Meant> {
+    if state.drained.is_empty() {
+        return Vec::new();
+    }
+    let cfg = disk::read_text(&config.haproxy.config, disk::LARGEST_MADE).unwrap_or_default();
+    let known = drain::known(state, folder);
+    let entries = state.drained.iter().map(slice::from_ref);
+    entries
+        .map(|entry| Meant::by(entry, &cfg, &known))
+        .collect()
 }
 
 /// The last turn, where the state does not know of it.
@@ -267,6 +282,9 @@ struct Status<'a> {
     paused: Option<&'a Paused>,
     /// What gets no new requests, as operators want it.
     drained: &'a [Drained],
+    /// Of each of these, which servers of the installed file it is about.
+    #[serde(skip)]
+    drained_servers: Vec<Meant>,
     /// Service ports that are out, or served as they were before.
     quarantined: &'a [Quarantined],
     /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.

@@ -85,9 +85,11 @@ impl Memory {
             self.state.answer = None;
         }
         let drained = mem::take(&mut self.state.drained);
+        let leftovers = mem::take(&mut self.state.leftovers);
         if let Some(state) = self.store.reread(&OsDisk) {
             self.state = state;
         }
+        self.state.leftovers = leftovers;
         self.state.paused = self.store.folder().paused(&OsDisk);
         let (drained, unread) = match self.store.folder().drained(&OsDisk) {
             Ok(drained) => (drained, None),

@@ -6,6 +6,7 @@
 
 mod choose;
 mod health;
+mod loading;
 mod old;
 mod proof;
 mod runtime_file;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::loading::Loading;
 use super::{Context, Method, ReloadError};
 use crate::haproxy::socket::show_info;
 use crate::haproxy::{Info, Process, Role};
 
 /// For one question to a socket; a busy HAProxy answers within milliseconds.
-const ASK: Duration = Duration::from_secs(2);
+pub(super) const ASK: Duration = Duration::from_secs(2);
 
 /// For the last question, when no time is left.
 const LAST_ASK: Duration = Duration::from_millis(200);
@@ -81,7 +82,7 @@ impl Before {
         self.processes.is_empty() && self.info.is_none()
     }
 
-    fn had(&self, process: &Process) -> bool {
+    pub(super) fn had(&self, process: &Process) -> bool {
         self.processes
             .iter()
             .any(|old| (old.pid, old.started) == (process.pid, process.started))
@@ -107,12 +108,13 @@ fn related(context: &Context, main: Option<u32>) -> Vec<Process> {
 }
 
 /// Waits until a process serves that was not there `before`, and returns its pid. `main` tells the
-/// main process of the service, which may change meanwhile.
+/// main process of the service, which may change meanwhile. It ends early where a master is `loading` in
+/// vain.
 pub(super) async fn new_process(
     context: &Context,
     how: &Method,
     before: &Before,
-    main: Option<u32>,
+    (main, loading): (Option<u32>, &mut Loading<'_>),
     deadline: Instant,
 ) -> Result<u32, ReloadError> {
     let mut looks = Looks::until(deadline);
@@ -144,7 +146,14 @@ pub(super) async fn new_process(
                 return Ok(process.pid);
             }
         }
-        if !looks.next().await {
+        if loading.has_failed() {
+            return Err(loading.failure(how).await);
+        }
+        let has_time = tokio::select! {
+            has_time = looks.next() => has_time,
+            never = loading.watch() => match never {},
+        };
+        if !has_time {
             return Err(ReloadError::NotProven {
                 how: how.clone(),
                 waited: context.limit,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::validate::telling;
+use super::loading::Loading;
 use super::proof::{Before, new_process};
 use super::{Context, Method, ReloadError, Reloaded, Verified};
 use crate::haproxy::child::{Child, Environment, RunError};
@@ -69,14 +70,16 @@ pub(super) async fn by_systemd(context: &Context, unit: &str) -> Result<Reloaded
     let reload = child(context, OsStr::new("systemctl"), left)
         .arg("reload")
         .arg(unit);
-    run(&how, &reload).await?;
+    let mut loading = Loading::of(context, &before);
+    run(&how, &reload, &mut loading).await?;
     // A unit that is not HAProxy itself may have brought up another main process.
     let left = deadline.saturating_duration_since(Instant::now());
     let main = Unit::ask(context, unit, left)
         .await
         .ok()
         .and_then(|unit| unit.main);
-    proven(context, &how, &before, main.or(found.main), deadline).await
+    let main = main.or(found.main);
+    proven(context, &how, &before, (main, loading), deadline).await
 }
 
 /// Runs what the operator wants to be run, whether HAProxy runs or not.
@@ -93,8 +96,9 @@ pub(super) async fn by_command(
     let left = deadline.saturating_duration_since(Instant::now());
     let mut child = args.iter().fold(child(context, program, left), Child::arg);
     child.environment = Environment::Inherited;
-    run(how, &child).await?;
-    proven(context, how, &before, None, deadline).await
+    let mut loading = Loading::of(context, &before);
+    run(how, &child, &mut loading).await?;
+    proven(context, how, &before, (None, loading), deadline).await
 }
 
 /// Runs an init script or the like, which would fail without a HAProxy that runs.
@@ -113,8 +117,9 @@ pub(super) async fn by_program(
         return Ok(Reloaded::NotAsked);
     };
     let child = args.iter().fold(child(context, program, left), Child::arg);
-    run(how, &child).await?;
-    proven(context, how, &before, None, deadline).await
+    let mut loading = Loading::of(context, &before);
+    run(how, &child, &mut loading).await?;
+    proven(context, how, &before, (None, loading), deadline).await
 }
 
 /// `program` by the search path of `context`, which `Command` does not use to find it.
@@ -125,8 +130,14 @@ fn child(context: &Context, program: &OsStr, limit: Duration) -> Child {
     child
 }
 
-async fn run(how: &Method, child: &Child) -> Result<(), ReloadError> {
-    let finished = child.run().await.map_err(ReloadError::Run)?;
+/// Runs it. Meanwhile the master may begin, and be done.
+async fn run(how: &Method, child: &Child, loading: &mut Loading<'_>) -> Result<(), ReloadError> {
+    let finished = tokio::select! {
+        biased;
+        finished = child.run() => finished,
+        never = loading.watch() => match never {},
+    };
+    let finished = finished.map_err(ReloadError::Run)?;
     if finished.status.success() {
         return Ok(());
     }
@@ -143,13 +154,14 @@ async fn proven(
     context: &Context,
     how: &Method,
     before: &Before,
-    main: Option<u32>,
+    (main, mut loading): (Option<u32>, Loading<'_>),
     deadline: Instant,
 ) -> Result<Reloaded, ReloadError> {
     if before.is_empty() {
         return Ok(Reloaded::Done(Verified::ExitStatus));
     }
-    let pid = new_process(context, how, before, main, deadline).await?;
+    let loaded = (main, &mut loading);
+    let pid = new_process(context, how, before, loaded, deadline).await?;
     Ok(Reloaded::Done(Verified::NewProcess { pid }))
 }
 

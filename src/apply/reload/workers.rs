@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
+use super::loading::Loading;
 use super::proof::{Before, Looks, check_description, new_process};
 use super::{Context, Method, ReloadError, Reloaded, Verified};
 use crate::haproxy::Role;
@@ -19,6 +20,10 @@ use crate::haproxy::socket::{AskError, show_info};
 /// How long a socket may refuse before its master counts as gone: it does so for a moment while
 /// the master executes itself anew.
 pub(super) const EXECUTES_ANEW: Duration = Duration::from_secs(2);
+
+/// What is known where a master does not say why.
+pub(super) const NOT_LOADED: &str =
+    "the master could not load the files, its log says why; the old workers serve on";
 
 pub(super) async fn by_socket(context: &Context, socket: &Path) -> Result<Reloaded, ReloadError> {
     let how = Method::Master {
@@ -76,9 +81,7 @@ async fn new_worker(
             Ok(now) if now.master.failed.unwrap_or(0) > 0 => {
                 return Err(ReloadError::Refused {
                     how: how.clone(),
-                    output: "the master could not load the files, its log says why; \
-                             the old workers serve on"
-                        .to_owned(),
+                    output: NOT_LOADED.to_owned(),
                     said: String::new(),
                 });
             }
@@ -142,6 +145,7 @@ pub(super) async fn by_signal(context: &Context, pid: u32) -> Result<Reloaded, R
     };
     let before = Before::look(context, Some(pid)).await;
     let how = Method::MasterSignal { pid };
+    let mut loading = Loading::of(context, &before);
     let mut attempt = 1;
     loop {
         if !is_master() {
@@ -151,7 +155,8 @@ pub(super) async fn by_signal(context: &Context, pid: u32) -> Result<Reloaded, R
         let target = Pid::from_raw(pid.cast_signed());
         kill(target, Signal::SIGUSR2).map_err(|source| ReloadError::Signal { pid, source })?;
         let deadline = begun + context.limit * attempt / SIGNALS;
-        match new_process(context, &how, &before, Some(pid), deadline).await {
+        let told = (Some(pid), &mut loading);
+        match new_process(context, &how, &before, told, deadline).await {
             Err(ReloadError::NotProven { .. }) if attempt < SIGNALS => attempt += 1,
             worker => {
                 return Ok(Reloaded::Done(Verified::NewProcess { pid: worker? }));

@@ -85,8 +85,12 @@ impl Backends {
         }
         for (name, profile) in &self.coming {
             let command = format!("add backend {name} from {profile}");
-            let done = done(session, &command, "New backend registered.").await?;
-            done.map_err(Fallback::Backend)?;
+            let reply = session.ask(&command).await?;
+            let is_added = ends_with(&reply, "New backend registered.")
+                || reply.contains('\n') && present(session).await?.contains(name);
+            if !is_added {
+                return Err(Fallback::Backend(surprise(&command, &reply)));
+            }
         }
         Ok(())
     }
@@ -122,15 +126,15 @@ impl Backends {
         Ok(())
     }
 
-    /// Takes away those whose servers went, and gives their names. Who is still in use stays without
-    /// servers, and goes later or with the next reload.
+    /// Takes away those whose servers went, and gives their names, and who is still in use: it stays
+    /// without servers, and goes later or with the next reload.
     pub(super) async fn delete(
         &self,
         session: &mut Session,
         limits: Limits,
-    ) -> Result<Vec<String>, Fallback> {
+    ) -> Result<(Vec<String>, Vec<String>), Fallback> {
         let deadline = Instant::now() + limits.idle;
-        let mut deleted = Vec::new();
+        let (mut deleted, mut left) = (Vec::new(), Vec::new());
         for name in &self.going {
             let mut pauses = Pauses::default();
             loop {
@@ -139,22 +143,25 @@ impl Backends {
                     break;
                 }
                 if Instant::now() >= deadline {
+                    left.push(name.clone());
                     break;
                 }
                 pauses.next().await;
             }
         }
-        Ok(deleted)
+        Ok((deleted, left))
     }
 }
 
 /// `None` where HAProxy keeps it.
 async fn delete(session: &mut Session, name: &str) -> Result<Option<()>, Fallback> {
-    let reply = session.ask(&format!("del backend {name}")).await?;
-    if ends_with(&reply, "Backend deleted.") {
+    let command = format!("del backend {name}");
+    let reply = ask_until(session, &command, "Backend deleted.").await?;
+    // The answer before this one was cut off.
+    if ends_with(&reply, "Backend deleted.") || reply == "No such backend." {
         return Ok(Some(()));
     }
-    debug!("`del backend {name}`: {}", reply.escape_debug());
+    debug!("`{command}`: {}", reply.escape_debug());
     Ok(None)
 }
 
@@ -177,23 +184,45 @@ async fn done(
     command: &str,
     expected: &str,
 ) -> Result<Result<(), Refusal>, Fallback> {
-    let reply = session.ask(command).await?;
+    let reply = ask_until(session, command, expected).await?;
     if ends_with(&reply, expected) {
         return Ok(Ok(()));
     }
     Ok(Err(surprise(command, &reply)))
 }
 
-/// Before the last line HAProxy may say what it has not yet said of servers that went.
+/// The answer to a command that may be given twice. Before its last line HAProxy says what it has not
+/// yet said of servers that went, and cuts it off at about 1,000 bytes, with the line that counts; then
+/// it is asked again.
+async fn ask_until(
+    session: &mut Session,
+    command: &str,
+    expected: &str,
+) -> Result<String, Fallback> {
+    let reply = session.ask(command).await?;
+    if ends_with(&reply, expected) || !reply.contains('\n') {
+        return Ok(reply);
+    }
+    debug!("`{command}` is given again: {}", reply.escape_debug());
+    Ok(session.ask(command).await?)
+}
+
 fn ends_with(reply: &str, expected: &str) -> bool {
     reply.lines().next_back() == Some(expected)
 }
 
 fn surprise(command: &str, reply: &str) -> Refusal {
     let first = reply.trim().lines().next().unwrap_or_default();
+    let why = if first.starts_with("Unknown command") {
+        "before 3.4 HAProxy takes away no backend that it has read from its file, and is told of none \
+         that comes"
+            .to_owned()
+    } else {
+        format!("answered with `{}`", first.escape_debug())
+    };
     Refusal {
         subject: format!("`{command}`"),
-        why: format!("answered with `{}`", first.escape_debug()),
+        why,
     }
 }
 

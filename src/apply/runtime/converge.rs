@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use super::step::{Addition, Step, Target, Will};
+use super::step::{Addition, Patience, Step, Target, Will};
 use super::wanted::{Backend, Said, Server};
 use crate::haproxy::Version;
 use crate::haproxy::servers::{Dials, Op, ServerState};
@@ -61,6 +61,8 @@ struct Work {
     /// They stay, and get no requests.
     resting: Vec<Step>,
     leaving: Vec<Target>,
+    /// Those of them whose requests HAProxy cuts where they rest.
+    cut: Vec<Target>,
     moving: Vec<Move>,
     /// They left before, and their connections had not ended.
     tombstones: Vec<Target>,
@@ -98,25 +100,39 @@ pub fn converge(all: &[Compared<'_>], version: Version) -> Result<Steps, Refusal
 impl Work {
     fn in_order(self) -> Steps {
         let mut steps = self.resting;
-        let moving = self.moving.iter().map(|moving| &moving.target);
-        let going: Vec<Target> = self.leaving.iter().chain(moving).cloned().collect();
-        for will in [Will::Drain, Will::Maint] {
-            let told = going.iter().map(|target| Step::State(target.clone(), will));
-            steps.extend(told);
-            if !going.is_empty() {
-                steps.push(Step::AwaitIdle(going.clone()));
-            }
-        }
+        let moving = self.moving.iter().map(|moving| moving.target.clone());
+        let going: Vec<Target> = self.leaving.iter().cloned().chain(moving).collect();
+        let elsewhere = refilled(&self.moving);
+        let late: Vec<Target> = self.cut.into_iter().chain(elsewhere.clone()).collect();
+        let told = |will| going.iter().map(move |own| Step::State(own.clone(), will));
+        steps.extend(told(Will::Drain));
+        steps.extend(idle(going.clone(), Patience::Brief));
+        steps.extend(idle(late, Patience::Long));
+        steps.extend(told(Will::Maint));
+        steps.extend(idle(elsewhere, Patience::Long));
         steps.extend(moved(self.moving));
         let gone = self.leaving.into_iter().chain(self.tombstones);
         steps.extend(gone.map(Step::Delete));
-        let mut coming = moved(self.filling);
+        // Who left them in an earlier turn may still have requests there.
+        let mut coming = Vec::from_iter(idle(refilled(&self.filling), Patience::Long));
+        coming.extend(moved(self.filling));
         coming.extend(self.coming);
         Steps {
             coming,
             going: steps,
         }
     }
+}
+
+fn idle(targets: Vec<Target>, patience: Patience) -> Option<Step> {
+    (!targets.is_empty()).then_some(Step::AwaitIdle(targets, patience))
+}
+
+/// Where somebody else serves afterwards: a connection that ends its request only then would be used
+/// again, for the next one, and still lead to who was there before.
+fn refilled(moves: &[Move]) -> Vec<Target> {
+    let serving = moves.iter().filter(|moving| !moving.then.is_empty());
+    serving.map(|moving| moving.target.clone()).collect()
 }
 
 /// All of them are told before the first is waited for.
@@ -314,6 +330,10 @@ impl Compared<'_> {
         }
         if let Some(why) = &self.wanted.barrier {
             return Err(self.blocked(why));
+        }
+        let cuts = |section: &Backend| section.cuts_sessions;
+        if cuts(self.wanted) || self.before.is_some_and(cuts) {
+            work.cut.push(target.clone());
         }
         work.leaving.push(target);
         Ok(())

@@ -19,6 +19,6 @@ pub use converge::{Compared, Refusal, converge};
 pub use fallback::Fallback;
 pub use frame::Frame;
 pub use maps::MapText;
-pub use step::{Addition, Reply, Step, Target, Will};
+pub use step::{Addition, Patience, Reply, Step, Target, Will};
 pub use tell::{Limits, Serving, Text, Told, mark_of, tell, tell_over};
 pub use wanted::{Backend, Said, Server, backends};

@@ -116,6 +116,15 @@ pub enum Will {
     Maint,
 }
 
+/// How long requests under way are waited for, since everything else waits as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Whoever takes longer is answered all the same, and the server goes later.
+    Brief,
+    /// What follows may cost them.
+    Long,
+}
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -138,8 +147,8 @@ pub enum Step {
     CheckPort(Target, Option<u16>),
     /// Waits until the address is seen: since 2.9 it is changed only after the answer.
     AwaitAddress(Target, IpAddr, u16),
-    /// Waits until none of these answers a request any more, for a while.
-    AwaitIdle(Vec<Target>),
+    /// Waits until none of these answers a request any more.
+    AwaitIdle(Vec<Target>, Patience),
     /// The cookies of all servers of a section are made anew, with the key that it has: before 3.0 one
     /// that was added has none.
     Cookies(Target, String),
@@ -186,7 +195,7 @@ impl Step {
                 format!("set dynamic-cookie-key backend {} {key}", target.backend())
             }
             Self::Delete(target) => format!("del server {target}"),
-            Self::AwaitAddress(..) | Self::AwaitIdle(_) => return None,
+            Self::AwaitAddress(..) | Self::AwaitIdle(..) => return None,
         })
     }
 
@@ -225,7 +234,7 @@ impl Step {
                 }
                 reply == "Server deleted."
             }
-            Self::AwaitAddress(..) | Self::AwaitIdle(_) => false,
+            Self::AwaitAddress(..) | Self::AwaitIdle(..) => false,
         };
         if is_done {
             Reply::Done
@@ -301,7 +310,10 @@ mod tests {
         ] {
             assert_eq!(step.command().as_deref(), Some(want));
         }
-        assert_eq!(Step::AwaitIdle(vec![target()]).command(), None);
+        assert_eq!(
+            Step::AwaitIdle(vec![target()], Patience::Brief).command(),
+            None
+        );
         // The backend may have the name of the key.
         for key in ["secret", "b"] {
             let shown = Step::Cookies(target(), key.to_owned()).shown();

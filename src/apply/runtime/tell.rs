@@ -17,7 +17,7 @@ use super::certificates::{self, Renewed};
 use super::converge::{Compared, Refusal, Steps, converge};
 use super::fallback::Fallback;
 use super::maps::{self, MapText};
-use super::step::{Reply, Step, Target, Will};
+use super::step::{Patience, Reply, Step, Target, Will};
 use super::wanted::{Backend, backends};
 use crate::haproxy::global::Global;
 use crate::haproxy::master::show_proc;
@@ -38,9 +38,11 @@ const BESIDE: usize = 2_384;
 pub struct Limits {
     /// For one answer.
     pub command: Duration,
-    /// For requests under way on servers that go, twice: what takes longer is answered all the same,
-    /// and the server is taken away later.
+    /// For requests under way on servers that go: what takes longer is answered all the same, and the
+    /// server is taken away later. All else that changes waits as long.
     pub idle: Duration,
+    /// For those that would be cut, and on servers that are to serve elsewhere, twice.
+    pub moves: Duration,
     /// For everything.
     pub whole: Duration,
 }
@@ -49,7 +51,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             command: Duration::from_secs(2),
-            idle: Duration::from_secs(1),
+            idle: Duration::from_millis(50),
+            moves: Duration::from_secs(1),
             whole: Duration::from_secs(20),
         }
     }
@@ -121,6 +124,8 @@ pub struct Told {
     pub ended: Vec<Target>,
     /// Which backends came or went.
     pub backends: Vec<String>,
+    /// Which have no servers any more and are still in use: they are taken away later.
+    pub left_backends: Vec<String>,
     /// Which maps have other rows.
     pub maps: Vec<String>,
     /// Which certificates are other ones.
@@ -251,7 +256,9 @@ async fn conversation(
     for step in &going {
         talk.take(step).await?;
     }
-    for name in backends.delete(&mut talk.session, serving.limits).await? {
+    let (deleted, left) = backends.delete(&mut talk.session, serving.limits).await?;
+    talk.told.left_backends = left;
+    for name in deleted {
         wanted.remove(&name);
         talk.told.backends.push(name);
     }
@@ -366,7 +373,7 @@ impl Talk<'_> {
     async fn take(&mut self, step: &Step) -> Result<(), Fallback> {
         let Some(command) = step.command() else {
             return match step {
-                Step::AwaitIdle(targets) => self.await_idle(targets).await,
+                Step::AwaitIdle(targets, patience) => self.await_idle(targets, *patience).await,
                 Step::AwaitAddress(target, address, port) => {
                     self.await_address(target, (*address, *port)).await
                 }
@@ -430,8 +437,13 @@ impl Talk<'_> {
     }
 
     /// Until no request is under way on any of them, or the time is over.
-    async fn await_idle(&mut self, targets: &[Target]) -> Result<(), Fallback> {
-        let deadline = Instant::now() + self.serving.limits.idle;
+    async fn await_idle(&mut self, targets: &[Target], patience: Patience) -> Result<(), Fallback> {
+        let Limits { idle, moves, .. } = self.serving.limits;
+        let deadline = Instant::now()
+            + match patience {
+                Patience::Brief => idle,
+                Patience::Long => moves,
+            };
         let sections: BTreeSet<&str> = targets.iter().map(Target::backend).collect();
         let mut pauses = Pauses::default();
         loop {

@@ -24,6 +24,9 @@ pub struct Backend {
     pub cookie_key: Option<String>,
     /// `default-server` says more of the servers than their lines do.
     pub has_defaults: bool,
+    /// Some of its servers may be `on-marked-down shutdown-sessions`: in maintenance they have their
+    /// requests cut.
+    pub cuts_sessions: bool,
 }
 
 impl Backend {
@@ -148,6 +151,7 @@ struct Section {
     has_dynamic_cookie: bool,
     cookie_key: Option<String>,
     has_defaults: bool,
+    cuts_sessions: bool,
     defaults: Defaults,
 }
 
@@ -221,6 +225,9 @@ impl Defaults {
 impl Section {
     fn read(&mut self, word: &str, rest: &[String], line: &Line) {
         let is = |place: usize, text: &str| rest.get(place).is_some_and(|word| word == text);
+        if matches!(word, "server" | "default-server") {
+            self.cuts_sessions |= rest.iter().any(|word| word == "shutdown-sessions");
+        }
         match word {
             "server" => self.servers.extend(server(rest, line, &self.defaults)),
             "balance" => self.balance = rest.first().cloned(),
@@ -254,6 +261,7 @@ impl Section {
             has_dynamic_cookie: self.has_dynamic_cookie,
             cookie_key: self.cookie_key,
             has_defaults: self.has_defaults,
+            cuts_sessions: self.cuts_sessions,
         }
     }
 }

@@ -91,8 +91,8 @@ impl Status<'_> {
         if let Some(paused) = self.paused {
             out.put("paused", &paused.to_string().replacen("paused ", "", 1));
         }
-        for drained in self.drained {
-            out.put("drained", &drained.to_string());
+        for (drained, meant) in self.drained.iter().zip(&self.drained_servers) {
+            out.put("drained", &format!("{drained}, {meant}"));
         }
         self.turns(&mut out, now);
         match self.pending {

@@ -8,6 +8,7 @@ mod configuration;
 mod edit;
 mod files;
 mod ground;
+mod leftovers;
 mod live;
 mod notify;
 mod proof;
@@ -30,6 +31,7 @@ use self::around::Around;
 use self::configuration::Reader;
 use self::edit::Edit;
 use self::ground::Haproxy;
+use self::leftovers::Sweeps;
 use self::notify::Notify;
 use self::proof::Proof;
 use self::signals::{Signals, Wish};
@@ -85,6 +87,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
     let mut schedule = Schedule::new(rhythm(&config), now() + first_word);
     loop {
         let has_time = !schedule.is_overdue(now());
+        watcher.sweeps.heed(&watcher.memory.state.leftovers, now());
         tokio::select! {
             biased;
             wish = signals.next() => match wish {
@@ -129,6 +132,11 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 }
                 watcher.live.unused(watcher.troubles.unused());
                 notify.status(&watcher.status());
+            }
+            () = watcher.sweeps.next(), if has_time => {
+                if !is_done(&live, watcher.sweep(), &mut signals).await {
+                    break;
+                }
             }
             () = sleep_until(schedule.due().into()) => {
                 watcher.ask_for(schedule.began(now()));
@@ -262,6 +270,8 @@ struct Watcher {
     /// Since when one goes on.
     checking_since: Option<Time>,
     edit: Edit,
+    /// Of what HAProxy was told to let go while it was in use.
+    sweeps: Sweeps,
     /// So many turns in a row were refused.
     refusals: u32,
     /// Why templates or sections of the host cannot be used since the start: there are none to go back
@@ -310,6 +320,7 @@ impl Watcher {
             reload_is_due: false,
             checking_since: None,
             edit: Edit::default(),
+            sweeps: Sweeps::default(),
             refusals: 0,
             unfit: unfit.as_ref().map(unfit_from_the_start),
             live: Arc::new(live),

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::errno::Errno;
 
 use super::super::{
-    Applied, CertificatesRead, Down, Fetch, GuardMemory, Lacking, LastTurn, Paused, Pending,
+    Applied, CertificatesRead, Down, Fetch, GuardMemory, Lacking, LastTurn, Leftovers, Paused, Pending,
     Quarantined, ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
 };
 use super::*;
@@ -127,6 +127,7 @@ fn full() -> State {
             starts: 3,
             last_good: Some(BTreeMap::from([("HAPROXY_1_PORT".into(), "80".into())])),
         }],
+        leftovers: Leftovers::default(),
         readiness: ReadinessMemory {
             ready: BTreeSet::from(["one".into()]),
             waiting: BTreeMap::from([("two".into(), time)]),

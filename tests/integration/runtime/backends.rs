@@ -247,7 +247,8 @@ fn a_watcher_follows_apps_under_load_and_loses_no_request() {
 }
 
 /// A process of which nobody knows what it can do: it answers with the first of `replies` whose words a
-/// command begins with, else with nothing.
+/// command begins with, else with nothing. Of several ones, which a form feed parts, the last counts from
+/// then on.
 async fn told_by(
     replies: &'static [(&'static str, &'static str)],
     before: &str,
@@ -269,7 +270,12 @@ async fn told_by(
             let known = replies.iter().find(|(begin, _)| command.starts_with(begin));
             let reply = match (&*command, known) {
                 ("show info", _) => &*info,
-                (_, Some((_, reply))) => reply,
+                (_, Some((begin, replies))) => {
+                    let asked = |command: &&String| command.starts_with(begin);
+                    let before = heard.iter().filter(asked).count();
+                    let all: Vec<&str> = replies.split('\u{c}').collect();
+                    all[before.min(all.len() - 1)]
+                }
                 (_, None) => "",
             };
             heard.push(command);
@@ -288,6 +294,7 @@ async fn told_by(
         limits: Limits {
             command: LONG,
             idle: Duration::from_millis(20),
+            moves: LONG,
             whole: LONG,
         },
     };
@@ -339,6 +346,43 @@ async fn a_backend_comes_before_anybody_is_led_there() {
     );
 }
 
+/// HAProxy cuts off an answer that begins with what it had not yet said of many servers.
+#[tokio::test]
+async fn what_an_answer_lacks_at_its_end_is_asked_again() {
+    let c = "backend c from p\n";
+    let more = format!("{c}backend b from p\n");
+    let replies: &[_] = &[
+        ("show backend", "# name\nb\nc\n"),
+        (
+            "unpublish backend",
+            "Server b/x is gone.\nBack\u{c}Backend unpublished.\n",
+        ),
+        (
+            "del backend",
+            "Server b/x is gone.\nServer d\u{c}No such backend.\n",
+        ),
+        ("show servers state", NONE),
+    ];
+    let (told, heard) = told_by(replies, &more, c, &[]).await;
+    assert_eq!(told.unwrap().backends, ["b"], "{heard:?}");
+    let deletions = heard
+        .iter()
+        .filter(|command| command.starts_with("del backend"));
+    assert_eq!(deletions.count(), 2, "{heard:?}");
+
+    let replies: &[_] = &[
+        ("show backend", "# name\nc\n\u{c}# name\nb\nc\n"),
+        ("add backend", "Server c/x is gone.\nNew back"),
+        (
+            "publish backend",
+            "Server c/x is gone.\nBack\u{c}Backend published.\n",
+        ),
+        ("show servers state", NONE),
+    ];
+    let (told, heard) = told_by(replies, c, &more, &[]).await;
+    assert_eq!(told.unwrap().backends, ["b"], "{heard:?}");
+}
+
 #[tokio::test]
 async fn a_backend_that_is_still_in_use_goes_later() {
     let replies: &[_] = &[
@@ -351,6 +395,7 @@ async fn a_backend_that_is_still_in_use_goes_later() {
     let (told, heard) = told_by(replies, &format!("{c}backend b from p\n"), c, &[]).await;
     let told = told.unwrap();
     assert!(told.is_nothing(), "{told}");
+    assert_eq!(told.left_backends, ["b"]);
     let heard: Vec<&str> = heard.iter().map(String::as_str).collect();
     assert_eq!(heard[3], "unpublish backend b");
     assert!(heard.contains(&"del backend b"), "{heard:?}");

@@ -138,6 +138,13 @@ impl Scene {
         assert_eq!(others.count(), 0, "{report:?}");
     }
 
+    /// Where the app is served by itself.
+    pub(super) fn service_port(&self) -> u16 {
+        let states = self.states();
+        let (_, port) = states[0].backend.rsplit_once('_').unwrap();
+        port.parse().unwrap()
+    }
+
     pub(super) fn servers(&self) -> usize {
         self.states().len()
     }

@@ -1,5 +1,7 @@
 //! What an operator drains gets no new requests, whatever Marathon says.
 
+use haproxy_marathon_bridge::demo::marathon::Task;
+
 use super::cluster::{Scene, TOLD, Watcher};
 use crate::host::{Host, Web};
 
@@ -65,6 +67,53 @@ fn a_watcher_drains_at_once_and_who_comes_to_a_drained_host_rests() {
     watcher.says("3 servers changed at runtime");
     scene.is_answered_by(&["t1", "t2", "t3"]);
     assert_eq!(scene.host.haproxies(), [pid]);
+}
+
+/// As it is written in the file and in statistics, and in any case.
+#[test]
+fn an_agent_is_drained_by_its_name_and_by_its_address() {
+    let mut scene = Scene::new(&[]);
+    let (backend, _) = scene.come();
+    let port = backend.port();
+    scene.backends.push(backend);
+    let task = Task::new("localhost").port(port);
+    let id = scene.marathon.scale_up("/web", [task]).unwrap().remove(0);
+    scene.refresh(&[]).expect(0);
+    let server = format!("127.0.0.1:{port}");
+    for what in [&*server, "LocalHost", &format!("localhost:{port}"), &id] {
+        let done = scene.host.operate(&["drain", what]).expect(0);
+        done.says(&[&format!("`{what}` is 1 server of service port")]);
+        let status = scene.host.status().expect(0);
+        status.prints(&["drained", what, "1 server of service port"]);
+        scene.refresh(&[]).expect(0).says(&[TOLD]);
+        scene.is_answered_by(&["t0"]);
+        scene.host.operate(&["undrain", what]).expect(0);
+        scene.refresh(&[]).expect(0).says(&[TOLD]);
+    }
+    // The watcher answers events for servers alone.
+    let watcher = Watcher::start(&scene, &["--resync", "1h"]);
+    scene.host.operate(&["drain", &server]).expect(0);
+    watcher.says(TOLD);
+    scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", "t2"]);
+    watcher.end();
+}
+
+#[test]
+fn what_is_about_nobody_or_leaves_nobody_is_said() {
+    let scene = Scene::new(&[]);
+    scene.refresh(&[]).expect(0);
+    for what in ["agnet-1", "/web", "127.0.0.1:1", "http://127.0.0.1"] {
+        let done = scene.host.operate(&["drain", what]).expect(0);
+        done.says(&["warn", &format!("`{what}` is no server in"), "expected"]);
+        let status = scene.host.status().expect(0);
+        status.prints(&["drained", what, "no server"]);
+        let done = scene.host.operate(&["undrain", what]).expect(0);
+        assert!(!done.stderr.contains("is no server"), "{}", done.stderr);
+    }
+    let done = scene.host.operate(&["drain", "127.0.0.1"]).expect(0);
+    done.says(&["warn", "no server is left for service port"]);
 }
 
 #[test]

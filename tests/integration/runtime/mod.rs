@@ -8,6 +8,7 @@ mod cluster;
 mod drains;
 mod ended;
 mod health;
+mod leftovers;
 mod light;
 mod maps;
 mod old;

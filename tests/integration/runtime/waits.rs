@@ -71,6 +71,26 @@ fn tasks_do_not_wait_for_a_file_that_haproxy_cannot_start_with() {
     done.prints(&["to be tried"]);
 }
 
+/// What it refused is not wanted any more, and it runs what it ran.
+#[test]
+fn a_task_that_comes_after_a_reload_was_refused_needs_none() {
+    let mut scene = Scene::new(&[]);
+    scene.refresh(&[]).expect(0);
+    let pid = scene.host.pid();
+    let head = scene.host.path("templates/fragments/head.cfg.tera");
+    let good = fs::read_to_string(&head).unwrap();
+    let nowhere = scene.host.path("none/b.sock");
+    let socket = format!("  stats timeout 2m\n  stats socket {}", nowhere.display());
+    fs::write(&head, good.replace("  stats timeout 2m", &socket)).unwrap();
+    scene.refresh(&[]).expect(1);
+    fs::write(&head, good).unwrap();
+    scene.scale_up();
+    scene.refresh(&[]).expect(0).says(&[TOLD]);
+    assert_eq!(scene.host.haproxies(), [pid]);
+    scene.is_answered_by(&["t0", "t1"]);
+    scene.host.status().expect(0).prints(&["all is well"]);
+}
+
 /// HAProxy has to read the file for the servers that come.
 #[test]
 fn a_reload_that_failed_has_its_pause_where_servers_alone_changed() {

@@ -116,6 +116,40 @@ async fn systemd_reloads_and_the_main_process_proves_it() {
     assert_ne!(old, new);
 }
 
+/// What only a start can find: nobody else says so, and the old worker goes on to answer.
+#[tokio::test]
+async fn a_master_that_starts_no_worker_is_not_waited_for() {
+    let mut host = Host::new();
+    let pid = host.start_master().await;
+    let (worker, there) = (host.serving().await, free_port());
+    let held = TcpListener::bind(("127.0.0.1", there)).unwrap();
+    host.install("second", &format!("frontend g\n  bind 127.0.0.1:{there}\n"));
+    let script = format!(
+        "case $1 in\n\
+         show) echo MainPID={pid}; echo ActiveState=active;;\n\
+         reload) kill -USR2 {pid};;\nesac"
+    );
+    let program = fake(&mut host, "systemctl", &script);
+    // All of it would be waited for.
+    host.context.limit = Duration::from_secs(3600);
+    for method in [
+        Method::Systemd {
+            unit: "haproxy".to_owned(),
+        },
+        Method::Command(format!("{} reload", program.display())),
+        Method::MasterSignal { pid },
+    ] {
+        host.master_waits().await;
+        let error = host.reload(&method).await.unwrap_err();
+        assert!(error.is_refusal(), "{error}");
+        assert_eq!(host.serving().await, worker);
+    }
+    drop(held);
+    host.master_waits().await;
+    let unit = "haproxy".to_owned();
+    assert_ne!(host.new_pid(&Method::Systemd { unit }).await, worker);
+}
+
 #[tokio::test]
 async fn a_unit_that_is_not_active_is_not_running_and_one_that_refuses_is_quoted() {
     let mut host = Host::new();

@@ -62,9 +62,13 @@ fn between(
     let steps = converge(&[compared], version).map_err(|refusal| refusal.to_string())?;
     let steps = [steps.coming, steps.going].concat();
     let line = |step: &Step| match step {
-        Step::AwaitIdle(targets) => {
+        Step::AwaitIdle(targets, patience) => {
             let names: Vec<&str> = targets.iter().map(Target::name).collect();
-            format!("idle {}", names.join(" "))
+            let word = match patience {
+                Patience::Brief => "idle",
+                Patience::Long => "ended",
+            };
+            format!("{word} {}", names.join(" "))
         }
         Step::AwaitAddress(target, address, port) => format!("see {target} {address}:{port}"),
         step => step.command().unwrap(),
@@ -235,11 +239,29 @@ fn who_goes_is_drained_before_it_is_taken_away_and_after_others_came() {
         "idle a x",
         "set server b/a state maint",
         "set server b/x state maint",
-        "idle a x",
         "del server b/a",
         "del server b/x",
     ];
     assert_eq!(got.unwrap(), want);
+}
+
+/// In maintenance nobody's requests are cut, unless somebody asked for that.
+#[test]
+fn who_would_have_its_requests_cut_rests_only_once_they_had_their_time() {
+    let cut = "server a 10.0.0.1:80 id 1 on-marked-down shutdown-sessions";
+    let want = [
+        "set server b/a state drain",
+        "idle a",
+        "ended a",
+        "set server b/a state maint",
+        "del server b/a",
+    ];
+    let default = "default-server on-marked-down shutdown-sessions";
+    for (wanted, before) in [([B].as_slice(), [cut, B]), (&[default, B], [A, B])] {
+        let (wanted, before) = (backend(wanted), backend(&before));
+        let got = between(&wanted, Some(&before), &[up("a", 1), up("b", 2)], V2_6);
+        assert_eq!(got.unwrap(), want);
+    }
 }
 
 #[test]
@@ -318,8 +340,9 @@ fn an_address_changes_only_in_maintenance_and_is_seen_before_anybody_gets_there(
     let want = [
         "set server b/b state drain",
         "idle b",
+        "ended b",
         "set server b/b state maint",
-        "idle b",
+        "ended b",
         "set server b/b addr 10.0.0.7 port 81",
         "see b/b 10.0.0.7:81",
         "set server b/b state ready",

@@ -28,7 +28,7 @@ fn obey(present: &mut Vec<ServerState>, step: &Step, wanted: &Backend) {
                 },
             });
         }
-        Step::AwaitIdle(_) | Step::AwaitAddress(..) | Step::Cookies(..) => (),
+        Step::AwaitIdle(..) | Step::AwaitAddress(..) | Step::Cookies(..) => (),
         Step::Delete(target) => {
             let place = find(present, target).unwrap();
             assert!(present[place].admin.is_in_maintenance(), "{target}");

@@ -35,6 +35,7 @@ fn told(line: &str, state: ServerState, version: Version) -> Vec<String> {
 #[test]
 fn a_free_slot_is_filled_at_rest_and_gets_nothing_before_a_check_succeeds() {
     let want = [
+        "ended slot_2",
         "set server b/slot_2 addr 10.0.0.7 port 81",
         "see b/slot_2 10.0.0.7:81",
         "set server b/slot_2 state drain",
@@ -66,6 +67,7 @@ fn all_addresses_are_told_before_the_first_is_waited_for() {
     assert_eq!(
         got,
         [
+            "ended slot_2 slot_3",
             "set server b/slot_2 addr 10.0.0.2 port 80",
             "set server b/slot_3 addr 10.0.0.3 port 80",
             "see b/slot_2 10.0.0.2:80",
@@ -78,24 +80,30 @@ fn all_addresses_are_told_before_the_first_is_waited_for() {
 
 #[test]
 fn who_leaves_a_slot_has_ended_its_requests_before_the_address_changes() {
+    let left = told(FREE, taken(), V2_2);
     let before_that = [
         "set server b/slot_2 state drain",
         "idle slot_2",
         "set server b/slot_2 state maint",
-        "idle slot_2",
     ];
-    let left = told(FREE, taken(), V2_2);
-    assert_eq!(left[..4], before_that);
+    assert_eq!(left[..3], before_that);
     let nobody = [
         "set server b/slot_2 addr 127.0.0.1 port 1",
         "see b/slot_2 127.0.0.1:1",
     ];
-    assert_eq!(left[4..], nobody);
-    // And so has one who is followed by another at once.
+    assert_eq!(left[3..], nobody);
+    // A connection of his would be used again for who follows at once.
     let next = "server slot_2 10.0.0.8:82 id 2 check";
     let left = told(next, taken(), V2_2);
-    assert_eq!(left[..4], before_that);
-    assert_eq!(left[4], "set server b/slot_2 addr 10.0.0.8 port 82");
+    let before_that = [
+        "set server b/slot_2 state drain",
+        "idle slot_2",
+        "ended slot_2",
+        "set server b/slot_2 state maint",
+        "ended slot_2",
+    ];
+    assert_eq!(left[..5], before_that);
+    assert_eq!(left[5], "set server b/slot_2 addr 10.0.0.8 port 82");
     assert_eq!(left.last().unwrap(), "set server b/slot_2 state ready");
 }
 
@@ -103,7 +111,7 @@ fn who_leaves_a_slot_has_ended_its_requests_before_the_address_changes() {
 fn the_share_of_who_comes_is_told_before_it_serves() {
     let line = "server slot_2 10.0.0.7:81 id 2 check weight 9";
     let got = told(line, free(), V2_2);
-    assert_eq!(got[2], "set server b/slot_2 weight 9");
+    assert_eq!(got[3], "set server b/slot_2 weight 9");
     // It goes, and keeps its share until then.
     let heavy = ServerState {
         weight: 9,
@@ -122,12 +130,12 @@ fn the_port_of_checks_is_told_with_the_address() {
         "set server b/slot_2 check-port 99",
         "see b/slot_2 10.0.0.7:81",
     ];
-    assert_eq!(got[..3], want);
+    assert_eq!(got[1..4], want);
     let mut at_99 = taken();
     at_99.check.dials = Dials::Port(99);
     assert_eq!(told(line, at_99.clone(), V2_6), [""; 0]);
     let left = told(FREE, at_99.clone(), V2_6);
-    assert_eq!(left[5], "set server b/slot_2 check-port 0");
+    assert_eq!(left[4], "set server b/slot_2 check-port 0");
     // It is that of who is there.
     let wanted = backend(&[OTHER, TAKEN]);
     let refusal = between(&wanted, None, &[other(), at_99.clone()], V2_6);
