@@ -36,7 +36,7 @@ impl fmt::Display for Action {
             }
             Self::BackUp { from, to, .. } => {
                 let (from, to) = (from.display(), to.display());
-                write!(f, "keep `{from}` as `{to}`")
+                write!(f, "keep `{from}` as `{to}`, unless it is ours")
             }
             Self::Allowed { path } => {
                 let path = path.display();

@@ -14,13 +14,13 @@ fn actions(mind: &Mind, wish: &Wish) -> Vec<String> {
 fn a_fresh_host_with_systemd_gets_haproxy_and_a_service() {
     insta::assert_snapshot!(actions(&Mind::systemd(DEBIAN), &wish()).join("\n"), @"
     install the package `haproxy`: `apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends haproxy`
-    keep `/usr/local/bin/haproxy-marathon-bridge` as `/usr/local/bin/haproxy-marathon-bridge.before-haproxy-marathon-bridge`
+    keep `/usr/local/bin/haproxy-marathon-bridge` as `/usr/local/bin/haproxy-marathon-bridge.before-haproxy-marathon-bridge`, unless it is ours
     copy this program to `/usr/local/bin/haproxy-marathon-bridge`
     write the list of Marathons `/etc/haproxy-marathon-bridge/marathons`: m1:8080
     have HAProxy serve as the user `haproxy`: `/etc/haproxy-marathon-bridge/haproxy.d/user.cfg`
     write a file of options `/etc/haproxy-marathon-bridge/config.toml`
-    keep `/etc/haproxy/haproxy.cfg` as `/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge`
-    keep `/etc/cron.d/haproxy-marathon-bridge` as `/etc/haproxy-marathon-bridge/cron-file.before-haproxy-marathon-bridge`
+    keep `/etc/haproxy/haproxy.cfg` as `/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge`, unless it is ours
+    keep `/etc/cron.d/haproxy-marathon-bridge` as `/etc/haproxy-marathon-bridge/cron-file.before-haproxy-marathon-bridge`, unless it is ours
     remove `/etc/cron.d/haproxy-marathon-bridge`
     stop `haproxy-marathon-bridge-refresh.timer`, and start it no more: `systemctl disable --now haproxy-marathon-bridge-refresh.timer`
     remove `/etc/systemd/system/timers.target.wants/haproxy-marathon-bridge-refresh.timer`

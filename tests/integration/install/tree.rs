@@ -249,6 +249,6 @@ fn a_broken_file_of_options_still_says_where_the_state_lies() {
     let state = tree(&test).join("srv/state/haproxy.cfg-0123456789abcdef");
     fs::create_dir_all(&state).unwrap();
     let done = at(&test, &["uninstall", "--purge"]).expect(0);
-    done.says(&["`/srv/state` count"]);
     assert!(!state.exists(), "{done:#?}");
+    done.says(&["`/srv/state` count"]);
 }
