@@ -87,13 +87,8 @@ pub enum Invocation {
     Install(Request),
     /// `uninstall`.
     Uninstall(Request),
-    /// `demo`.
-    Demo {
-        /// Without a Marathon: the demo brings its own.
-        request: Request,
-        /// `--stay`: runs until it is interrupted.
-        stay: bool,
-    },
+    /// `demo`, without a Marathon: it brings its own.
+    Demo(Request),
     /// `completions SHELL`: see [`completions`].
     Completions(Shell),
     /// `man`: see [`man`].

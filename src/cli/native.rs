@@ -116,7 +116,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         name: "demo",
         takes: "",
         about: "Show it at work on this host, with a Marathon and backends of its own",
-        details: "With --stay it is kept running until it is interrupted; default: false.",
+        details: "With --stay it is kept running until it is interrupted.",
     },
     Entry {
         name: "completions",
@@ -226,10 +226,7 @@ pub(super) fn parse(first: OsString, rest: Vec<OsString>) -> Result<Invocation, 
             matches,
         )),
         "uninstall" => Invocation::Uninstall(request(option::Command::Uninstall, matches)),
-        "demo" => Invocation::Demo {
-            request: request(option::Command::Demo, matches),
-            stay: matches.get_flag("stay"),
-        },
+        "demo" => Invocation::Demo(request(option::Command::Demo, matches)),
         "completions" => Invocation::Completions(
             *matches
                 .get_one::<Shell>("shell")
@@ -333,14 +330,7 @@ pub(super) fn command() -> Command {
             ),
         )
         .subcommand(with_options(of("uninstall"), option::Command::Uninstall))
-        .subcommand(
-            with_options(of("demo"), option::Command::Demo).arg(
-                Arg::new("stay")
-                    .long("stay")
-                    .help("Keep it running until it is interrupted [default: false]")
-                    .action(ArgAction::SetTrue),
-            ),
-        )
+        .subcommand(with_options(of("demo"), option::Command::Demo))
         .subcommand(
             of("completions").arg(
                 Arg::new("shell")

@@ -100,7 +100,21 @@ pub fn completions(shell: Shell) -> String {
         .subcommands(predecessors);
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, PROGRAM, &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+    let script = String::from_utf8_lossy(&script).into_owned();
+    match shell {
+        Shell::Bash => led_to_its_cases(script, &command),
+        _ => script,
+    }
+}
+
+/// `clap_complete` writes a dash of a name as `__` where it says in which command the words are, and as
+/// `__subcmd__` where it says what that command takes: no case would ever be reached.
+fn led_to_its_cases(script: String, command: &Command) -> String {
+    let names = command.get_subcommands().map(Command::get_name);
+    let dashed = names.chain([PROGRAM]).filter(|name| name.contains('-'));
+    dashed.fold(script, |script, name| {
+        script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
+    })
 }
 
 /// The man page, in roff.

@@ -242,10 +242,10 @@ fn every_native_command_is_told_apart() {
     );
     assert!(matches!(read(&["uninstall"]), Ok(Invocation::Uninstall(r)) if !r.needs_marathon));
     for (words, expected) in [(&["demo"][..], false), (&["demo", "--stay"], true)] {
-        let Ok(Invocation::Demo { request, stay }) = read(words) else {
+        let Ok(Invocation::Demo(request)) = read(words) else {
             panic!("{words:?} is no demo");
         };
-        assert_eq!(stay, expected);
+        assert_eq!(!request.flags.of("stay").is_empty(), expected);
         assert!(!request.needs_marathon);
         assert_eq!(request.policy.command_line, CommandLine::Native);
     }
@@ -283,7 +283,7 @@ fn given(words: &[&str], option: &str) -> Vec<String> {
     | Invocation::Undrain { request, .. }
     | Invocation::Install(request)
     | Invocation::Uninstall(request)
-    | Invocation::Demo { request, .. }) = read(words).unwrap()
+    | Invocation::Demo(request)) = read(words).unwrap()
     else {
         panic!("{words:?} takes no options");
     };

@@ -86,6 +86,17 @@ impl PackageManager {
         }
     }
 
+    /// What has it learn which packages there are.
+    #[must_use]
+    pub fn update(self) -> Vec<&'static str> {
+        match self {
+            Self::Pacman => vec!["pacman", "-Sy", "--noconfirm"],
+            Self::Zypper => vec!["zypper", "--non-interactive", "refresh"],
+            Self::Dnf | Self::Yum => vec![self.program(), "makecache"],
+            Self::AptGet | Self::Apk => vec![self.program(), "update"],
+        }
+    }
+
     /// What installs `package` while nobody is there to answer. Signatures are checked as always.
     #[must_use]
     pub fn install(self, package: &str) -> Vec<&str> {

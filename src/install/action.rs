@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::host::{Found, Host, Look};
+use super::host::{Host, Look};
 use super::service::{Commands, Init, program, unit};
-use super::{service, texts};
-use crate::config::redact_value;
+use super::theirs::{self, Ours};
+use super::{cron, service, texts};
 use crate::haproxy::child::Environment;
 use crate::haproxy::package::PackageManager;
 
@@ -74,12 +74,14 @@ pub enum Action {
         /// What stands in it where nobody has a say.
         text: String,
     },
-    /// The `haproxy.cfg` of before us is kept.
+    /// What somebody else put where something of ours goes is kept.
     BackUp {
         /// Where it lies.
         from: PathBuf,
-        /// Where it is kept.
+        /// Where it is kept; behind a copy of something else, with a number.
         to: PathBuf,
+        /// By what it is known as ours, which needs no copy.
+        ours: Ours,
     },
     /// Debian's and Ubuntu's packages for init scripts had HAProxy disabled.
     Allowed {
@@ -129,6 +131,11 @@ pub enum Action {
         /// Where it was.
         path: PathBuf,
     },
+    /// A unit that `install` wrote is gone.
+    UnitGone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The program is gone; the bash script of the same name is somebody else's.
     ProgramGone {
         /// Where it was.
@@ -162,6 +169,9 @@ pub(super) enum Standing {
     ToDo,
 }
 
+/// What a turn says nothing of.
+const NOTHING_TO_DO: &str = "HAProxy is in step: nothing was to be done";
+
 /// What earlier actions of a plan change.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
@@ -177,7 +187,7 @@ impl Before {
                 self.units |= *what == What::Unit;
             }
             // An action that only units have.
-            Action::Gone { path } => {
+            Action::Gone { path } | Action::UnitGone { path } => {
                 self.units |= path.starts_with(super::UNITS);
             }
             _ => (),
@@ -199,6 +209,18 @@ impl Action {
                 ..
             } => look.is_there(path),
             Self::File {
+                what: What::CronLine,
+                path,
+                content,
+                ..
+            } if is_own_line(look, path, content) => {
+                return Standing::Kept(
+                    "somebody changed it, and it has turns taken; remove it, and call this again, \
+                     for ours"
+                        .to_owned(),
+                );
+            }
+            Self::File {
                 path,
                 content,
                 mode,
@@ -211,7 +233,7 @@ impl Action {
             // What nobody changed is brought up to date.
             Self::Options { path, text: wanted } => text(look, path)
                 .is_some_and(|there| there == *wanted || !texts::is_as_installed(&there)),
-            Self::BackUp { to, .. } => look.is_there(to),
+            Self::BackUp { from, to, ours } => theirs::needs_no_copy(look, from, to, ours),
             Self::Allowed { path } => !text(look, path).is_some_and(|text| is_disabled(&text)),
             Self::RuntimeFolder { .. } => has_runtime_folder(look),
             Self::UnitsRead => !before.units,
@@ -226,9 +248,15 @@ impl Action {
             // It finds out by itself what is to be done.
             Self::FirstTurn { .. } => false,
             Self::Gone { path } | Self::FolderGone { path } => is_gone(path),
+            Self::UnitGone { path } => {
+                if text(look, path).is_some_and(|text| !texts::is_written_here(&text)) {
+                    return Standing::Kept("somebody else wrote it".to_owned());
+                }
+                is_gone(path)
+            }
             Self::ProgramGone { path } => {
                 let found = look.file(path).ok().flatten();
-                if found.is_some_and(|found| found.content.starts_with(b"#!")) {
+                if found.as_ref().is_some_and(theirs::is_script) {
                     return Standing::Kept("it is a script, and not this program".to_owned());
                 }
                 is_gone(path)
@@ -271,18 +299,23 @@ impl Action {
                 ..
             } => quiet(host.write(path, &content.0, *mode)),
             Self::Options { path, text } => quiet(host.write(path, text.as_bytes(), 0o644)),
-            Self::BackUp { from, to } => match host.file(from) {
-                Ok(Some(Found { content, mode })) => quiet(host.write(to, &content, mode)),
+            Self::BackUp { from, to, .. } => match host.file(from) {
+                Ok(Some(found)) => {
+                    let told = self.foretold(host);
+                    let name = theirs::free_name(host, to).ok_or("no name is free for it")?;
+                    host.write(&name, &found.content, found.mode)?;
+                    Ok(told)
+                }
                 Ok(None) => Ok("there is none".to_owned()),
                 Err(error) => Err(error.to_string()),
             },
             Self::Allowed { path } => {
                 let found = host.file(path).map_err(|error| error.to_string())?;
-                let Some(Found { content, mode }) = found else {
+                let Some(found) = found else {
                     return Ok(String::new());
                 };
-                let text = allowed(&String::from_utf8_lossy(&content));
-                quiet(host.write(path, text.as_bytes(), mode))
+                let text = allowed(&String::from_utf8_lossy(&found.content));
+                quiet(host.write(path, text.as_bytes(), found.mode))
             }
             Self::RuntimeFolder { .. } => {
                 let path = Path::new(super::RUNTIME_FOLDER);
@@ -304,12 +337,19 @@ impl Action {
             // Without our variables, as cron and systemd will call it.
             Self::FirstTurn { words } => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                host.run(&words, Environment::Clean)
+                let told = host.run(&words, Environment::Clean)?;
+                let is_silent = told.trim().is_empty();
+                Ok(if is_silent {
+                    NOTHING_TO_DO.to_owned()
+                } else {
+                    told
+                })
             }
             Self::Link { path, to } => quiet(host.make_link(path, to)),
-            Self::Gone { path } | Self::ProgramGone { path } | Self::OptionsGone { path } => {
-                quiet(host.remove(path))
-            }
+            Self::Gone { path }
+            | Self::UnitGone { path }
+            | Self::ProgramGone { path }
+            | Self::OptionsGone { path } => quiet(host.remove(path)),
             Self::StateGone { path } => {
                 for folder in states(host, path) {
                     host.remove_folder(&folder)?;
@@ -332,7 +372,7 @@ impl Action {
                 update,
                 ..
             } => {
-                let update = update.then(|| vec![manager.program(), "update"]);
+                let update = update.then(|| manager.update());
                 let install = manager.install(package);
                 update.into_iter().chain([install]).collect()
             }
@@ -345,6 +385,17 @@ impl Action {
             Self::Stopped { name } => vec![vec!["systemctl", "disable", "--now", name]],
             Self::FirstTurn { words } => vec![words.iter().map(String::as_str).collect()],
             _ => Vec::new(),
+        }
+    }
+
+    /// What people should know of it beforehand that it does not say itself.
+    pub(super) fn foretold(&self, look: &dyn Look) -> String {
+        match self {
+            Self::BackUp { to, .. } => match theirs::free_name(look, to) {
+                Some(name) if name != *to => format!("as `{}`", name.display()),
+                _ => String::new(),
+            },
+            _ => String::new(),
         }
     }
 
@@ -367,74 +418,10 @@ impl Action {
     }
 }
 
-/// What is to be done, to an operator.
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Package { package, .. } => {
-                write!(f, "install the package `{package}`: `{}`", self.typed())
-            }
-            Self::File { what, path, .. } => {
-                let path = path.display();
-                match what {
-                    What::Program => write!(f, "copy this program to `{path}`"),
-                    What::Marathons(hosts) => {
-                        let hosts: Vec<_> = hosts.iter().map(|host| redact_value(host)).collect();
-                        write!(
-                            f,
-                            "write the list of Marathons `{path}`: {}",
-                            hosts.join(", ")
-                        )
-                    }
-                    What::CronLine => write!(f, "write the line for cron `{path}`"),
-                    What::Unit => write!(f, "write the unit `{path}`"),
-                    What::ServesAs => {
-                        write!(f, "have HAProxy serve as the user `haproxy`: `{path}`")
-                    }
-                }
-            }
-            Self::Options { path, .. } => {
-                write!(f, "write a file of options `{}`", path.display())
-            }
-            Self::BackUp { from, to } => {
-                write!(f, "keep `{}` as `{}`", from.display(), to.display())
-            }
-            Self::Allowed { path } => {
-                let path = path.display();
-                write!(f, "write ENABLED=1 in the place of ENABLED=0 into `{path}`")
-            }
-            Self::RuntimeFolder { .. } => {
-                let file = super::RUNTIME_FOLDER;
-                write!(f, "have the folder of HAProxy's sockets made: `{file}`")
-            }
-            Self::UnitsRead => write!(f, "have systemd read its units: `{}`", self.typed()),
-            Self::Started { name, .. } => {
-                let typed = self.typed();
-                write!(f, "start `{name}`, now and with the host: `{typed}`")
-            }
-            Self::Restarted { name } => {
-                write!(f, "restart `{name}` as it is now: `{}`", self.typed())
-            }
-            Self::Stopped { name } => {
-                write!(f, "stop `{name}`, and start it no more: `{}`", self.typed())
-            }
-            Self::Link { path, .. } => {
-                write!(
-                    f,
-                    "have it started with the host: link `{}`",
-                    path.display()
-                )
-            }
-            Self::FirstTurn { .. } => write!(f, "bring HAProxy in step once: `{}`", self.typed()),
-            Self::Gone { path }
-            | Self::ProgramGone { path }
-            | Self::OptionsGone { path }
-            | Self::FolderGone { path } => write!(f, "remove `{}`", path.display()),
-            Self::StateGone { path } => {
-                write!(f, "remove what is remembered in `{}`", path.display())
-            }
-        }
-    }
+/// Whether what stands there has turns taken as `wanted` would, in somebody's own words.
+fn is_own_line(look: &dyn Look, path: &Path, wanted: &Content) -> bool {
+    let found = look.file(path).ok().flatten();
+    found.is_some_and(|found| cron::does_the_same(look, &found, &wanted.0))
 }
 
 fn text(look: &dyn Look, path: &Path) -> Option<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::host::Look;
 use super::service::{Init, PACKAGED_UNITS, program, unit};
 use super::texts::{is_own, is_written_here};
-use super::{HAPROXY, ONCE, PROGRAM, SERVICE, TIMER, UNITS, list};
+use super::{HAPROXY, ONCE, PROGRAM, SERVICE, TIMER, UNITS, list, selinux};
 use crate::haproxy::package::{OsRelease, PackageManager};
 
 /// One of these brings what stands in `/etc/cron.d` to run. The crond of busybox does not read it.
@@ -47,6 +47,8 @@ pub struct Facts {
     pub haproxy_group: bool,
     /// Whether there is a user `haproxy`.
     pub haproxy_user: bool,
+    /// Whether SELinux keeps it from most ports.
+    pub haproxy_is_confined: bool,
     /// Whether somebody reads `/etc/cron.d`.
     pub cron: bool,
     /// Whether the list names a Marathon.
@@ -80,11 +82,7 @@ impl Facts {
             is_tree,
             system: os_release.name().unwrap_or("an unknown system").to_owned(),
             packages,
-            packages_unknown: packages == Some(PackageManager::AptGet)
-                && !look
-                    .list(Path::new("/var/lib/apt/lists"))
-                    .iter()
-                    .any(|name| name.ends_with("_Packages") || name.contains("_Packages.")),
+            packages_unknown: packages.is_some_and(|manager| knows_no_package(look, manager)),
             init,
             has_chkconfig: program(look, "chkconfig").is_some(),
             haproxy: if haproxy.components().count() > 1 {
@@ -100,6 +98,7 @@ impl Facts {
                 .is_some_and(|groups| groups.lines().any(|line| line.starts_with("haproxy:"))),
             haproxy_user: text("/etc/passwd")
                 .is_some_and(|users| users.lines().any(|line| line.starts_with("haproxy:"))),
+            haproxy_is_confined: !is_tree && selinux::confines_haproxy(look),
             cron: CRON_DAEMONS.iter().any(|name| reads_cron_d(look, name)),
             has_list: text(&list().display().to_string()).is_some_and(|text| has_name(&text)),
             has_own_options: text(&super::options().display().to_string())
@@ -198,6 +197,24 @@ fn by_old_files(look: &dyn Look, text: &dyn Fn(&str) -> Option<String>) -> Optio
 fn by_programs(look: &dyn Look) -> Option<PackageManager> {
     let mut all = PackageManager::ALL.into_iter();
     all.find(|manager| program(look, manager.program()).is_some())
+}
+
+/// As in a fresh image. The others fetch their lists by themselves.
+fn knows_no_package(look: &dyn Look, manager: PackageManager) -> bool {
+    let has_one = |folder: &str, is_list: fn(&str) -> bool| {
+        let names = look.list(Path::new(folder));
+        names.iter().any(|name| is_list(name))
+    };
+    match manager {
+        PackageManager::AptGet => !has_one("/var/lib/apt/lists", |name| {
+            name.ends_with("_Packages") || name.contains("_Packages.")
+        }),
+        PackageManager::Apk => !has_one("/var/cache/apk", |name| name.starts_with("APKINDEX.")),
+        PackageManager::Pacman => !has_one("/var/lib/pacman/sync", |name| {
+            Path::new(name).extension().is_some_and(|end| end == "db")
+        }),
+        PackageManager::Dnf | PackageManager::Yum | PackageManager::Zypper => false,
+    }
 }
 
 /// dnf came in the place of yum, and was there before that.

@@ -31,6 +31,8 @@ pub struct Found {
     pub content: Vec<u8>,
     /// Permission bits.
     pub mode: u32,
+    /// The user whose it is.
+    pub owner: u32,
 }
 
 /// Looks at a host. Paths are those that the host itself uses.
@@ -175,6 +177,7 @@ impl Look for Real {
             Ok(content.map(|content| Found {
                 content,
                 mode: facts.mode,
+                owner: facts.uid,
             }))
         };
         found().map_err(|error| io::Error::new(error.kind(), error))

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::facts::Facts;
-use super::host::Look;
-use super::service::{Init, unit};
-use super::{CRON_FILE, SERVICE, TIMER};
+use super::host::{Found, Look};
+use super::service::{Init, has_cron, unit};
+use super::{CRON_FILE, SERVICE, TIMER, cron};
 use crate::config::Schedule;
 
 /// Something that has turns taken.
@@ -17,8 +17,12 @@ pub struct InUse {
     pub place: PathBuf,
     /// Whether it does so at present.
     pub runs: bool,
+    /// Whether it is started with the host.
+    pub is_enabled: bool,
     /// What starts it where it does not.
     pub start: String,
+    /// As whom the line of cron runs.
+    pub user: Option<String>,
     /// What keeps it from taking turns though it runs, and what mends that.
     pub fault: Option<(String, String)>,
 }
@@ -33,9 +37,11 @@ pub fn in_use(look: &dyn Look, facts: &Facts) -> Vec<InUse> {
         found.push(InUse {
             schedule: Schedule::Cron,
             place: CRON_FILE.into(),
-            runs: has_process(look, &["cron", "crond"]),
+            runs: has_cron(look),
+            is_enabled: facts.init == Init::Nobody || facts.init.is_enabled(look, name),
             start: start.unwrap_or_else(|| name.to_owned()),
-            fault: fault_of_line(look),
+            user: line(look).and_then(|found| cron::user(&found)),
+            fault: line(look).and_then(|found| cron::fault(look, &found)),
         });
     }
     if facts.init != Init::Systemd {
@@ -52,7 +58,9 @@ pub fn in_use(look: &dyn Look, facts: &Facts) -> Vec<InUse> {
                 schedule,
                 place,
                 runs: facts.init.is_active(look, name),
+                is_enabled: facts.init.is_enabled(look, name),
                 start: format!("systemctl enable --now {name}"),
+                user: None,
                 fault: None,
             });
         }
@@ -60,49 +68,6 @@ pub fn in_use(look: &dyn Look, facts: &Facts) -> Vec<InUse> {
     found
 }
 
-/// What keeps cron from running our line.
-fn fault_of_line(look: &dyn Look) -> Option<(String, String)> {
-    let found = look.file(Path::new(CRON_FILE)).ok()??;
-    if found.mode & 0o022 != 0 {
-        return Some((
-            format!(
-                "cron leaves the file out: it has mode {:04o}, expected one that only root may write",
-                found.mode
-            ),
-            format!("chmod 644 {CRON_FILE}"),
-        ));
-    }
-    let again = "haproxy-marathon-bridge install --cron".to_owned();
-    let text = String::from_utf8_lossy(&found.content);
-    // A variable is set as NAME=; a command stands behind five times, or `@hourly`, and a user.
-    let mut programs = text
-        .lines()
-        .map(str::trim_start)
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| {
-            let place = if line.starts_with('@') { 2 } else { 6 };
-            line.split_ascii_whitespace().nth(place)
-        });
-    let Some(program) = programs.next() else {
-        return Some(("no line in it calls this program".to_owned(), again));
-    };
-    let path = Path::new(program);
-    (path.is_absolute() && !look.is_there(path))
-        .then(|| (format!("it calls `{program}`, which is not there"), again))
-}
-
-/// Whether a process of one of these names runs.
-fn has_process(look: &dyn Look, names: &[&str]) -> bool {
-    let proc = Path::new("/proc");
-    let is_one = |pid: &String| {
-        let is_pid = pid.bytes().all(|byte| byte.is_ascii_digit());
-        let name = is_pid.then(|| look.file(&proc.join(pid).join("comm")).ok()?);
-        let name = name.flatten().map(|name| name.content);
-        name.is_some_and(|name| {
-            names
-                .iter()
-                .any(|known| name.trim_ascii() == known.as_bytes())
-        })
-    };
-    look.list(proc).iter().any(is_one)
+fn line(look: &dyn Look) -> Option<Found> {
+    look.file(Path::new(CRON_FILE)).ok()?
 }

@@ -5,23 +5,31 @@
 //! at and changed goes through a [`Host`]: this one, a tree that becomes one, or a stand-in of a test.
 
 mod action;
+mod cron;
 mod facts;
 mod host;
 mod in_use;
 mod plan;
 mod remove;
+mod sandbox;
+pub mod selinux;
 mod service;
 mod texts;
+mod theirs;
+mod told;
 mod work;
 
 pub use action::{Action, Content, What};
+pub use cron::is_of_bridge;
 pub use facts::{Facts, Packaged};
 pub use host::{Found, Host, Look, Real};
 pub use in_use::{InUse, in_use};
 pub use plan::{Plan, Wish, install};
 pub use remove::{Removal, uninstall};
+pub use sandbox::{also_written, kept_out};
 pub use service::{Init, has_user};
 pub use texts::{BRIDGE_CRON_FILE, settings};
+pub use theirs::{Ours, all_copies};
 pub use work::{Done, Step, carry_out};
 
 use std::path::Path;

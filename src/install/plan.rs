@@ -1,15 +1,18 @@
 //! What an installation consists of on a host of which these facts are known. Nothing is looked at.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::action::{Action, Content, What};
 use super::facts::Facts;
 use super::service::Init;
+use super::theirs::{Ours, first_copy};
 use super::{
-    ADDED, BACKUP, CRON_FILE, HAPROXY, ONCE, SERVES_AS, SERVICE, TIMER, UNITS, list, options,
-    remove, texts,
+    ADDED, CRON_FILE, HAPROXY, ONCE, SERVES_AS, SERVICE, TIMER, UNITS, cron, list, options, remove,
+    selinux, texts,
 };
 use crate::config::{ReloadMethod, Schedule, option};
+use crate::disk::Digest;
 
 /// Where Debian's and Ubuntu's package had HAProxy disabled.
 const DEFAULTS: &str = "/etc/default/haproxy";
@@ -37,6 +40,10 @@ pub struct Wish {
     pub config: PathBuf,
     /// Where the program remembers.
     pub state_dir: PathBuf,
+    /// Folders beside its own and that one in which turns write.
+    pub also_written: Vec<PathBuf>,
+    /// What turns of ours installed there, as far as it is remembered.
+    pub installed: Rc<[Digest]>,
     /// How HAProxy is reloaded, as far as the file of options says.
     pub reload: ReloadMethod,
     /// The folder of what is added to it, as far as the file of options says.
@@ -71,29 +78,33 @@ pub fn install(facts: &Facts, wish: &Wish) -> Result<Plan, String> {
     let mut plan = Plan::default();
     plan.packages(facts, wish, schedule)?;
     if facts.packaged.is_none() {
-        plan.file(What::Program, facts.program(), wish.program.clone(), 0o755);
+        let program = facts.program();
+        plan.back_up(program, first_copy(program), Ours::Program);
+        plan.file(What::Program, program, wish.program.clone(), 0o755);
     }
     plan.marathons(wish);
     plan.options(facts, wish, schedule)?;
-    plan.actions.push(Action::BackUp {
-        from: wish.config.clone(),
-        to: backup(&wish.config),
-    });
-    plan.actions
-        .extend(remove::schedules(facts, Some(schedule)));
+    plan.back_up(
+        &wish.config,
+        first_copy(&wish.config),
+        Ours::Config(Rc::clone(&wish.installed)),
+    );
+    remove::schedules(&mut plan, facts, Some(schedule));
     plan.schedule(facts, wish, schedule)?;
+    if wish.haproxy {
+        plan.haproxy_can_start(facts);
+    }
+    // It installs a file that HAProxy can start with, whatever there was before.
+    plan.first_turn(facts, wish);
     if wish.haproxy {
         plan.haproxy(facts);
     }
-    plan.begin(facts, wish, schedule);
+    plan.begin(facts, schedule);
+    if facts.haproxy_is_confined {
+        plan.notes
+            .push(format!("{}; `{}` lets it", selinux::SAYS, selinux::MEND));
+    }
     Ok(plan)
-}
-
-/// Where the `haproxy.cfg` of before us is kept.
-pub(super) fn backup(config: &Path) -> PathBuf {
-    let mut name = config.as_os_str().to_owned();
-    name.push(BACKUP);
-    name.into()
 }
 
 /// By which link the unit `name` is started with `target`.
@@ -212,6 +223,11 @@ impl Plan {
         });
     }
 
+    pub(super) fn back_up(&mut self, from: &Path, to: PathBuf, ours: Ours) {
+        let from = from.to_owned();
+        self.actions.push(Action::BackUp { from, to, ours });
+    }
+
     fn marathons(&mut self, wish: &Wish) {
         if wish.hosts.is_empty() {
             return;
@@ -221,6 +237,13 @@ impl Plan {
         let mode = if text.contains('@') { 0o600 } else { 0o644 };
         let what = What::Marathons(wish.hosts.clone());
         self.file(what, list(), text.as_str().into(), mode);
+        // It is an address all the same, of port 80, as the bash script had it.
+        for host in wish.hosts.iter().filter(|host| !host.contains(':')) {
+            self.notes.push(format!(
+                "`{host}` names no port, so that port 80 is asked; expected HOST:PORT, and most \
+                 Marathons listen on 8080"
+            ));
+        }
         if wish.options_name_marathons && !wish.as_bridge {
             self.notes.push(format!(
                 "`{}` names Marathons itself, which win over the list",
@@ -258,7 +281,8 @@ impl Plan {
         }
         // It stands in units, where blanks and % mean something.
         let folder = wish.config.parent().unwrap_or(Path::new("/"));
-        for path in [folder, &wish.state_dir] {
+        let also = wish.also_written.iter().map(PathBuf::as_path);
+        for path in [folder, wish.state_dir.as_path()].into_iter().chain(also) {
             if !texts::is_plain(path) {
                 return Err(format!(
                     "found `{}`, expected an absolute path of letters, digits and /-._+",
@@ -272,7 +296,19 @@ impl Plan {
     /// Our haproxy.cfg takes the place of one that most often had HAProxy serve as a user of its own.
     fn serves_as(&mut self, facts: &Facts, wish: &Wish) -> bool {
         // The bash script's file has no such lines, and is the same byte for byte.
-        if wish.as_bridge || !facts.may_have_user() {
+        if wish.as_bridge {
+            return false;
+        }
+        if !facts.may_have_user() {
+            if facts.is_tree && !facts.haproxy {
+                self.notes.push(format!(
+                    "HAProxy is yet to come into this tree, and whether a user `haproxy` comes with it \
+                     is not known: it serves as root unless `{SERVES_AS}` says `global`, `user haproxy` \
+                     and `group haproxy`, and `extra-config = \"{ADDED}\"` stands in `{}`; a second \
+                     call writes both, once it is there",
+                    options().display()
+                ));
+            }
             return false;
         }
         if facts.has_own_options && wish.extra.as_deref() != Some(Path::new(ADDED)) {
@@ -299,8 +335,14 @@ impl Plan {
             ));
         }
         if schedule == Schedule::Cron {
-            let text = texts::cron_file(wish.as_bridge, program);
-            self.file(What::CronLine, CRON_FILE, text.as_str().into(), 0o644);
+            let text: Content = texts::cron_file(wish.as_bridge, program).as_str().into();
+            let ours = Ours::CronFile(Some(text.clone()));
+            self.back_up(Path::new(CRON_FILE), cron::FIRST_COPY.into(), ours);
+            self.file(What::CronLine, CRON_FILE, text, 0o644);
+            if facts.init == Init::Systemd && !facts.is_tree {
+                // Those of before may be gone.
+                self.actions.push(Action::UnitsRead);
+            }
             return Ok(());
         }
         let (units, target): (&[&str], _) = match schedule {
@@ -341,8 +383,8 @@ impl Plan {
         Ok(())
     }
 
-    /// HAProxy starts with the host, and now.
-    fn haproxy(&mut self, facts: &Facts) {
+    /// What keeps HAProxy from being started.
+    fn haproxy_can_start(&mut self, facts: &Facts) {
         self.actions.push(Action::Allowed {
             path: DEFAULTS.into(),
         });
@@ -351,6 +393,10 @@ impl Plan {
                 now: !facts.is_tree,
             });
         }
+    }
+
+    /// HAProxy starts with the host, and now.
+    fn haproxy(&mut self, facts: &Facts) {
         if !facts.is_tree {
             if facts.init == Init::Nobody {
                 self.notes.push(
@@ -387,8 +433,24 @@ impl Plan {
         });
     }
 
-    /// The first turn, and all that follow.
-    fn begin(&mut self, facts: &Facts, wish: &Wish, schedule: Schedule) {
+    fn first_turn(&mut self, facts: &Facts, wish: &Wish) {
+        if facts.is_tree {
+            self.later
+                .push("the first turn, which comes by itself".to_owned());
+            return;
+        }
+        let call = if wish.as_bridge {
+            cron::BRIDGE_CALL
+        } else {
+            "refresh"
+        };
+        self.actions.push(Action::FirstTurn {
+            words: vec![facts.program().display().to_string(), call.to_owned()],
+        });
+    }
+
+    /// All turns that follow.
+    fn begin(&mut self, facts: &Facts, schedule: Schedule) {
         let unit = match schedule {
             Schedule::Cron => None,
             Schedule::Timer => Some((TIMER, TIMERS)),
@@ -398,18 +460,8 @@ impl Plan {
             if let Some((name, target)) = unit {
                 self.link(&Path::new(UNITS).join(name), target);
             }
-            self.later
-                .push("the first turn, which comes by itself".to_owned());
             return;
         }
-        let call = if wish.as_bridge {
-            "refresh_system_haproxy"
-        } else {
-            "refresh"
-        };
-        self.actions.push(Action::FirstTurn {
-            words: vec![facts.program().display().to_string(), call.to_owned()],
-        });
         if schedule == Schedule::Cron {
             if let Some(manager) = facts.packages
                 && facts.init != Init::Nobody

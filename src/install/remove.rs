@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::action::Action;
 use super::facts::Facts;
-use super::plan::{MULTI_USER, Plan, TIMERS, backup, wanted_by};
+use super::plan::{MULTI_USER, Plan, TIMERS, wanted_by};
 use super::service::Init;
+use super::theirs::Ours;
 use super::{
     ADDED, CRON_FILE, FOLDER, ONCE, PROGRAM, RUNTIME_FOLDER, SERVES_AS, SERVICE, TIMER, UNITS,
-    list, options,
+    cron, list, options,
 };
 use crate::config::Schedule;
 
@@ -21,15 +22,15 @@ pub struct Removal {
     pub config: PathBuf,
     /// Where the program remembers.
     pub state_dir: PathBuf,
+    /// The copies of what stood where ours came.
+    pub copies: Vec<PathBuf>,
 }
 
 /// Plans to take back what `install` did.
 #[must_use]
 pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
-    let mut plan = Plan {
-        actions: schedules(facts, None),
-        ..Plan::default()
-    };
+    let mut plan = Plan::default();
+    schedules(&mut plan, facts, None);
     let gone = |path: &Path| Action::Gone {
         path: path.to_owned(),
     };
@@ -39,9 +40,21 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
     let config = removal.config.display();
     plan.notes.push(format!(
         "HAProxy and `{config}` stay as they are, and so does `{RUNTIME_FOLDER}`, where it says that \
-         HAProxy's sockets have a folder; what stood there before us is kept as `{}`",
-        backup(&removal.config).display()
+         HAProxy's sockets have a folder"
     ));
+    let copies: Vec<String> = removal
+        .copies
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    plan.notes.push(if copies.is_empty() {
+        "no copy is there of what stood where ours came".to_owned()
+    } else {
+        format!(
+            "what stood where ours came is kept as {}; to go back, copy it to its old name",
+            copies.join(", ")
+        )
+    });
     // A package takes along what it brought.
     let is_packaged = facts.packaged.is_some();
     // Options that stay name the folder.
@@ -80,16 +93,15 @@ pub fn uninstall(facts: &Facts, removal: &Removal) -> Plan {
 }
 
 /// Takes back whatever takes turns, but for `kept`.
-pub(super) fn schedules(facts: &Facts, kept: Option<Schedule>) -> Vec<Action> {
-    let mut actions = Vec::new();
+pub(super) fn schedules(plan: &mut Plan, facts: &Facts, kept: Option<Schedule>) {
     let units: [(Schedule, &[&'static str], &str); 2] = [
         (Schedule::Service, &[SERVICE], MULTI_USER),
         (Schedule::Timer, &[TIMER, ONCE], TIMERS),
     ];
     if kept != Some(Schedule::Cron) {
-        actions.push(Action::Gone {
-            path: CRON_FILE.into(),
-        });
+        let file = Path::new(CRON_FILE);
+        plan.back_up(file, cron::FIRST_COPY.into(), Ours::CronFile(None));
+        plan.actions.push(Action::Gone { path: file.into() });
     }
     for (schedule, names, target) in units {
         if kept == Some(schedule) {
@@ -97,16 +109,24 @@ pub(super) fn schedules(facts: &Facts, kept: Option<Schedule>) -> Vec<Action> {
         }
         // The first of them is the one that is enabled.
         let Some(first) = names.first() else { continue };
-        if !facts.is_tree && facts.init == Init::Systemd {
-            actions.push(Action::Stopped { name: first });
+        // One that somebody else wrote has its turns taken as he wants it.
+        if facts.units_before.get(first) == Some(&false) {
+            plan.notes.push(format!(
+                "`{UNITS}/{first}` is kept as it is, for somebody else wrote it: where it has turns \
+                 taken, it goes on with that; `systemctl disable --now {first}` ends it"
+            ));
+            continue;
         }
-        let link = wanted_by(target, first);
+        if !facts.is_tree && facts.init == Init::Systemd {
+            plan.actions.push(Action::Stopped { name: first });
+        }
+        let path = wanted_by(target, first);
+        plan.actions.push(Action::Gone { path });
         let files = names.iter().map(|name| Path::new(UNITS).join(name));
-        let paths = [link].into_iter().chain(files);
-        actions.extend(paths.map(|path| Action::Gone { path }));
+        plan.actions
+            .extend(files.map(|path| Action::UnitGone { path }));
     }
     if kept.is_none() && !facts.is_tree && facts.init == Init::Systemd {
-        actions.push(Action::UnitsRead);
+        plan.actions.push(Action::UnitsRead);
     }
-    actions
 }

@@ -55,6 +55,13 @@ pub(super) fn unit(look: &dyn Look, name: &str) -> Option<PathBuf> {
 /// Whether the unit `name`, or a drop-in of it, names the user as whom it runs.
 #[must_use]
 pub fn has_user(look: &dyn Look, name: &str) -> bool {
+    let texts = texts_of_unit(look, name);
+    let mut lines = texts.iter().flat_map(|text| text.lines());
+    lines.any(|line| line.trim().starts_with("User="))
+}
+
+/// What the unit `name` and its drop-ins say.
+pub(super) fn texts_of_unit(look: &dyn Look, name: &str) -> Vec<String> {
     let folders = ADMINISTRATED_UNITS.iter().chain(&PACKAGED_UNITS);
     let drop_ins = folders.flat_map(|folder| {
         let folder = Path::new(folder).join(format!("{name}.d"));
@@ -65,14 +72,23 @@ pub fn has_user(look: &dyn Look, name: &str) -> bool {
             .map(|name| folder.join(name))
             .collect::<Vec<PathBuf>>()
     });
-    let mut texts = unit(look, name)
+    let texts = unit(look, name)
         .into_iter()
         .chain(drop_ins)
         .filter_map(|path| {
             let found = look.file(&path).ok()??;
             Some(String::from_utf8_lossy(&found.content).into_owned())
         });
-    texts.any(|text| text.lines().any(|line| line.trim().starts_with("User=")))
+    texts.collect()
+}
+
+/// Whether there is a user of this name, be it in a directory of users elsewhere.
+pub(super) fn has_user_named(look: &dyn Look, name: &str) -> bool {
+    let found = look.file(Path::new("/etc/passwd")).ok().flatten();
+    let is_it = |line: &str| line.split(':').next() == Some(name);
+    name == "root"
+        || found.is_some_and(|found| String::from_utf8_lossy(&found.content).lines().any(is_it))
+        || look.ask(&["getent", "passwd", name])
 }
 
 /// Whether a pid file of the service `name` names a process of that name.
@@ -89,6 +105,35 @@ fn has_live_pid(look: &dyn Look, name: &str) -> bool {
     let mut names =
         pids.filter_map(|pid| text(&Path::new("/proc").join(pid.to_string()).join("comm")));
     names.any(|found| found.starts_with(name))
+}
+
+/// Whether a process of one of these names runs.
+pub(super) fn has_process(look: &dyn Look, names: &[&str]) -> bool {
+    processes(look, names).next().is_some()
+}
+
+/// Whether a cron daemon runs that reads `/etc/cron.d`.
+pub(super) fn has_cron(look: &dyn Look) -> bool {
+    let is_busybox = |pid: String| {
+        let program = look.link(&Path::new("/proc").join(pid).join("exe"));
+        program.is_some_and(|program| program.ends_with("busybox"))
+    };
+    processes(look, &["cron", "crond"]).any(|pid| !is_busybox(pid))
+}
+
+fn processes<'a>(look: &'a dyn Look, names: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
+    let proc = Path::new("/proc");
+    let is_one = move |pid: &String| {
+        let is_pid = pid.bytes().all(|byte| byte.is_ascii_digit());
+        let name = is_pid.then(|| look.file(&proc.join(pid).join("comm")).ok()?);
+        let name = name.flatten().map(|name| name.content);
+        name.is_some_and(|name| {
+            names
+                .iter()
+                .any(|known| name.trim_ascii() == known.as_bytes())
+        })
+    };
+    look.list(proc).into_iter().filter(is_one)
 }
 
 /// Commands of one action, each with its words.
@@ -126,7 +171,8 @@ impl Init {
     }
 
     /// Whether the service `name` is started with the host.
-    pub(super) fn is_enabled(self, look: &dyn Look, name: &str) -> bool {
+    #[must_use]
+    pub fn is_enabled(self, look: &dyn Look, name: &str) -> bool {
         match self {
             Self::Systemd => look.ask(&["systemctl", "is-enabled", "--quiet", name]),
             Self::OpenRc => look.is_there(&Path::new("/etc/runlevels/default").join(name)),
@@ -143,9 +189,12 @@ impl Init {
         match self {
             Self::Systemd => look.ask(&["systemctl", "is-active", "--quiet", name]),
             Self::OpenRc => look.ask(&["rc-service", name, "status"]),
-            // Scripts ask `ps`, which small systems lack.
+            // Scripts ask `ps`, which small systems lack. That of HAProxy does not look at all where
+            // there is no haproxy.cfg, and says that all is well.
             Self::Scripts => {
-                look.ask(&[&format!("/etc/init.d/{name}"), "status"]) || has_live_pid(look, name)
+                let says_so = || look.ask(&[&format!("/etc/init.d/{name}"), "status"]);
+                let runs = name != super::HAPROXY || has_process(look, &[name]);
+                runs && says_so() || has_live_pid(look, name)
             }
             Self::Nobody => false,
         }

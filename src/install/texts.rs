@@ -11,7 +11,8 @@ use crate::disk::Digest;
 
 /// What the bash script's `cronjob` printed, with a PATH that finds HAProxy and its tools.
 pub const BRIDGE_CRON_FILE: &str = include_str!("../../packaging/cron/bridge");
-const CRON_FILE: &str = include_str!("../../packaging/cron/native");
+/// Ours.
+pub(super) const NATIVE_CRON_FILE: &str = include_str!("../../packaging/cron/native");
 
 const UNITS: [(&str, &str); 3] = [
     (
@@ -62,7 +63,7 @@ pub(super) fn cron_file(as_bridge: bool, program: &Path) -> String {
     let text = if as_bridge {
         BRIDGE_CRON_FILE
     } else {
-        CRON_FILE
+        NATIVE_CRON_FILE
     };
     text.replace(PROGRAM, &program.display().to_string())
 }
@@ -75,6 +76,9 @@ pub(super) fn unit(name: &str, program: &Path, wish: &Wish, has_group: bool) -> 
     let mut writable = format!("ReadWritePaths={}\n", folder.display());
     if wish.state_dir != Path::new(DEFAULT_STATE_DIR) {
         let _ = writeln!(writable, "ReadWritePaths=-{}", wish.state_dir.display());
+    }
+    for folder in &wish.also_written {
+        let _ = writeln!(writable, "ReadWritePaths=-{}", folder.display());
     }
     let text = text
         .replace(PROGRAM, &program.display().to_string())

@@ -13,8 +13,8 @@ pub enum Step {
     WasSo,
     /// It was not to be done, for this reason.
     Kept(String),
-    /// It would be done.
-    ToDo,
+    /// It would be done, and this is what people should know of it beforehand.
+    ToDo(String),
     /// It was done, and this is what people should see of it.
     Done(String),
     /// It failed, for this reason.
@@ -45,7 +45,7 @@ impl Plan {
                 Standing::Kept(why) => Step::Kept(why),
                 Standing::ToDo => {
                     before.changes(action);
-                    Step::ToDo
+                    Step::ToDo(action.foretold(look))
                 }
             };
             (action, step)

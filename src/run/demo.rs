@@ -32,7 +32,8 @@ pub(super) fn quieten(request: &Request, config: &mut Config) {
     }
 }
 
-pub(super) async fn demo(mut config: Config, stay: bool) -> Result<ExitCode> {
+pub(super) async fn demo(mut config: Config) -> Result<ExitCode> {
+    let stay = config.stay;
     // First of all, so that nothing is ever left behind.
     let mut interrupts = Interrupts::listen()?;
     config.haproxy.program = program::find(&config.haproxy.program)?;

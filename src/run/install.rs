@@ -4,8 +4,11 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::ErrorKind;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use nix::unistd::Uid;
@@ -14,11 +17,13 @@ use tracing::{error, warn};
 use super::{configured_on, passed_over, print};
 use crate::cli;
 use crate::config::option::{self, Command};
-use crate::config::{Config, DEFAULT_FILE, Request, Schedule, System};
+use crate::config::{self, Config, DEFAULT_FILE, ReadFile, Request, Schedule, System};
+use crate::disk::{Digest, OsDisk};
 use crate::install::{
-    Action, Content, Facts, Plan, Real, Removal, Step, Wish, carry_out, install as plan_install,
-    uninstall as plan_uninstall,
+    Action, Content, Facts, Plan, Real, Removal, Step, Wish, all_copies, also_written, carry_out,
+    install as plan_install, uninstall as plan_uninstall,
 };
+use crate::state::Folder;
 
 /// In whose words, and how much, is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
             program: Content(site.program()?.into()),
             config: config.haproxy.config.clone(),
             state_dir: config.state.dir.clone(),
+            also_written: site.also_written(&config),
+            installed: installed(&config, site.facts.is_tree),
             reload: config.reload.method,
             extra: config.templates.extra.clone(),
         };
@@ -75,7 +82,11 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
 pub(super) fn uninstall(request: &Request) -> ExitCode {
     let mut system = system(request, Command::Uninstall);
     // Who wants to be rid of it need not mend its options first.
+    let text = (system.read)(&system.default_file).unwrap_or_default();
     let broken = passed_over(request, &mut system);
+    if broken.is_some() {
+        places_of(&text, request, &mut system);
+    }
     configured_on(request, &system, |config| {
         if let Some(mistakes) = broken {
             let (file, state) = (config.haproxy.config.display(), config.state.dir.display());
@@ -86,10 +97,42 @@ pub(super) fn uninstall(request: &Request) -> ExitCode {
             purge: config.install.purge,
             config: config.haproxy.config.clone(),
             state_dir: config.state.dir.clone(),
+            copies: all_copies(&site.host, &config.haproxy.config),
         };
         let plan = plan_uninstall(&site.facts, &removal);
         site.follow(&plan, &config)
     })
+}
+
+/// Of a file of options in which something else is wrong, where it says that what is to go lies.
+fn places_of(text: &str, request: &Request, system: &mut System) {
+    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let names_place = |line: &&str| ["state-dir", "haproxy-config"].contains(&key(line).as_str());
+    let lines: String = text
+        .lines()
+        .filter(names_place)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let nothing = || -> Box<ReadFile> { Box::new(|_| Err(ErrorKind::NotFound.into())) };
+    let file = system.default_file.clone();
+    let before = mem::replace(&mut system.read, nothing());
+    system.read = Box::new(move |path| {
+        if path == file {
+            return Ok(lines.clone());
+        }
+        before(path)
+    });
+    // Not even these can be read.
+    if config::build(request, system).is_err() {
+        let file = system.default_file.clone();
+        let before = mem::replace(&mut system.read, nothing());
+        system.read = Box::new(move |path| {
+            if path == file {
+                return Err(ErrorKind::NotFound.into());
+            }
+            before(path)
+        });
+    }
 }
 
 /// The host as whoever runs the program later will find it: variables of this shell are not there
@@ -118,6 +161,21 @@ fn system(request: &Request, command: Command) -> System {
     system
 }
 
+/// What turns of ours are known to have installed as `haproxy.cfg`. In a tree none was taken.
+fn installed(config: &Config, is_tree: bool) -> Rc<[Digest]> {
+    if is_tree {
+        return Rc::new([]);
+    }
+    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+    let (state, _) = folder.load(&OsDisk);
+    let applied = state.applied.map(|applied| applied.cfg_hash);
+    let pending = state.pending.map(|pending| pending.cfg_hash);
+    [applied, pending, state.told]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 /// Where it is installed.
 struct Site {
     host: Real,
@@ -136,6 +194,17 @@ impl Site {
             facts,
             program,
         })
+    }
+
+    fn also_written(&self, config: &Config) -> Vec<PathBuf> {
+        let others = [&config.state.lock_file, &config.watch.admin_socket];
+        let others: Vec<&Path> = others.into_iter().flatten().map(PathBuf::as_path).collect();
+        also_written(
+            &self.host,
+            &config.haproxy.config,
+            &others,
+            &[&config.state.dir],
+        )
     }
 
     fn program(&self) -> Result<Vec<u8>> {
@@ -157,7 +226,7 @@ impl Site {
             if config.install.dry_run {
                 return Ok(ExitCode::SUCCESS);
             }
-            let is_to_do = |(_, step): &&(&Action, Step)| *step == Step::ToDo;
+            let is_to_do = |(_, step): &&(&Action, Step)| matches!(step, Step::ToDo(_));
             error!(
                 "nothing was done: what is to do above ({} of {}) needs root; call this as root, \
                  with sudo for instance",
@@ -217,7 +286,7 @@ fn line(action: &Action, step: &Step) -> String {
         Step::Begins => ("…", ""),
         Step::WasSo => ("is so", ""),
         Step::Kept(why) => ("kept", why.as_str()),
-        Step::ToDo => ("to do", ""),
+        Step::ToDo(told) => ("to do", told.as_str()),
         Step::Done(told) => ("done", told.as_str()),
         Step::Failed(why) => ("FAILED", why.as_str()),
         Step::Left => ("left", ""),

@@ -103,10 +103,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Doctor(request) => doctor::doctor(&request),
         Invocation::Install(request) => install::install(&request, install::Extent::Native),
         Invocation::Uninstall(request) => install::uninstall(&request),
-        Invocation::Demo { request, stay } => adjusted(
+        Invocation::Demo(request) => adjusted(
             &request,
             |config| demo::quieten(&request, config),
-            |config| block_on(demo::demo(config, stay)),
+            |config| block_on(demo::demo(config)),
         ),
         Invocation::Bridge(call) => bridge::call(call, &words),
         Invocation::MarathonLb(call) => marathon_lb::call(call),

@@ -48,6 +48,18 @@ fn what_would_be_written_is_compared_section_by_section() {
     test.call(["compare", MARATHON]).expect(2);
 }
 
+#[test]
+fn a_file_without_end_is_refused_and_one_in_another_encoding_read() {
+    let test = test();
+    test.call(["compare", MARATHON, "/dev/zero"])
+        .expect(2)
+        .says(&["`/dev/zero` cannot be read"]);
+    let own = test.call(["generate", MARATHON]).expect(0).stdout;
+    let latin = [b"# caf\xe9\n".as_slice(), own.as_bytes()].concat();
+    std::fs::write(test.path().join("latin.cfg"), latin).unwrap();
+    test.call(["compare", MARATHON, "latin.cfg"]).expect(0);
+}
+
 /// An app with one task at this address.
 fn app(id: &str, port: u16, labels: &str, address: &str, more: &str) -> String {
     let (host, task_port) = address.split_once(':').unwrap();

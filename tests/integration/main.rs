@@ -13,6 +13,7 @@ mod bridge;
 mod cases;
 mod certificates;
 mod compare;
+mod completions;
 mod config;
 mod corpus;
 mod demo;

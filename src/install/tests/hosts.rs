@@ -100,6 +100,7 @@ impl Look for Mind {
         Ok(self.files.get(path).map(|(content, mode)| Found {
             content: content.clone(),
             mode: *mode,
+            owner: 0,
         }))
     }
 
@@ -197,6 +198,8 @@ pub(super) fn wish() -> Wish {
         program: Content::from("program"),
         config: "/etc/haproxy/haproxy.cfg".into(),
         state_dir: "/var/lib/haproxy-marathon-bridge".into(),
+        also_written: Vec::new(),
+        installed: [].into(),
         reload: ReloadMethod::Auto,
         extra: None,
     }

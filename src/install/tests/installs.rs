@@ -14,11 +14,13 @@ fn actions(mind: &Mind, wish: &Wish) -> Vec<String> {
 fn a_fresh_host_with_systemd_gets_haproxy_and_a_service() {
     insta::assert_snapshot!(actions(&Mind::systemd(DEBIAN), &wish()).join("\n"), @"
     install the package `haproxy`: `apt-get update && env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends haproxy`
+    keep `/usr/local/bin/haproxy-marathon-bridge` as `/usr/local/bin/haproxy-marathon-bridge.before-haproxy-marathon-bridge`, unless it is ours
     copy this program to `/usr/local/bin/haproxy-marathon-bridge`
     write the list of Marathons `/etc/haproxy-marathon-bridge/marathons`: m1:8080
     have HAProxy serve as the user `haproxy`: `/etc/haproxy-marathon-bridge/haproxy.d/user.cfg`
     write a file of options `/etc/haproxy-marathon-bridge/config.toml`
-    keep `/etc/haproxy/haproxy.cfg` as `/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge`
+    keep `/etc/haproxy/haproxy.cfg` as `/etc/haproxy/haproxy.cfg.before-haproxy-marathon-bridge`, unless it is ours
+    keep `/etc/cron.d/haproxy-marathon-bridge` as `/etc/haproxy-marathon-bridge/cron-file.before-haproxy-marathon-bridge`, unless it is ours
     remove `/etc/cron.d/haproxy-marathon-bridge`
     stop `haproxy-marathon-bridge-refresh.timer`, and start it no more: `systemctl disable --now haproxy-marathon-bridge-refresh.timer`
     remove `/etc/systemd/system/timers.target.wants/haproxy-marathon-bridge-refresh.timer`
@@ -28,8 +30,8 @@ fn a_fresh_host_with_systemd_gets_haproxy_and_a_service() {
     have systemd read its units: `systemctl daemon-reload`
     write ENABLED=1 in the place of ENABLED=0 into `/etc/default/haproxy`
     have the folder of HAProxy's sockets made: `/etc/tmpfiles.d/haproxy-marathon-bridge.conf`
-    start `haproxy`, now and with the host: `systemctl enable --now haproxy`
     bring HAProxy in step once: `/usr/local/bin/haproxy-marathon-bridge refresh`
+    start `haproxy`, now and with the host: `systemctl enable --now haproxy`
     restart `haproxy-marathon-bridge.service` as it is now: `systemctl try-restart haproxy-marathon-bridge.service`
     start `haproxy-marathon-bridge.service`, now and with the host: `systemctl enable --now haproxy-marathon-bridge.service`
     ");
@@ -65,10 +67,15 @@ fn each_distribution_brings_haproxy_and_cron_its_own_way() {
             "zypper --non-interactive install --auto-agree-with-licenses haproxy",
             "cron",
         ),
-        ("ID=alpine\n", &[], "apk add haproxy", "cronie"),
+        (
+            "ID=alpine\n",
+            &["/var/cache/apk/APKINDEX.1.tar.gz"],
+            "apk add haproxy",
+            "cronie",
+        ),
         (
             "ID=arch\n",
-            &[],
+            &["/var/lib/pacman/sync/core.db"],
             "pacman -S --needed --noconfirm haproxy",
             "cronie",
         ),
@@ -87,7 +94,7 @@ fn each_distribution_brings_haproxy_and_cron_its_own_way() {
         ),
         (
             "ID=unheard-of\n",
-            &["/usr/bin/pacman"],
+            &["/usr/bin/pacman", "/var/lib/pacman/sync/core.db"],
             "pacman -S --needed --noconfirm haproxy",
             "cronie",
         ),
@@ -103,8 +110,8 @@ fn each_distribution_brings_haproxy_and_cron_its_own_way() {
             [
                 haproxy,
                 "systemd-tmpfiles --create /etc/tmpfiles.d/haproxy-marathon-bridge.conf",
-                "systemctl enable --now haproxy",
                 "/usr/local/bin/haproxy-marathon-bridge refresh",
+                "systemctl enable --now haproxy",
                 enabled.as_str()
             ],
             "{os_release}"
@@ -114,6 +121,20 @@ fn each_distribution_brings_haproxy_and_cron_its_own_way() {
         Mind::systemd("").with("/etc/system-release", "Amazon Linux AMI release 2013.03");
     amazon.install(&by(Schedule::Cron));
     assert_eq!(amazon.ran[0], "yum install -y haproxy");
+}
+
+#[test]
+fn a_fresh_image_learns_first_which_packages_there_are() {
+    for (os_release, update) in [
+        (DEBIAN, "apt-get update"),
+        ("ID=alpine\n", "apk update"),
+        ("ID=arch\n", "pacman -Sy --noconfirm"),
+    ] {
+        let mut mind = Mind::systemd(os_release);
+        mind.install(&wish());
+        assert_eq!(mind.ran[0], update);
+        assert!(mind.ran[1].ends_with(" haproxy"), "{:#?}", mind.ran);
+    }
 }
 
 #[test]
@@ -135,7 +156,7 @@ fn what_failed_and_what_is_left_is_told_and_a_second_call_goes_on() {
     let mut mind = Mind::systemd(DEBIAN);
     mind.fails = Some("systemctl enable --now haproxy");
     let (done, steps) = mind.install(&wish());
-    assert_eq!((done.failed, done.left), (1, 2), "{steps:#?}");
+    assert_eq!((done.failed, done.left), (1, 1), "{steps:#?}");
     let failed = steps.iter().find_map(|(action, step)| match step {
         Step::Failed(why) => Some((action.as_str(), why.as_str())),
         _ => None,
@@ -143,15 +164,16 @@ fn what_failed_and_what_is_left_is_told_and_a_second_call_goes_on() {
     let (action, why) = failed.unwrap();
     assert!(action.starts_with("start `haproxy`"), "{action}");
     assert_eq!(why, "exit status: 1\nno such luck");
-    assert!(!mind.ran.iter().any(|line| line.ends_with("refresh")));
+    let service = "systemctl enable --now haproxy-marathon-bridge.service";
+    assert!(!mind.ran.iter().any(|line| line == service));
 
     mind.fails = None;
     mind.install(&wish());
     assert_eq!(
         mind.ran,
         [
-            "systemctl enable --now haproxy",
             "/usr/local/bin/haproxy-marathon-bridge refresh",
+            "systemctl enable --now haproxy",
             "systemctl enable --now haproxy-marathon-bridge.service",
         ]
     );
@@ -217,9 +239,26 @@ fn the_file_of_before_is_kept_once() {
     let mut mind = Mind::systemd(DEBIAN);
     mind.install(&wish());
     assert_eq!(mind.text(KEPT).unwrap(), "of the package");
-    mind.put("/etc/haproxy/haproxy.cfg", "ours");
     mind.install(&wish());
-    assert_eq!(mind.text(KEPT).unwrap(), "of the package");
+    assert_eq!(mind.changed, [""; 0]);
+}
+
+#[test]
+fn cron_in_the_place_of_a_unit_has_systemd_read_that_it_is_gone() {
+    for before in [Schedule::Timer, Schedule::Service] {
+        let mut mind = Mind::systemd(DEBIAN);
+        mind.install(&by(before));
+        mind.install(&by(Schedule::Cron));
+        let is_it = |line: &String| line == "systemctl daemon-reload";
+        assert!(mind.ran.iter().any(is_it), "{:#?}", mind.ran);
+    }
+}
+
+#[test]
+fn a_turn_that_found_nothing_to_do_is_told_to() {
+    let (_, steps) = Mind::systemd(DEBIAN).install(&wish());
+    let told = |(_, step): &(String, Step)| matches!(step, Step::Done(told) if told.contains("nothing was to be done"));
+    assert!(steps.iter().any(told), "{steps:#?}");
 }
 
 #[test]
@@ -351,7 +390,7 @@ fn init_scripts_and_openrc_are_spoken_to_in_their_words() {
             mind.text("/etc/default/haproxy").unwrap(),
             "# x\nENABLED=1\n"
         );
-        mind.ran[2..4].to_vec()
+        mind.ran[3..5].to_vec()
     };
     let scripts = ["update-rc.d haproxy defaults", "service haproxy start"];
     assert_eq!(of("/etc/init.d/README"), scripts);

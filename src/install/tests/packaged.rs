@@ -150,6 +150,7 @@ fn options_of_the_package_are_left_as_they_are() {
         let removal = Removal {
             purge: false,
             config: wish().config,
+            copies: Vec::new(),
             state_dir: wish().state_dir,
         };
         let removed = uninstall(&packaged_facts(&mind), &removal);

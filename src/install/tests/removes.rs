@@ -13,6 +13,7 @@ fn removal(purge: bool) -> Removal {
         purge,
         config: "/etc/haproxy/haproxy.cfg".into(),
         state_dir: STATE.into(),
+        copies: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ mod why;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -18,6 +18,7 @@ use super::print;
 use super::stages::stages;
 use crate::config::{Config, redact_value};
 use crate::diff::{Beside, Kin, beside, flattened};
+use crate::disk;
 use crate::resolve::{Resolver, System};
 use crate::state::{State, Time};
 use crate::{logging, marathon};
@@ -70,7 +71,9 @@ async fn read(config: &Config, other: &str) -> Result<String> {
     let shown = redact_value(other);
     if !other.starts_with("http://") && !other.starts_with("https://") {
         let looks_like_an_address = !other.starts_with(['/', '.']) && other.contains(':');
-        let text = fs::read_to_string(other);
+        let content = disk::read(Path::new(other), disk::LARGEST_MADE);
+        // A remark in another encoding is no difference.
+        let text = content.map(|content| String::from_utf8_lossy(&content).into_owned());
         return text.with_context(|| {
             if looks_like_an_address {
                 format!("`{shown}` cannot be read as a file; for an address, give http://{shown}")

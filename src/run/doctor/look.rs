@@ -8,18 +8,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use nix::unistd::{AccessFlags, Uid, access};
 
 use super::Finding;
+use super::access::permissions;
+use super::turns::{Call, last_turn, turns};
 use crate::apply::reload::{Context, Probe, SERVICE as HAPROXY, choose};
-use crate::config::{Config, ReloadMethod, Schedule, redact, redact_value};
+use crate::config::{Config, ReloadMethod, redact, redact_value};
 use crate::disk::{self, folder_of, user_name};
 use crate::haproxy::child::Child;
 use crate::haproxy::global::Global;
 use crate::haproxy::{Info, Role, master, program, socket};
-use crate::install::{Facts, InUse, Init, ONCE, Real, SERVICE, has_user, in_use};
+use crate::install::{Facts, Look as _, PROGRAM, Real, in_use, selinux};
 use crate::marathon::{Client, Cluster};
-use crate::run::{block_on, status};
+use crate::run::block_on;
 
 /// For each question to HAProxy.
 const ASK: Duration = Duration::from_secs(10);
@@ -27,29 +28,66 @@ const ASK: Duration = Duration::from_secs(10);
 const CHECK: Duration = Duration::from_secs(60);
 
 /// All of them, in the order in which they build on each other.
-pub(super) fn all(config: &Config) -> Result<Vec<Finding>> {
+pub(super) fn all(config: &Config, no_marathon: Option<String>) -> Result<Vec<Finding>> {
     let host = Real::below(None)?;
     let own = env::current_exe().unwrap_or_default();
     let facts = Facts::of(&host, false, &own, &config.haproxy.program);
     let in_use = in_use(&host, &facts);
-    let mut found = vec![installed(&facts, &own)];
+    let call = Call::of(config, &host, &facts, &in_use);
+    let mut found = vec![installed(&facts, &own, &call)];
+    found.extend(installed_twice(&host));
+    if let Some(mistakes) = no_marathon {
+        let fix = format!("{} {} HOST:PORT", call.program, call.words);
+        found.push(Finding::bad("marathon", mistakes, fix));
+    }
     found.extend(block_on(async {
         let mut found = haproxy(config, &facts).await;
+        found.extend(starts_with_the_host(&host, &facts));
+        found.extend(selinux(&host));
         found.extend(sockets(config).await);
         found.extend(permissions(config, &host, &in_use));
         found.extend(marathons(config).await);
         Ok(found)
     })?);
-    found.extend(turns(&facts, &in_use));
+    found.extend(turns(config, &call, &in_use));
     found.push(last_turn(config));
     Ok(found)
 }
 
-fn installed(facts: &Facts, own: &Path) -> Finding {
+/// A package and `install` each brought one.
+fn installed_twice(host: &Real) -> Option<Finding> {
+    const PACKAGED: &str = "/usr/bin/haproxy-marathon-bridge";
+    let is_it = |path: &str| host.is_there(Path::new(path)) && host.link(Path::new(path)).is_none();
+    (is_it(PROGRAM) && is_it(PACKAGED)).then(|| {
+        Finding::note(
+            "program",
+            format!("a package brought `{PACKAGED}`, before which `{PROGRAM}` stands in PATH"),
+            format!("{PACKAGED} install, and rm {PROGRAM}"),
+        )
+    })
+}
+
+/// A HAProxy that runs now may not after the next start of the host.
+fn starts_with_the_host(host: &Real, facts: &Facts) -> Option<Finding> {
+    let is_managed =
+        facts.haproxy_unit.is_some() || host.is_there(Path::new("/etc/init.d/haproxy"));
+    let starts = facts.init.typed_start(facts.has_chkconfig, HAPROXY)?;
+    (facts.haproxy && is_managed && !facts.init.is_enabled(host, HAPROXY)).then(|| {
+        let says = format!("{} does not start `{HAPROXY}` with the host", facts.init);
+        Finding::note("process", says, starts)
+    })
+}
+
+fn selinux(host: &Real) -> Option<Finding> {
+    let confines = selinux::confines_haproxy(host);
+    confines.then(|| Finding::bad("selinux", selinux::SAYS, selinux::MEND))
+}
+
+fn installed(facts: &Facts, own: &Path, call: &Call) -> Finding {
     const ABOUT: &str = "program";
     let place = facts.program();
     let shown = place.display();
-    let again = format!("{} install", own.display());
+    let again = format!("{} {}", own.display(), call.words);
     match (fs::read(place), fs::read(own)) {
         (Err(_), _) => Finding::note(
             ABOUT,
@@ -309,54 +347,8 @@ fn silent(path: &Path, named_by: &str, otherwise: &str) -> Finding {
     )
 }
 
-fn owner(path: &Path) -> String {
+pub(super) fn owner(path: &Path) -> String {
     fs::metadata(path).map_or_else(|_| "root".to_owned(), |facts| user_name(facts.uid()))
-}
-
-/// What we may write, and what our units may.
-fn permissions(config: &Config, host: &Real, in_use: &[InUse]) -> Vec<Finding> {
-    const ABOUT: &str = "access";
-    let folder = folder_of(&config.haproxy.config);
-    let mut found = Vec::new();
-    for path in [folder, &config.state.dir] {
-        // What is missing is made.
-        let there = path.ancestors().find(|path| path.exists()).unwrap_or(path);
-        let shown = path.display();
-        let may = access(there, AccessFlags::W_OK | AccessFlags::X_OK);
-        found.push(match may {
-            Ok(()) => Finding::ok(ABOUT, format!("`{shown}` can be written")),
-            Err(error) => Finding::bad(
-                ABOUT,
-                format!(
-                    "{} may not write to `{shown}`: {error}",
-                    user_name(Uid::effective().as_raw())
-                ),
-                format!("call this as {}", owner(there)),
-            ),
-        });
-    }
-    let unit = in_use.iter().find_map(|one| match one.schedule {
-        Schedule::Service => Some(SERVICE),
-        Schedule::Timer => Some(ONCE),
-        Schedule::Cron => None,
-    });
-    if let Some(unit) = unit
-        && let Ok(facts) = fs::metadata(folder)
-        && (facts.uid() != 0 || facts.mode() & 0o200 == 0)
-        // Whose the folder then is.
-        && !has_user(host, unit)
-    {
-        found.push(Finding::bad(
-            ABOUT,
-            format!(
-                "`{}` belongs to {}: the unit `{unit}` may write to what is root's alone",
-                folder.display(),
-                user_name(facts.uid())
-            ),
-            format!("chown root {}", folder.display()),
-        ));
-    }
-    found
 }
 
 async fn marathons(config: &Config) -> Vec<Finding> {
@@ -386,60 +378,4 @@ async fn marathons(config: &Config) -> Vec<Finding> {
         });
     }
     found
-}
-
-fn turns(facts: &Facts, in_use: &[InUse]) -> Vec<Finding> {
-    const ABOUT: &str = "turns";
-    let name = |schedule| match schedule {
-        Schedule::Cron => "cron",
-        Schedule::Timer => "timer",
-        Schedule::Service => "service",
-    };
-    if in_use.is_empty() {
-        let how = if facts.init == Init::Systemd {
-            "haproxy-marathon-bridge install"
-        } else {
-            "haproxy-marathon-bridge install --cron"
-        };
-        return vec![Finding::bad(ABOUT, "nobody takes any", how)];
-    }
-    let mut found: Vec<Finding> = Vec::new();
-    for one in in_use {
-        let (place, what) = (one.place.display(), name(one.schedule));
-        found.push(if let Some((why, fix)) = &one.fault {
-            let says = format!("by {what}, as `{place}` says, but {why}");
-            Finding::bad(ABOUT, says, fix.as_str())
-        } else if one.runs {
-            Finding::ok(ABOUT, format!("by {what}, as `{place}` says"))
-        } else {
-            let says = format!("by {what}, as `{place}` says, but that does not run");
-            Finding::bad(ABOUT, says, one.start.as_str())
-        });
-    }
-    if let [one, _, ..] = in_use {
-        let what = name(one.schedule);
-        found.push(Finding::note(
-            ABOUT,
-            "several have them taken, where one would do",
-            format!("haproxy-marathon-bridge install --{what}, which takes the others back"),
-        ));
-    }
-    found
-}
-
-fn last_turn(config: &Config) -> Finding {
-    const ABOUT: &str = "last turn";
-    match status::verdict(config) {
-        Ok((verdict, true)) => Finding::ok(ABOUT, verdict),
-        Ok((verdict, false)) => Finding::bad(
-            ABOUT,
-            verdict,
-            "haproxy-marathon-bridge status, which tells why",
-        ),
-        Err(error) => Finding::bad(
-            ABOUT,
-            format!("{error:#}"),
-            "sudo haproxy-marathon-bridge doctor",
-        ),
-    }
 }

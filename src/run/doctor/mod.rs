@@ -1,7 +1,9 @@
 //! `doctor`: what of this host keeps HAProxy from being kept in step, and what mends it. Nothing is
 //! changed.
 
+mod access;
 mod look;
+mod turns;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -91,15 +93,11 @@ pub(super) fn doctor(request: &Request) -> ExitCode {
             format!("edit {}", system.default_file.display()),
         ));
     }
-    if let Some(mistakes) = wrong {
-        found.push(Finding::bad(
-            "marathon",
-            mistakes.to_string(),
-            "haproxy-marathon-bridge install HOST:PORT",
-        ));
-    }
     configured_on(&request, &system, |config| {
-        found.extend(look::all(&config)?);
+        found.extend(look::all(
+            &config,
+            wrong.map(|mistakes| mistakes.to_string()),
+        )?);
         let findings = Findings {
             ok: found.iter().all(|finding| finding.grade != Grade::Bad),
             findings: found,
@@ -141,7 +139,9 @@ impl Findings {
             .iter()
             .filter(|f| f.grade == Grade::Bad)
             .count();
+        let notes = self.findings.iter().filter(|f| f.grade == Grade::Note);
         let _ = match bad {
+            0 if notes.count() > 0 => writeln!(text, "nothing is wrong, but see what is noted"),
             0 => writeln!(text, "all is well"),
             1 => writeln!(text, "1 thing is wrong"),
             many => writeln!(text, "{many} things are wrong"),

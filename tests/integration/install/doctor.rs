@@ -48,7 +48,7 @@ echo "== left"; ls $line /etc/haproxy-marathon-bridge 2> /dev/null || true
     let before = [
         "note  program   it is not installed",
         "BAD   marathon  no Marathon given",
-        "to mend it: haproxy-marathon-bridge install HOST:PORT",
+        "to mend it: /opt/bridge install HOST:PORT",
         "BAD   turns     nobody takes any",
         "exit 1",
     ];

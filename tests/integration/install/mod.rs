@@ -5,6 +5,8 @@ mod booted;
 mod container;
 mod cron;
 mod doctor;
+mod found_there;
+mod ill;
 mod package;
 mod private_root;
 mod tree;

@@ -238,3 +238,17 @@ fn who_is_not_root_is_told_what_needs_root() {
     call(&["install", "--cron", "--dry-run", "m1:8080"]).expect(0);
     call(&["uninstall", "--dry-run"]).expect(0);
 }
+
+/// A state folder that nobody remembers would stay for good.
+#[test]
+fn a_broken_file_of_options_still_says_where_the_state_lies() {
+    let test = debian().file(
+        "tree/etc/haproxy-marathon-bridge/config.toml",
+        "frobnicate = 1\nstate-dir = \"/srv/state\"\n",
+    );
+    let state = tree(&test).join("srv/state/haproxy.cfg-0123456789abcdef");
+    fs::create_dir_all(&state).unwrap();
+    let done = at(&test, &["uninstall", "--purge"]).expect(0);
+    assert!(!state.exists(), "{done:#?}");
+    done.says(&["`/srv/state` count"]);
+}

@@ -93,13 +93,19 @@ echo "$*" >> /srv/systemctl.log
 case "$*" in
     "is-enabled --quiet "* | "is-active --quiet "*) [ -e "/srv/on.$3" ] ;;
     "enable --now haproxy")
+        haproxy -c -q -f /etc/haproxy/haproxy.cfg || exit 1
         : > /srv/on.haproxy
         setsid haproxy -Ws -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid -S /run/haproxy-master.sock \
             < /dev/null > /srv/haproxy.log 2>&1 &
         until [ -s /run/haproxy.pid ]; do sleep 0.05; done ;;
     "enable --now "*) : > "/srv/on.$3" ;;
     "disable --now "*) rm "/srv/on.$3" ;;
-    show*) echo ActiveState=active; echo "MainPID=$(head -n 1 /run/haproxy.pid)" ;;
+    show*)
+        if [ -e /srv/on.haproxy ]; then
+            echo ActiveState=active; echo "MainPID=$(head -n 1 /run/haproxy.pid)"
+        else
+            echo ActiveState=inactive; echo MainPID=0
+        fi ;;
     "reload haproxy") kill -USR2 "$(head -n 1 /run/haproxy.pid)" ;;
 esac
 "#;
@@ -178,7 +184,6 @@ echo "== log"; cat /srv/watch.log
         [
             "daemon-reload",
             "enable --now haproxy",
-            "reload haproxy",
             "enable --now haproxy-marathon-bridge.service"
         ]
     );

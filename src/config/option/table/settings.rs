@@ -1,6 +1,6 @@
 //! The file of options, and the log.
 
-use super::super::command::{ALL, JUDGING};
+use super::super::command::{ALL, Command, JUDGING};
 use super::super::{CONFIG, Definition, Fallback, Form, Heading, One, Switch, Takes};
 use super::{one_of, put, value};
 use crate::config::{LogDestination, LogFormat, LogLevel};
@@ -31,6 +31,16 @@ pub(super) static SETTINGS: &[Definition] = &[
         details: "Its keys stay as they are; new ones may be added.",
         heading: Heading::Settings,
         commands: JUDGING,
+    },
+    Definition {
+        name: "stay",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.stay = on)),
+        fallback: Fallback::Value("false"),
+        summary: "Keep the demo running until it is interrupted",
+        details: "",
+        heading: Heading::Settings,
+        commands: &[Command::Demo],
     },
     Definition {
         name: CONFIG,
