@@ -35,6 +35,7 @@ pub mod validate;
 mod way_back;
 mod wish;
 
+pub use at_runtime::Untold;
 pub use balancer::{Balancer, Try};
 pub use beside::Beside;
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};

@@ -50,6 +50,23 @@ pub enum Fallback {
     },
 }
 
+impl Fallback {
+    /// The section that is in the way, where it is one alone.
+    #[must_use]
+    pub fn section(&self) -> Option<&str> {
+        let named = match self {
+            Self::Refused(refusal) => refusal.subject.split('`').nth(1)?,
+            // `add server SECTION/NAME` and its kind.
+            Self::Surprise { command: step, .. } | Self::NotReached { step } => step
+                .split_ascii_whitespace()
+                .find(|word| word.contains('/'))?,
+            _ => return None,
+        };
+        let section = named.split('/').next()?;
+        (!section.is_empty()).then_some(section)
+    }
+}
+
 impl fmt::Display for Fallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
