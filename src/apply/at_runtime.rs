@@ -11,7 +11,7 @@ use anyhow::Result;
 use tracing::debug;
 
 use super::last_good::Marks;
-use super::proved::is_run;
+use super::proved::{has_run_but_for_servers, is_run};
 use super::runtime::{self, Fallback, Frame, MapText, Text, Told};
 use super::stand_ins::{self, Shortage, StandIns, cfg_seen, seen};
 use super::standing::Standing;
@@ -30,19 +30,6 @@ pub(super) struct Way {
     stand_ins: (StandIns, StandIns),
     /// Why nothing stands in for those that come, unless HAProxy can add them.
     shortage: Option<Shortage>,
-}
-
-/// Why HAProxy has to read the files anew.
-pub(super) struct Untold {
-    /// It was told of nothing, so that it is as it was.
-    pub(super) is_at_once: bool,
-    why: String,
-}
-
-impl fmt::Display for Untold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
 }
 
 impl Way {
@@ -85,11 +72,23 @@ impl<B: Balancer> Host<'_, B> {
         wish: &Wish<'_>,
         memory: &mut State,
     ) -> Option<Way> {
+        if !is_run(before, memory) {
+            return None;
+        }
+        self.way_from(before, wish, memory)
+    }
+
+    /// The same where HAProxy may not have been told of all servers in `before`.
+    pub(super) fn way_from(
+        &self,
+        before: &FileSet,
+        wish: &Wish<'_>,
+        memory: &mut State,
+    ) -> Option<Way> {
         let wanted = wish.files;
-        if !self.balancer.is_told_of_servers()
-            || memory.pending.is_some()
-            || !is_run(before, memory)
-        {
+        let is_known = is_run(before, memory);
+        let is_near = is_known || has_run_but_for_servers(before, memory);
+        if !self.balancer.is_told_of_servers() || memory.pending.is_some() || !is_near {
             return None;
         }
         let change = match diff::compare(Some(&before.cfg), &wanted.cfg) {
@@ -130,7 +129,7 @@ impl<B: Balancer> Host<'_, B> {
             // It may be able to add them.
             Err((then, shortage)) => (then, shortage),
         };
-        let sections = (standing == Standing::AsBefore).then(|| {
+        let sections = (standing == Standing::AsBefore && is_known).then(|| {
             let titles = change.servers.iter().map(|change| change.section.as_str());
             let names = titles.filter_map(|title| title.split_ascii_whitespace().nth(1));
             let backends = change.new.iter().chain(&change.gone).map(String::as_str);
@@ -228,8 +227,8 @@ impl<B: Balancer> Host<'_, B> {
         text: Text<'_>,
         shortage: Option<&Shortage>,
     ) -> Result<Told, Untold> {
-        let told = match self.balancer.tell(pid, text, self.at).await {
-            Ok(told) => told,
+        match self.told_or_why(pid, text).await {
+            Ok(told) => Ok(told),
             Err(why) => {
                 let is_at_once = why.is_at_once();
                 let has_no_servers = text.sections.is_some_and(BTreeSet::is_empty);
@@ -250,9 +249,17 @@ impl<B: Balancer> Host<'_, B> {
                     _ => why.to_string(),
                 };
                 let why = format!("{what} cannot be changed at runtime: {why}");
-                return Err(Untold { is_at_once, why });
+                Err(Untold {
+                    section: None,
+                    is_at_once,
+                    why,
+                })
             }
-        };
+        }
+    }
+
+    async fn told_or_why(&self, pid: u32, text: Text<'_>) -> Result<Told, Fallback> {
+        let told = self.balancer.tell(pid, text, self.at).await?;
         if !told.tombstones.is_empty() {
             let names: Vec<String> = told.tombstones.iter().map(ToString::to_string).collect();
             debug!(
@@ -282,6 +289,12 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// The same whatever else waits.
+    #[must_use]
+    pub fn listener_meanwhile(&self, memory: &State) -> Option<u32> {
+        self.served_by(memory.applied.as_ref()?, memory)
+    }
+
+    /// As it stood then.
     pub(super) fn served_by(&self, applied: &Applied, memory: &State) -> Option<u32> {
         let serves_nobody = applied.down.is_some() || applied.silent_since.is_some();
         let is_open = applied.unproved || serves_nobody;
@@ -293,7 +306,10 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// Tells the process `pid` of `sections`, which are installed already, in the place of those of
-    /// `before`; `cfg` is the whole. `None` where HAProxy has to read the file anew.
+    /// `before`; `cfg` is the whole.
+    ///
+    /// # Errors
+    /// Why it has to read the file anew.
     pub async fn tell_sections(
         &self,
         pid: u32,
@@ -301,10 +317,9 @@ impl<B: Balancer> Host<'_, B> {
         (before, sections): (&str, &str),
         cfg: &str,
         memory: &mut State,
-    ) -> Option<String> {
-        let stand_ins = memory.applied.as_ref().map(|applied| &applied.stand_ins);
+    ) -> Result<String, Untold> {
         let [before, sections] = [before, sections].map(|text| {
-            let text = stand_ins.map_or(Cow::Borrowed(text), |known| cfg_seen(text, known));
+            let text = cfg_known(text, memory);
             frame.around(&text)
         });
         let names = runtime::backends(&sections).into_keys().collect();
@@ -316,20 +331,93 @@ impl<B: Balancer> Host<'_, B> {
             maps: &[],
             certificates: &[],
         };
-        let told = match self.told(pid, text, None).await {
-            Ok(told) => told,
-            // The turn for the whole tries once more, and says it.
-            Err(untold) => {
-                debug!("a whole turn is taken: {untold}");
-                return None;
-            }
-        };
-        leftovers::note(memory, &told);
-        let how = told.to_string();
-        memory.told = Some(Digest::of(cfg.as_bytes()));
-        if let Some(applied) = &mut memory.applied {
-            applied.how.clone_from(&how);
-        }
-        Some(how)
+        let told = self.told_or_why(pid, text).await;
+        remembered(told, cfg, memory)
     }
+
+    /// Tells the process `pid` of all servers in `cfg`, which is installed already, but for those of
+    /// these backends: what it was told before is not known.
+    ///
+    /// # Errors
+    /// Why it has to read the file anew.
+    pub async fn tell_all_but(
+        &self,
+        pid: u32,
+        cfg: &str,
+        but: &BTreeSet<String>,
+        memory: &mut State,
+    ) -> Result<String, Untold> {
+        let names = runtime::backends(cfg).into_keys();
+        let names: Vec<String> = names.filter(|name| !but.contains(name)).collect();
+        let known = memory.applied.as_ref().map(|applied| &applied.stand_ins);
+        let known = |name: String| known.and_then(|k| k.get(&name)).cloned().unwrap_or(name);
+        let sections: BTreeSet<String> = names.into_iter().map(known).collect();
+        let shown = cfg_known(cfg, memory);
+        let text = Text {
+            cfg: &shown,
+            structure: None,
+            before: None,
+            sections: (!but.is_empty()).then_some(&sections),
+            maps: &[],
+            certificates: &[],
+        };
+        let told = self.told_or_why(pid, text).await;
+        remembered(told, cfg, memory)
+    }
+}
+
+/// Why HAProxy cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// The backend that is in the way, where it is one alone.
+    pub section: Option<String>,
+    /// It was told of nothing, so that it is as it was.
+    pub(super) is_at_once: bool,
+    /// In words.
+    pub why: String,
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl Untold {
+    fn of(why: &Fallback, memory: &State) -> Self {
+        // It has some under other names.
+        let own = |name: &str| {
+            let applied = memory.applied.iter();
+            let mut known = applied.flat_map(|applied| &applied.stand_ins);
+            let own = known.find(|(_, stand_in)| *stand_in == name);
+            own.map_or(name, |(own, _)| own).to_owned()
+        };
+        Self {
+            section: why.section().map(own),
+            is_at_once: why.is_at_once(),
+            why: why.to_string(),
+        }
+    }
+}
+
+/// With the names that the process knows.
+fn cfg_known<'t>(cfg: &'t str, memory: &State) -> Cow<'t, str> {
+    let stand_ins = memory.applied.as_ref().map(|applied| &applied.stand_ins);
+    stand_ins.map_or(Cow::Borrowed(cfg), |known| cfg_seen(cfg, known))
+}
+
+/// It was told of what is in `cfg`.
+fn remembered(
+    told: Result<Told, Fallback>,
+    cfg: &str,
+    memory: &mut State,
+) -> Result<String, Untold> {
+    let told = told.map_err(|why| Untold::of(&why, memory))?;
+    leftovers::note(memory, &told);
+    let how = told.to_string();
+    memory.told = Some(Digest::of(cfg.as_bytes()));
+    if let Some(applied) = &mut memory.applied {
+        applied.how.clone_from(&how);
+    }
+    Ok(how)
 }

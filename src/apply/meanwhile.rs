@@ -6,7 +6,7 @@ use tracing::{debug, info, warn};
 
 use super::at_runtime::Untold;
 use super::last_good::Marks;
-use super::proved::{installed, is_applied, is_run};
+use super::proved::{has_run_but_for_servers, installed, is_applied, is_run};
 use super::wish::Wish;
 use super::{Balancer, CheckMessage, FileSet, Host, Outcome, install, leftovers, mark};
 use crate::diff::{self, Change};
@@ -90,29 +90,40 @@ impl<B: Balancer> Host<'_, B> {
         wish
     }
 
-    /// Brings HAProxy to the servers of what is wanted, which as a whole has to wait; `true` where there is
-    /// nothing else in it. As in any turn for servers alone, the file is proved later.
+    /// The installed files, where HAProxy runs them but perhaps for servers, and can be told of those.
+    ///
+    /// # Errors
+    /// When an installed file cannot be read.
+    pub fn told_alone(&self, memory: &State, now: Time) -> Result<Option<FileSet>> {
+        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
+        let before = installed(self.disk, self.at, maps.map(String::as_str))?;
+        Ok(before.filter(|before| {
+            (self.is_known_to_run(before, memory) || has_run_but_for_servers(before, memory))
+                && self.wish(before, now).is_told
+        }))
+    }
+
+    /// Whether HAProxy was proved to run them, or told of all servers in them.
+    #[must_use]
+    pub fn is_known_to_run(&self, files: &FileSet, memory: &State) -> bool {
+        is_run(files, memory)
+    }
+
+    /// Brings HAProxy from `before`, which is installed, to `files`, in which nothing but servers is new,
+    /// while the rest of what is wanted has to wait; `true` where it was. As in any turn for servers
+    /// alone, the file is proved later.
     ///
     /// # Errors
     /// When the disk fails.
-    pub async fn servers_meanwhile(
+    pub async fn bring_alone(
         &self,
-        wanted: &FileSet,
+        before: &FileSet,
+        files: &FileSet,
         memory: &mut State,
         now: Time,
         remember: &mut dyn FnMut(&State),
     ) -> Result<bool> {
-        let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
-        let before = installed(self.disk, self.at, maps.map(String::as_str))?;
-        let runs = before.filter(|before| is_run(before, memory));
-        let Some(before) = runs.filter(|_| self.wish(wanted, now).is_told) else {
-            return Ok(false);
-        };
-        let mut files = FileSet {
-            cfg: diff::with_servers_of(&before.cfg, &wanted.cfg),
-            maps: before.maps.clone(),
-        };
-        if files == before {
+        if files == before && is_run(before, memory) {
             is_over();
             return Ok(false);
         }
@@ -123,18 +134,25 @@ impl<B: Balancer> Host<'_, B> {
         }
         // What failed is no reason to leave servers as they are.
         let failed = memory.pending.take();
-        let mut is_told = self.tell_alone(&before, &files, memory, now).await;
+        let mut is_told = self.tell_alone(before, files, memory, now).await;
         // Slots that are lacking come with the next reload; who is in the others does not wait for it.
-        if matches!(is_told, Ok(false))
-            && self.is_too_soon(&self.wish(&files, now), memory).is_some()
-            && let Some(fewer) = diff::within_slots(&before.cfg, &files.cfg)
+        let fewer = if matches!(is_told, Ok(false))
+            && self.is_too_soon(&self.wish(files, now), memory).is_some()
         {
-            files.cfg = fewer;
-            is_told = self.tell_alone(&before, &files, memory, now).await;
+            diff::within_slots(&before.cfg, &files.cfg)
+        } else {
+            None
+        };
+        let fewer = fewer.map(|cfg| FileSet {
+            cfg,
+            maps: files.maps.clone(),
+        });
+        if let Some(fewer) = &fewer {
+            is_told = self.tell_alone(before, fewer, memory, now).await;
         }
         let brought = match is_told {
             Ok(true) => Ok(None),
-            Ok(false) => Box::pin(self.bring_to(&files, memory, now, remember))
+            Ok(false) => Box::pin(self.bring_to(files, memory, now, remember))
                 .await
                 .map(Some),
             Err(error) => Err(error),
@@ -158,7 +176,7 @@ impl<B: Balancer> Host<'_, B> {
         if let Some(outcome) = outcome {
             tell_outcome(outcome);
         }
-        Ok(is_brought && files == *wanted)
+        Ok(is_brought && fewer.is_none())
     }
 
     /// `false` where it cannot be told of these, so that they are not installed.
@@ -170,7 +188,7 @@ impl<B: Balancer> Host<'_, B> {
         now: Time,
     ) -> Result<bool> {
         let wish = self.wish(files, now);
-        let Some(way) = self.way_at_runtime(before, &wish, memory) else {
+        let Some(way) = self.way_from(before, &wish, memory) else {
             return Ok(false);
         };
         self.put(files)?;

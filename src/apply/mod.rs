@@ -36,6 +36,7 @@ pub mod validate;
 mod way_back;
 mod wish;
 
+pub use at_runtime::Untold;
 pub use balancer::{Balancer, Retry, Try};
 pub use beside::Beside;
 pub use files::{FileSet, InstallError, Installation, Installed, differences, install};

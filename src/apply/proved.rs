@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::last_good::Marks;
+use super::runtime::mark_of;
 use super::{FileSet, Installation, good_sets, mark};
 use crate::disk::{Digest, Disk};
 use crate::state::State;
@@ -132,6 +133,16 @@ pub(super) fn is_run(files: &FileSet, memory: &State) -> bool {
             .as_ref()
             .is_some_and(|applied| applied.map_hashes == map_hashes(files));
     is_told || is_applied(files, memory)
+}
+
+/// Whether nothing but servers can be new in them: a kill came between their installation and what would
+/// have been remembered of it, so that HAProxy was told of these or not.
+pub(super) fn has_run_but_for_servers(files: &FileSet, memory: &State) -> bool {
+    memory.applied.as_ref().is_some_and(|applied| {
+        applied.map_hashes == map_hashes(files)
+            && applied.structure_hash.is_some()
+            && applied.structure_hash == mark_of(&files.cfg)
+    })
 }
 
 pub(super) fn map_hashes(files: &FileSet) -> BTreeMap<String, Digest> {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use tracing::warn;
 
-use super::proved::{installed, is_applied};
+use super::proved::{has_run_but_for_servers, installed, is_run};
 use super::{Balancer, FileSet, GoodSet, Host, Standing, good_sets};
 use crate::diff::{self, Change};
 use crate::disk::{Digest, folder_of};
@@ -96,7 +96,13 @@ impl<B: Balancer> Host<'_, B> {
         if let Some(applied) = &memory.applied {
             let maps = applied.map_hashes.keys().map(String::as_str);
             let present = installed(self.disk, self.at, maps)?;
-            if let Some(files) = present.filter(|files| is_applied(files, memory)) {
+            // What it was told of since then, and perhaps not checked, is what is served.
+            let is_good = |files: &FileSet| {
+                is_run(files, memory)
+                    || (self.balancer.is_told_of_servers()
+                        && has_run_but_for_servers(files, memory))
+            };
+            if let Some(files) = present.filter(is_good) {
                 return Ok(Some(files));
             }
             // A kill came between the installation and the reload.

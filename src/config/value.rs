@@ -167,31 +167,40 @@ pub(super) fn sentence(text: &str) -> Result<String, Expected> {
     Ok(text.to_owned())
 }
 
-/// A time with its unit, above zero and at most an hour.
+/// A time with its unit, or a number of seconds.
+fn time(text: &str) -> Option<Duration> {
+    let is_bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_bare {
+        return text.parse().ok().map(Duration::from_secs);
+    }
+    humantime::parse_duration(text).ok()
+}
+
+/// A time above zero and at most an hour.
 pub(super) fn wait(text: &str) -> Result<Duration, Expected> {
-    match humantime::parse_duration(text) {
-        Ok(wait) if Duration::ZERO < wait && wait <= LONGEST_WAIT => Ok(wait),
+    match time(text) {
+        Some(wait) if Duration::ZERO < wait && wait <= LONGEST_WAIT => Ok(wait),
         _ => Err(Expected::to_be(
-            "a time with its unit such as 10s, above zero and at most 1h",
+            "a time such as 10s, or a number of seconds, above zero and at most 1h",
         )),
     }
 }
 
 /// The shortest and the longest time that changes are gathered.
 pub(super) fn debounce(text: &str) -> Result<(Duration, Duration), Expected> {
-    let time = |text: &str| humantime::parse_duration(text.trim()).ok();
     text.split_once(':')
-        .and_then(|(least, most)| time(least).zip(time(most)))
+        .and_then(|(least, most)| time(least.trim()).zip(time(most.trim())))
         .filter(|&(least, most)| least <= most && most <= LONGEST_WAIT)
         .ok_or(Expected::to_be(
-            "two times with their units, the shorter first, such as 100ms:2s",
+            "two times, the shorter first, such as 100ms:2s or 1:5 in seconds",
         ))
 }
 
-/// A time with its unit.
+/// Any time.
 pub(super) fn age(text: &str) -> Result<Duration, Expected> {
-    humantime::parse_duration(text)
-        .map_err(|_| Expected::to_be("a time with its unit such as 15m or 1h"))
+    time(text).ok_or(Expected::to_be(
+        "a time such as 15m or 1h, or a number of seconds",
+    ))
 }
 
 /// User and password, which nobody is shown.

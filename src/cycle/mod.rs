@@ -257,7 +257,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     async fn carry_out<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
-        (plan, told): (Plan, Told),
+        (mut plan, told): (Plan, Told),
         installed: Option<String>,
         memory: &mut State,
         now: Time,
@@ -265,15 +265,19 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Report> {
         // From here on files may change.
         let mut in_service = self.in_service.take();
-        if host.balancer.has_put_off() {
-            // What is asked may take as long again.
-            let goes_on = (&plan, Outcome::Checking);
+        let is_refused = memory.is_refused() && !self.is_on_trial;
+        let warned = plan.warnings.len();
+        if host.balancer.has_put_off() || is_refused {
+            // What is asked may take as long again, or come to nothing again.
+            let goes_on = (&mut plan, Outcome::Checking);
             self.servers_meanwhile(host, goes_on, in_service, memory, now, remember)
                 .await?;
+            // Whoever has to wait is known only by what follows.
+            plan.warnings.truncate(warned);
             in_service = self.in_service.take();
         }
         let Applied {
-            plan,
+            mut plan,
             outcome,
             complaints,
             retries,
@@ -281,8 +285,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
         let outcome = if outcome.has_to_wait() {
-            self.servers_meanwhile(host, (&plan, outcome), in_service, memory, now, remember)
-                .await?
+            self.servers_meanwhile(
+                host,
+                (&mut plan, outcome),
+                in_service,
+                memory,
+                now,
+                remember,
+            )
+            .await?
         } else {
             outcome
         };

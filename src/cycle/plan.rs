@@ -86,6 +86,13 @@ impl Plan {
         })
     }
 
+    /// Warns of something that was seen only now.
+    pub(super) fn warn_once(&mut self, warning: Warning) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
     /// The tasks that it leaves out until they are ready.
     #[must_use]
     pub fn waiting(&self) -> &Waiting {

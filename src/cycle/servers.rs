@@ -4,8 +4,11 @@
 //! is kept for that, and a service gets other servers in it. Whatever could mean more is a doubt, and
 //! a doubt is for a whole turn.
 
+mod anew;
+mod bring;
 mod in_service;
 mod meanwhile;
+mod merged;
 
 use std::sync::Arc;
 
@@ -13,7 +16,7 @@ use anyhow::Result;
 use tracing::debug;
 
 pub use self::in_service::InService;
-use self::in_service::{Resupply, Supplied};
+use self::in_service::{Put, Resupply, Supplied};
 use super::fallback::Fallback;
 use super::readiness::may_wait;
 use super::source::{Changes, Source};
@@ -124,12 +127,12 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         // The answer that was recognised is not that of these servers.
         memory.seen = None;
         let change = supplied.change.clone();
-        let put = in_service.put(host, supplied, listener, memory);
-        let Some(how) = put.await? else {
-            // It checks the file, and has HAProxy read it.
+        let put = in_service.put(host, supplied, listener, memory).await?;
+        self.in_service = Some(in_service);
+        let Put::Done(how) = put else {
+            debug!("a whole turn is taken: it checks the file, and has HAProxy read it");
             return Ok(None);
         };
-        self.in_service = Some(in_service);
         memory.as_of = Some(now);
         Ok(Some(Report::of_servers(from, change, how)))
     }
@@ -183,7 +186,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             all.try_for_each(|resupply| self.replace(in_service, resupply, &mut supplied))
         };
         if let Err(doubt) = done {
-            in_service.take_back(supplied);
+            in_service.take_back(&supplied);
             in_service.losses.count(&back);
             return Err(doubt);
         }
@@ -227,31 +230,40 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 if is_same_but_servers(&before, &after)? {
                     continue;
                 }
+                let all_served = in_service.served_as(&before.owner);
                 // Who was refused, or lost the port to another, is not served with other servers
                 // either.
-                let Some(served) = in_service.services.get(&before.owner) else {
-                    continue;
-                };
-                // As they are in the file. Who is in which slot is known there alone.
-                let (before, after) = if labelled.shape.flavour == Flavour::Native {
-                    let slots = slots_of(served);
-                    let put = |service| in_slots(service, labelled.shape.slots, &slots);
-                    (put(before), put(after))
-                } else {
-                    (before, after)
-                };
-                if served.servers != before.servers || served.options.merge().is_some() {
-                    return Err(Doubt("the service was arranged among others"));
+                if all_served.is_empty() && in_service.waits && in_service.has(&before.owner.app) {
+                    return Err(Doubt("the app is in service under another service port"));
                 }
-                let after = Service {
-                    servers: after.servers,
-                    free_slots: after.free_slots,
-                    ..Service::clone(served)
-                };
-                all.push(Resupply {
-                    before: Arc::clone(served),
-                    after: Arc::new(after),
-                });
+                for served in all_served {
+                    // As they are in the file. Who is in which slot is known there alone.
+                    let (before, after) = if labelled.shape.flavour == Flavour::Native {
+                        let slots = slots_of(&served);
+                        let put = |service: &Service| {
+                            let service = Service {
+                                name: served.name.clone(),
+                                ..service.clone()
+                            };
+                            in_slots(service, labelled.shape.slots, &slots)
+                        };
+                        (put(&before), put(&after))
+                    } else {
+                        (before.clone(), after.clone())
+                    };
+                    if served.servers != before.servers || served.options.merge().is_some() {
+                        return Err(Doubt("the service was arranged among others"));
+                    }
+                    let after = Service {
+                        servers: after.servers,
+                        free_slots: after.free_slots,
+                        ..Service::clone(&served)
+                    };
+                    all.push(Resupply {
+                        before: served,
+                        after: Arc::new(after),
+                    });
+                }
             }
         }
         Ok(all)

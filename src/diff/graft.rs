@@ -1,92 +1,155 @@
 //! The file that runs with the servers of another one: so much of a change as needs no reload.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::line::{ServerLine, is_ours, words_of};
 use super::outline::{Outline, Section};
 use crate::haproxy::opens_section;
-use crate::proxy::native::slot_of;
+use crate::proxy::native::{is_slot, slot_of};
 
-/// Says that a server gets no requests.
-const RESTS: &str = "disabled";
+/// The text that runs with other servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grafted {
+    /// All of it.
+    pub text: String,
+    /// Servers that have to wait, since nobody has checked what is to be said of them: their sections
+    /// and lines.
+    pub left_out: Vec<(String, String)>,
+}
 
 /// `running` with the servers that `wanted` has in the sections that both have. Those of a section that
-/// is to become another one are taken, too: the old ones end. A backend that `wanted` does not have keeps
-/// those that an app of its name has there: its port may have moved. The others go, unless there are
-/// slots.
+/// is to become another one are taken, too: the old ones end. A backend that `wanted` does not have
+/// follows the one that its app has in its place, since its port moved; else it keeps those that its app
+/// has anywhere. The others go; where there are slots, these are free then.
 ///
-/// Nothing is new of a server but name, address and number, since HAProxy has accepted only what runs: one
-/// at an address that is there stays as it is, and one that comes is written as those beside it. One that
-/// cannot be has to wait.
+/// Nothing is new of a server but what we write of numbers, since HAProxy has accepted only what runs:
+/// one at an address that is there stays as it is but for its weight and whether it rests, and one that
+/// comes is written as those beside it. One that cannot be is left out.
 #[must_use]
-pub fn with_servers_of(running: &str, wanted: &str) -> String {
+pub fn with_servers_of(running: &str, wanted: &str) -> Grafted {
     let (old, new) = (Outline::of(running), Outline::of(wanted));
     let wanted: BTreeMap<_, _> = new.sections().iter().map(|s| (name_of(s), s)).collect();
     let lines = || old.sections().iter().flat_map(|section| &section.servers);
     let known: HashSet<Vec<&str>> = lines().map(|line| words_of(line)).collect();
+    let moved = moved(&old, &new);
     let of_app = |app: &str| {
         let sections = new.sections().iter();
         let own = sections.filter(|section| app_of(section) == app);
-        let addresses = own
-            .flat_map(|section| &section.servers)
-            .map(|line| address_of(line));
-        addresses.collect::<HashSet<_>>()
+        addresses(own.flat_map(|section| &section.servers))
     };
+    let mut left_out = Vec::new();
+    let text = rewritten(running, &old, |old| {
+        let name = name_of(old);
+        match wanted.get(name).or_else(|| moved.get(name)) {
+            Some(wanted) => Some(taken(old, wanted, &known, &mut left_out)),
+            None if old.backend().is_none() => None,
+            None => {
+                let own = of_app(app_of(old));
+                Some(left(old, |line| own.contains(address_of(line))))
+            }
+        }
+    });
+    Grafted { text, left_out }
+}
+
+/// A backend with the servers of another form of it, by whatever name that is known; otherwise as
+/// [`with_servers_of`].
+#[must_use]
+pub fn with_servers_like(running: &str, wanted: &str) -> Grafted {
+    let (old, new) = (Outline::of(running), Outline::of(wanted));
+    let lines = || old.sections().iter().flat_map(|section| &section.servers);
+    let known: HashSet<Vec<&str>> = lines().map(|line| words_of(line)).collect();
+    let wanted = new.sections().iter().find(|s| s.backend().is_some());
+    let mut left_out = Vec::new();
+    let text = rewritten(running, &old, |old| {
+        old.backend()?;
+        Some(taken(old, wanted?, &known, &mut left_out))
+    });
+    Grafted { text, left_out }
+}
+
+/// The text with no other servers than those at these addresses; slots of the others are free.
+#[must_use]
+pub fn with_servers_at(text: &str, addresses: &HashSet<&str>) -> String {
+    rewritten(text, &Outline::of(text), |section| {
+        Some(left(section, |line| addresses.contains(address_of(line))))
+    })
+}
+
+/// The text with the lines of servers that `other` has in sections of the same titles.
+#[must_use]
+pub fn with_lines_of(text: &str, other: &Outline<'_>) -> String {
+    let lines: HashMap<&str, &Vec<&str>> = other
+        .sections()
+        .iter()
+        .map(|section| (section.title, &section.servers))
+        .collect();
+    rewritten(text, &Outline::of(text), |section| {
+        let lines = lines.get(section.title)?;
+        Some(lines.iter().map(|line| Cow::Borrowed(*line)).collect())
+    })
+}
+
+/// `running` in which those that `wanted` does not have rest, and nobody comes: of so much can HAProxy
+/// always be told.
+#[must_use]
+pub fn resting_but_those_of(running: &str, wanted: &str) -> String {
+    let new = Outline::of(wanted);
+    let stays = addresses(new.sections().iter().flat_map(|section| &section.servers));
+    rewritten(running, &Outline::of(running), |section| {
+        let lines = section.servers.iter().map(|line| {
+            if stays.contains(address_of(line)) {
+                Cow::Borrowed(*line)
+            } else {
+                Cow::Owned(ServerLine::of(line).at_rest())
+            }
+        });
+        Some(lines.collect())
+    })
+}
+
+/// Puts what `servers_of` gives into the sections of `text`, which are `old`, in the place of their
+/// servers; `None` leaves a section as it is.
+fn rewritten<'a, 'l>(
+    text: &'a str,
+    old: &Outline<'a>,
+    mut servers_of: impl FnMut(&Section<'a>) -> Option<Vec<Cow<'l, str>>>,
+) -> String {
     let mut sections = old.sections().iter();
-    let mut text = String::with_capacity(running.len());
+    let mut written = String::with_capacity(text.len());
     let mut graft: Option<Graft<'_>> = None;
-    for line in running.split_inclusive('\n') {
+    for line in text.split_inclusive('\n') {
         let word = line.split_ascii_whitespace().next().unwrap_or_default();
         if opens_section(word) {
             if let Some(graft) = graft.take() {
-                graft.finish(&mut text);
+                graft.finish(&mut written);
             }
-            graft = sections.next().and_then(|old| {
-                let servers = match wanted.get(name_of(old)) {
-                    Some(wanted) => taken(old, wanted, &known),
-                    None if old.backend().is_some() && !has_slots(old) => {
-                        let addresses = of_app(app_of(old));
-                        let lines = old.servers.iter();
-                        let kept = lines.filter(|line| addresses.contains(address_of(line)));
-                        kept.map(|line| Cow::Borrowed(*line)).collect()
-                    }
-                    None => return None,
-                };
-                Some(Graft::of(servers))
-            });
+            let servers = sections.next().and_then(&mut servers_of);
+            graft = servers.map(Graft::of);
         }
         let Some(graft) = &mut graft else {
-            text.push_str(line);
+            written.push_str(line);
             continue;
         };
         let indent = &line[..line.len() - line.trim_start().len()];
         if word == "server" {
-            graft.put(&mut text, indent);
+            graft.put(&mut written, indent);
             continue;
         }
-        text.push_str(line);
+        written.push_str(line);
         // What stands behind that, as a remark, may belong to the next section.
         if !word.is_empty() && !word.starts_with('#') {
-            graft.end = text.len();
+            graft.end = written.len();
             if !opens_section(word) {
                 graft.indent = indent;
             }
         }
     }
     if let Some(graft) = graft {
-        graft.finish(&mut text);
+        graft.finish(&mut written);
     }
-    text
-}
-
-/// The text with no other servers than those of these names.
-#[must_use]
-pub fn with_servers_named(text: &str, names: &BTreeSet<&str>) -> String {
-    let stays = |line: &&str| {
-        let mut words = line.split_ascii_whitespace();
-        words.next() != Some("server") || words.next().is_some_and(|name| names.contains(name))
-    };
-    text.split_inclusive('\n').filter(stays).collect()
+    written
 }
 
 /// `wanted` without the slots that the same section of `running` lacks; `None` where it lacks none. Whoever
@@ -140,87 +203,113 @@ fn address_of(line: &str) -> &str {
     line.split_ascii_whitespace().nth(2).unwrap_or_default()
 }
 
+fn addresses<'a: 's, 's>(lines: impl IntoIterator<Item = &'s &'a str>) -> HashSet<&'a str> {
+    lines.into_iter().map(|line| address_of(line)).collect()
+}
+
+/// Backends that are to be there under another service port, by their old names: those that share a
+/// server, and those that are the only ones of their app.
+fn moved<'o, 'a>(old: &Outline<'a>, new: &'o Outline<'a>) -> HashMap<&'a str, &'o Section<'a>> {
+    let names = |outline: &Outline<'a>| -> HashSet<&str> {
+        outline.sections().iter().map(name_of).collect()
+    };
+    let (before, after) = (names(old), names(new));
+    let is_alone = |section: &&Section<'a>, others: &HashSet<&str>| {
+        section.backend().is_some() && !others.contains(name_of(section))
+    };
+    let gone = old.sections().iter().filter(|s| is_alone(s, &after));
+    let came = new.sections().iter().filter(|s| is_alone(s, &before));
+    let mut of_apps: BTreeMap<&str, (Vec<_>, Vec<_>)> = BTreeMap::new();
+    for section in gone {
+        of_apps.entry(app_of(section)).or_default().0.push(section);
+    }
+    for section in came {
+        if let Some((_, came)) = of_apps.get_mut(app_of(section)) {
+            came.push(section);
+        }
+    }
+    let mut moved = HashMap::new();
+    for (mut gone, mut came) in of_apps.into_values() {
+        gone.retain(|gone| {
+            let own = addresses(&gone.servers);
+            let shares = |came: &&&Section<'_>| {
+                let mut lines = came.servers.iter();
+                lines.any(|line| own.contains(address_of(line)))
+            };
+            let place = came.iter().position(|section| shares(&section));
+            if let Some(place) = place {
+                moved.insert(name_of(gone), came.swap_remove(place));
+            }
+            place.is_none()
+        });
+        if let ([gone], [came]) = (&gone[..], &came[..]) {
+            moved.insert(name_of(gone), *came);
+        }
+    }
+    moved
+}
+
 /// The servers that a section gets.
 fn taken<'a>(
     running: &Section<'a>,
     wanted: &Section<'a>,
     known: &HashSet<Vec<&str>>,
+    left_out: &mut Vec<(String, String)>,
 ) -> Vec<Cow<'a, str>> {
-    let there: BTreeMap<&str, &'a str> = running
-        .servers
-        .iter()
-        .map(|line| (address_of(line), *line))
-        .collect();
-    let model = running.servers.first();
-    let lines = wanted.servers.iter().filter_map(|line| {
-        if running.servers.contains(line) {
-            return Some(Cow::Borrowed(*line));
+    let has_slots = has_slots(running);
+    // Who is in a slot changes, and what else is said of it does not.
+    let key = |line: &'a str| {
+        let own = if has_slots { 1 } else { 2 };
+        line.split_ascii_whitespace().nth(own).unwrap_or_default()
+    };
+    let lines = running.servers.iter();
+    let there: HashMap<&str, &'a str> = lines.map(|line| (key(line), *line)).collect();
+    let mut names = HashSet::new();
+    let mut taken: Vec<Cow<'a, str>> = Vec::new();
+    for &line in &wanted.servers {
+        let same = there.get(key(line)).copied();
+        let written = if running.servers.contains(&line) {
+            Some(Cow::Borrowed(line))
+        } else if let Some(same) = same.filter(|_| !has_slots) {
+            Some(ServerLine::of(same).in_the_state_of(line))
+        } else if known.contains(&words_of(line)) {
+            Some(Cow::Borrowed(line))
+        } else {
+            let model = same.or(running.servers.first().copied());
+            let written = model.and_then(|model| ServerLine::of(line).in_words_of(model));
+            let own = || is_ours(line).then_some(Cow::Borrowed(line));
+            written.map(Cow::Owned).or_else(own)
+        };
+        match written {
+            Some(written) => {
+                // Two of one name are none.
+                let name = written.split_ascii_whitespace().nth(1).map(str::to_owned);
+                if names.insert(name) {
+                    taken.push(written);
+                }
+            }
+            None => left_out.push((name_of(running).to_owned(), line.to_owned())),
         }
-        if let Some(same) = there.get(address_of(line)).filter(|_| !has_slots(running)) {
-            let rests = rests(line).then(|| format!("{same} {RESTS}"));
-            return Some(rests.map_or(Cow::Borrowed(*same), Cow::Owned));
+    }
+    taken
+}
+
+/// The servers that are left of a section; of slots, no line goes.
+fn left<'a>(section: &Section<'a>, stays: impl Fn(&str) -> bool) -> Vec<Cow<'a, str>> {
+    let has_slots = has_slots(section);
+    let lines = section.servers.iter().filter_map(|line| {
+        if stays(line) {
+            Some(Cow::Borrowed(*line))
+        } else {
+            has_slots.then(|| Cow::Owned(ServerLine::of(line).freed()))
         }
-        if known.contains(&words_of(line)) {
-            return Some(Cow::Borrowed(*line));
-        }
-        as_written(line, model?).map(Cow::Owned)
     });
     lines.collect()
 }
 
-/// A server in the words of another one.
-fn as_written(line: &str, model: &str) -> Option<String> {
-    let own: Vec<&str> = line.split_ascii_whitespace().collect();
-    let mut written = own.get(..3)?.join(" ");
-    let mut words = model.split_ascii_whitespace().skip(3);
-    while let Some(word) = words.next() {
-        if word == RESTS {
-            continue;
-        }
-        written.push(' ');
-        written.push_str(word);
-        if is_own(word) {
-            words.next();
-            let at = own.iter().position(|own| *own == word)?;
-            written.push(' ');
-            written.push_str(own.get(at + 1)?);
-        }
-    }
-    // Whether it rests is its own, too, and a word of ours.
-    if rests(line) {
-        written.push(' ');
-        written.push_str(RESTS);
-    }
-    Some(written)
-}
-
-/// Whether it is kept from requests.
-fn rests(line: &str) -> bool {
-    line.split_ascii_whitespace().any(|word| word == RESTS)
-}
-
-/// Whether what follows is each server's own.
-fn is_own(word: &str) -> bool {
-    matches!(word, "id" | "cookie" | "port")
-}
-
-/// Free ones are kept out of use by a word.
 fn has_slots(section: &Section<'_>) -> bool {
     let mut lines = section.servers.iter();
-    lines.any(|line| rests(line))
-}
-
-/// What a line says of its server beside name and address, but for what is each server's own.
-fn words_of(line: &str) -> Vec<&str> {
-    let mut words = line.split_ascii_whitespace().skip(3);
-    let mut kept = Vec::new();
-    while let Some(word) = words.next() {
-        kept.push(word);
-        if is_own(word) {
-            words.next();
-        }
-    }
-    kept
+    lines.any(|line| line.split_ascii_whitespace().nth(1).is_some_and(is_slot))
 }
 
 /// What a section gets.
@@ -269,147 +358,4 @@ impl<'a> Graft<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Change, compare};
-    use super::*;
-
-    const RUNNING: &str = "\
-global
-  description a
-backend a
-  balance roundrobin
-  server x h:1
-  server y h:2
-  # remark
-backend b
-  server x h:3
-backend c
-  server x h:4
-";
-
-    #[test]
-    fn servers_are_taken_and_nothing_else() {
-        let wanted = "\
-global
-  description b
-backend a
-  balance roundrobin
-  server x h:1
-  server z h:9
-backend b
-  balance leastconn
-  server x h:5
-backend d
-  server x h:6
-";
-        let grafted = with_servers_of(RUNNING, wanted);
-        let expected = RUNNING.replace("server y h:2", "server z h:9");
-        let expected = expected.replace("h:3", "h:5");
-        // Whoever is not wanted any more serves nobody.
-        assert_eq!(grafted, expected.replace("  server x h:4\n", ""));
-        let change = compare(Some(RUNNING), &grafted);
-        assert!(matches!(change, Change::Servers(_)), "{change}");
-    }
-
-    #[test]
-    fn what_needs_no_graft_stays_as_it_is() {
-        assert_eq!(with_servers_of(RUNNING, RUNNING), RUNNING);
-        // All of them may go.
-        let wanted = RUNNING.replace("  server x h:3\n", "");
-        assert_eq!(with_servers_of(RUNNING, &wanted), wanted);
-    }
-
-    #[test]
-    fn what_a_server_says_beside_its_address_is_known_or_has_to_wait() {
-        let running = "backend a\n  server x h:1 check port 7 inter 3s id 4\nbackend b\n";
-        for (line, taken) in [
-            (
-                "server y h:2 check port 8 inter 3s id 5",
-                ["y h:2 check port 8 inter 3s id 5"; 2],
-            ),
-            (
-                "server y h:2 check port 8 inter 4s bogus id 5",
-                ["y h:2 check port 8 inter 3s id 5", ""],
-            ),
-            ("server y h:2 bogus", ["", ""]),
-            // It serves, whatever else is to be said of it.
-            (
-                "server z h:1 bogus",
-                ["x h:1 check port 7 inter 3s id 4", ""],
-            ),
-        ] {
-            let written = |line: &str| {
-                if line.is_empty() {
-                    String::new()
-                } else {
-                    format!("  server {line}\n")
-                }
-            };
-            let [in_a, in_b] = taken.map(written);
-            let wanted = format!("backend a\n  {line}\nbackend b\n  {line}\n");
-            let expected = format!("backend a\n{in_a}backend b\n{in_b}");
-            assert_eq!(with_servers_of(running, &wanted), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_backend_that_is_gone_keeps_what_its_app_has_elsewhere() {
-        let running = "backend a_1\n  server x h:1\n  server y h:2\nbackend b_1\n  server x h:3\n";
-        let wanted = "backend a_2\n  server x h:1\nbackend c_1\n  server z h:3\n";
-        let expected = "backend a_1\n  server x h:1\nbackend b_1\n";
-        assert_eq!(with_servers_of(running, wanted), expected);
-    }
-
-    #[test]
-    fn a_backend_is_known_by_its_name_and_slots_stay() {
-        let running = "backend a from p1\n  server x h:1\nbackend s\n  server s1 h:2\n  \
-                       server s2 h:0 disabled\n";
-        let wanted = "backend a from p2\n  server y h:3\n";
-        let expected = running.replace("server x h:1", "server y h:3");
-        assert_eq!(with_servers_of(running, wanted), expected);
-    }
-
-    /// What rests gets no requests, whatever else it says.
-    #[test]
-    fn who_rests_does_so_in_the_file_that_runs() {
-        let running = "backend a\n  server slot_1 h:1 check id 1\n";
-        let wanted = "backend a\n  server slot_1 127.0.0.1:1 check id 1 disabled\n";
-        assert_eq!(with_servers_of(running, wanted), wanted);
-        assert_eq!(with_servers_of(wanted, running), running);
-        let drained = running.replace("id 1", "id 1 disabled");
-        let other = drained.replace("check", "check inter 9s");
-        assert_eq!(with_servers_of(running, &other), drained);
-    }
-
-    #[test]
-    fn slots_are_kept_that_are_there() {
-        let running = "backend a\n  server slot_1 h:1 id 1\nbackend b\n  server x h:2\n";
-        let more = "backend a from p\n  server slot_1 h:9 id 1\n  server slot_2 h:8 id 2\n";
-        let rest = "backend b\n  server slot_7 h:7\nbackend c\n  server slot_1 h:6\n";
-        let within = "backend a from p\n  server slot_1 h:9 id 1\n";
-        let found = within_slots(running, &format!("{more}{rest}"));
-        // Where there was none, nobody is told of slots.
-        assert_eq!(found.as_deref(), Some(&*format!("{within}{rest}")));
-        assert_eq!(within_slots(running, &format!("{within}{rest}")), None);
-    }
-
-    #[test]
-    fn those_stay_that_are_named() {
-        let names = BTreeSet::from(["y"]);
-        let expected = RUNNING.replace("  server x h:1\n", "");
-        let expected = expected.replace("  server x h:3\n", "");
-        let expected = expected.replace("  server x h:4\n", "");
-        assert_eq!(with_servers_named(RUNNING, &names), expected);
-    }
-
-    #[test]
-    fn servers_come_back_to_a_section_that_has_none() {
-        let emptied = RUNNING.replace("  server x h:1\n  server y h:2\n", "");
-        let emptied = emptied.replace("  server x h:4\n", "");
-        let grafted = with_servers_of(&emptied, RUNNING);
-        assert_eq!(grafted, RUNNING);
-        assert_eq!(with_servers_of(emptied.trim_end(), RUNNING), RUNNING);
-        let change = compare(Some(&emptied), &grafted);
-        assert!(matches!(change, Change::Servers(_)), "{change}");
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@
 mod beside;
 mod flat;
 mod graft;
+mod line;
 mod outline;
 mod text;
 
@@ -15,7 +16,10 @@ use std::fmt;
 
 pub use beside::{Beside, Kin, beside};
 pub use flat::flattened;
-pub use graft::{with_servers_named, with_servers_of, within_slots};
+pub use graft::{
+    Grafted, resting_but_those_of, with_lines_of, with_servers_at, with_servers_like,
+    with_servers_of, within_slots,
+};
 pub use outline::{Outline, Section};
 pub use text::{Paint, unified};
 

@@ -115,6 +115,16 @@ impl Rendered {
         None
     }
 
+    /// Gives each chunk the text that `other` gives in its place.
+    pub fn retell(&mut self, mut other: impl FnMut(&Chunk) -> String) {
+        for chunk in &mut self.chunks {
+            let text = other(chunk);
+            if *chunk.text != *text {
+                chunk.text = text.into();
+            }
+        }
+    }
+
     /// Adds what belongs to nobody.
     pub(super) fn push(&mut self, text: &str) {
         self.chunks.push(Chunk::frame(text));

@@ -246,7 +246,7 @@ impl World<'_> {
         if stages.is_some_and(Stages::leaves_proof) {
             // The rest has to wait; of what is there, servers are those of now.
             let found = found.map(|files| files.cfg).unwrap_or_default();
-            if with_servers_of(&found, &wanted.files.cfg) != found {
+            if with_servers_of(&found, &wanted.files.cfg).text != found {
                 return broken("servers were not followed while something waited");
             }
             self.count("light turn while something waits");

@@ -58,6 +58,21 @@ impl Fallback {
     pub fn is_at_once(&self) -> bool {
         matches!(self, Self::Backend(_) | Self::Refused(_))
     }
+
+    /// The section that is in the way, where it is one alone.
+    #[must_use]
+    pub fn section(&self) -> Option<&str> {
+        let named = match self {
+            Self::Refused(refusal) => refusal.subject.split('`').nth(1)?,
+            // `add server SECTION/NAME` and its kind.
+            Self::Surprise { command: step, .. } | Self::NotReached { step } => step
+                .split_ascii_whitespace()
+                .find(|word| word.contains('/'))?,
+            _ => return None,
+        };
+        let section = named.split('/').next()?;
+        (!section.is_empty()).then_some(section)
+    }
 }
 
 impl fmt::Display for Fallback {

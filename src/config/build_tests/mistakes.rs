@@ -48,7 +48,7 @@ fn all_mistakes_are_told_at_once() {
             ("HMB_INSECURE", "maybe"),
             ("HMB_MARATHON", "http://m1:8080 zk://joe:secret@m2"),
         ],
-        file: Some("reload = \"fast\"\nmarathom = \"m1\"\nconnect-timeout = 3\ngroup = true\n"),
+        file: Some("reload = \"fast\"\nmarathom = \"m1\"\nconnect-timeout = 0\ngroup = true\n"),
         ..Given::default()
     };
     assert_eq!(
@@ -56,7 +56,7 @@ fn all_mistakes_are_told_at_once() {
         [
             "/etc/haproxy-marathon-bridge/config.toml:1: key `reload`: found \"fast\", expected one of auto, sf, master, systemd, command, none",
             "/etc/haproxy-marathon-bridge/config.toml:2: key `marathom`: unknown, did you mean `marathon`?",
-            "/etc/haproxy-marathon-bridge/config.toml:3: key `connect-timeout`: found \"3\", expected a time with its unit such as 10s, above zero and at most 1h",
+            "/etc/haproxy-marathon-bridge/config.toml:3: key `connect-timeout`: found \"0\", expected a time such as 10s, or a number of seconds, above zero and at most 1h",
             "/etc/haproxy-marathon-bridge/config.toml:4: key `group`: found true or false, expected a text in quotes or a list of them",
             "environment variable `HMB_INSECURE`: found \"maybe\", expected true or false",
             "environment variable `HMB_LOG_LEVEL`: found \"loud\", expected one of error, warn, info, debug, trace",

@@ -144,7 +144,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         "spare-backends" => ("20", "1001"),
         "archive-versions" => ("9", "0"),
         "connect-timeout" | "read-timeout" | "fetch-timeout" | "reload-timeout"
-        | "reload-interval" | "reloads-apart" | "resync" | "poll" | "max-backoff" => ("7s", "7"),
+        | "reload-interval" | "reloads-apart" | "resync" | "poll" | "max-backoff" => ("7s", "7x"),
         "callback-url" => ("http://here:8000", "here:8000"),
         "callback-listen" => ("127.0.0.1:8000", "localhost:8000"),
         "debounce" => ("1s:3s", "3s:1s"),

@@ -1,13 +1,17 @@
 use super::*;
 
 #[test]
-fn a_wait_has_a_unit_and_bounds() {
+fn a_wait_is_in_seconds_or_has_a_unit_and_has_bounds() {
     for (text, wait_for) in [
         ("10s", Some(Duration::from_secs(10))),
         ("1m 30s", Some(Duration::from_secs(90))),
         ("250ms", Some(Duration::from_millis(250))),
         ("1h", Some(LONGEST_WAIT)),
-        ("10", None),
+        ("10", Some(Duration::from_secs(10))),
+        ("3601", None),
+        ("99999999999999999999999", None),
+        ("1.5", None),
+        ("0", None),
         ("0s", None),
         ("61m", None),
         ("-1s", None),
@@ -26,7 +30,7 @@ fn changes_are_gathered_between_two_times() {
         ("1s:1s", Some((ms(1000), ms(1000)))),
         ("2s:1s", None),
         ("1s:2h", None),
-        ("1:2", None),
+        ("1:2", Some((ms(1000), ms(2000)))),
         ("1s", None),
         (":", None),
     ] {

@@ -7,7 +7,8 @@ use anyhow::Result;
 use tracing::debug;
 
 use crate::apply::runtime::Frame;
-use crate::apply::{Balancer, FileSet, Host};
+use crate::apply::{Balancer, FileSet, Host, Untold};
+use crate::cluster::AppId;
 use crate::cycle::Plan;
 use crate::diff::ServerChange;
 use crate::disk::Stamp;
@@ -34,6 +35,22 @@ pub struct InService {
     /// More is wanted than HAProxy could be brought to. The turn that is due for it has `haproxy -c` look
     /// at all of it.
     pub(super) waits: bool,
+    /// Whether HAProxy was told of all servers in the file.
+    pub(super) is_told: bool,
+    /// Those whose text is another than would be written of them.
+    pub(super) inexact: HashSet<Owner>,
+    /// Service ports that are wanted, with those in service that have their servers meanwhile.
+    pub(super) followers: HashMap<Owner, Vec<Owner>>,
+}
+
+/// What came of new servers.
+pub(super) enum Put {
+    /// They are installed, and told where HAProxy can be told.
+    Done(String),
+    /// Somebody else wrote to the installed file. All is as it was.
+    Elsewhere,
+    /// HAProxy has to read the file for them. All is as it was.
+    Untold(Untold, Supplied),
 }
 
 impl InService {
@@ -54,7 +71,23 @@ impl InService {
             is_proved: true,
             frame,
             waits: false,
+            is_told: true,
+            inexact: HashSet::new(),
+            followers: HashMap::new(),
         }
+    }
+
+    /// The services that have, or have meanwhile, the servers of this one.
+    pub(super) fn served_as(&self, owner: &Owner) -> Vec<Arc<Service>> {
+        let followers = self.followers.get(owner).into_iter().flatten();
+        let owners = std::iter::once(owner).chain(followers);
+        let services = owners.filter_map(|owner| self.services.get(owner));
+        services.map(Arc::clone).collect()
+    }
+
+    /// Whether it is there under any service port.
+    pub(super) fn has(&self, app: &AppId) -> bool {
+        self.services.keys().any(|owner| owner.app == *app)
     }
 
     /// Whether it can be told to that process. Since the last whole turn the options may have come to say
@@ -77,43 +110,49 @@ impl InService {
     }
 
     /// The other way round.
-    pub(super) fn take_back(&mut self, supplied: Supplied) {
-        for (resupply, (before, after)) in supplied.all.into_iter().rev() {
-            self.swap(&resupply.back(), &(after, before));
+    pub(super) fn take_back(&mut self, supplied: &Supplied) {
+        for (resupply, (before, after)) in supplied.all.iter().rev() {
+            let texts = (Arc::clone(after), Arc::clone(before));
+            self.swap(&resupply.back(), &texts);
         }
     }
 
-    /// Installs the servers that were supplied, and tells a HAProxy that can be told. Gives what was done;
-    /// `None` where HAProxy has to read the file, which then is the one that it was.
+    /// Installs the servers that were supplied, and tells a HAProxy that can be told.
     pub(super) async fn put<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
         supplied: Supplied,
         listener: Option<u32>,
         memory: &mut State,
-    ) -> Result<Option<String>> {
+    ) -> Result<Put> {
         let cfg = &self.files.cfg;
         let Some(stamp) = host.put_servers(cfg, self.stamp)? else {
-            debug!("a whole turn is taken: somebody else wrote to the installed file");
-            return Ok(None);
+            debug!("somebody else wrote to the installed file");
+            self.take_back(&supplied);
+            return Ok(Put::Elsewhere);
         };
-        let how = match listener.zip(self.frame.as_ref()) {
-            None => Some("HAProxy was not told, as configured".to_owned()),
+        let told = match listener.zip(self.frame.as_ref()) {
+            None => Ok("HAProxy was not told, as configured".to_owned()),
             Some((pid, frame)) => {
                 let (before, after) = supplied.texts();
                 let texts = (&*before, &*after);
                 host.tell_sections(pid, frame, texts, cfg, memory).await
             }
         };
-        if how.is_some() {
-            self.stamp = stamp;
-            self.is_proved = false;
-            return Ok(how);
+        match told {
+            Ok(how) => {
+                self.stamp = stamp;
+                self.is_proved = false;
+                Ok(Put::Done(how))
+            }
+            Err(untold) => {
+                debug!("HAProxy cannot be told: {}", untold.why);
+                // Whatever follows, it goes by what HAProxy runs.
+                self.take_back(&supplied);
+                self.stamp = host.put_servers(&self.files.cfg, stamp)?.unwrap_or(stamp);
+                Ok(Put::Untold(untold, supplied))
+            }
         }
-        // Whatever the turn that follows comes to, it goes by what HAProxy runs.
-        self.take_back(supplied);
-        host.put_servers(&self.files.cfg, stamp)?;
-        Ok(None)
     }
 
     /// How many service ports there are.

@@ -1,31 +1,34 @@
 //! Servers that come and go while the rest of what is wanted has to wait, whatever for: they are brought
 //! to HAProxy as in a turn for servers alone, so that the next turns can go on to do so.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
-use tracing::debug;
 
-use super::Doubt;
+use super::bring::Left;
 use super::in_service::{InService, Losses, Resupply, Supplied};
-use crate::apply::{Balancer, Host, Outcome, tell_servers_alone};
+use super::merged::of_group;
+use crate::apply::{Balancer, FileSet, Host, Outcome};
+use crate::cluster::Warning;
 use crate::cycle::source::Source;
-use crate::cycle::{Plan, Stages};
-use crate::diff;
+use crate::cycle::{Plan, Recipe, Stages};
+use crate::diff::{self, Change, Grafted, Outline};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::{Server, Service};
-use crate::proxy::native::slots_of;
+use crate::proxy::native::{SlotRule, in_slots, is_slot, slots_of};
+use crate::render::Rendered;
 use crate::resolve::Lookup;
 use crate::state::{State, Time};
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// Brings HAProxy to the servers of a plan that has come to `outcome`, and what was `in_service` with
     /// them. Gives what the plan comes to then: where there is nothing else in it, that is tried at once.
+    /// The plan is warned of those that have to wait all the same.
     pub(in crate::cycle) async fn servers_meanwhile<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
-        (plan, outcome): (&Plan, Outcome),
+        (plan, outcome): (&mut Plan, Outcome),
         in_service: Option<InService>,
         memory: &mut State,
         now: Time,
@@ -38,191 +41,317 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         // An edit that came to nothing is taken back, and has changed nothing of what is in service.
         let goes_on = matches!(outcome, Outcome::Checking | Outcome::Postponed { .. });
         if self.is_on_trial && !goes_on {
-            self.in_service = in_service.filter(|_| memory.pending.is_none());
+            self.in_service = in_service;
             return Ok(outcome);
         }
-        if let Some(in_service) = in_service.filter(|_| memory.pending.is_none()) {
-            self.in_service = self.supplied(host, plan, in_service, memory).await?;
-            if self.in_service.is_some() {
+        let known = self.known_in_service(host, in_service, memory, now).await?;
+        let alone = match known {
+            Some(known) => {
+                let brought = self.supplied(host, plan, known, memory).await?;
                 remember(memory);
-                return Ok(outcome);
+                // What cannot be told may be read, unless HAProxy is at a check.
+                brought.filter(|_| self.in_service.is_none() || outcome != Outcome::Checking)
             }
+            None => self.grafted(host, plan, memory, now)?,
+        };
+        let (Some(cfg), Some(before)) = (alone, host.told_alone(memory, now)?) else {
+            return Ok(outcome);
+        };
+        let files = FileSet {
+            cfg,
+            maps: before.maps.clone(),
+        };
+        let brought = host.bring_alone(&before, &files, memory, now, remember);
+        if !brought.await? {
+            return Ok(outcome);
         }
-        let wanted = &plan.files;
-        let is_all = host
-            .servers_meanwhile(wanted, memory, now, remember)
-            .await?;
-        if !is_all {
+        // It is made anew of what is there then.
+        self.in_service = None;
+        if files != plan.files {
             return Ok(outcome);
         }
         // Whatever waited, it was for other files than these.
         memory.pending = None;
-        host.bring_to(wanted, memory, now, remember).await
+        host.bring_to(&plan.files, memory, now, remember).await
     }
 
-    /// What is in service with the servers of the plan, where HAProxy could be brought to them.
+    /// Brings what is in service to the servers of the plan, as far as HAProxy can be told of them. Gives
+    /// the file with all of them, where they are not all in it.
     async fn supplied<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
-        plan: &Plan,
-        mut in_service: InService,
+        plan: &mut Plan,
+        mut known: InService,
         memory: &mut State,
-    ) -> Result<Option<InService>> {
-        let listener = host.listener(memory);
+    ) -> Result<Option<String>> {
+        let (supplied, mut left) = self.supply(plan, &mut known);
+        let all = known.files.cfg.clone();
+        let listener = host.listener_meanwhile(memory);
         let is_deaf = host.balancer.is_asked() && listener.is_none();
-        if is_deaf || !in_service.serves(listener) || !host.is_still(in_service.stamp)? {
-            return Ok(None);
-        }
-        let supplied = match self.supply(plan, &mut in_service) {
-            Ok(supplied) => supplied,
-            Err(Doubt(why)) => {
-                debug!("servers alone are brought to HAProxy by their text: {why}");
-                return Ok(None);
-            }
+        let brought = if is_deaf || !known.serves(listener) {
+            known.take_back(&supplied);
+            None
+        } else {
+            known.bring(host, supplied, listener, memory).await?
         };
-        in_service.waits = true;
-        if supplied.all.is_empty() {
-            return Ok(Some(in_service));
+        let Some(untold) = brought else {
+            return Ok(Some(all));
+        };
+        let has_all = untold.is_empty();
+        left.extend(untold);
+        for left in left {
+            plan.warn_once(known.warning(left));
         }
-        let put = in_service.put(host, supplied, listener, memory);
-        Ok(put.await?.map(|how| {
-            tell_servers_alone(&how);
-            in_service
-        }))
+        known.waits = true;
+        self.in_service = Some(known);
+        Ok((!has_all).then_some(all))
+    }
+
+    /// The text that runs with the servers of the plan: where what is in service is not known but by it.
+    fn grafted<B: Balancer>(
+        &self,
+        host: &Host<'_, B>,
+        plan: &mut Plan,
+        memory: &State,
+        now: Time,
+    ) -> Result<Option<String>> {
+        let Some(before) = host.told_alone(memory, now)? else {
+            return Ok(None);
+        };
+        let Grafted { text, left_out } = diff::with_servers_of(&before.cfg, &plan.files.cfg);
+        for (section, line) in left_out {
+            plan.warn_once(unchecked(&section, &line));
+        }
+        Ok(Some(text))
     }
 
     /// Gives services other servers, whatever else of them changed. The plan has asked the guard.
-    fn supply(&mut self, plan: &Plan, in_service: &mut InService) -> Result<Supplied, Doubt> {
+    fn supply(&mut self, plan: &Plan, in_service: &mut InService) -> (Supplied, Vec<Left>) {
         let mut supplied = Supplied::default();
-        let done = self.supply_each(plan, in_service, &mut supplied);
-        if let Err(doubt) = done {
-            in_service.take_back(supplied);
-            return Err(doubt);
+        let mut left = Vec::new();
+        let wanted = plan.proxies.services();
+        let by_owner: HashMap<&Owner, &Arc<Service>> = wanted
+            .iter()
+            .map(|service| (&service.owner, service))
+            .collect();
+        let moved = in_service.moved(wanted);
+        in_service.followers.clear();
+        for (follower, leader) in &moved {
+            let followers = in_service.followers.entry(leader.owner.clone());
+            followers.or_default().push(follower.clone());
         }
-        in_service.losses = Losses::since(in_service.services.values());
-        Ok(supplied)
-    }
-
-    fn supply_each(
-        &mut self,
-        plan: &Plan,
-        in_service: &mut InService,
-        supplied: &mut Supplied,
-    ) -> Result<(), Doubt> {
-        for wanted in plan.proxies.services() {
-            let Some(served) = in_service.services.get(&wanted.owner) else {
-                continue;
-            };
-            if served.servers == wanted.servers && served.free_slots == wanted.free_slots {
-                continue;
-            }
-            if served.options.merge().is_some() || wanted.options.merge().is_some() {
-                return Err(Doubt("the service was arranged among others"));
-            }
-            let before = Arc::clone(served);
-            let after = with_servers(&before, wanted);
-            // It has nobody, and all of its slots are free already.
-            if after == before {
-                continue;
-            }
-            self.replace(in_service, Resupply { before, after }, supplied)?;
-        }
-        for (before, moved) in in_service.gone(plan.proxies.services()) {
-            if moved.is_some_and(|moved| moved.servers == before.servers) {
-                continue;
-            }
-            let nobody = Service {
-                servers: Vec::new(),
-                ..Service::clone(&before)
-            };
-            let has_slots = !before.free_slots.is_empty();
-            if let Some(wanted) = moved.map(AsRef::as_ref).or(has_slots.then_some(&nobody)) {
-                let resupply = Resupply {
-                    after: with_servers(&before, wanted),
-                    before: Arc::clone(&before),
-                };
-                if self.replace(in_service, resupply, supplied).is_ok() || has_slots {
+        let mut all: Vec<_> = in_service.services.values().map(Arc::clone).collect();
+        all.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        for before in all {
+            let own = by_owner.get(&before.owner).copied();
+            let own = own.or_else(|| moved.get(&before.owner).copied());
+            let group = of_group(in_service, &before, wanted);
+            let (servers, free_slots) = match (group, own) {
+                (Some(servers), Some(own)) if servers == own.servers => {
+                    (servers, own.free_slots.clone())
+                }
+                (Some(servers), _) => (servers, Vec::new()),
+                (None, Some(own)) => (own.servers.clone(), own.free_slots.clone()),
+                (None, None) => {
+                    in_service.empty(&before, wanted, &mut supplied);
                     continue;
                 }
+            };
+            let after = self.refitted(&before, servers, free_slots);
+            if *after == *before && !in_service.inexact.contains(&before.owner) {
+                continue;
             }
-            in_service.empty(before, plan.proxies.services(), supplied);
+            let like = own.and_then(|own| text_of(&plan.rendered, own));
+            let resupply = Resupply { before, after };
+            self.refill(in_service, resupply, like, &mut supplied, &mut left);
         }
-        Ok(())
+        in_service.losses = Losses::since(in_service.services.values());
+        (supplied, left)
+    }
+
+    /// Gives one service other servers; where its text says more than we would write, in its words.
+    fn refill(
+        &mut self,
+        in_service: &mut InService,
+        resupply: Resupply,
+        like: Option<Arc<str>>,
+        supplied: &mut Supplied,
+        left: &mut Vec<Left>,
+    ) {
+        let Resupply { before, after } = &resupply;
+        let Some(text) = text_of(&in_service.rendered, before) else {
+            return;
+        };
+        let written = self.renderer.with_servers(before, after);
+        let written = written.map(|texts| texts.after).filter(|after| {
+            let change = diff::compare(Some(&text), after);
+            matches!(change, Change::Nothing | Change::Servers(_))
+        });
+        let is_exact = written.is_some();
+        let new = written.unwrap_or_else(|| {
+            let like = like.as_deref().unwrap_or_default();
+            let grafted = diff::with_servers_like(&text, like);
+            left.extend(grafted.left_out.into_iter().map(|(section, line)| Left {
+                section,
+                why: format!("nobody has checked the words of `{}`", line.escape_debug()),
+            }));
+            grafted.text.into()
+        });
+        let owner = before.owner.clone();
+        if new == text {
+            in_service.services.insert(owner.clone(), Arc::clone(after));
+        } else {
+            let texts = (text, new);
+            if !in_service.swap(&resupply, &texts) {
+                return;
+            }
+            supplied.all.push((resupply, texts));
+        }
+        if is_exact {
+            in_service.inexact.remove(&owner);
+        } else {
+            in_service.inexact.insert(owner);
+        }
+    }
+
+    /// A service with other servers; in its own slots, where it has some.
+    fn refitted(
+        &self,
+        before: &Arc<Service>,
+        servers: Vec<Server>,
+        free_slots: Vec<u32>,
+    ) -> Arc<Service> {
+        let has_slots = has_slots(before);
+        let is_fit = servers.iter().all(|server| is_slot(&server.name));
+        let mut service = Service {
+            servers,
+            free_slots,
+            ..Service::clone(before)
+        };
+        if has_slots && service.servers.is_empty() {
+            let mut slots: Vec<u32> = slots_of(before).into_keys().collect();
+            slots.sort_unstable();
+            service.free_slots = slots;
+        } else if has_slots && !(is_fit && keeps_slots(before, &service)) {
+            let rule = match &self.recipe {
+                Recipe::Labelled(labelled) => labelled.shape.slots,
+                _ => SlotRule::default(),
+            };
+            service = in_slots(service, rule, &slots_of(before));
+        }
+        Arc::new(service)
     }
 }
 
-/// A service with the servers of another form of it. Slots that nobody has are free.
-fn with_servers(served: &Arc<Service>, wanted: &Service) -> Arc<Service> {
-    let mut free_slots = wanted.free_slots.clone();
-    if wanted.servers.is_empty() && !served.free_slots.is_empty() {
-        let slots = slots_of(served).into_iter();
-        free_slots = slots.map(|(number, _)| number).collect();
-        free_slots.sort_unstable();
+fn has_slots(service: &Service) -> bool {
+    let mut servers = service.servers.iter();
+    !service.free_slots.is_empty() || servers.any(|server| is_slot(&server.name))
+}
+
+/// Whether whoever stays is in the slot where it was.
+fn keeps_slots(before: &Service, after: &Service) -> bool {
+    let after = slots_of(after);
+    let is_there = |(number, _): (&u32, _)| after.contains_key(number);
+    slots_of(before).iter().all(is_there)
+}
+
+/// The text of a backend.
+fn text_of(rendered: &Rendered, service: &Service) -> Option<Arc<str>> {
+    let is_it = |text: &str| {
+        let outline = Outline::of(text);
+        let mut sections = outline.sections().iter();
+        sections.any(|section| section.backend() == Some(&service.name))
+    };
+    let own = rendered
+        .chunks()
+        .iter()
+        .filter(|chunk| chunk.owner.as_ref() == Some(&service.owner));
+    own.map(|chunk| &chunk.text)
+        .find(|text| is_it(text))
+        .map(Arc::clone)
+}
+
+/// What is to be said of a server waits for a check.
+fn unchecked(section: &str, line: &str) -> Warning {
+    Warning {
+        app: None,
+        subject: format!("backend `{section}`"),
+        found: format!(
+            "`{}`, of which nobody has checked the words",
+            line.escape_debug()
+        ),
+        expected: "words that its section has already, while the rest of the file has to wait"
+            .to_owned(),
+        effect: "server left out until then".to_owned(),
     }
-    Arc::new(Service {
-        servers: wanted.servers.clone(),
-        free_slots,
-        ..Service::clone(served)
-    })
 }
 
 impl InService {
-    /// Those who are not wanted any more, and as what: an app that moves to another service port is there
-    /// under a new one.
-    fn gone<'w>(
-        &self,
-        wanted: &'w [Arc<Service>],
-    ) -> Vec<(Arc<Service>, Option<&'w Arc<Service>>)> {
+    /// Those who are not wanted any more, and in whose place they serve: an app that moves to another
+    /// service port is there under a new one, which is known by its place among those of the app.
+    fn moved<'w>(&self, wanted: &'w [Arc<Service>]) -> HashMap<Owner, &'w Arc<Service>> {
         let owners: HashSet<&Owner> = wanted.iter().map(|service| &service.owner).collect();
-        let is_gone = |service: &&Arc<Service>| {
-            !service.servers.is_empty() && !owners.contains(&service.owner)
-        };
-        let gone = self.services.values().filter(is_gone);
-        let mut gone: Vec<Arc<Service>> = gone.map(Arc::clone).collect();
-        gone.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let of_app = |service: &Service| {
-            let app = &service.owner.app;
-            let others = gone.iter().filter(|other| other.owner.app == *app).count();
-            let is_new = |new: &&Arc<Service>| {
-                new.owner.app == *app && !self.services.contains_key(&new.owner)
-            };
-            let mut new = wanted.iter().filter(is_new);
-            let moved = new.next().filter(|_| new.next().is_none());
-            moved.filter(|_| others == 1)
-        };
-        let moved: Vec<_> = gone.iter().map(|service| of_app(service)).collect();
-        gone.into_iter().zip(moved).collect()
+        let mut of_apps: HashMap<&str, Vec<&Arc<Service>>> = HashMap::new();
+        for service in wanted {
+            let of_app = of_apps.entry(service.owner.app.as_str());
+            of_app.or_default().push(service);
+        }
+        let gone: Vec<_> = self
+            .services
+            .values()
+            .filter(|service| !owners.contains(&service.owner))
+            .collect();
+        let moved = gone.iter().filter_map(|service| {
+            let own = of_apps.get(service.owner.app.as_str())?;
+            let same = own.iter().find(|new| new.index == service.index);
+            Some((service.owner.clone(), *same?))
+        });
+        moved.collect()
     }
 
     /// Takes its servers from a service that is not wanted any more, but those that its app has elsewhere:
     /// the ports of the others are those of other tasks soon.
-    fn empty(&mut self, before: Arc<Service>, wanted: &[Arc<Service>], supplied: &mut Supplied) {
+    fn empty(&mut self, before: &Arc<Service>, wanted: &[Arc<Service>], supplied: &mut Supplied) {
         let own = wanted
             .iter()
             .filter(|other| other.owner.app == before.owner.app);
-        let own = own.flat_map(|service| &service.servers);
-        let own: HashSet<(&str, u16)> = own.map(|s| (&*s.address, s.port)).collect();
-        let servers: Vec<Server> = before
+        let own: HashSet<String> = own
+            .flat_map(|other| &other.servers)
+            .map(address_of)
+            .collect();
+        let own: HashSet<&str> = own.iter().map(String::as_str).collect();
+        let Some(text) = text_of(&self.rendered, before) else {
+            return;
+        };
+        let left: Arc<str> = diff::with_servers_at(&text, &own).into();
+        if left == text {
+            return;
+        }
+        let (servers, gone): (Vec<Server>, Vec<Server>) = before
             .servers
             .iter()
-            .filter(|server| own.contains(&(&*server.address, server.port)))
             .cloned()
-            .collect();
-        let names: BTreeSet<&str> = servers.iter().map(|server| &*server.name).collect();
-        let chunks = self.rendered.chunks().iter();
-        let mut own = chunks.filter(|chunk| chunk.owner.as_ref() == Some(&before.owner));
-        let texts = own.find_map(|chunk| {
-            let text = diff::with_servers_named(&chunk.text, &names);
-            (*text != *chunk.text).then(|| (Arc::clone(&chunk.text), text.into()))
-        });
-        let Some(texts) = texts else { return };
-        let after = Arc::new(Service {
-            servers,
-            ..Service::clone(&before)
-        });
-        let resupply = Resupply { before, after };
+            .partition(|server| own.contains(&*address_of(server)));
+        let mut free_slots = before.free_slots.clone();
+        let freed = gone.iter().filter(|server| is_slot(&server.name));
+        free_slots.extend(freed.map(|server| server.id));
+        free_slots.sort_unstable();
+        let resupply = Resupply {
+            before: Arc::clone(before),
+            after: Arc::new(Service {
+                servers,
+                free_slots,
+                ..Service::clone(before)
+            }),
+        };
+        let texts = (text, left);
         if self.swap(&resupply, &texts) {
             supplied.all.push((resupply, texts));
         }
     }
+}
+
+/// As it stands in the line of a server.
+fn address_of(server: &Server) -> String {
+    format!("{}:{}", server.address, server.port)
 }

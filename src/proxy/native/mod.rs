@@ -28,7 +28,9 @@ use std::sync::Arc;
 pub use arrange::arrange;
 pub use led::Way;
 pub use place::{Host, Place};
-pub use slots::{AllSlots, Seat, SlotRule, Slots, in_slots, is_slot, lines_of, slot_of, slots_of};
+pub use slots::{
+    AllSlots, NOWHERE, Seat, SlotRule, Slots, in_slots, is_slot, lines_of, slot_of, slots_of,
+};
 pub use tuning::{Conditions, Tuning, tuning};
 pub use usurped::{CertificateNames, usurping};
 

@@ -17,7 +17,7 @@ use super::tuning::{own_slots, tuning};
 const NAME: &str = "slot_";
 
 /// Where nobody serves: connections are refused at once.
-const NOWHERE: (&str, u16) = ("127.0.0.1", 1);
+pub const NOWHERE: (&str, u16) = ("127.0.0.1", 1);
 
 /// More than that no section has.
 const MOST: u32 = 10_000;

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::errno::Errno;
 
 use super::super::{
-    Applied, CertificatesRead, Down, Fetch, GuardMemory, Lacking, LastTurn, Leftovers, Paused, Pending,
-    Quarantined, ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
+    Applied, CertificatesRead, Down, Fetch, GuardMemory, Lacking, LastTurn, Leftovers, Paused,
+    Pending, Quarantined, ReadinessMemory, Refusal, RefusedStarts, Seen, Time, TurnOutcome,
 };
 use super::*;
 use crate::cluster::AppId;

@@ -1,5 +1,6 @@
 //! A cluster and the host that serves it, for `refresh` and `watch`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -160,6 +161,15 @@ impl Scene {
     pub(super) fn serves_other_at(&self, port: u16) -> bool {
         let states = self.states_of("other_");
         states.iter().any(|state| state.port == port)
+    }
+
+    /// Ports of the servers of such backends, by their names.
+    pub(super) fn ports_of(&self, app: &str) -> BTreeMap<String, Vec<u16>> {
+        let mut ports: BTreeMap<String, Vec<u16>> = BTreeMap::new();
+        for state in self.states_of(app) {
+            ports.entry(state.backend).or_default().push(state.port);
+        }
+        ports
     }
 
     fn states(&self) -> Vec<ServerState> {

@@ -7,6 +7,7 @@ mod churn;
 mod cluster;
 mod drains;
 mod ended;
+mod followed;
 mod health;
 mod leftovers;
 mod light;

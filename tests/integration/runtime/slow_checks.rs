@@ -41,7 +41,7 @@ pub(super) fn deploy_late(scene: &Scene) {
 }
 
 /// A task more, and gone again.
-fn come_and_go(scene: &mut Scene, watcher: &Watcher) {
+pub(super) fn come_and_go(scene: &mut Scene, watcher: &Watcher) {
     let (name, id) = scene.scale_up();
     watcher.says(TOLD);
     scene.is_answered_by(&["t0", &name]);
@@ -57,7 +57,7 @@ fn edit(scene: &Scene, watcher: &Watcher) {
     watcher.says(GOES_ON);
 }
 
-const GOES_ON: &str = "takes long and goes on to look at the new one";
+pub(super) const GOES_ON: &str = "takes long and goes on to look at the new one";
 
 #[test]
 fn tasks_come_and_go_at_runtime_while_a_check_goes_on() {
@@ -155,7 +155,7 @@ fn what_is_left_of_a_refused_file_is_installed_however_long_its_check_takes() {
 }
 
 /// One whose checks do not end while there is a file `hang`, whatever they are of.
-fn hanging(host: &Host) -> String {
+pub(super) fn hanging(host: &Host) -> String {
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *-c*)\n  while [ -e {hang} ]; do sleep 0.1; done;;\nesac\n\
          exec {real} \"$@\"\n",
@@ -210,7 +210,7 @@ fn tasks_are_followed_however_long_every_check_hangs() {
 }
 
 /// Where a certificate lies that a section of the operator's names, and what it holds.
-fn of_the_operator(host: &Host) -> (PathBuf, Vec<u8>) {
+pub(super) fn of_the_operator(host: &Host) -> (PathBuf, Vec<u8>) {
     let pem = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificate.pem");
     let pem = fs::read(pem).unwrap();
     let path = host.path("own.pem");
@@ -414,9 +414,8 @@ fn an_app_that_moves_to_another_service_port_is_served_by_its_old_one_meanwhile(
     watcher.says("1 server changed at runtime");
     scene.is_answered_by(&["t0", &name]);
     watcher.end();
-    // So it is where nothing is known but the text.
+    // So it is for one who starts only now.
     let (next, _) = scene.scale_up();
     scene.refresh(&[]).expect(1);
-    let names = ["t0", &*name, &*next];
-    scene.is_answered_by(&names[..2]);
+    scene.is_answered_by(&["t0", &name, &next]);
 }

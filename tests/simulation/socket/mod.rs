@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use haproxy_marathon_bridge::apply::{FileSet, Host, Installation, Outcome};
+use haproxy_marathon_bridge::diff::with_servers_of;
 use haproxy_marathon_bridge::disk::{Fault, FaultyDisk, MemoryDisk};
 use haproxy_marathon_bridge::state::{State, Time};
 use tokio::runtime::Runtime;
@@ -388,12 +389,16 @@ async fn taken(
     host.put_back(memory);
     let mut outcome = host.bring_to(wanted, memory, now, remember).await;
     if outcome.as_ref().is_ok_and(Outcome::has_to_wait) {
-        let is_all = host
-            .servers_meanwhile(wanted, memory, now, remember)
-            .await?;
-        if is_all {
-            memory.pending = None;
-            outcome = host.bring_to(wanted, memory, now, remember).await;
+        if let Some(before) = host.told_alone(memory, now)? {
+            let files = FileSet {
+                cfg: with_servers_of(&before.cfg, &wanted.cfg).text,
+                maps: before.maps.clone(),
+            };
+            let brought = host.bring_alone(&before, &files, memory, now, remember);
+            if brought.await? && files == *wanted {
+                memory.pending = None;
+                outcome = host.bring_to(wanted, memory, now, remember).await;
+            }
         }
     }
     host.start_again(memory, now, remember).await;
