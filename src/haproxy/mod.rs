@@ -16,6 +16,7 @@ pub mod listen;
 pub mod master;
 mod old;
 pub mod package;
+pub mod password;
 pub mod process;
 pub mod program;
 pub mod servers;
