@@ -3,6 +3,7 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod bounded;
 mod drained;
 mod draw;
 mod edited;
@@ -26,6 +27,7 @@ mod suspects;
 mod typed;
 mod unanswered;
 mod unfit_files;
+mod unfit_numbers;
 mod usurped;
 mod unknown;
 mod unnamed;

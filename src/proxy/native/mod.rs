@@ -28,8 +28,11 @@ use std::sync::Arc;
 pub use arrange::arrange;
 pub use led::Way;
 pub use place::{Host, Place};
-pub use slots::{AllSlots, Seat, SlotRule, Slots, in_slots, is_slot, lines_of, slot_of, slots_of};
-pub use tuning::{Conditions, Tuning, tuning};
+pub use slots::{
+    AllSlots, MOST_SLOTS_OF_AN_APP, Seat, SlotRule, Slots, in_slots, is_slot, lines_of, slot_of,
+    slots_of, slots_wanted,
+};
+pub use tuning::{Conditions, Tuning, say_slots, tuning};
 pub use usurped::{CertificateNames, usurping};
 
 use super::marathon_lb::{Rows, Service};
