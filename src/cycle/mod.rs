@@ -4,6 +4,7 @@
 //! there. The second half is [`Host::bring_to`].
 
 mod bounded;
+mod displaced;
 mod drained;
 mod draw;
 mod edited;
@@ -11,6 +12,7 @@ mod explained;
 mod fallback;
 mod good_answer;
 mod held_ports;
+mod label_behind;
 mod labelled;
 mod loss;
 mod of_one;

@@ -273,3 +273,39 @@ fn a_number_that_leads_nowhere_is_told_by_where_it_stands() {
         turn(&test, &app(fields)).says(&[&format!("app `/a`: {told}")]);
     }
 }
+
+/// An owner knows labels, and no line of `haproxy.cfg`.
+#[test]
+fn what_haproxy_refuses_is_told_by_the_label_that_wrote_it() {
+    let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificate.pem");
+    for (labels, name) in [
+        (
+            json!({"HAPROXY_0_SSL_CERT": "/nowhere/own.pem"}),
+            "SSL_CERT",
+        ),
+        (
+            json!({
+                "HAPROXY_0_SSL_CERT": certificate,
+                "HAPROXY_0_BIND_OPTIONS": "ca-file /nowhere/own.pem",
+            }),
+            "BIND_OPTIONS",
+        ),
+        (
+            json!({"HAPROXY_0_SSL_CERT": certificate, "HAPROXY_0_BIND_OPTIONS": "ecdhe nonsense"}),
+            "BIND_OPTIONS",
+        ),
+        (
+            json!({"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_BIND_ADDR": "*", "HAPROXY_0_METHOD":
+                (0..80).map(|n| "ABCDEFGHIJ"[..=n % 10].repeat(n / 10 + 1)).collect::<Vec<_>>().join(",")}),
+            "METHOD",
+        ),
+    ] {
+        let task =
+            json!({"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"});
+        let apps =
+            json!({"apps": [{"id": "/a", "ports": [10000], "labels": labels, "tasks": [task]}]});
+        let test = Test::new();
+        let told = format!("app `/a`: label `HAPROXY_0_{name}`: found what `haproxy -c` refuses: ");
+        turn(&test, &apps.to_string()).says(&[&told, "service port 10000 left out"]);
+    }
+}
