@@ -74,7 +74,8 @@ impl<B: Balancer> Host<'_, B> {
         let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
         let pending = memory.pending.as_ref().map(|pending| pending.cfg_hash);
         let hash = installed.map(|text| Digest::of(text.as_bytes()));
-        if hash.is_some() && (hash == applied || hash == pending) {
+        // Nor is it one of which it was told, which need not have been proved yet.
+        if hash.is_some() && [applied, pending, memory.told].contains(&hash) {
             return None;
         }
         // Damaged copies are as good as none: they are for bad times, and must not bring them.

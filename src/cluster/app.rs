@@ -316,6 +316,21 @@ impl App {
         without_tasks(self) == without_tasks(other)
     }
 
+    /// The field in which a service port of this number stands, where one does.
+    #[must_use]
+    pub fn field_of_port(&self, number: u32) -> Option<&'static str> {
+        let mut mapped = self.port_mappings.iter();
+        let mut defined = self.port_definitions.iter().flatten();
+        let is_mapped = mapped.any(|mapping| mapping.service_port == Some(number));
+        let is_defined = defined.any(|definition| definition.port == Some(number));
+        match (is_mapped, is_defined, &self.ports) {
+            (true, ..) => Some("portMappings"),
+            (_, true, None) => Some("portDefinitions"),
+            (_, true, Some(_)) => Some("ports"),
+            _ => None,
+        }
+    }
+
     /// The service port that stands at this position, where one is written there at all.
     #[must_use]
     pub fn written_port(&self, index: usize) -> Option<u32> {

@@ -25,15 +25,15 @@ pub struct Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(app) = &self.app {
-            write!(f, "app `{app}`: ")?;
+            write!(f, "app `{}`: ", cut(app.as_str(), LONGEST_NAME))?;
         }
         write!(
             f,
             "{}: found {}, expected {}; {}",
-            self.subject,
+            cut(&self.subject, LONGEST_NAME),
             self.shown(),
-            self.expected,
-            self.effect
+            cut(&self.expected, LONGEST_TEXT),
+            cut(&self.effect, LONGEST_TEXT)
         )
     }
 }
@@ -42,11 +42,22 @@ impl Warning {
     /// What stood there, not without end: a label can be as long as an answer, and HAProxy repeats it.
     #[must_use]
     pub fn shown(&self) -> Cow<'_, str> {
-        const LONGEST: usize = 1000;
-        match self.found.char_indices().nth(LONGEST) {
-            None => Cow::Borrowed(&self.found),
-            Some((end, _)) => Cow::Owned(format!("{}…", &self.found[..end])),
-        }
+        cut(&self.found, LONGEST_TEXT)
+    }
+}
+
+/// Of what stood somewhere, and of sentences of ours that name it.
+const LONGEST_TEXT: usize = 1000;
+
+/// Of an app, a label, a task: more than any that is meant.
+pub const LONGEST_NAME: usize = 300;
+
+/// A text in a message, of so many characters at most.
+#[must_use]
+pub fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
     }
 }
 
@@ -66,6 +77,14 @@ mod tests {
         let told = of("é".repeat(100_000)).to_string();
         assert_eq!(told.chars().filter(|c| *c == 'é').count(), 1000);
         assert!(told.ends_with("é…, expected less; not used"), "{told}");
+        let long = Warning {
+            app: Some(AppId::new(&"a".repeat(100_000))),
+            subject: format!("label `{}`", "b".repeat(100_000)),
+            expected: "c".repeat(100_000),
+            effect: "d".repeat(100_000),
+            ..of("it".to_owned())
+        };
+        assert!(long.to_string().len() < 3000, "{long}");
         let whole = of("é".repeat(1000)).to_string();
         assert!(whole.contains("é, expected less"), "{whole}");
     }

@@ -66,6 +66,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             self.heed_the_edit(failed.iter().chain(&left_out), installed)?;
             if !failed.is_empty() || !displaced.is_empty() {
                 self.fall_back(&mut draft, &mut refused, failed, Cause::Own);
+                let before = draft.before_displacing(&displaced);
+                draft.displaced.extend(before);
                 self.fall_back(&mut draft, &mut refused, displaced, Cause::Others);
                 continue;
             }
@@ -124,7 +126,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         cause: Cause,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        self.redraw(plan, installed, |stages, draft, refused| {
+        let owners = owners_of(&culprits);
+        self.redraw(plan, &owners, installed, |stages, draft, refused| {
             stages.fall_back(draft, refused, culprits, cause);
         })
     }
@@ -148,7 +151,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         warnings: Vec<Warning>,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        self.redraw(plan, installed, |_, draft, refused| {
+        let displaced = owners.clone();
+        self.redraw(plan, &displaced, installed, |_, draft, refused| {
             refused.extend(owners);
             draft.warnings.extend(warnings);
         })
@@ -161,7 +165,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         why: Warning,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        self.redraw(plan, installed, |_, draft, _| {
+        self.redraw(plan, &[], installed, |_, draft, _| {
             draft.wanted.closes_https = true;
             draft.warnings.push(why);
         })
@@ -174,7 +178,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         hidden: Vec<(Box<str>, Warning)>,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        self.redraw(plan, installed, |_, draft, _| {
+        self.redraw(plan, &[], installed, |_, draft, _| {
             for (path, warning) in hidden {
                 draft.wanted.hidden_certificates.insert(path);
                 draft.warnings.push(warning);
@@ -182,9 +186,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         })
     }
 
+    /// The same after a `change`; `culprits` fall out by it.
     fn redraw(
         &mut self,
         plan: Plan,
+        culprits: &[Owner],
         installed: Option<&str>,
         change: impl FnOnce(&Self, &mut Draft, &mut Vec<Owner>),
     ) -> Result<Plan> {
@@ -195,10 +201,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             from,
             ..
         } = plan;
+        draft.give_back(culprits, &mut refused);
         change(self, &mut draft, &mut refused);
         let plan = self.draw(draft, installed, refused)?;
         Ok(Plan { held, from, ..plan })
     }
+}
+
+fn owners_of(culprits: &[(Owner, Warning)]) -> Vec<Owner> {
+    culprits.iter().map(|(owner, _)| owner.clone()).collect()
 }
 
 /// What was to serve this service port in the place of what its owner says is refused too. So what

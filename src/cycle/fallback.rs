@@ -46,7 +46,7 @@ pub fn asked_again_after(entry: &Quarantined) -> Duration {
 pub type LastAnswer = Rc<dyn Fn() -> Option<SavedSnapshot>>;
 
 /// An app, and the position among its service ports.
-type Place = (AppId, usize);
+pub(super) type Place = (AppId, usize);
 
 /// Where options are found that were served, and what is refused now.
 #[derive(Clone, Default)]
@@ -116,6 +116,19 @@ impl Fallback {
     /// What was refused, for the next turn.
     pub(super) fn quarantined(&self) -> Vec<Quarantined> {
         self.refused.values().cloned().collect()
+    }
+
+    /// What is remembered of a refusal by now.
+    pub(super) fn entry(&self, place: &Place) -> Option<&Quarantined> {
+        self.refused.get(place)
+    }
+
+    /// Has only that be remembered.
+    pub(super) fn put_back(&mut self, place: &Place, entry: Option<Quarantined>) {
+        match entry {
+            Some(entry) => self.refused.insert(place.clone(), entry),
+            None => self.refused.remove(place),
+        };
     }
 
     /// Why HAProxy is not asked about this: it refused the same not long ago.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::{error, fmt};
 
 use anyhow::{Result, bail};
 
@@ -18,6 +19,18 @@ use crate::cluster::{AppId, Warning};
 use crate::haproxy::listen::{self, Listener};
 use crate::proxy::{Owner, Proxies};
 use crate::resolve::Lookup;
+
+/// Why HAProxy could not listen where sections of nobody say. It is the fault of an edit that is on trial.
+#[derive(Debug)]
+pub struct NoPlace(String);
+
+impl fmt::Display for NoPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for NoPlace {}
 
 impl<S: Source, L: Lookup> Stages<S, L> {
     /// The plan without the service ports that somebody else holds.
@@ -61,11 +74,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Plan> {
         while plan.proxies.native.is_some() && installed != Some(&*plan.files.cfg) {
             let binds = plan.frame_binds();
-            if let Some((section, ip)) = stray(&binds, host, installed) {
-                bail!(
+            // Else a start is tried, and those who are served have their servers followed meanwhile.
+            if self.is_on_trial
+                && let Some((section, ip)) = stray(&binds, host, installed)
+            {
+                bail!(NoPlace(format!(
                     "`{ip}`, where `{section}` listens, is no address of this host, expected one at \
-                     which HAProxy can listen; nothing is changed until it is"
-                );
+                     which HAProxy can listen"
+                )));
             }
             let wanted = binds.iter().map(|(_, listener)| listener.clone());
             let held = host.held_ports(wanted.collect(), installed);
@@ -80,10 +96,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 && !plan.draft.wanted.closes_https
                 && HTTPS.contains(&section.as_str());
             let Some((app, label)) = opener.filter(|_| is_of_labels) else {
-                bail!(
+                bail!(NoPlace(format!(
                     "port {number} of `{section}` is held by {holder}, expected a port on which \
                      nobody listens; nothing is changed until it is free"
-                );
+                )));
             };
             let warning = closed(app, label, number.into(), &holder, section);
             plan = self.draw_without_https(plan, warning, installed)?;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use super::bounded::{keep_slots_within_bounds, keep_within_bounds};
 use super::drained::drain;
 use super::fallback::{Asking, Fallback};
 use super::permitted::{Origins, may_replace, members, unused};
 use super::readiness::{Waiting, without_waiting};
 use super::recipe::At;
-use super::typed::{
-    beyond_bounds, checked, checked_as_before, fault, keep_within_bounds, say_check,
-};
+use super::typed::{beyond_bounds, checked, checked_as_before, fault, say_check};
+use super::unfit_numbers::{no_port, no_such_index};
 use super::wanted::{Cause, Said, Spoken, Wanted, effect};
 use crate::cluster::{
     App, AppId, HealthMemory, Merged, Selection, ServicePort, Warning, merge_deployments,
@@ -225,14 +225,15 @@ impl Labelled {
         warnings: &mut Vec<Warning>,
     ) -> Vec<(usize, Spoken)> {
         let settings = self.settings(app);
-        let mut asked = Vec::with_capacity(ports.len());
+        let number = ports.len();
+        let mut asked = Vec::with_capacity(number);
         let mut beyond = BTreeSet::new();
         for (position, port) in ports.iter_mut().enumerate() {
             let (mut options, mut faults) =
                 labels::parse(&settings, &app.id, port.index, self.values);
             let natural_port = port.service_port;
-            if let Some(number) = options.port {
-                port.service_port = number;
+            if let Some(own) = options.port {
+                port.service_port = own;
             }
             if self.is_gone(port) || !self.wants(&options) {
                 continue;
@@ -254,6 +255,9 @@ impl Labelled {
                     Ok(checked) => app_of_port = checked,
                     Err(fault) => faults.push(fault),
                 }
+            }
+            if self.shape.settles_clashes {
+                faults.extend(no_port(app, port, &options));
             }
             if faults.is_empty() {
                 let said = || self.said_of(app, port.index);
@@ -282,6 +286,7 @@ impl Labelled {
             if self.values == Values::Verbatim && self.shape.settles_clashes && !is_last_good {
                 warnings.extend(doubts(&app.id, port.index, &options));
             }
+            warnings.extend(no_such_index(app, port.index, number, &options));
             if self.values == Values::Typed {
                 beyond.extend(beyond_bounds(app, port.index, &options));
             }
@@ -296,12 +301,10 @@ impl Labelled {
         }
         // Several service ports may have one check.
         warnings.extend(beyond);
-        if self.values == Values::Typed {
-            let at = |(position, _): &(usize, _)| {
-                (ports[*position].index, ports[*position].service_port)
-            };
-            let is_locked = |(_, spoken): &(usize, Spoken)| spoken.options.auth.is_some();
-            warnings.extend(keep_within_bounds(app, &mut asked, at, is_locked));
+        warnings.extend(keep_within_bounds(app, ports, &mut asked, self.values));
+        if self.shape.flavour == Flavour::Native {
+            let slots = self.shape.slots;
+            warnings.extend(keep_slots_within_bounds(app, ports, &mut asked, slots));
         }
         asked
     }

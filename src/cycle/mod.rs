@@ -3,6 +3,8 @@
 //! The first half decides and touches nothing ([`Stages::plan`]); commands that only look end
 //! there. The second half is [`Host::bring_to`].
 
+mod bounded;
+mod displaced;
 mod drained;
 mod draw;
 mod edited;
@@ -10,6 +12,7 @@ mod explained;
 mod fallback;
 mod good_answer;
 mod held_ports;
+mod label_behind;
 mod labelled;
 mod loss;
 mod of_one;
@@ -28,6 +31,7 @@ mod suspects;
 mod typed;
 mod unanswered;
 mod unfit_files;
+mod unfit_numbers;
 mod usurped;
 mod unknown;
 mod unnamed;
@@ -45,6 +49,7 @@ pub use edited::Unwritable;
 pub use explained::{Explained, ExplainedPort, Fate};
 pub use fallback::{LastAnswer, asked_again_after};
 pub use good_answer::GoodAnswer;
+pub use held_ports::NoPlace;
 pub use labelled::Labelled;
 pub use open_files::UNTIL_MORE_FILES;
 pub use plan::Plan;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Stages;
+use super::displaced::Displaced;
 use super::drained::{drain, take_out};
 use super::fallback::{Fallback, apps_of};
 use super::readiness::Waiting;
@@ -56,6 +57,8 @@ pub(super) struct Draft {
     pub(super) fallback: Fallback,
     pub(super) incumbents: Incumbents,
     pub(super) warnings: Vec<Warning>,
+    /// Who gave way to others, for as long as these are to be served.
+    pub(super) displaced: Vec<Displaced>,
 }
 
 impl Plan {
@@ -119,7 +122,10 @@ impl Plan {
                 && !culprits.iter().any(|(known, _)| known == owner)
                 && !self.refused.contains(owner)
             {
-                culprits.push((owner.clone(), refused(owner, &message.lasting())));
+                let warning = refused(owner, &message.lasting());
+                let subject = self.label_behind(owner, message);
+                let subject = subject.unwrap_or(warning.subject);
+                culprits.push((owner.clone(), Warning { subject, ..warning }));
             }
         }
         culprits
@@ -234,11 +240,16 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             fallback,
             incumbents,
             warnings,
+            displaced: Vec::new(),
         };
         let mut plan = self.draw_numeric(draft, installed)?;
         if is_labelled && !self.allow_removal {
             // What labels ask for is known by what was made of them, and cannot be read back from the
-            // installed file, only how much that serves.
+            // installed file, only how much that serves. Whoever lost all servers while the rest of the
+            // file had to wait is no loss any more.
+            if memory.told.is_some() {
+                served.retain(|port| !port.endpoints.is_empty());
+            }
             let served = guard::once(served);
             let wanted = guard::once(plan.dialled());
             let expected;
@@ -339,6 +350,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             fallback,
             incumbents,
             warnings,
+            displaced: Vec::new(),
         }
     }
 

@@ -4,62 +4,12 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::cluster::{App, Field, HealthCheck, Warning};
+use crate::cluster::{App, Field, HealthCheck, LONGEST_NAME, Warning, cut};
 use crate::labels::{ServiceOptions, Settings, is_app_id, request};
 use crate::proxy::marathon_lb::check_of;
 
 /// The name of the path of a service port's check among what is said of it. No label is called so.
 const CHECK_PATH: &str = "healthChecks.path";
-
-/// More service ports of one app than any has. HAProxy opens a socket for each, and starts with none
-/// where it may not open all of them: half of what a process may have open by the oldest custom,
-/// 1024, is left for everybody else.
-const MOST_SERVICE_PORTS: usize = 500;
-
-/// More passwords of one app than any has. HAProxy computes each when it checks a file and when it
-/// starts: all of them take two seconds at most.
-const MOST_PASSWORDS: usize = 50;
-
-/// Takes out of the service ports that are `asked` for those that one app may not have beside the
-/// others; `at` gives position and number of one, `is_locked` whether it has a password.
-pub(super) fn keep_within_bounds<T>(
-    app: &App,
-    asked: &mut Vec<T>,
-    at: impl Fn(&T) -> (usize, u32),
-    is_locked: impl Fn(&T) -> bool,
-) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let mut bound = |most: usize, what: &str, counts: &dyn Fn(&T) -> bool| {
-        let beyond: Vec<_> = asked
-            .iter()
-            .filter(|one| counts(one))
-            .skip(most)
-            .map(&at)
-            .collect();
-        let Some(((position, service_port), more)) = beyond.split_first() else {
-            return;
-        };
-        let mut number = 0;
-        asked.retain(|one| {
-            number += usize::from(counts(one));
-            !counts(one) || number <= most
-        });
-        let more = match more.len() {
-            0 => String::new(),
-            more => format!(" and {more} behind it"),
-        };
-        warnings.push(Warning {
-            app: Some(app.id.clone()),
-            subject: "service ports".to_owned(),
-            found: format!("{number} that are to be served{what}"),
-            expected: format!("at most {most}"),
-            effect: format!("service port {service_port}, at position {position}{more} left out"),
-        });
-    };
-    bound(MOST_SERVICE_PORTS, "", &|_| true);
-    bound(MOST_PASSWORDS, " with AUTH", &is_locked);
-    warnings
-}
 
 /// Why nothing of an app is served: an id that would not stay one word in the file. The last good
 /// labels could not mend it.
@@ -70,8 +20,9 @@ pub(super) fn fault(app: &App) -> Option<Warning> {
     Some(Warning {
         app: Some(app.id.clone()),
         subject: "field `id`".to_owned(),
-        found: format!("`{}`", app.id.as_str().escape_debug()),
-        expected: "the id of an app: letters, digits and `._-`, parted by `/`".to_owned(),
+        found: format!("`{}`", cut(app.id.as_str(), LONGEST_NAME).escape_debug()),
+        expected: "the id of an app: at most 1000 letters, digits and `._-`, parted by `/`"
+            .to_owned(),
         effect: "app left out".to_owned(),
     })
 }

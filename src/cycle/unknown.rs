@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::plan::Plan;
-use crate::cluster::{App, AppId, Warning};
+use crate::cluster::{App, AppId, LONGEST_NAME, Warning, cut};
 use crate::labels;
 
 impl Plan {
@@ -27,7 +27,7 @@ impl Plan {
                 let (found, expected) = fault(name, is_port)?;
                 Some(Warning {
                     app: Some(app.id.clone()),
-                    subject: format!("label `{}`", name.escape_debug()),
+                    subject: format!("label `{}`", cut(name, LONGEST_NAME).escape_debug()),
                     found: found.to_owned(),
                     expected: expected.to_owned(),
                     effect: "not used".to_owned(),

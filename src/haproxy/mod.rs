@@ -17,6 +17,7 @@ pub mod master;
 mod old;
 pub mod open_files;
 pub mod package;
+pub mod password;
 pub mod process;
 pub mod program;
 pub mod servers;

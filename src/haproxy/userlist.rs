@@ -1,9 +1,10 @@
-//! Lists of users, as far as their ends have to meet.
+//! Lists of users, as far as their ends have to meet, and their passwords cost HAProxy time.
 //!
 //! HAProxy looks for groups of users and users of groups once it has read all of a file, and refuses it
 //! for the first list in which one is missing, without a line. So many bad lists cost many checks.
 
 use super::Line;
+use super::password::is_quick;
 
 /// A user or group that a list names and does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,23 @@ pub struct Missing {
     pub name: String,
     /// Who names it: a user or a group.
     pub of: String,
+}
+
+/// The passwords of a text that HAProxy computes, as it reads them.
+pub fn passwords(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().map(|line| Line::of(line).words);
+    let of_users = lines.filter(|words| words.first().is_some_and(|word| word == "user"));
+    of_users.flat_map(|words| {
+        let pairs = words.windows(2);
+        let named = pairs.filter(|pair| pair[0] == "password");
+        named.map(|pair| pair[1].clone()).collect::<Vec<_>>()
+    })
+}
+
+/// The first password of a text over which HAProxy takes too long.
+#[must_use]
+pub fn slow_password(text: &str) -> Option<String> {
+    passwords(text).find(|password| !is_quick(password))
 }
 
 /// Users and groups of one list, and whom they name.
@@ -89,6 +107,24 @@ fn first_missing(from: &[Entry], among: &[Entry], kind: &'static str) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_are_found_however_they_are_written() {
+        for (line, slow) in [
+            ("user a password $5$rounds=5000$s$h", None),
+            ("user a insecure-password $5$rounds=50000$s$h", None),
+            ("# user a password $5$rounds=50000$s$h", None),
+            ("user a password $5$rounds=50000$s$h", Some(())),
+            ("user a password '$5$rounds=50000$s$h'", Some(())),
+            (r"user a password $5$rounds\x3d50000$s$h", Some(())),
+            (r#"user a password "\$5\$rounds=50000\$s\$h""#, Some(())),
+            ("user a groups g password $2b$31$h", Some(())),
+            ("'user' a password x password $2b$31$h", Some(())),
+        ] {
+            let found = slow_password(&format!("userlist u\n  {line}\n"));
+            assert_eq!(found.map(|_| ()), slow, "{line}");
+        }
+    }
 
     /// As HAProxy 2.6 does.
     #[test]

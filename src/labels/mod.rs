@@ -211,7 +211,7 @@ impl ServiceOptions {
         };
         match values {
             Values::Verbatim => {
-                verbatim::set(self, name, text).map_err(|expected| misread(None, expected))
+                verbatim::set(self, name, text).map_err(|(part, expected)| misread(part, expected))
             }
             Values::Typed => typed::set(self, name, text)
                 .map_err(|typed::Wrong(part)| misread(Some(part), known::form_of(name))),

@@ -325,3 +325,38 @@ proptest! {
         prop_assert_eq!(parse(&readable, &AppId::new("/a"), 0), (read, Vec::new()));
     }
 }
+
+/// All else of a password is for HAProxy to judge, but over this it would have everybody wait.
+#[test]
+fn a_password_that_takes_too_long_is_refused_however_it_is_written() {
+    for (user, password) in [
+        ("u", "$5$rounds=999999999$salt$hash"),
+        ("u", "'$5$rounds=999999999$salt$hash'"),
+        ("u", r"$5$rounds\x3d999999999$salt$hash"),
+        ("u", "$y$j9T$salt$hash"),
+        ("a password $2b$31$hash password x", "plain"),
+    ] {
+        let text = format!("realm:{user}:{password}");
+        let (options, warnings) = read(&[("HAPROXY_0_AUTH", &text)], 0);
+        assert!(options.auth.is_none(), "{text}");
+        let told = warnings[0].to_string();
+        assert!(
+            told.contains("the password is wrong") && !told.contains("hash"),
+            "{told}"
+        );
+        assert!(
+            told.contains("expected one that HAProxy computes within 50 ms"),
+            "{told}"
+        );
+    }
+    for password in [
+        "plain",
+        "$5$salt$hash",
+        "$6$rounds=20000$salt$hash",
+        "$apr1$salt$hash",
+    ] {
+        let text = format!("realm:u:{password}");
+        let auth = options(&[("HAPROXY_0_AUTH", &text)]).auth.unwrap();
+        assert_eq!(&*auth.password, password);
+    }
+}

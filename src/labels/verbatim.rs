@@ -2,13 +2,25 @@
 //! makes of the rest is for its check to say.
 
 use super::{Auth, ServiceOptions};
-use crate::haproxy::Line;
+use crate::haproxy::password::QUICK;
+use crate::haproxy::{Line, userlist};
+
+/// The part that is wrong, where not all of it is, and what should have stood there.
+pub(super) type Wrong = (Option<&'static str>, String);
 
 /// Takes the label that ends in `name`; names that nobody knows are none of ours.
 ///
 /// # Errors
-/// What should have stood there.
-pub(super) fn set(options: &mut ServiceOptions, name: &str, text: &str) -> Result<(), String> {
+/// What is wrong with it.
+pub(super) fn set(options: &mut ServiceOptions, name: &str, text: &str) -> Result<(), Wrong> {
+    if name == "AUTH" {
+        options.auth = Some(auth(text)?);
+        return Ok(());
+    }
+    set_whole(options, name, text).map_err(|expected| (None, expected))
+}
+
+fn set_whole(options: &mut ServiceOptions, name: &str, text: &str) -> Result<(), String> {
     match name {
         "VHOST" => options.vhost = Some(line(text)?.to_lowercase().into()),
         "PATH" => options.path = Some(line(text)?),
@@ -19,7 +31,6 @@ pub(super) fn set(options: &mut ServiceOptions, name: &str, text: &str) -> Resul
         "BIND_ADDR" => options.bind_addr = Some(line(text)?),
         "BIND_OPTIONS" => options.bind_options = Some(line(text)?),
         "SSL_CERT" => options.ssl_cert = Some(line(text)?),
-        "AUTH" => options.auth = Some(auth(text)?),
         "HTTP_BACKEND_PROXYPASS_PATH" => options.proxypass_path = Some(line(text)?),
         "HTTP_BACKEND_REVPROXY_PATH" => options.revproxy_path = Some(line(text)?),
         "HTTP_BACKEND_REDIR" => options.redir = Some(line(text)?),
@@ -104,12 +115,18 @@ fn port(text: &str) -> Result<u32, String> {
         .map_err(|_| "a port number".to_owned())
 }
 
-/// `realm:user:cryptedpassword`.
-fn auth(text: &str) -> Result<Auth, String> {
+/// `realm:user:cryptedpassword`. A password is as it stands, too, but for one that has everybody wait
+/// before HAProxy could refuse it.
+fn auth(text: &str) -> Result<Auth, Wrong> {
     let parts: Vec<&str> = text.split(':').collect();
     let [realm, user, password] = parts[..] else {
-        return Err("`realm:user:cryptedpassword`, three parts".to_owned());
+        let expected = "`realm:user:cryptedpassword`, three parts";
+        return Err((None, expected.to_owned()));
     };
+    if userlist::slow_password(&format!("user {user} password {password}")).is_some() {
+        return Err((Some("password"), QUICK.to_owned()));
+    }
+    let line = |part| line(part).map_err(|expected| (None, expected));
     Ok(Auth {
         realm: line(realm)?,
         user: line(user)?,

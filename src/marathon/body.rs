@@ -3,6 +3,7 @@
 //! In comes the text of `/v2/apps` or `/v2/apps/<id>`; out go apps in Marathon's order and the
 //! warnings about those left out, or why the answer as a whole is none.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -101,11 +102,13 @@ pub fn apps(body: &str) -> Result<(Vec<App>, Vec<Warning>), WrongBody> {
     const EXPECTED: &str = "an object with the list `apps`";
     // Nearly every answer is right as a whole, and then one pass is all it costs.
     if let Ok(Apps { apps: Some(read) }) = serde_json::from_str::<Apps<Converted>>(body) {
-        return Ok((read.apps, read.warnings));
+        let Converted { apps, mut warnings } = read;
+        warnings.extend(twice(&apps));
+        return Ok((apps, warnings));
     }
     let mut warnings = Vec::new();
     let Apps { apps } = envelope::<Apps<Vec<Option<&RawValue>>>>(body, EXPECTED)?;
-    let apps = apps
+    let apps: Vec<App> = apps
         .ok_or_else(|| WrongBody::WrongForm {
             found: "no `apps`".to_owned(),
             expected: EXPECTED,
@@ -118,7 +121,25 @@ pub fn apps(body: &str) -> Result<(Vec<App>, Vec<Warning>), WrongBody> {
                 .ok()
         })
         .collect();
+    warnings.extend(twice(&apps));
     Ok((apps, warnings))
+}
+
+/// For ids that several apps of one answer have.
+fn twice(apps: &[App]) -> Vec<Warning> {
+    let mut numbers: BTreeMap<&AppId, usize> = BTreeMap::new();
+    for app in apps {
+        *numbers.entry(&app.id).or_default() += 1;
+    }
+    let several = numbers.into_iter().filter(|(_, number)| *number > 1);
+    let warning = |(id, number): (&AppId, usize)| Warning {
+        app: Some(id.clone()),
+        subject: "field `id`".to_owned(),
+        found: format!("{number} apps of this id in one answer"),
+        expected: "one".to_owned(),
+        effect: "the last of them counts".to_owned(),
+    };
+    several.map(warning).collect()
 }
 
 /// Reads the answer to `GET /v2/apps/<id>?embed=app.tasks`. `None` is an app that was left out; the
@@ -252,6 +273,8 @@ fn found_and_expected(error: &serde_json::Error) -> (String, String) {
     let found = match found {
         "map" => "an object".to_owned(),
         "sequence" => "a list".to_owned(),
+        // Where an object was wanted.
+        _ if found.starts_with("invalid length ") => "a list".to_owned(),
         _ => shortened(found),
     };
     let expected = match expected {

@@ -13,7 +13,7 @@ use super::{is_app_path, is_host, wire};
 use crate::cluster::{
     App, AppId, CheckProtocol, CheckTarget, DiscoveryPort, Field, HealthCheck, HealthResult,
     Network, PortDefinition, PortMapping, Protocol, Readiness, ReadinessResult, Task, TaskState,
-    Warning,
+    Warning, cut,
 };
 
 /// Converts an app, or says why it cannot be one. `place` names it where it has no id.
@@ -42,8 +42,15 @@ pub(super) fn app(
         discovery_port(port, index, faults)
     });
     let health_checks = wire.health_checks.into_iter().flatten().enumerate();
+    let ports = [
+        port_mappings.len(),
+        port_definitions.as_ref().map_or(0, Vec::len),
+        discovery_ports.len(),
+        wire.ports.as_ref().map_or(0, Vec::len),
+    ];
+    let ports = ports.into_iter().max().unwrap_or_default();
     let health_checks = health_checks
-        .filter_map(|(index, check)| health_check(check?, index, faults))
+        .filter_map(|(index, check)| health_check(check?, index, ports, faults))
         .collect();
     let readiness = readiness(
         wire.readiness_checks,
@@ -89,10 +96,14 @@ struct Faults<'a> {
 impl Faults<'_> {
     /// `word` is foreign text and is shown escaped.
     fn add(&mut self, subject: String, word: &str, expected: &str, effect: &str) {
+        self.say(subject, quoted(word), expected, effect);
+    }
+
+    fn say(&mut self, subject: String, found: String, expected: &str, effect: &str) {
         self.warnings.push(Warning {
             app: Some(self.app.clone()),
             subject,
-            found: quoted(word),
+            found,
             expected: expected.to_owned(),
             effect: effect.to_owned(),
         });
@@ -101,11 +112,20 @@ impl Faults<'_> {
 
 /// Foreign text for a message: on one line, and not without end.
 pub(super) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(LONGEST_FOUND) {
         None => format!("`{}`", text.escape_debug()),
         Some((end, _)) => format!("`{}…`", text[..end].escape_debug()),
     }
+}
+
+/// Characters of what others wrote.
+const LONGEST_FOUND: usize = 80;
+
+/// JSON as it was written, for a message: it needs no escapes of ours, but one line.
+fn quoted_json(raw: &str) -> String {
+    let words: Vec<&str> = raw.split_ascii_whitespace().collect();
+    let raw = words.join(" ");
+    format!("`{}`", cut(&raw, LONGEST_FOUND))
 }
 
 fn app_id(id: Option<&str>, place: &str) -> Result<AppId, Warning> {
@@ -118,7 +138,7 @@ fn app_id(id: Option<&str>, place: &str) -> Result<AppId, Warning> {
         app: None,
         subject: format!("id of {place}"),
         found,
-        expected: "a path of letters, digits, `-`, `.`, `_` and `/`".to_owned(),
+        expected: "a path of at most 1000 letters, digits, `-`, `.`, `_` and `/`".to_owned(),
         effect: LEFT_OUT.to_owned(),
     })
 }
@@ -278,15 +298,17 @@ fn protocol(word: Option<&str>, place: fmt::Arguments<'_>, faults: &mut Faults<'
     }
 }
 
-/// Marathon's own defaults fill the gaps.
+/// Marathon's own defaults fill the gaps. The app has so many `ports`.
 fn health_check(
     wire: wire::HealthCheck,
     index: usize,
+    ports: usize,
     faults: &mut Faults<'_>,
 ) -> Option<HealthCheck> {
     for (name, raw) in &wire.wrong {
         let subject = format!("field `healthChecks[{index}].{name}`");
-        faults.add(subject, raw, "a whole number from 0", "its default counts");
+        let expected = "a whole number from 0";
+        faults.say(subject, quoted_json(raw), expected, "its default counts");
     }
     let protocol = match wire.protocol.as_deref() {
         None | Some("HTTP") => CheckProtocol::Http,
@@ -306,6 +328,19 @@ fn health_check(
             return None;
         }
     };
+    // Of an app whose ports are found out by its tasks nobody knows how many it has.
+    if let Some(own) = wire.port_index.filter(|own| 0 < ports && ports <= *own)
+        && protocol != CheckProtocol::Command
+    {
+        faults.say(
+            format!("field `healthChecks[{index}].portIndex`"),
+            format!("`{own}`"),
+            &format!(
+                "the position of a port of the app, of which there are {ports}, counted from 0"
+            ),
+            "none of its ports is checked by it",
+        );
+    }
     Some(HealthCheck {
         protocol,
         path: wire.path,
@@ -355,7 +390,12 @@ fn lesser<T>(field: Option<wire::Lesser<T>>, name: &str, faults: &mut Faults<'_>
         wire::Lesser::Wrong(raw) => {
             let subject = format!("field `{name}`");
             let expected = "a list as Marathon writes it";
-            faults.add(subject, &raw, expected, "readiness checks not heeded");
+            faults.say(
+                subject,
+                quoted_json(&raw),
+                expected,
+                "readiness checks not heeded",
+            );
             None
         }
     }

@@ -41,7 +41,10 @@ pub use write::answer;
 /// underscores that it allowed before 0.7. Names of HAProxy's sections may hold all of these but
 /// the slash.
 fn is_app_path(text: &str) -> bool {
-    !text.trim_matches('/').is_empty()
+    /// Far more than Mesos takes as a part of the id of a task.
+    const LONGEST: usize = 1000;
+    text.len() <= LONGEST
+        && !text.trim_matches('/').is_empty()
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"/-._".contains(&b))

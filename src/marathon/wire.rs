@@ -262,9 +262,14 @@ pub(super) struct VersionInfo {
     pub(super) last_scaling_at: Option<Box<str>>,
 }
 
+/// `R` is whatever the results of its health checks are read as.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
-pub(super) struct Task {
+#[serde(
+    rename_all = "camelCase",
+    expecting = "an object",
+    bound = "R: Deserialize<'de>"
+)]
+pub(super) struct Task<R = Vec<Option<HealthResult>>> {
     pub(super) id: Option<Box<str>>,
     pub(super) host: Option<Box<str>>,
     pub(super) ports: Option<Vec<u16>>,
@@ -272,7 +277,7 @@ pub(super) struct Task {
     pub(super) state: Option<Box<str>>,
     pub(super) started_at: Option<Box<str>>,
     pub(super) version: Option<Box<str>>,
-    pub(super) health_check_results: Option<Vec<Option<HealthResult>>>,
+    pub(super) health_check_results: Option<R>,
 }
 
 #[derive(Deserialize)]

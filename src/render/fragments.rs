@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::format::{Format, FormatError, Value, Values};
 use super::profiles::PROFILES;
 use super::within::{self, Neutral};
+use crate::haproxy::password::QUICK;
 use crate::haproxy::userlist::Missing;
 use crate::labels::{Reading, ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
@@ -192,6 +193,10 @@ impl Fragments {
     }
 }
 
+/// More passwords in a list of users than any service needs: HAProxy computes each when it reads the
+/// file.
+pub(super) const MOST_PASSWORDS: usize = 50;
+
 /// A text that cannot be written for a service.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -225,6 +230,8 @@ pub(super) enum Fault {
     },
     /// Somebody whom an owner's list of users names and does not have.
     Users(Missing),
+    /// The passwords of an owner's list of users take HAProxy too long: one of them does, or all.
+    Passwords(Option<usize>),
     /// The shape of a section.
     Shape {
         template: &'static str,
@@ -250,6 +257,8 @@ impl fmt::Display for Fault {
                 name.escape_debug(),
                 of.escape_debug()
             ),
+            Self::Passwords(None) => f.write_str("a password that takes HAProxy longer"),
+            Self::Passwords(Some(number)) => write!(f, "{number} passwords"),
             Self::Shape { template, error } => write!(f, "template `{template}`: {error}"),
         }
     }
@@ -281,13 +290,17 @@ impl Fault {
                 label.map(|label| format!("label `HAPROXY_{}_{}`", service.index, label.name())),
                 "lines that stay within the service; those of --template-dir need not".to_owned(),
             ),
-            Self::Users(_) => (
+            Self::Users(_) | Self::Passwords(_) => (
                 Some(format!(
                     "label `HAPROXY_{}_{}`",
                     service.index,
                     Template::UserlistHead.name()
                 )),
-                "a list that has all users and groups that it names".to_owned(),
+                match self {
+                    Self::Passwords(None) => QUICK.to_owned(),
+                    Self::Passwords(_) => format!("at most {MOST_PASSWORDS} in one list"),
+                    _ => "a list that has all users and groups that it names".to_owned(),
+                },
             ),
             Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),
         };

@@ -141,3 +141,171 @@ fn passwords_without_end_keep_nobody_waiting() {
     assert_eq!(cfg.matches("\nuserlist user_big_").count(), 50);
     assert_eq!(cfg.matches("\nfrontend big_").count(), 55);
 }
+
+/// What each service port says, by its position.
+type Labels<'l> = &'l dyn Fn(u16) -> Vec<(&'static str, String)>;
+
+/// `/big` with so many service ports, of which each says this, beside one app.
+fn big(ports: u16, labels: Labels<'_>) -> String {
+    let numbers: Vec<u16> = (10_000..10_000 + ports).collect();
+    let mut all = json!({});
+    for index in 0..ports {
+        for (name, value) in labels(index) {
+            all[format!("HAPROXY_{index}_{name}")] = json!(value);
+        }
+    }
+    let task = |id: &str, ports: &[u16]| json!({"id": id, "host": "10.0.0.1", "ports": ports, "state": "TASK_RUNNING"});
+    json!({"apps": [
+        {"id": "/big", "ports": numbers, "labels": all, "tasks": [task("t", &numbers)]},
+        {"id": "/small", "ports": [9999], "tasks": [task("s", &[9999])]},
+    ]})
+    .to_string()
+}
+
+/// What all share in HAProxy is memory, and the time of its checks and starts.
+#[test]
+fn what_one_app_asks_for_has_a_bound_in_all_of_its_service_ports_together() {
+    let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificate.pem").to_owned();
+    let list = Test::new().file("list.txt", format!("{certificate} a.test\n"));
+    let lists = format!(
+        "ssl crt {certificate} crt-list {}/list.txt",
+        list.path().display()
+    );
+    let networks = (0..5000).map(|n| format!("10.0.{}.{}", n / 250, n % 250));
+    let networks = networks.collect::<Vec<_>>().join(" ");
+    let hosts = |index: u16| {
+        let hosts = (0..1000).map(|host| format!("h{host}.x{index}.test"));
+        hosts.collect::<Vec<_>>().join(",")
+    };
+    let of_networks: Labels<'_> = &|_| vec![("BACKEND_NETWORK_ALLOWED_ACL", networks.clone())];
+    let of_certificates: Labels<'_> = &|_| vec![("SSL_CERT", certificate.clone())];
+    let of_lists: Labels<'_> = &|_| vec![("BIND_OPTIONS", lists.clone())];
+    let of_slots: Labels<'_> = &|_| vec![("SERVER_SLOTS", "100".to_owned())];
+    let of_hosts: Labels<'_> = &|index| vec![("VHOST", hosts(index))];
+    for (ports, labels, served, told) in [
+        (
+            4,
+            of_networks,
+            2,
+            "service ports: found 20000 that are to be served networks in \
+             BACKEND_NETWORK_ALLOWED_ACL, expected at most 10000; service port 10002, at position 2 and \
+             1 behind it left out",
+        ),
+        (
+            52,
+            of_certificates,
+            50,
+            "service ports: found 52 that are to be served with a certificate (SSL_CERT, or `crt` in \
+             BIND_OPTIONS), expected at most 50; service port 10050, at position 50 and 1 behind it left \
+             out",
+        ),
+        (
+            6,
+            of_lists,
+            5,
+            "service ports: found 6 that are to be served with `crt-list` in BIND_OPTIONS, expected at \
+             most 5; service port 10005, at position 5 left out",
+        ),
+        (
+            12,
+            of_slots,
+            12,
+            "service ports: found 1200 free slots that are asked for (SERVER_SLOTS, --server-slots), \
+             expected at most 1000 of one app; service port 10010, at position 10, has 0 free ones, and \
+             1 behind it have none",
+        ),
+        (
+            11,
+            of_hosts,
+            11,
+            "label `HAPROXY_10_VHOST`: found 11000 pairs of host and path in the service ports of the \
+             app, expected at most 10000 of one app; no request is led there on ports 80 and 443 for \
+             service port 10010",
+        ),
+    ] {
+        let test = Test::new();
+        let done = turn(&test, &big(ports, labels)).expect(0);
+        done.says(&[&format!("app `/big`: {told}")]);
+        let cfg = cfg(&test);
+        assert_eq!(cfg.matches("\nfrontend big_").count(), served, "{told}");
+        assert!(cfg.contains("\nfrontend small_9999"), "{told}");
+        if ports == 12 {
+            assert_eq!(cfg.matches(" disabled").count(), 1000, "{cfg}");
+        }
+        if ports == 11 {
+            let map = fs::read_to_string(test.path().join("domain2backend.map")).unwrap();
+            assert_eq!(map.lines().count(), 10_000);
+        }
+    }
+}
+
+/// So found by the label or the field, and not by a line of HAProxy's.
+#[test]
+fn a_number_that_leads_nowhere_is_told_by_where_it_stands() {
+    let task = json!({"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"});
+    let app = |fields: Value| {
+        let mut app = json!({"id": "/a", "tasks": [task]});
+        app.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        json!({"apps": [app]}).to_string()
+    };
+    let index = json!({"HAPROXY_0_BACKEND_HEALTHCHECK_PORT_INDEX": "3"});
+    for (fields, told) in [
+        (
+            json!({"portDefinitions": [{"port": 70000}]}),
+            "field `portDefinitions`, service port at position 0: found `70000`, expected a port from 1 \
+             to 65535; service port 70000 left out",
+        ),
+        (
+            json!({"ports": [0]}),
+            "field `ports`, service port at position 0: found `0`, expected a port from 1 to 65535; \
+             service port 0 left out",
+        ),
+        (
+            json!({"ports": [10000], "labels": index}),
+            "label `HAPROXY_0_BACKEND_HEALTHCHECK_PORT_INDEX`: found `3`, expected the position of a \
+             service port of the app, from 0 to 0, or from the end; HAProxy checks the servers where \
+             they serve",
+        ),
+    ] {
+        let test = Test::new();
+        turn(&test, &app(fields)).says(&[&format!("app `/a`: {told}")]);
+    }
+}
+
+/// An owner knows labels, and no line of `haproxy.cfg`.
+#[test]
+fn what_haproxy_refuses_is_told_by_the_label_that_wrote_it() {
+    let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificate.pem");
+    for (labels, name) in [
+        (
+            json!({"HAPROXY_0_SSL_CERT": "/nowhere/own.pem"}),
+            "SSL_CERT",
+        ),
+        (
+            json!({
+                "HAPROXY_0_SSL_CERT": certificate,
+                "HAPROXY_0_BIND_OPTIONS": "ca-file /nowhere/own.pem",
+            }),
+            "BIND_OPTIONS",
+        ),
+        (
+            json!({"HAPROXY_0_SSL_CERT": certificate, "HAPROXY_0_BIND_OPTIONS": "ecdhe nonsense"}),
+            "BIND_OPTIONS",
+        ),
+        (
+            json!({"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_BIND_ADDR": "*", "HAPROXY_0_METHOD":
+                (0..80).map(|n| "ABCDEFGHIJ"[..=n % 10].repeat(n / 10 + 1)).collect::<Vec<_>>().join(",")}),
+            "METHOD",
+        ),
+    ] {
+        let task =
+            json!({"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"});
+        let apps =
+            json!({"apps": [{"id": "/a", "ports": [10000], "labels": labels, "tasks": [task]}]});
+        let test = Test::new();
+        let told = format!("app `/a`: label `HAPROXY_0_{name}`: found what `haproxy -c` refuses: ");
+        turn(&test, &apps.to_string()).says(&[&told, "service port 10000 left out"]);
+    }
+}

@@ -65,6 +65,25 @@ fn host(grudge: &str) -> Test {
     ])
 }
 
+/// HAProxy computes each password when it is asked: one of these would have it stand still for minutes.
+#[test]
+fn a_password_that_takes_minutes_is_refused_before_haproxy_is_asked() {
+    let test = host("false");
+    let apps = apps(31, &|number| {
+        let auth = "realm:ann:$5$rounds=999999999$salt$hash".to_owned();
+        (number == 7).then_some(("HAPROXY_0_AUTH", auth))
+    });
+    fs::write(test.path().join("apps.json"), apps).unwrap();
+    test.run().expect(0).says(&[
+        "app `/a7`: label `HAPROXY_0_AUTH`: found 3 parts, of which the password is wrong",
+        "`$5$` with 999999999 rounds",
+        "service port 10007 left out",
+    ]);
+    let cfg = test.cfg();
+    assert_eq!(cfg.matches("\nbackend a").count(), 30);
+    assert!(!cfg.contains("rounds"), "{cfg}");
+}
+
 const SAYS_NOTHING: &str = "echo '[ALERT] (1) : config : out of luck' >&2; exit 1";
 const DIES: &str = "kill -SEGV $$";
 

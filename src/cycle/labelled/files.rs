@@ -72,7 +72,8 @@ impl Labelled {
                 ..service
             }))
         });
-        let services = services.collect();
+        let services: Vec<Arc<Service>> = services.collect();
+        let absent: Vec<Arc<Service>> = services.iter().filter(|s| s.is_absent).cloned().collect();
         let (mut proxies, mut warnings) = self.arrange(services, wanted, incumbents);
         let mut failed: Vec<(Owner, Warning)> = Vec::new();
         if let Some(native) = &mut proxies.native {
@@ -117,14 +118,14 @@ impl Labelled {
                     displaced.push((owner, theft));
                 }
             }
-            // Whoever had the port before a label opened it keeps it.
+            // Whoever had the port before a label opened it keeps it, also for the moment without tasks.
             let before = &incumbents.service_ports;
             let is_holder = |service: &&Arc<Service>| {
                 let Owner { app, service_port } = &service.owner;
                 let section = reserved.section(service);
                 section.is_some_and(|s| HTTPS.contains(&s)) && before.get(service_port) == Some(app)
             };
-            let holder = services.iter().find(is_holder);
+            let holder = services.iter().chain(&absent).find(is_holder);
             let holder = holder.filter(|_| self.opens_https_by_labels());
             https_holder = holder.map(|service| service.owner.clone());
         }

@@ -1,19 +1,12 @@
 //! A realm, a user and a password.
 
-use std::ops::RangeInclusive;
-
 use super::word::is_made_of;
 use super::{Read, Wrong};
+use crate::haproxy::password::{COSTS, ROUNDS};
 use crate::labels::Auth;
 
 /// DES, the oldest of crypt(3): two characters of salt, and the hash.
 const DES: usize = 13;
-
-/// HAProxy computes the hash in its own threads, for every request with a password and for every
-/// `haproxy -c`: everybody waits for it. The largest of both take less than 50 ms, also for a password
-/// of 511 bytes, which any client may send.
-const ROUNDS: RangeInclusive<u32> = 1_000..=20_000;
-const COSTS: RangeInclusive<u32> = 4..=10;
 
 /// Beginnings of passwords that others take. Nothing of a password but one of these is ever shown.
 const KINDS: [&str; 17] = [

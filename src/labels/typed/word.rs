@@ -21,7 +21,9 @@ pub(super) fn is_file(text: &str) -> bool {
 /// Whether a text can be the id of an app. Marathon's own ids are; what a label says need not be.
 #[must_use]
 pub fn is_app_id(text: &str) -> bool {
-    is_made_of(text, b"/._-")
+    /// It is a part of the names of sections, which stand in lines, maps, logs and statistics.
+    const LONGEST: usize = 1000;
+    text.len() <= LONGEST && is_made_of(text, b"/._-")
 }
 
 /// Whatever the case.

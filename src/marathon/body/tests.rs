@@ -137,7 +137,8 @@ fn a_wrong_type_costs_that_app_and_says_where_it_stood() {
 
 #[test]
 fn an_app_without_a_usable_id_is_named_by_its_place() {
-    let path = "expected a path of letters, digits, `-`, `.`, `_` and `/`; app left out";
+    let path =
+        "expected a path of at most 1000 letters, digits, `-`, `.`, `_` and `/`; app left out";
     for (json, want) in [
         (
             "{}",
@@ -336,4 +337,34 @@ proptest! {
             let _ = (apps(&body), app(&body));
         }
     }
+}
+
+#[test]
+fn an_id_that_several_apps_have_is_told() {
+    let body = r#"{"apps":[{"id":"/a","ports":[1]},{"id":"/b"},{"id":"a","ports":[2]}]}"#;
+    let told = "app `/a`: field `id`: found 2 apps of this id in one answer, expected one; the last \
+                of them counts";
+    // The second is read app by app.
+    for body in [body.to_owned(), body.replace("[2]", "[2],\"tasks\":[5]")] {
+        let (_, warnings) = apps(&body).unwrap();
+        assert_eq!(warnings.last().unwrap().to_string(), told);
+    }
+}
+
+#[test]
+fn a_list_in_the_place_of_an_object_is_called_one() {
+    for field in ["versionInfo", "container", "ipAddress"] {
+        let (_, warnings) = apps(&format!(r#"{{"apps":[{{"id":"/a","{field}":[]}}]}}"#)).unwrap();
+        let told = warnings[0].to_string();
+        assert!(told.contains("found a list, expected an object"), "{told}");
+    }
+}
+
+#[test]
+fn an_id_without_end_is_none() {
+    let id = format!("/{}", "a".repeat(100_000));
+    let (read, warnings) = apps(&format!(r#"{{"apps":[{{"id":"{id}"}}]}}"#)).unwrap();
+    assert_eq!(read, []);
+    let told = warnings[0].to_string();
+    assert!(told.contains("at most 1000") && told.len() < 500, "{told}");
 }

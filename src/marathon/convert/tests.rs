@@ -455,3 +455,37 @@ fn lesser_faults_cost_less_than_the_app() {
     ];
     assert_eq!(warnings, want);
 }
+
+#[test]
+fn a_check_of_a_port_that_the_app_has_not_is_told() {
+    let told = |fields: &str, check: &str| {
+        let body = format!(r#"{{"apps":[{{"id":"/a",{fields}"healthChecks":[{check}]}}]}}"#);
+        let (read, warnings) = apps(&body).unwrap();
+        assert_eq!(read[0].health_checks.len(), 1);
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let two = r#""portDefinitions":[{"port":1},{"port":2}],"#;
+    for (fields, index) in [(two, 0), (two, 1), ("", 9), (r#""ports":[],"#, 9)] {
+        let check = format!(r#"{{"portIndex":{index}}}"#);
+        assert_eq!(told(fields, &check), [""; 0], "{fields} {index}");
+    }
+    let want = "app `/a`: field `healthChecks[0].portIndex`: found `2`, expected the position of a port \
+                of the app, of which there are 2, counted from 0; none of its ports is checked by it";
+    assert_eq!(told(two, r#"{"portIndex":2}"#), [want]);
+    assert_eq!(
+        told(two, r#"{"portIndex":2,"protocol":"COMMAND"}"#),
+        [""; 0]
+    );
+}
+
+#[test]
+fn json_is_told_as_it_was_written() {
+    let body =
+        "{\"apps\":[{\"id\":\"/a\",\"healthChecks\":[{\"timeoutSeconds\":{\n\"a\": \"b\"}}]}]}";
+    let (_, warnings) = apps(body).unwrap();
+    let told = warnings[0].to_string();
+    assert!(
+        told.contains(r#"found `{ "a": "b"}`, expected a whole"#),
+        "{told}"
+    );
+}

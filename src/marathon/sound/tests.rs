@@ -52,12 +52,6 @@ fn a_task_that_cannot_be_read_costs_that_task_alone() {
         (r#"{"ports":31000}"#, ".ports", "integer `31000`", "a list"),
         (r#"{"host":5}"#, ".host", "integer `5`", "a string"),
         (r#"{"state":{"x":1}}"#, ".state", "an object", "a string"),
-        (
-            r#"{"healthCheckResults":[{"alive":"yes"}]}"#,
-            ".healthCheckResults[0].alive",
-            r#"string "yes""#,
-            "true or false",
-        ),
     ] {
         let good = r#"{"id":"good","host":"h","ports":[31000],"state":"TASK_RUNNING"}"#;
         let own = format!(r#"{{"id":"/a","ports":[80],"tasks":[{good},{task},{good}]}}"#);
@@ -76,6 +70,52 @@ fn a_task_that_cannot_be_read_costs_that_task_alone() {
             assert_eq!(warnings, [&*want], "{task}");
         }
     }
+}
+
+#[test]
+fn a_result_of_a_health_check_that_cannot_be_read_costs_that_result_alone() {
+    for (results, field, found, expected, effect, left) in [
+        (
+            r#"[{"alive":"yes"},{"alive":false}]"#,
+            "[0].alive",
+            r#"string "yes""#,
+            "true or false",
+            "health check result left out",
+            Some(1),
+        ),
+        (
+            r#"[{"alive":true},5]"#,
+            "[1]",
+            "integer `5`",
+            "an object",
+            "health check result left out",
+            Some(1),
+        ),
+        (
+            r#""none""#,
+            "",
+            r#"string "none""#,
+            "a list",
+            "health check results left out",
+            None,
+        ),
+    ] {
+        let task = format!(r#"{{"id":"t","host":"h","ports":[1],"healthCheckResults":{results}}}"#);
+        let (read, warnings) = between_others(&format!(r#"{{"id":"/a","tasks":[{task}]}}"#));
+        let tasks = read.unwrap().tasks;
+        assert_eq!((&*tasks[0].id, tasks[0].ports[0]), ("t", 1));
+        assert_eq!(tasks[0].health.as_ref().map(Vec::len), left);
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        let place = format!("tasks[0].healthCheckResults{field}");
+        let want =
+            format!("app `/a`: field `{place}`: found {found}, expected {expected}; {effect}");
+        assert_eq!(warnings, [want]);
+    }
+    // What else is wrong with it costs the task.
+    let task = r#"{"id":"t","ports":[-1],"healthCheckResults":[5]}"#;
+    let (read, warnings) = between_others(&format!(r#"{{"id":"/a","tasks":[{task}]}}"#));
+    assert_eq!(read.unwrap().tasks, []);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
 }
 
 #[test]
@@ -136,7 +176,7 @@ fn a_number_of_a_health_check_that_is_none_is_taken_for_its_default() {
         ("-1", "`-1`"),
         ("1e99", "`1e99`"),
         ("99999999999999999999", "`99999999999999999999`"),
-        (r#""10""#, r#"`\"10\"`"#),
+        (r#""10""#, r#"`"10"`"#),
         ("{}", "`{}`"),
     ] {
         let numbers = [

@@ -1,4 +1,5 @@
-//! How many rules one app may have in the shared frontends, in all of its service ports together.
+//! How many hosts, paths and rules one app may have in the shared frontends, in all of its service ports
+//! together.
 
 use std::sync::Arc;
 
@@ -11,6 +12,10 @@ use crate::cluster::Warning;
 /// Requests of all apps are compared with each of these, one after the other: a hundred cost HAProxy
 /// about 25 µs per request.
 const MOST_RULES_OF_AN_APP: usize = 200;
+
+/// They lie in maps, which HAProxy reads at each check and each start: 0.3 kB each, and a second for
+/// 100,000.
+const MOST_PLACES_OF_AN_APP: usize = 10_000;
 
 /// What the service ports of one app have of it.
 #[derive(Default)]
@@ -25,24 +30,59 @@ struct Rules<'s> {
     refused: Option<(&'s Service, &'static str, usize)>,
 }
 
-/// The claims of all service ports, without those of service ports that would have rules beyond the
-/// bound of their app: it gets those of its first ones. Service ports of one app stand in a row.
+/// The claims of all service ports, without those of service ports that would have places or rules beyond
+/// a bound of their app: it gets those of its first ones. Service ports of one app stand in a row.
 pub(super) fn within_bounds<'s>(
     mut all: Vec<(&'s Arc<Service>, Vec<Claim>)>,
     warnings: &mut Vec<Warning>,
 ) -> Vec<(&'s Arc<Service>, Vec<Claim>)> {
     for of_app in all.chunk_by_mut(|(one, _), (other, _)| one.owner.app == other.owner.app) {
         // Most have none, and nothing of theirs is to be compared.
-        if !of_app.iter().any(|(_, claims)| claims.iter().any(is_rule)) {
-            continue;
+        if of_app.iter().any(|(_, claims)| claims.iter().any(is_rule)) {
+            let mut rules = Rules::default();
+            for (claimant, claims) in &mut *of_app {
+                rules.keep(claimant, claims);
+            }
+            warnings.extend(rules.warning());
         }
-        let mut rules = Rules::default();
-        for (claimant, claims) in of_app {
-            rules.keep(claimant, claims);
-        }
-        warnings.extend(rules.warning());
+        warnings.extend(keep_places(of_app));
     }
     all
+}
+
+/// Empties the claims of those service ports of an app behind which there would be too many.
+fn keep_places(of_app: &mut [(&Arc<Service>, Vec<Claim>)]) -> Option<Warning> {
+    let mut sum = 0;
+    let mut beyond: Vec<(&Service, &'static str)> = Vec::new();
+    for (claimant, claims) in of_app {
+        sum += claims.len();
+        if let Some(first) = claims.first().filter(|_| sum > MOST_PLACES_OF_AN_APP) {
+            beyond.push((claimant, first.label()));
+            claims.clear();
+        }
+    }
+    let ((service, name), more) = beyond.split_first()?;
+    let found = format!("{sum} pairs of host and path in the service ports of the app");
+    let expected = format!("at most {MOST_PLACES_OF_AN_APP} of one app");
+    Some(label(
+        service,
+        name,
+        &found,
+        &expected,
+        &led_nowhere(service, more.len()),
+    ))
+}
+
+/// What becomes of a service port, and of so many behind it.
+fn led_nowhere(service: &Service, more: usize) -> String {
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {more} behind it"),
+    };
+    format!(
+        "no request is led there on ports 80 and 443 for service port {}{more}",
+        service.owner.service_port
+    )
 }
 
 /// TLS is passed on by rules alone.
@@ -92,14 +132,7 @@ impl<'s> Rules<'s> {
             self.wanted
         );
         let expected = format!("at most {MOST_RULES_OF_AN_APP} of one app");
-        let more = match more {
-            0 => String::new(),
-            more => format!(" and {more} behind it"),
-        };
-        let effect = format!(
-            "no request is led there on ports 80 and 443 for service port {}{more}",
-            service.owner.service_port
-        );
+        let effect = led_nowhere(service, more);
         Some(label(service, name, &found, &expected, &effect))
     }
 }

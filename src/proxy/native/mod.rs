@@ -29,9 +29,10 @@ pub use arrange::arrange;
 pub use led::Way;
 pub use place::{Host, Place};
 pub use slots::{
-    AllSlots, NOWHERE, Seat, SlotRule, Slots, in_slots, is_slot, lines_of, slot_of, slots_of,
+    AllSlots, MOST_SLOTS_OF_AN_APP, NOWHERE, Seat, SlotRule, Slots, in_slots, is_slot, lines_of,
+    slot_of, slots_of, slots_wanted,
 };
-pub use tuning::{Conditions, Tuning, tuning};
+pub use tuning::{Conditions, Tuning, say_slots, tuning};
 pub use usurped::{CertificateNames, usurping};
 
 use super::marathon_lb::{Rows, Service};

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::super::marathon_lb::{Server, Service};
 use super::super::server_id::cookie;
-use super::tuning::{own_slots, tuning};
+use super::tuning::{own_slots, slots_said, tuning};
+use crate::labels::ServiceOptions;
 
 /// Begins the name of each.
 const NAME: &str = "slot_";
@@ -21,6 +22,10 @@ pub const NOWHERE: (&str, u16) = ("127.0.0.1", 1);
 
 /// More than that no section has.
 const MOST: u32 = 10_000;
+
+/// So many free ones may be written for one app, in all of its sections together: they cost HAProxy up
+/// to 14 MB. `--server-slots` gives all of them to a single section at most.
+pub const MOST_SLOTS_OF_AN_APP: u32 = 1000;
 
 /// Which sections have slots, and how many that are free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,14 +144,31 @@ fn spare(service: &Service, rule: SlotRule) -> Option<u32> {
     (spare > 0).then_some(spare)
 }
 
+/// How many free slots these options have a section ask for at most.
+#[must_use]
+pub fn slots_wanted(options: &ServiceOptions, rule: SlotRule) -> u32 {
+    let may_need =
+        || rule.everywhere || !is_dynamic(options) || options.own.contains_key("SEND_PROXY");
+    match slots_said(options) {
+        Some(own) => own,
+        None if rule.spare > 0 && may_need() => rule.spare,
+        None => 0,
+    }
+}
+
+/// Whether servers can come into the balance of such a section.
+fn is_dynamic(options: &ServiceOptions) -> bool {
+    let balance = options.balance.as_deref().unwrap_or("roundrobin");
+    let name = balance.split(['(', ' ']).next();
+    matches!(name, Some("roundrobin" | "leastconn" | "first" | "random"))
+}
+
 /// Whether HAProxy, if it can add servers at all, can add them to this section.
 fn adds_servers(service: &Service) -> bool {
-    let name = service.balance().split(['(', ' ']).next();
-    let is_dynamic = matches!(name, Some("roundrobin" | "leastconn" | "first" | "random"));
     // Checks of one that is added would not speak the PROXY protocol.
     let is_checked = service.check.is_some() || service.options.sticky;
     let sends_proxy = || tuning(service).is_ok_and(|tuning| tuning.send_proxy.is_some());
-    is_dynamic && !(is_checked && sends_proxy())
+    is_dynamic(&service.options) && !(is_checked && sends_proxy())
 }
 
 fn fill(service: &mut Service, spare: u32, before: Option<&Slots>) {
@@ -219,7 +241,6 @@ fn put(server: &mut Server, section: &str, number: u32) {
 mod tests {
     use super::super::fixtures::service;
     use super::*;
-    use crate::labels::ServiceOptions;
 
     const RULE: SlotRule = SlotRule {
         spare: 2,

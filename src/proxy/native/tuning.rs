@@ -2,6 +2,7 @@
 
 use super::super::marathon_lb::Service;
 use crate::cluster::Warning;
+use crate::labels::ServiceOptions;
 
 /// How servers are treated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,13 +134,26 @@ pub(super) fn own_slots(service: &Service) -> Option<u32> {
 }
 
 fn read_slots(service: &Service) -> Result<Option<u32>, Warning> {
-    let Some(text) = said(service, SLOTS) else {
+    if !service.options.own.contains_key(SLOTS) {
         return Ok(None);
-    };
-    // Each costs memory of the HAProxy that all share.
-    let slots = text.parse().ok().filter(|slots| *slots <= MOST_SLOTS);
+    }
+    let slots = slots_said(&service.options);
     let wrong = || refused(service, SLOTS, "a number from 0 to 100");
-    Ok(Some(slots.ok_or_else(wrong)?))
+    slots.ok_or_else(wrong).map(Some)
+}
+
+/// The same, where it can be read.
+pub(super) fn slots_said(options: &ServiceOptions) -> Option<u32> {
+    let text = options.own.get(SLOTS)?.trim();
+    // Each costs memory of the HAProxy that all share.
+    text.parse().ok().filter(|slots| *slots <= MOST_SLOTS)
+}
+
+/// Has options say that so many slots are to be free, or as many as a label can say: how many that are.
+pub fn say_slots(options: &mut ServiceOptions, slots: u32) -> u32 {
+    let slots = slots.min(MOST_SLOTS);
+    options.own.insert(SLOTS, slots.to_string().into());
+    slots
 }
 
 const SLOTS: &str = "SERVER_SLOTS";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::format::Value;
-use super::super::fragments::Fault;
+use super::super::fragments::{Fault, MOST_PASSWORDS};
 use super::super::reach;
 use super::super::values::Plain;
 use super::super::within::{self, Own};
@@ -79,17 +79,24 @@ impl MarathonLb {
         })
     }
 
-    /// Whether a list of users that an owner wrote has all whom it names. HAProxy would refuse the file
-    /// for one such list after the other.
+    /// Whether a list of users that an owner wrote has all whom it names, and costs HAProxy little time.
+    /// It would refuse the file for one such list after the other, and has everybody wait for passwords.
     pub(super) fn knows_its_users(&self, service: &Service, text: &str) -> Result<(), Fault> {
         let is_own = service
             .options
             .overrides
             .contains_key(&Template::UserlistHead);
-        let missing = (self.judges && is_own).then(|| userlist::missing(text));
-        missing
-            .flatten()
-            .map_or(Ok(()), |missing| Err(Fault::Users(missing)))
+        if !self.judges || !is_own {
+            return Ok(());
+        }
+        if userlist::slow_password(text).is_some() {
+            return Err(Fault::Passwords(None));
+        }
+        let number = userlist::passwords(text).count();
+        if number > MOST_PASSWORDS {
+            return Err(Fault::Passwords(Some(number)));
+        }
+        userlist::missing(text).map_or(Ok(()), |missing| Err(Fault::Users(missing)))
     }
 
     /// Whether texts of an owner reach for nothing beyond the service; `write` writes the same for a

@@ -42,13 +42,13 @@ pub(super) fn all(config: &Config, no_marathon: Option<String>) -> Result<Vec<Fi
     }
     found.extend(block_on(async {
         let mut found = haproxy(config, &facts).await;
-        found.extend(starts_with_the_host(&host, &facts));
-        found.extend(selinux(&host));
         found.extend(sockets(config).await);
         found.extend(permissions(config, &host, &in_use));
         found.extend(marathons(config).await);
         Ok(found)
     })?);
+    found.extend(starts_with_the_host(&host, &facts));
+    found.extend(selinux(&host));
     found.extend(turns(config, &call, &in_use));
     found.push(last_turn(config));
     Ok(found)

@@ -6,7 +6,7 @@ use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -18,7 +18,7 @@ use super::{Watcher, now};
 use crate::apply::Outcome;
 use crate::apply::validate::Severity;
 use crate::config::Config;
-use crate::cycle::{Unanswered, Unwritable};
+use crate::cycle::{NoPlace, Unanswered, Unwritable};
 use crate::disk::Digest;
 use crate::marathon::events::Follower;
 use crate::state::Time;
@@ -167,7 +167,7 @@ impl Watcher {
         match result {
             Ok(turn) if is_accepted(turn) => self.edit_counts(),
             Ok(turn) if self.edit.is_on_trial() => self.edit.fault = fault(turn),
-            Err(error) if error.is::<Unwritable>() || self.lacks_another_program() => {
+            Err(error) if is_of_edit(error) || self.lacks_another_program() => {
                 let is_on_trial = self.edit.is_on_trial();
                 self.edit.fault = is_on_trial.then(|| format!("{error:#}"));
             }
@@ -261,6 +261,11 @@ fn is_accepted(turn: &Turn) -> bool {
     let outcome = &turn.report.outcome;
     let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
     is_in_place && !turn.report.plan.keeps_all && !turn.report.is_light
+}
+
+/// Whether that would not be so without the edit on trial.
+fn is_of_edit(error: &Error) -> bool {
+    error.is::<Unwritable>() || error.is::<NoPlace>()
 }
 
 /// `None` where nothing was found out yet.

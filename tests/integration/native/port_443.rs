@@ -58,6 +58,32 @@ fn who_has_port_443_keeps_it_though_another_app_brings_a_certificate() {
     assert_eq!(quarantined(&scene), json!([]));
 }
 
+/// Who opens port 443 and is refused costs nobody the port, not for a turn either.
+#[test]
+fn who_falls_out_gives_port_443_back_in_the_same_turn() {
+    for moves in [false, true] {
+        let mut scene = Scene::new();
+        let own = scene.app("/edge", &[("MODE", "http")]);
+        let _ending = Ending(scene.cfg());
+        if moves {
+            refresh(&scene).expect(0);
+            assert_eq!(Ask::http(at(own)).get("any.test", "/").by(), "edge");
+        }
+        scene.apps[0]["labels"]["HAPROXY_0_PORT"] = scene.https.to_string().into();
+        scene.app(
+            "/tls",
+            &[("VHOST", "tls.test"), ("SSL_CERT", "/nowhere/tls.pem")],
+        );
+        let port = Ask::http(at(scene.https));
+        for _ in 0..2 {
+            let done = refresh(&scene).expect(0);
+            assert!(!done.stderr.contains("app `/edge`"), "{done:#?}");
+            assert_eq!(port.get("any.test", "/").by(), "edge", "{done:#?}");
+        }
+        assert_eq!(quarantined(&scene).as_array().unwrap().len(), 1);
+    }
+}
+
 /// Of two certificates for one name HAProxy shows the first.
 #[test]
 fn a_certificate_is_shown_though_another_app_brings_one_for_the_same_name() {

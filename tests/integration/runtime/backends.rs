@@ -78,7 +78,7 @@ fn turn(scene: &Scene, told: &str) -> Done {
         assert_ne!(scene.host.pid(), pid);
         done.says(&[
             "a reload is needed, since backends cannot be changed at runtime",
-            "`Unknown command",
+            "before 3.4 HAProxy takes away no backend",
             "took over",
         ])
     }

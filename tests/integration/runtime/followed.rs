@@ -333,3 +333,23 @@ fn what_is_drained_while_a_reload_has_failed_rests() {
     scene.refresh(&flags).expect(1);
     scene.is_answered_by(&["t0", "t1", &next]);
 }
+
+/// What is gone already is no part of what the next answer lacks.
+#[test]
+fn apps_that_are_deleted_one_by_one_while_files_are_refused_are_not_held() {
+    let scene = Scene::new(&[]);
+    let certificate = Certificate::of(&scene);
+    let ids: Vec<String> = (1..=6).map(|nth| format!("/other/{nth}")).collect();
+    for (id, port) in ids.iter().zip(1..) {
+        scene
+            .marathon
+            .deploy(on_loopback(id).task(Task::local(port)));
+    }
+    scene.refresh(&[]).expect(0);
+    certificate.is_broken(&scene);
+    for (id, port) in ids.iter().zip(1..) {
+        scene.marathon.remove_app(id).unwrap();
+        scene.refresh(&[]).expect(1);
+        assert!(!scene.serves_other_at(port), "{id}");
+    }
+}

@@ -2,6 +2,7 @@
 //! all the while, and it is told once, and once when it is over.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
@@ -102,8 +103,12 @@ fn files_of_extra_config_that_are_refused_keep_no_task_out() {
     let watcher = Watcher::serving(&host, &web, &words);
     block_on(web.marathon.wait_event_streams(1, SOON)).unwrap();
     let file = Edited::of(&host, "extra/a.cfg");
-    // HAProxy is not started with the latter, which would cost its listeners some seconds.
+    // HAProxy is not started with the others, which would cost its listeners some seconds.
+    let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let there = held.local_addr().unwrap();
+    let on_held = format!("\nlisten x\n  bind {there}\n");
     for (bad, words) in [
+        (&*on_held, "of `listen x` is held by"),
         ("\nlisten x\n  nonsense\n", "nonsense"),
         (
             "\nlisten x\n  bind 192.0.2.7:8088\n",
