@@ -188,8 +188,8 @@ impl Known {
                     });
                 }
                 None => {
-                    let names = self.names.get(&address).into_iter().flatten();
-                    forms.extend(names.map(|name| at(name.clone(), address)));
+                    let known_as = self.names.get(&address).into_iter().flatten();
+                    forms.extend(known_as.map(|name| at(name.clone(), address)));
                 }
             }
         }

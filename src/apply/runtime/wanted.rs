@@ -142,6 +142,10 @@ fn finish(
 
 /// A section while it is read.
 #[derive(Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a line that is there or not"
+)]
 struct Section {
     name: String,
     servers: Vec<Server>,

@@ -133,6 +133,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "group-https-by-vhost"
         | "skip-validation"
         | "skip-config-cleanup"
+        | "stay"
         | "in-place" => ("true", "maybe"),
         "settings-from" => ("env,labels", "labels,env"),
         "min-serv-port-ip-per-task" => ("10060", "-1"),

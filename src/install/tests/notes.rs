@@ -10,15 +10,16 @@ fn where_selinux_confines_haproxy_install_says_what_lets_it() {
         let lets = "`setsebool -P haproxy_connect_any 1`";
         plan.notes.iter().any(|note| note.contains(lets))
     };
+    let rocky = || Mind::systemd("ID=rocky\n").with("/usr/bin/dnf", "");
     let of = |enforce: &str, boolean: &str| {
-        Mind::systemd("ID=rocky\n")
+        rocky()
             .with("/sys/fs/selinux/enforce", enforce)
             .with("/sys/fs/selinux/booleans/haproxy_connect_any", boolean)
     };
     assert!(says(&of("1", "0 0")));
     assert!(!says(&of("1", "1 1")));
     assert!(!says(&of("0", "0 0")));
-    assert!(!says(&Mind::systemd("ID=rocky\n")));
+    assert!(!says(&rocky()));
 }
 
 #[test]
@@ -32,6 +33,7 @@ fn in_a_tree_without_haproxy_it_is_told_that_it_may_serve_as_root() {
     assert!(notes(&mind));
     let with_haproxy = mind
         .with("/usr/sbin/haproxy", "")
+        .with("/lib/systemd/system/haproxy.service", "")
         .with("/etc/group", "haproxy:x:1:\n")
         .with("/etc/passwd", "haproxy:x:1:1::/:/bin/false\n");
     assert!(!notes(&with_haproxy));

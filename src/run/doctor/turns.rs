@@ -52,11 +52,10 @@ impl Call {
             };
         }
         let words = match in_use.first().map(|one| one.schedule) {
-            Some(Schedule::Cron) => "install --cron",
             Some(Schedule::Timer) => "install --timer",
             Some(Schedule::Service) => "install --service",
             None if facts.init == Init::Systemd => "install",
-            None => "install --cron",
+            Some(Schedule::Cron) | None => "install --cron",
         };
         Self {
             words,

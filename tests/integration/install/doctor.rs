@@ -141,6 +141,7 @@ fn other_faults_are_told(told: &Told) {
     assert!(!told.part("uninstall").contains("exit"), "{told:#?}");
     assert_eq!(
         told.part("left"),
-        "/etc/haproxy-marathon-bridge:\nconfig.toml\nhaproxy.d\nmarathons"
+        "/etc/haproxy-marathon-bridge:\nconfig.toml\ncron-file.before-haproxy-marathon-bridge\nhaproxy.d\n\
+         marathons"
     );
 }

@@ -52,10 +52,11 @@ fn a_line_that_cron_leaves_out_has_no_turns_taken() {
         apps(10080)
     );
     for (name, change, ..) in LINES {
-        script += &format!(
-            "{change}\necho '== {name}'; haproxy-marathon-bridge doctor 2>&1 || echo \"exit $?\"\n\
-             cp -p /srv/line $line\n"
-        );
+        script += change;
+        script += "\necho '== ";
+        script += name;
+        script +=
+            "'; haproxy-marathon-bridge doctor 2>&1 || echo \"exit $?\"\ncp -p /srv/line $line\n";
     }
     let Some(told) = run(&script) else { return };
     told.says("well", &["ok    turns     by cron, as "]);

@@ -149,7 +149,7 @@ fn a_number_that_others_have_too_costs_nobody_who_has_a_name() {
     let told = scene.try_write(true).expect(0).stderr;
     for (app, holder) in [
         ("/f", "app `/e`"),
-        ("/g", "app `/tcp`"),
+        ("/tcp", "app `/g`"),
         ("/h", "`frontend "),
     ] {
         let (app, held) = (format!("app `{app}`: "), format!("is held by {holder}"));

@@ -1,0 +1,166 @@
+//! Bringing HAProxy to a plan, or to what is left of it: whoever the host stands against, or HAProxy
+//! refuses, is left out, and the others are served in the same turn.
+
+use std::mem;
+
+use anyhow::{Error, Result};
+
+use super::Stages;
+use super::plan::Plan;
+use super::refusal::{Left, Refusals};
+use super::retried::retry_of_blamed;
+use super::source::Source;
+use super::unstartable::MOST_STARTS;
+use crate::apply::validate::CheckError;
+use crate::apply::{Accepted, Balancer, CheckMessage, Host, Outcome, Retry};
+use crate::diff;
+use crate::resolve::Lookup;
+use crate::state::{State, Time};
+
+/// What a plan came to.
+pub(super) struct Applied {
+    pub(super) plan: Plan,
+    pub(super) outcome: Outcome,
+    pub(super) complaints: Option<Vec<CheckMessage>>,
+    /// Who was left out of it and is to be tried.
+    pub(super) retries: Vec<Retry>,
+}
+
+impl Applied {
+    pub(super) fn of(plan: Plan, outcome: Outcome) -> Self {
+        Self {
+            plan,
+            outcome,
+            complaints: None,
+            retries: Vec::new(),
+        }
+    }
+
+    fn hearing(self, complaints: Option<Vec<CheckMessage>>) -> Self {
+        Self { complaints, ..self }
+    }
+
+    fn retrying(self, retries: Vec<Retry>) -> Self {
+        Self { retries, ..self }
+    }
+}
+
+impl<S: Source, L: Lookup> Stages<S, L> {
+    /// The plan without what the files and the ports of this host stand against. Who shows which
+    /// certificate is looked at last: whoever is taken out, or served as before, can change it.
+    pub(super) fn as_the_host_allows<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        plan: Plan,
+        installed: Option<&str>,
+    ) -> Result<Plan> {
+        let plan = self.without_unfit_files(host, plan, installed)?;
+        let plan = self.without_held_ports(host, plan, installed)?;
+        let plan = self.without_short_of_files(host, plan, installed)?;
+        self.without_usurpers(host, plan, installed)
+    }
+
+    /// Brings HAProxy to a plan; to what is left of it where HAProxy refuses a part.
+    pub(super) async fn apply<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        mut plan: Plan,
+        installed: Option<&str>,
+        memory: &mut State,
+        now: Time,
+        remember: &mut dyn FnMut(&State),
+    ) -> Result<Applied> {
+        let mut complaints = None;
+        let mut retries = Vec::new();
+        let mut rest = None;
+        let mut step = None;
+        if plan.keeps_all {
+            // HAProxy may have ended, or been brought away from them.
+            let Some(files) = host.proved_files(&plan.files, memory)? else {
+                return Ok(Applied::of(plan, Outcome::Unchanged));
+            };
+            plan.change = diff::compare(installed, &files.cfg);
+            plan.files = files;
+        } else {
+            plan = self.as_the_host_allows(host, plan, installed)?;
+            (plan, retries) = self.without_retried(host, plan, installed)?;
+            if let Some(first) = self.first_step(host, &plan, installed)? {
+                rest = Some(mem::replace(&mut plan, first));
+            }
+        }
+        // Before anybody was blamed for a check without an end.
+        let mut unblamed: Option<Plan> = None;
+        let mut refusals = Refusals::default();
+        let mut starts = 0;
+        let mut accepted: Option<Accepted> = None;
+        loop {
+            if memory.paused.is_some() {
+                let outcome = host.leave(&plan.files, memory, now)?;
+                return Ok(Applied::of(plan, outcome));
+            }
+            let known = accepted.take();
+            let outcome = host
+                .bring_to_hearing(&plan.files, known, memory, now, remember, &mut complaints)
+                .await?;
+            if outcome.is_settled()
+                && let Some(rest) = rest.take()
+            {
+                // What goes is closed by now, and there is room for what comes.
+                step = Some(plan.files.cfg.clone());
+                plan = rest;
+                plan.change = diff::compare(step.as_deref(), &plan.files.cfg);
+                continue;
+            }
+            let installed = step.as_deref().or(installed);
+            let left = match &outcome {
+                Outcome::Rejected { messages } if !plan.keeps_all => {
+                    let left = self.left_of(host, &plan, messages, installed, &mut refusals);
+                    match left.await {
+                        Err(error) if goes_on(&error) => {
+                            let plan = unblamed.unwrap_or(plan);
+                            return Ok(Applied::of(plan, Outcome::Checking));
+                        }
+                        left => left?,
+                    }
+                }
+                Outcome::ReloadFailed { messages, .. } if starts + 1 < MOST_STARTS => {
+                    starts += 1;
+                    let left =
+                        self.without_unstartable(host, &plan, messages, installed, memory)?;
+                    left.map_or(Left::Nothing, |left| Left::Of(Box::new(left), None))
+                }
+                _ => Left::Nothing,
+            };
+            match left {
+                Left::AsItWas(files) => accepted = Some(files),
+                Left::Of(left, files) => {
+                    if outcome.is_of_a_wait() {
+                        unblamed.get_or_insert(plan);
+                    }
+                    (plan, accepted) = (*left, files);
+                }
+                Left::Nothing => {
+                    // Nobody is to blame before HAProxy came to an end without him: perhaps it never does.
+                    let is_unproved = outcome == Outcome::Checking || outcome.is_of_a_wait();
+                    let plan = match unblamed {
+                        Some(before) if is_unproved => before,
+                        Some(before) if host.balancer.can_retry() => {
+                            retries.extend(retry_of_blamed(before, &plan));
+                            plan
+                        }
+                        _ => plan,
+                    };
+                    let applied = Applied::of(plan, outcome).hearing(complaints);
+                    return Ok(applied.retrying(retries));
+                }
+            }
+        }
+    }
+}
+
+/// Whether it is only that a check takes longer than whoever asked waits.
+#[must_use]
+pub fn goes_on(error: &Error) -> bool {
+    let error = error.downcast_ref::<CheckError>();
+    error.is_some_and(|error| matches!(error, CheckError::GoesOn))
+}
