@@ -1,7 +1,7 @@
 //! The file that runs with the servers of another one: so much of a change as needs no reload.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::line::{ServerLine, is_ours, words_of};
 use super::outline::{Outline, Section};
@@ -71,7 +71,7 @@ pub fn with_servers_like(running: &str, wanted: &str) -> Grafted {
 
 /// The text with no other servers than those at these addresses; slots of the others are free.
 #[must_use]
-pub fn with_servers_at(text: &str, addresses: &HashSet<&str>) -> String {
+pub fn with_servers_at(text: &str, addresses: &BTreeSet<&str>) -> String {
     rewritten(text, &Outline::of(text), |section| {
         Some(left(section, |line| addresses.contains(address_of(line))))
     })

@@ -1,7 +1,7 @@
 //! Servers that come and go while the rest of what is wanted has to wait, whatever for: they are brought
 //! to HAProxy as in a turn for servers alone, so that the next turns can go on to do so.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -52,7 +52,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 // What cannot be told may be read, unless HAProxy is at a check.
                 brought.filter(|_| self.in_service.is_none() || outcome != Outcome::Checking)
             }
-            None => self.grafted(host, plan, memory, now)?,
+            None => grafted(host, plan, memory, now)?,
         };
         let (Some(cfg), Some(before)) = (alone, host.told_alone(memory, now)?) else {
             return Ok(outcome);
@@ -107,24 +107,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         Ok((!has_all).then_some(all))
     }
 
-    /// The text that runs with the servers of the plan: where what is in service is not known but by it.
-    fn grafted<B: Balancer>(
-        &self,
-        host: &Host<'_, B>,
-        plan: &mut Plan,
-        memory: &State,
-        now: Time,
-    ) -> Result<Option<String>> {
-        let Some(before) = host.told_alone(memory, now)? else {
-            return Ok(None);
-        };
-        let Grafted { text, left_out } = diff::with_servers_of(&before.cfg, &plan.files.cfg);
-        for (section, line) in left_out {
-            plan.warn_once(unchecked(&section, &line));
-        }
-        Ok(Some(text))
-    }
-
     /// Gives services other servers, whatever else of them changed. The plan has asked the guard.
     fn supply(&mut self, plan: &Plan, in_service: &mut InService) -> (Supplied, Vec<Left>) {
         let mut supplied = Supplied::default();
@@ -163,7 +145,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             }
             let like = own.and_then(|own| text_of(&plan.rendered, own));
             let resupply = Resupply { before, after };
-            self.refill(in_service, resupply, like, &mut supplied, &mut left);
+            self.refill(
+                in_service,
+                resupply,
+                like.as_deref(),
+                &mut supplied,
+                &mut left,
+            );
         }
         in_service.losses = Losses::since(in_service.services.values());
         (supplied, left)
@@ -174,7 +162,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         &mut self,
         in_service: &mut InService,
         resupply: Resupply,
-        like: Option<Arc<str>>,
+        like: Option<&str>,
         supplied: &mut Supplied,
         left: &mut Vec<Left>,
     ) {
@@ -189,7 +177,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         });
         let is_exact = written.is_some();
         let new = written.unwrap_or_else(|| {
-            let like = like.as_deref().unwrap_or_default();
+            let like = like.unwrap_or_default();
             let grafted = diff::with_servers_like(&text, like);
             left.extend(grafted.left_out.into_iter().map(|(section, line)| Left {
                 section,
@@ -235,12 +223,29 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } else if has_slots && !(is_fit && keeps_slots(before, &service)) {
             let rule = match &self.recipe {
                 Recipe::Labelled(labelled) => labelled.shape.slots,
-                _ => SlotRule::default(),
+                Recipe::Bridge { .. } => SlotRule::default(),
             };
             service = in_slots(service, rule, &slots_of(before));
         }
         Arc::new(service)
     }
+}
+
+/// The text that runs with the servers of the plan: where what is in service is not known but by it.
+fn grafted<B: Balancer>(
+    host: &Host<'_, B>,
+    plan: &mut Plan,
+    memory: &State,
+    now: Time,
+) -> Result<Option<String>> {
+    let Some(before) = host.told_alone(memory, now)? else {
+        return Ok(None);
+    };
+    let Grafted { text, left_out } = diff::with_servers_of(&before.cfg, &plan.files.cfg);
+    for (section, line) in left_out {
+        plan.warn_once(unchecked(&section, &line));
+    }
+    Ok(Some(text))
 }
 
 fn has_slots(service: &Service) -> bool {
@@ -319,7 +324,7 @@ impl InService {
             .flat_map(|other| &other.servers)
             .map(address_of)
             .collect();
-        let own: HashSet<&str> = own.iter().map(String::as_str).collect();
+        let own: BTreeSet<&str> = own.iter().map(String::as_str).collect();
         let Some(text) = text_of(&self.rendered, before) else {
             return;
         };

@@ -200,7 +200,7 @@ fn those_stay_that_are_at_these_addresses() {
     let expected = RUNNING.replace("  server x h:1\n", "");
     let expected = expected.replace("  server x h:3\n", "");
     let expected = expected.replace("  server x h:4\n", "");
-    assert_eq!(with_servers_at(RUNNING, &HashSet::from(["h:2"])), expected);
+    assert_eq!(with_servers_at(RUNNING, &BTreeSet::from(["h:2"])), expected);
 }
 
 #[test]
