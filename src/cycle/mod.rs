@@ -66,7 +66,6 @@ use self::brought::Applied;
 use crate::apply::{Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::AppId;
 use crate::config::Names;
-use crate::diff;
 use crate::disk::Digest;
 use crate::marathon::Cluster;
 use crate::render::Renderer;

@@ -50,13 +50,16 @@ impl InService {
                     why: untold.why,
                 });
                 let (was, wanted) = texts;
-                let rests: Arc<str> = diff::resting_but_those_of(&was, &wanted).into();
-                if rests != was {
+                // Who lacks a slot waits, and not whoever gets one that is left.
+                let fewer = diff::within_slots(&was, &wanted);
+                let rests = || diff::resting_but_those_of(&was, &wanted);
+                let told: Arc<str> = fewer.unwrap_or_else(rests).into();
+                if told != was {
                     let same = Resupply {
                         after: Arc::clone(&before),
                         before,
                     };
-                    others.all.push((same, (was, rests)));
+                    others.all.push((same, (was, told)));
                 }
             }
             for (resupply, texts) in &others.all {

@@ -268,7 +268,7 @@ impl Section {
         if lacks_any {
             seats.insert(next, None);
         }
-        let line = |(slot, task): (&u32, &Option<&Task>)| {
+        let line = |(slot, task): (u32, Option<&Task>)| {
             let check = self.check();
             match task {
                 None => format!("slot_{slot} 127.0.0.1:1 id {slot}{check} disabled"),
@@ -278,7 +278,7 @@ impl Section {
                 }
             }
         };
-        seats.iter().map(line).collect()
+        seats.into_iter().map(line).collect()
     }
 }
 

@@ -281,7 +281,7 @@ impl Seen<'_> {
 
     async fn dies(&self) {
         self.haproxy.is_dead.set(true);
-        pending().await
+        pending::<()>().await;
     }
 }
 
@@ -321,7 +321,7 @@ impl Balancer for Seen<'_> {
         }
         haproxy.reloads.set(haproxy.reloads.get() + 1);
         let ran = haproxy.running.borrow().is_some();
-        if !ran && !(haproxy.starts || may_start) {
+        if !(ran || haproxy.starts || may_start) {
             return Ok(Reloaded::NotRunning);
         }
         let trouble = haproxy.reload_trouble.get();
@@ -403,7 +403,7 @@ impl Balancer for Seen<'_> {
         let opened = Session::over(Box::new(ours), serving.socket, serving.limits.command);
         let killed = async {
             if !haproxy.answer(theirs, answers).await {
-                pending().await
+                pending::<()>().await;
             }
         };
         let told = tokio::select! {

@@ -208,9 +208,10 @@ impl World {
         haproxy.rejects.set(random.percent(4));
         let by_old = random.percent(4) && !haproxy.old.borrow().is_empty();
         haproxy.is_answered_by_old.set(by_old);
-        let disk = match random.percent(6) {
-            true => Fault::KilledAfter(random.below(40)),
-            false => Fault::None,
+        let disk = if random.percent(6) {
+            Fault::KilledAfter(random.below(40))
+        } else {
+            Fault::None
         };
         self.turn(disk).await
     }
@@ -388,17 +389,17 @@ async fn taken(
     let remember = &mut |state: &State| *saved.borrow_mut() = state.clone();
     host.put_back(memory);
     let mut outcome = host.bring_to(wanted, memory, now, remember).await;
-    if outcome.as_ref().is_ok_and(Outcome::has_to_wait) {
-        if let Some(before) = host.told_alone(memory, now)? {
-            let files = FileSet {
-                cfg: with_servers_of(&before.cfg, &wanted.cfg).text,
-                maps: before.maps.clone(),
-            };
-            let brought = host.bring_alone(&before, &files, memory, now, remember);
-            if brought.await? && files == *wanted {
-                memory.pending = None;
-                outcome = host.bring_to(wanted, memory, now, remember).await;
-            }
+    if outcome.as_ref().is_ok_and(Outcome::has_to_wait)
+        && let Some(before) = host.told_alone(memory, now)?
+    {
+        let files = FileSet {
+            cfg: with_servers_of(&before.cfg, &wanted.cfg).text,
+            maps: before.maps.clone(),
+        };
+        let brought = host.bring_alone(&before, &files, memory, now, remember);
+        if brought.await? && files == *wanted {
+            memory.pending = None;
+            outcome = host.bring_to(wanted, memory, now, remember).await;
         }
     }
     host.start_again(memory, now, remember).await;

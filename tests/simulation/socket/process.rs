@@ -31,6 +31,10 @@ pub(super) enum Answer {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "HAProxy keeps each of them apart"
+)]
 pub(super) struct Server {
     pub(super) id: u32,
     pub(super) place: (String, u16),
