@@ -27,7 +27,8 @@ fn text_with(service: &Service, line: &str) -> Option<&'static str> {
         .map(|(template, _)| template.name())
 }
 
-/// The value of which the line has a word that HAProxy repeats; of several the longest word counts.
+/// The value of which the line has a word that HAProxy repeats; of several the longest word counts, and
+/// nothing is told where two values have it.
 fn value_in(service: &Service, line: &str, message: &str) -> Option<&'static str> {
     // It begins with the line itself.
     let complaint = message
@@ -40,8 +41,12 @@ fn value_in(service: &Service, line: &str, message: &str) -> Option<&'static str
         words.map(move |word| (name, word)).collect::<Vec<_>>()
     });
     let repeated = words.filter(|(_, word)| line.contains(word.as_str()) && names(complaint, word));
-    let (name, _) = repeated.max_by_key(|(_, word)| word.len())?;
-    Some(name)
+    let repeated: Vec<_> = repeated.collect();
+    let (name, longest) = repeated.iter().max_by_key(|(_, word)| word.len())?;
+    let is_alone = repeated
+        .iter()
+        .all(|(own, word)| own == name || word.len() < longest.len());
+    is_alone.then_some(*name)
 }
 
 /// What stands in lines of the service. Nothing is told of a password, not even which it is.
