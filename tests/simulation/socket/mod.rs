@@ -32,7 +32,7 @@ use self::asked::Asked;
 use self::haproxy::{Haproxy, Seen};
 use self::trouble::{ReloadTrouble, Trouble};
 use crate::random::Random;
-use crate::{number_from_environment, runtime};
+use crate::{number_from_environment, runtime, seeds};
 
 const CFG: &str = "/simulated/haproxy/haproxy.cfg";
 const STATE: &str = "/simulated/state";
@@ -61,7 +61,7 @@ fn a_haproxy_that_is_told_has_what_its_file_says() {
     if let Some(seed) = number_from_environment("SOCKET_SEED") {
         return explain(seed);
     }
-    let seeds = number_from_environment("SOCKET_SEEDS").unwrap_or(SEEDS);
+    let seeds = seeds("SOCKET_SEEDS", SEEDS);
     let next = AtomicU64::new(0);
     let all = thread::scope(|scope| {
         let workers = [(); 2].map(|()| scope.spawn(|| work(&next, seeds)));
