@@ -50,8 +50,8 @@ impl Lookup for System {
 pub struct Resolver<L> {
     lookup: L,
     known: BTreeMap<Box<str>, IpAddr>,
-    /// Names that only the service ports before the last ones had: a removal that is held brings
-    /// them back.
+    /// Names that the last service ports had no more, and what is served still has: a removal that is
+    /// held brings them back, and so does a turn that comes to nothing.
     dropped: BTreeMap<Box<str>, IpAddr>,
     /// Names that are known from earlier and no longer resolve.
     stale: BTreeSet<Box<str>>,
@@ -84,6 +84,11 @@ impl<L: Lookup> Resolver<L> {
         }
     }
 
+    /// The last service ports are what is served.
+    pub fn forget_dropped(&mut self) {
+        self.dropped.clear();
+    }
+
     /// Whether the last service ports had names, known or not: then the same answer of Marathon may
     /// lead to other servers.
     pub fn uses_names(&self) -> bool {
@@ -98,17 +103,16 @@ impl<L: Lookup> Resolver<L> {
                 Host::Ip(_) | Host::Resolved { .. } => None,
             })
             .collect();
-        let mut known = std::mem::take(&mut self.dropped);
-        known.retain(|name, _| asked.contains(name));
-        for (name, address) in std::mem::take(&mut self.known) {
+        let mut all = std::mem::take(&mut self.dropped);
+        all.append(&mut self.known);
+        for (name, address) in all {
             let names = if asked.contains(&name) {
-                &mut known
+                &mut self.known
             } else {
                 &mut self.dropped
             };
             names.insert(name, address);
         }
-        self.known = known;
         self.uses_names = !asked.is_empty();
         self.stale.clear();
         let (mut stale_ones, mut unknown_ones) = (Vec::new(), Vec::new());
@@ -367,9 +371,13 @@ mod tests {
         for (keeps, want) in [(false, vec![]), (true, vec!["10.0.0.7"])] {
             let mut resolver = resolver(&[], &[("gone", "10.0.0.7")]);
             for _ in 0..2 {
+                // Twice, as where a removal is held and something else is gone, too.
                 resolver.resolve(&mut [], Names::Numeric).await;
+                resolver.resolve(&mut ports(&[]), Names::Numeric).await;
                 if keeps {
                     resolver.keep_dropped();
+                } else {
+                    resolver.forget_dropped();
                 }
                 let known = resolver.known().clone();
                 resolver = Resolver::new(Table::default(), known);

@@ -93,4 +93,10 @@ impl Outcome {
     pub fn is_settled(&self) -> bool {
         matches!(self, Self::Unchanged | Self::Applied { .. })
     }
+
+    /// Whether what is wanted is installed, and runs as soon as anything does.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        self.is_settled() || matches!(self, Self::NotRunning { .. })
+    }
 }

@@ -175,6 +175,13 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         remember: &mut dyn FnMut(&State),
     ) -> Result<Report> {
         let result = Box::pin(self.turn_alone(host, memory, now, remember)).await;
+        if let Some((resolver, _)) = &mut self.resolver {
+            // Else what is served goes on to have the names that the plan has no more.
+            match &result {
+                Ok(report) if report.outcome.is_in_place() => resolver.forget_dropped(),
+                _ => resolver.keep_dropped(),
+            }
+        }
         host.start_again(memory, now, remember).await;
         result
     }
@@ -272,7 +279,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } else {
             outcome
         };
-        let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
+        let is_in_place = outcome.is_in_place();
         let mut is_cured = false;
         if is_in_place && plan.held.is_none() {
             // What enough fetches agreed on is gone; an attempt that failed takes none of them back.

@@ -52,7 +52,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(());
         }
         let Report { plan, outcome, .. } = report;
-        let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
+        let is_in_place = outcome.is_in_place();
         // Who is let in by the time alone is so by a whole turn.
         let is_whole =
             is_in_place && plan.held.is_none() && !plan.keeps_all && plan.waiting().until.is_none();

@@ -204,7 +204,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let Applied { outcome, .. } = self
             .apply(host, plan, installed.as_deref(), memory, now, remember)
             .await?;
-        let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
+        let is_in_place = outcome.is_in_place();
         if let Some(applied) = memory.applied.as_ref().filter(|_| is_in_place) {
             let essence = memory.answer.map(|answer| answer.essence);
             memory.answer = Some(KeptAnswer {

@@ -259,7 +259,7 @@ pub(super) fn have_one_program(one: &Config, other: &Config) -> bool {
 /// Whether HAProxy was brought to all that was wanted, or will be when it starts.
 fn is_accepted(turn: &Turn) -> bool {
     let outcome = &turn.report.outcome;
-    let is_in_place = outcome.is_settled() || matches!(outcome, Outcome::NotRunning { .. });
+    let is_in_place = outcome.is_in_place();
     is_in_place && !turn.report.plan.keeps_all && !turn.report.is_light
 }
 
