@@ -145,12 +145,12 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 let turn = async {
                     end = watcher.turn().await;
                     watcher.go_back(&mut around, &mut follower, &mut schedule).await;
+                    watcher.look_after_turn(&mut around, began).await;
                 };
                 if !is_done(&live, Box::pin(turn), &mut signals).await {
                     break;
                 }
                 schedule.ended(end, now());
-                watcher.look_after_turn(&mut around, began).await;
                 watcher.live.unused(watcher.troubles.unused());
                 notify.ready(&watcher.status());
             }

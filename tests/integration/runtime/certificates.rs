@@ -161,6 +161,18 @@ fn one_that_was_renewed_while_nobody_watched_is_shown_by_whoever_comes_next() {
 }
 
 #[test]
+fn whoever_ends_in_the_midst_of_a_turn_remembers_what_haproxy_read_in_it() {
+    let (tls, first) = Tls::new(both);
+    Watcher::start_where(&tls.scene, &[], None, "observed").end();
+    assert!(tls.shows(&first));
+    let next = tls.issue();
+    both(&tls.certificate, &next);
+    let done = tls.scene.refresh(&[]).expect(0);
+    done.says(&[RENEWED]);
+    assert!(tls.shows(&next));
+}
+
+#[test]
 fn a_key_that_lies_beside_its_certificate_is_told_with_it() {
     let apart = |path: &Path, issued: &Identity| {
         fs::write(path.with_extension("pem.key"), &issued.key).unwrap();
