@@ -98,12 +98,10 @@ fn limited(command: &Command, files: u32) -> Done {
         ))
         .arg(command.get_program())
         .args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
+    // Nothing but what it is given, as with the command itself.
+    shell.env_clear();
+    let given = command.get_envs();
+    shell.envs(given.filter_map(|(name, value)| Some((name, value?))));
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
     }

@@ -113,7 +113,8 @@ fn an_app_that_moves_while_files_are_refused_is_followed() {
     scene.marathon.change_app("/web", change).unwrap();
     wait_until("a turn for the new port", || {
         let change = scene.host.state()["last_turn"]["change"].to_string();
-        change.contains(&format!("frontend web_{moved} is new"))
+        // From HAProxy 3.2 on it is `web_PORT_in`.
+        change.contains(&format!("frontend web_{moved}"))
     });
     let mut light = 0;
     for _ in 0..3 {

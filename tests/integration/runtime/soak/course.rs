@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use haproxy_marathon_bridge::demo::backend::{Backend, HEALTH_PATH, Instance};
 use haproxy_marathon_bridge::demo::client::{Client, Requests};
 use haproxy_marathon_bridge::demo::marathon::{Task, TaskState};
+use haproxy_marathon_bridge::haproxy::Proc;
 use haproxy_marathon_bridge::haproxy::socket::show_info;
 use serde_json::json;
 
@@ -40,6 +41,7 @@ pub(super) struct Course {
     variant: Variant,
     watcher: Watcher,
     client: Client,
+    workers: usize,
     bound: Option<Bound>,
     tunnels: Option<Tunnels>,
     systemd: Option<Systemd>,
@@ -123,6 +125,7 @@ impl Course {
             variant,
             watcher,
             client,
+            workers: length.workers,
             bound,
             tunnels,
             systemd,
@@ -266,6 +269,16 @@ impl Course {
         let before = std::mem::replace(&mut self.pid, pid.trim_end_matches(')').parse().unwrap());
         assert_ne!(self.pid, before);
         self.is_served_by_the_same();
+        // Both hold the socket until the one of before has heard that it is to end: it would send
+        // requests to whom it knows.
+        wait_until("the last connection that the one of before takes", || {
+            !Proc::default().listens(&[before], self.scene.http)
+        });
+        if self.variant.clients == Clients::Kept {
+            // The next request of a connection that it keeps is its last.
+            let all = 5 * u64::try_from(self.workers).unwrap();
+            block_on(self.client.answered_more(all, LONG)).unwrap();
+        }
     }
 }
 
