@@ -235,6 +235,19 @@ impl Memory {
         Ok(self.told(report, last))
     }
 
+    /// Something beside the turn that was taken could not be done: `status` tells of it.
+    pub(super) fn falls_short(&mut self, error: &anyhow::Error) {
+        let last = self.state.last_turn.as_mut();
+        let went_well = |last: &&mut LastTurn| {
+            matches!(last.outcome, TurnOutcome::Unchanged | TurnOutcome::Applied)
+        };
+        if let Some(last) = last.filter(went_well) {
+            last.outcome = TurnOutcome::Failed;
+            last.detail = Some(format!("{error:#}"));
+            self.save();
+        }
+    }
+
     fn summed_up(
         &mut self,
         result: Result<Report>,

@@ -8,16 +8,14 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
-use super::super::certificates::{
-    Known, Renewed, known, named, read as read_by, stay, tell_renewed,
-};
+use super::super::certificates::{Known, Renewal, Renewed, known, named, read as read_by};
 use super::super::stages::Edited;
 use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::edit::have_one_program;
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm, unfit_from_the_start};
-use crate::apply::{Looked, Outcome};
+use crate::apply::Looked;
 use crate::config::{Built, Config};
 use crate::cycle::goes_on;
 use crate::disk;
@@ -387,28 +385,13 @@ impl Watcher {
         let names = named(&changed);
         let result = self.bring_again(&changed).await;
         self.lock.leave_folder();
-        let trouble = match result {
-            Ok(Outcome::Applied { how, reloaded, .. }) => {
-                tell_renewed(&names, reloaded, &how);
-                None
-            }
-            Ok(Outcome::Rejected { messages }) => {
-                files.certificates.were_refused();
-                let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
-                Some(messages.join("; "))
-            }
-            // The next turn makes up for it, and says so.
-            Ok(_) => None,
-            // They are found again once it has ended.
-            Err(error) if goes_on(&error) => return false,
-            Err(error) => {
-                files.certificates.were_refused();
-                Some(format!("{error:#}"))
-            }
-        };
-        if let Some(why) = trouble {
-            let sentence = format!("{}: {why}", stay(&names));
-            self.troubles.certificates(Some(&sentence));
+        // They are found again once it has ended.
+        if result.as_ref().is_err_and(goes_on) {
+            return false;
+        }
+        if let Err(error) = Renewal::of(result, &names) {
+            files.certificates.were_refused();
+            self.troubles.certificates(Some(&format!("{error:#}")));
             return false;
         }
         files.certificates.were_read();
