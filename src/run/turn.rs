@@ -321,6 +321,7 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 outcome: TurnOutcome::Failed,
                 detail: Some(format!("{error:#}")),
                 warnings: last.map(|last| last.warnings.clone()).unwrap_or_default(),
+                wait_for_files: last.map_or(0, |last| last.wait_for_files),
                 haproxy_warnings: last
                     .map(|last| last.haproxy_warnings.clone())
                     .unwrap_or_default(),
@@ -378,6 +379,10 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 let warnings = report.plan.warnings.iter();
                 warnings.map(ToString::to_string).collect()
             }
+        },
+        wait_for_files: match last {
+            Some(last) if report.as_before => last.wait_for_files,
+            _ => report.plan.wait_for_files(),
         },
         haproxy_warnings: match complaints(report) {
             Some(complaints) => complaints.into_keys().collect(),
