@@ -18,7 +18,7 @@ use super::{Watcher, now, rhythm, unfit_from_the_start};
 use crate::apply::Looked;
 use crate::config::{Built, Config};
 use crate::cycle::goes_on;
-use crate::disk;
+use crate::disk::{self, Digest};
 use crate::haproxy::program::{NotInstalled, VersionError};
 use crate::haproxy::{Proc, Version};
 use crate::marathon::events::Follower;
@@ -144,8 +144,7 @@ impl Watcher {
 
     /// A turn that began then may have had HAProxy read other files.
     pub(super) async fn look_after_turn(&mut self, around: &mut Around<'_>, began: SystemTime) {
-        let applied = self.memory.state.applied.as_ref();
-        let applied = applied.map(|applied| (applied.cfg_hash, applied.haproxy_pid));
+        let applied = self.applied();
         if self.looked_at == applied {
             return;
         }
@@ -158,11 +157,15 @@ impl Watcher {
         let pid = |looked_at: Option<(_, Option<u32>)>| looked_at.and_then(|(_, pid)| pid);
         are_others |= pid(self.looked_at) != pid(applied);
         self.looked_at = applied;
-        if are_others && self.certificates_are_read(&around.files) {
-            self.enter_folder().await;
-            self.save();
-            self.lock.leave_folder();
+        if are_others {
+            self.remember_certificates(&around.files).await;
         }
+    }
+
+    /// Which `haproxy.cfg` is run, and by which process.
+    fn applied(&self) -> Option<(Digest, Option<u32>)> {
+        let applied = self.memory.state.applied.as_ref();
+        applied.map(|applied| (applied.cfg_hash, applied.haproxy_pid))
     }
 
     /// What became of certificates before this watcher, where HAProxy is the one of then.
@@ -175,6 +178,19 @@ impl Watcher {
     }
 
     /// Remembers what HAProxy has read for who comes next, where that is all of them.
+    async fn remember_certificates(&mut self, files: &Files) {
+        if files.certificates.as_read().is_none() {
+            return;
+        }
+        // An operator may have had HAProxy read other files meanwhile, of which this says nothing.
+        let applied = self.applied();
+        self.enter_folder().await;
+        if self.applied() == applied && self.certificates_are_read(files) {
+            self.save();
+        }
+        self.lock.leave_folder();
+    }
+
     fn certificates_are_read(&mut self, files: &Files) -> bool {
         let state = &mut self.memory.state;
         let is_open = state.pending.is_some();
@@ -396,11 +412,7 @@ impl Watcher {
         }
         files.certificates.were_read();
         self.troubles.certificates(None);
-        if self.certificates_are_read(files) {
-            self.enter_folder().await;
-            self.save();
-            self.lock.leave_folder();
-        }
+        self.remember_certificates(files).await;
         self.memory.state.pending.is_some()
     }
 
