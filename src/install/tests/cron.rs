@@ -63,6 +63,26 @@ fn what_cron_leaves_out_is_told() {
     }
 }
 
+#[test]
+fn jobs_of_others_take_no_turns_and_say_nothing_of_ours() {
+    const OTHERS: &str = "* * * * * root refresh_system_haproxy\n";
+    let (why, mend) = fault(OTHERS).unwrap();
+    assert!(why.contains("no line in it calls this program"), "{why}");
+    assert!(mend.ends_with("install --cron"), "{mend}");
+    let both = format!("{OTHERS}* * * * * root haproxy-marathon-bridge refresh\n");
+    assert_eq!(fault(&both), None);
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.put(FILE, &both.replacen("root", "daemon", 1));
+    let user = in_use(&mind, &mind.facts()).remove(0).user;
+    assert_eq!(user.as_deref(), Some("root"));
+    let gone = both.replace(" haproxy-m", " /gone/haproxy-m");
+    let (why, _) = fault(&gone).unwrap();
+    assert!(
+        why.contains("`/gone/haproxy-marathon-bridge`, which"),
+        "{why}"
+    );
+}
+
 /// Alpine's own, which reads no `/etc/cron.d`.
 #[test]
 fn a_crond_of_busybox_that_runs_has_no_turns_taken() {
