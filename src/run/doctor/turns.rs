@@ -106,11 +106,10 @@ fn taken(config: &Config, call: &Call, in_use: &[InUse]) -> Vec<Finding> {
         let (place, what) = (one.place.display(), name(one.schedule));
         let by = format!("by {what}, as `{place}` says");
         found.push(if let Some((why, fix)) = &one.fault {
-            let fix = fix.replacen(
-                PROGRAM,
-                &call.program,
-                usize::from(fix.starts_with(PROGRAM)),
-            );
+            let fix = match fix.strip_prefix(PROGRAM) {
+                Some(rest) => format!("{}{rest}", call.program),
+                None => fix.clone(),
+            };
             Finding::bad(ABOUT, format!("{by}, but {why}"), fix)
         } else if !one.runs {
             let says = format!("{by}, but that does not run");
