@@ -22,6 +22,12 @@ use crate::watcher;
 
 pub(super) const TOLD: &str = "1 server changed at runtime";
 
+/// An app on a service port of its own.
+pub(super) fn on_loopback(id: &str) -> App {
+    let app = App::new(id).service_port(free_ports(1).unwrap()[0]);
+    app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1")
+}
+
 /// A cluster, and the host that serves it at `web.test`.
 pub(super) struct Scene {
     pub(super) host: Host,
