@@ -14,6 +14,9 @@ pub(super) const BRIDGE_CALL: &str = "refresh_system_haproxy";
 /// Ours.
 const CALL: &str = "refresh";
 
+/// Programs of others that wrote `haproxy.cfg` before, as far as cron ran them.
+const PREDECESSORS: [&str; 2] = ["servicerouter.py", "marathon_lb.py"];
+
 /// Where its copies lie, and not beside it: some crons run whatever lies there.
 pub(super) const FIRST_COPY: &str =
     "/etc/haproxy-marathon-bridge/cron-file.before-haproxy-marathon-bridge";
@@ -108,6 +111,32 @@ pub fn is_of_bridge(look: &dyn Look) -> bool {
     let found = look.file(Path::new(CRON_FILE)).ok().flatten();
     let text = found.map(|found| String::from_utf8_lossy(&found.content).into_owned());
     text.is_some_and(|text| turns(&text).any(|turn| turn.is_bridge))
+}
+
+/// A line of a user's own crontab that has turns taken, or that has a predecessor run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// As it stands there.
+    pub line: String,
+    /// The predecessor; `None` for this program, whose name the bash script had too.
+    pub by: Option<&'static str>,
+}
+
+/// Those of a crontab, whose lines name no user.
+#[must_use]
+pub fn taken_by(crontab: &str) -> Vec<Taken> {
+    let taken = |job: Job<'_>| {
+        let mut words = job.line.split_ascii_whitespace();
+        let predecessor = words.find_map(|word| {
+            let mut names = PREDECESSORS.into_iter();
+            names.find(|name| Path::new(word).ends_with(name))
+        });
+        (predecessor.is_some() || job.turn().is_some()).then(|| Taken {
+            line: job.line.to_owned(),
+            by: predecessor,
+        })
+    };
+    jobs(crontab).filter_map(taken).collect()
 }
 
 /// What keeps cron from having turns taken by the file, and what mends that.

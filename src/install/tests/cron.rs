@@ -2,7 +2,7 @@
 
 use super::hosts::{DEBIAN, Mind, by};
 use crate::config::Schedule;
-use crate::install::in_use;
+use crate::install::{in_use, taken_by};
 
 const FILE: &str = "/etc/cron.d/haproxy-marathon-bridge";
 
@@ -81,6 +81,19 @@ fn jobs_of_others_take_no_turns_and_say_nothing_of_ours() {
         why.contains("`/gone/haproxy-marathon-bridge`, which"),
         "{why}"
     );
+}
+
+#[test]
+fn a_crontab_names_no_user_and_may_have_a_predecessor_run() {
+    let text = "MAILTO=x\n#* * * * * haproxy-marathon-bridge refresh\n0 1 * * * backup\n\
+                * * * * * /usr/local/bin/haproxy-marathon-bridge refresh\n\
+                @reboot haproxy-marathon-bridge refresh_system_haproxy\n\
+                */5 * * * * python /opt/servicerouter.py -m http://m1:8080\n\
+                * * * * * haproxy-marathon-bridge status\n";
+    let taken = taken_by(text);
+    let by: Vec<Option<&str>> = taken.iter().map(|taken| taken.by).collect();
+    assert_eq!(by, [None, None, Some("servicerouter.py")]);
+    assert!(taken[1].line.starts_with("@reboot "), "{taken:?}");
 }
 
 /// Alpine's own, which reads no `/etc/cron.d`.
