@@ -109,6 +109,13 @@ impl Scene {
         Done::of(start).expect(0);
     }
 
+    /// Until Marathon sees that a watcher was killed: streams are counted.
+    pub(super) fn is_left(&self) {
+        wait_until("the end of its stream", || {
+            self.marathon.event_streams() == 0
+        });
+    }
+
     /// Another process takes over, without our doing.
     pub(super) fn is_reloaded_by_others(&self) {
         let old = self.host.pid();

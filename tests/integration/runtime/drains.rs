@@ -88,7 +88,8 @@ fn an_agent_is_drained_by_its_name_and_by_its_address() {
         let status = scene.host.status().expect(0);
         status.prints(&["drained", what, "1 server of service port"]);
         let mut json = scene.host.status_command();
-        let json = Done::of(json.arg("--json")).expect(0).stdout;
+        json.arg("--json");
+        let json = Done::of(json).expect(0).stdout;
         let json: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["drained_servers"][0]["servers"], 1, "{json}");
         scene.refresh(&[]).expect(0).says(&[TOLD]);

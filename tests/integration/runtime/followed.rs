@@ -231,9 +231,7 @@ fn a_kill_just_after_haproxy_was_told_stops_nobody() {
         let (name, id) = scene.scale_up();
         watcher.says(TOLD);
         watcher.kill();
-        wait_until("the end of its stream", || {
-            scene.marathon.event_streams() == 0
-        });
+        scene.is_left();
         scene.host.edit_state(|now| *now = state);
         if !is_known {
             forget_the_answer(&scene);

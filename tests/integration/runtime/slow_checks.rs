@@ -324,6 +324,7 @@ fn a_watcher_that_is_killed_while_something_waits_goes_on_from_there() {
     watcher.says(TOLD);
     scene.is_answered_by(&["t0", &name]);
     watcher.kill();
+    scene.is_left();
     scene.marathon.fail_task(&id).unwrap();
     let watcher = Watcher::start_where(&scene, &flags, None, GOES_ON);
     scene.is_answered_by(&["t0"]);
