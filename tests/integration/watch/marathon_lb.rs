@@ -104,21 +104,6 @@ fn why_no_task_comes_without_a_reload_is_said_at_the_start() {
     assert!(!is_said(&str::to_owned, &[]));
 }
 
-/// It is asked for that before the first turn.
-#[test]
-fn a_head_that_cannot_be_rendered_at_the_start_is_waited_for() {
-    let host = Host::labelled(free_ports(1).unwrap()[0]);
-    let web = web();
-    let head = "templates/fragments/head.cfg.tera";
-    let text = fs::read_to_string(host.path(head)).unwrap();
-    host.write(head, &format!("{text}{{{{ nothing }}}}"));
-    let watcher = Watcher::of(&host, &web, NEVER);
-    let said = watcher.says("`nothing`");
-    assert!(said[said.len() - 1].contains("error"), "{said:#?}");
-    host.write(head, &text);
-    watcher.says("installed `");
-}
-
 /// Nobody tells which process a command has started.
 #[test]
 fn a_haproxy_of_the_reload_command_that_ended_is_missed() {
