@@ -113,10 +113,9 @@ fn the_same_seed_leads_to_the_same_bytes() {
 fn attempt(seed: u64, without: &[usize], traced: bool, runtime: &Runtime) -> Attempt {
     let mut world = World::new(seed, traced, runtime);
     let kept = caught(|| world.run(without).map_err(|broken| broken.0));
-    let seen = std::mem::take(&mut world.seen);
     Attempt {
         kept,
+        seen: std::mem::take(&mut world.seen),
         trace: world.into_trace(),
-        seen,
     }
 }

@@ -66,9 +66,9 @@ fn what_cron_leaves_out_is_told() {
 #[test]
 fn jobs_of_others_take_no_turns_and_say_nothing_of_ours() {
     const OTHERS: &str = "* * * * * root refresh_system_haproxy\n";
-    let (why, mend) = fault(OTHERS).unwrap();
+    let (why, fix) = fault(OTHERS).unwrap();
     assert!(why.contains("no line in it calls this program"), "{why}");
-    assert!(mend.ends_with("install --cron"), "{mend}");
+    assert!(fix.ends_with("install --cron"), "{fix}");
     let both = format!("{OTHERS}* * * * * root haproxy-marathon-bridge refresh\n");
     assert_eq!(fault(&both), None);
     let mut mind = Mind::systemd(DEBIAN);
