@@ -17,7 +17,6 @@ test: needs ## run all tests (installs HAProxy and whatever else they need, if i
 	$(CARGO) test --locked
 
 test-all: test ## also what takes longer: every fault and cluster with HAProxy, the promises of `make bench`
-	HMB_TEST_ALL=1 $(CARGO) test --locked --test simulation
 	HMB_TEST_ALL=1 $(CARGO) test --locked --test integration -- faults generated install refused soak watch
 	$(CARGO) bench --locked --bench turn -- --assert
 	$(CARGO) bench --locked --bench watch -- --assert

@@ -56,7 +56,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         name: "compare",
         takes: "URL-or-FILE",
         about: "Show what differs from a predecessor's file; exit 0 nothing, 1 something, 2 trouble",
-        details: "It asks Marathon as generate does, and compares section by section with a file, or with what a URL gives: http://LB:9090 stands for the page of marathon-lb that shows its file. Order and remarks within a section do not count as differences of what it says. Behind what differs stands why, where options, labels, Marathon or the documents tell. Nothing is written.",
+        details: "It asks Marathon as generate does, and compares section by section with a file, or with what a URL gives: http://LB:9090 stands for the page of marathon-lb that shows its file. So are maps that lie beside that file, or that marathon-lb shows, row by row. Order and remarks within a section do not count as differences of what it says. Behind what differs stands why, where options, labels, Marathon or the documents tell. Nothing is written.",
     },
     Entry {
         name: "status",

@@ -25,5 +25,5 @@ pub use deployment_group::{
 pub use endpoints::{Endpoint, Host, ServicePort, ServingTasks, service_ports};
 pub use field::Field;
 pub use snapshot::Snapshot;
-pub use warning::{LONGEST_NAME, Warning, cut};
+pub use warning::{LONGEST_NAME, Shown, Warning, cut};
 pub use zipped::{HealthMemory, Selection, needs_auto_ports, zipped_service_ports};

@@ -27,23 +27,41 @@ impl fmt::Display for Warning {
         if let Some(app) = &self.app {
             write!(f, "app `{}`: ", cut(app.as_str(), LONGEST_NAME))?;
         }
-        write!(
-            f,
-            "{}: found {}, expected {}; {}",
-            cut(&self.subject, LONGEST_NAME),
-            self.shown(),
-            cut(&self.expected, LONGEST_TEXT),
-            cut(&self.effect, LONGEST_TEXT)
-        )
+        let Shown {
+            subject,
+            found,
+            expected,
+            effect,
+        } = self.shown();
+        write!(f, "{subject}: found {found}, expected {expected}; {effect}")
     }
 }
 
 impl Warning {
-    /// What stood there, not without end: a label can be as long as an answer, and HAProxy repeats it.
+    /// Its parts but for the app, which is only itself as a whole. A label can be as long as an answer, and
+    /// HAProxy repeats it.
     #[must_use]
-    pub fn shown(&self) -> Cow<'_, str> {
-        cut(&self.found, LONGEST_TEXT)
+    pub fn shown(&self) -> Shown<'_> {
+        Shown {
+            subject: cut(&self.subject, LONGEST_NAME),
+            found: cut(&self.found, LONGEST_TEXT),
+            expected: cut(&self.expected, LONGEST_TEXT),
+            effect: cut(&self.effect, LONGEST_TEXT),
+        }
     }
+}
+
+/// Parts of a [`Warning`], none without end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown<'w> {
+    /// As there.
+    pub subject: Cow<'w, str>,
+    /// As there.
+    pub found: Cow<'w, str>,
+    /// As there.
+    pub expected: Cow<'w, str>,
+    /// As there.
+    pub effect: Cow<'w, str>,
 }
 
 /// Of what stood somewhere, and of sentences of ours that name it.
@@ -85,6 +103,11 @@ mod tests {
             ..of("it".to_owned())
         };
         assert!(long.to_string().len() < 3000, "{long}");
+        // Nor is any of its parts without end, where each is told by itself.
+        let parts = long.shown();
+        for part in [&parts.subject, &parts.expected, &parts.effect] {
+            assert!(part.len() < 1010, "{part}");
+        }
         let whole = of("é".repeat(1000)).to_string();
         assert!(whole.contains("é, expected less"), "{whole}");
     }

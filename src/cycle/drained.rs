@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::slice;
+
+use serde::Serialize;
 
 use super::fallback::apps_of;
 use crate::cluster::{Endpoint, Host, ServicePort};
@@ -61,7 +64,7 @@ fn is_about(entry: &Drained, endpoint: &Endpoint) -> bool {
 }
 
 /// Of which servers that are known entries are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Meant {
     /// How many.
     pub servers: usize,
@@ -75,8 +78,22 @@ impl Meant {
     /// By all of `drained` together, of the servers in `cfg`, an installed file.
     #[must_use]
     pub fn by(drained: &[Drained], cfg: &str, known: &Known) -> Self {
+        Self::among(drained, &guard::served(cfg, ""), known)
+    }
+
+    /// The same of each of them by itself.
+    #[must_use]
+    pub fn by_each(drained: &[Drained], cfg: &str, known: &Known) -> Vec<Self> {
+        let served = guard::served(cfg, "");
+        let entries = drained.iter().map(slice::from_ref);
+        entries
+            .map(|entry| Self::among(entry, &served, known))
+            .collect()
+    }
+
+    fn among(drained: &[Drained], served: &[ServicePort], known: &Known) -> Self {
         let mut meant = Self::default();
-        for port in guard::served(cfg, "") {
+        for port in served {
             let is_meant = |endpoint: &&Endpoint| {
                 let mut entries = drained.iter();
                 entries.any(|entry| known.forms(endpoint).any(|form| is_about(entry, &form)))

@@ -53,7 +53,6 @@ pub use fallback::{LastAnswer, asked_again_after};
 pub use good_answer::GoodAnswer;
 pub use held_ports::NoPlace;
 pub use labelled::Labelled;
-pub use open_files::UNTIL_MORE_FILES;
 pub use plan::Plan;
 pub use readiness::Waiting;
 pub use recipe::Recipe;

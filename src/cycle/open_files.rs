@@ -24,7 +24,7 @@ use crate::proxy::Owner;
 use crate::resolve::Lookup;
 
 /// How every warning of this ends.
-pub const UNTIL_MORE_FILES: &str = "until HAProxy may open more files";
+const UNTIL_MORE_FILES: &str = "until HAProxy may open more files";
 
 /// How many files HAProxy may have open, and why no more.
 #[derive(Clone, Copy)]
@@ -34,6 +34,15 @@ struct Limit<'a> {
     of: Whose,
     /// HAProxy's own words, where it found out.
     words: Option<&'a str>,
+}
+
+impl Plan {
+    /// So many warnings tell of who waits for it.
+    #[must_use]
+    pub fn wait_for_files(&self) -> usize {
+        let waits = |warning: &&Warning| warning.effect.ends_with(UNTIL_MORE_FILES);
+        self.warnings.iter().filter(waits).count()
+    }
 }
 
 impl<S: Source, L: Lookup> Stages<S, L> {

@@ -14,15 +14,67 @@ pub(super) const BRIDGE_CALL: &str = "refresh_system_haproxy";
 /// Ours.
 const CALL: &str = "refresh";
 
+/// Programs of others that wrote `haproxy.cfg` before, as far as cron ran them.
+const PREDECESSORS: [&str; 2] = ["servicerouter.py", "marathon_lb.py"];
+
 /// Where its copies lie, and not beside it: some crons run whatever lies there.
 pub(super) const FIRST_COPY: &str =
     "/etc/haproxy-marathon-bridge/cron-file.before-haproxy-marathon-bridge";
 
-/// What a line has run, as far as it is a turn of this program.
+/// A line that has something run.
+struct Job<'a> {
+    line: &'a str,
+    /// Five, or one like `@hourly`.
+    times: Vec<&'a str>,
+    /// Who runs the command, and the command, as far as the line goes.
+    user: Option<&'a str>,
+    command: Vec<&'a str>,
+}
+
+/// What a job is, where it is a turn of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Turn<'a> {
     program: &'a str,
     is_bridge: bool,
+}
+
+impl<'a> Job<'a> {
+    fn of(line: &'a str) -> Self {
+        let count = if line.starts_with('@') {
+            1
+        } else {
+            TIMES.len()
+        };
+        let mut words = line.split_ascii_whitespace();
+        Self {
+            line,
+            times: words.by_ref().take(count).collect(),
+            user: words.next(),
+            command: words.collect(),
+        }
+    }
+
+    /// Also where the line lacks something before it.
+    fn turn(&self) -> Option<Turn<'a>> {
+        let mut words = self.line.split_ascii_whitespace();
+        let program = words.find(|word| Path::new(word).ends_with(NAME))?;
+        let mut calls = words.filter(|word| [CALL, BRIDGE_CALL].contains(word));
+        Some(Turn {
+            program,
+            is_bridge: calls.next()? == BRIDGE_CALL,
+        })
+    }
+}
+
+/// The lines that are no comments and set no variables.
+fn jobs(text: &str) -> impl Iterator<Item = Job<'_>> {
+    let lines = text.lines().map(str::trim_start);
+    let says = |line: &&str| !line.is_empty() && !line.starts_with('#') && !is_variable(line);
+    lines.filter(says).map(Job::of)
+}
+
+fn turns(text: &str) -> impl Iterator<Item = Turn<'_>> {
+    jobs(text).filter_map(|job| job.turn())
 }
 
 /// Whether it is what `install` writes, whatever program it names.
@@ -61,22 +113,30 @@ pub fn is_of_bridge(look: &dyn Look) -> bool {
     text.is_some_and(|text| turns(&text).any(|turn| turn.is_bridge))
 }
 
-fn turns(text: &str) -> impl Iterator<Item = Turn<'_>> {
-    lines(text).filter_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let program = words.find(|word| Path::new(word).ends_with(NAME))?;
-        let mut calls = words.filter(|word| [CALL, BRIDGE_CALL].contains(word));
-        Some(Turn {
-            program,
-            is_bridge: calls.next()? == BRIDGE_CALL,
-        })
-    })
+/// A line of a user's own crontab that has turns taken, or that has a predecessor run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// As it stands there.
+    pub line: String,
+    /// The predecessor; `None` for this program, whose name the bash script had too.
+    pub by: Option<&'static str>,
 }
 
-/// Those that are no comments, without the blanks before them.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let lines = text.lines().map(str::trim_start);
-    lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
+/// Those of a crontab, whose lines name no user.
+#[must_use]
+pub fn taken_by(crontab: &str) -> Vec<Taken> {
+    let taken = |job: Job<'_>| {
+        let mut words = job.line.split_ascii_whitespace();
+        let predecessor = words.find_map(|word| {
+            let mut names = PREDECESSORS.into_iter();
+            names.find(|name| Path::new(word).ends_with(name))
+        });
+        (predecessor.is_some() || job.turn().is_some()).then(|| Taken {
+            line: job.line.to_owned(),
+            by: predecessor,
+        })
+    };
+    jobs(crontab).filter_map(taken).collect()
 }
 
 /// What keeps cron from having turns taken by the file, and what mends that.
@@ -108,19 +168,19 @@ pub(super) fn fault(look: &dyn Look, found: &Found) -> Option<(String, String)> 
             format!("echo >> {CRON_FILE}"),
         ));
     }
-    // A variable is set as NAME=; a command stands behind five times, or `@hourly`, and a user.
+    let is_missing = |program: &&str| {
+        let path = Path::new(program);
+        path.is_absolute() && !look.is_there(path)
+    };
     let mut has_one = false;
-    for line in lines(&text).filter(|line| !is_variable(line)) {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let times = if line.starts_with('@') {
-            1
-        } else {
-            TIMES.len()
-        };
-        let [user, command @ ..] = words.get(times..).unwrap_or_default() else {
+    let mut why = "no line in it calls this program".to_owned();
+    for job in jobs(&text) {
+        let line = job.line;
+        // A line that cron cannot read costs all of them.
+        let (Some(user), Some(first)) = (job.user, job.command.first()) else {
             return Some((format!("its line `{line}` ends before a command"), again));
         };
-        if let Some(why) = wrong_time(&words[..times]) {
+        if let Some(why) = wrong_time(&job.times) {
             return Some((format!("cron leaves the file out: {why}"), again));
         }
         if !has_user_named(look, user) {
@@ -129,21 +189,26 @@ pub(super) fn fault(look: &dyn Look, found: &Found) -> Option<(String, String)> 
                 again,
             ));
         }
-        let Some(program) = command.first() else {
-            return Some((format!("its line `{line}` ends before a command"), again));
-        };
-        let path = Path::new(program);
-        if path.is_absolute() && !look.is_there(path) {
-            return Some((format!("it calls `{program}`, which is not there"), again));
+        let turn = job.turn();
+        let program = turn.map(|turn| turn.program);
+        let missing = [Some(*first), program]
+            .into_iter()
+            .flatten()
+            .find(is_missing);
+        if let Some(program) = missing {
+            why = format!("it calls `{program}`, which is not there");
+            if turn.is_some() {
+                return Some((why, again));
+            }
         }
-        has_one = true;
+        has_one |= turn.is_some();
     }
-    (!has_one).then(|| ("no line in it calls this program".to_owned(), again))
+    (!has_one).then_some((why, again))
 }
 
 /// The call that writes it as it should be, as far as it tells in whose words it was.
 fn again(text: &str) -> String {
-    if text.contains(BRIDGE_CALL) {
+    if turns(text).any(|turn| turn.is_bridge) {
         format!("{NAME} install_cronjob")
     } else {
         format!("{NAME} install --cron")
@@ -154,14 +219,8 @@ fn again(text: &str) -> String {
 #[must_use]
 pub(super) fn user(found: &Found) -> Option<String> {
     let text = String::from_utf8_lossy(&found.content);
-    let mut lines = lines(&text).filter(|line| !is_variable(line));
-    let line = lines.next()?;
-    let place = if line.starts_with('@') {
-        1
-    } else {
-        TIMES.len()
-    };
-    line.split_ascii_whitespace().nth(place).map(str::to_owned)
+    let mut jobs = jobs(&text).filter(|job| job.turn().is_some());
+    jobs.next()?.user.map(str::to_owned)
 }
 
 fn is_variable(line: &str) -> bool {

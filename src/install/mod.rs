@@ -20,7 +20,7 @@ mod told;
 mod work;
 
 pub use action::{Action, Content, What};
-pub use cron::is_of_bridge;
+pub use cron::{Taken, is_of_bridge, taken_by};
 pub use facts::{Facts, Packaged};
 pub use host::{Found, Host, Look, Real};
 pub use in_use::{InUse, in_use};

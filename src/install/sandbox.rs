@@ -4,34 +4,31 @@ use std::path::{Component, Path, PathBuf};
 
 use super::host::Look;
 use super::service::texts_of_unit;
+use crate::config::Config;
+use crate::disk::folder_of;
 
 /// Links that lead to links.
 const MOST_LINKS: usize = 40;
 /// What every unit of ours may write to: sockets of HAProxy's.
 const SOCKETS: &str = "/run/haproxy";
 
-/// The folders beside that of `config` in which turns write: where it leads to as a link, and those of
-/// the `others`. None of them lies below the `known` ones.
+/// The folders beside those of `haproxy.cfg` and of the state in which turns write: where the former leads
+/// to as a link, and those that options name.
 #[must_use]
-pub fn also_written(
-    look: &dyn Look,
-    config: &Path,
-    others: &[&Path],
-    known: &[&Path],
-) -> Vec<PathBuf> {
-    let folder = |path: &Path| path.parent().unwrap_or(Path::new("/")).to_owned();
-    let own = folder(config);
+pub fn also_written(look: &dyn Look, config: &Config) -> Vec<PathBuf> {
+    let cfg = &config.haproxy.config;
+    let named = [&config.state.lock_file, &config.watch.admin_socket];
+    let known = [folder_of(cfg), &config.state.dir, Path::new(SOCKETS)];
     let mut all: Vec<PathBuf> = Vec::new();
-    let followed = folder(&followed(look, config));
-    for path in [followed]
+    for file in [Some(&followed(look, cfg))]
         .into_iter()
-        .chain(others.iter().map(|path| folder(path)))
+        .chain(named.map(Option::as_ref))
+        .flatten()
     {
-        let mut is_known = [own.as_path(), Path::new(SOCKETS)]
-            .into_iter()
-            .chain(known.iter().copied());
-        if !is_known.any(|known| path.starts_with(known)) && !all.contains(&path) {
-            all.push(path);
+        let folder = folder_of(file);
+        let is_known = known.iter().any(|known| folder.starts_with(known));
+        if !is_known && !all.iter().any(|other| other == folder) {
+            all.push(folder.to_owned());
         }
     }
     all

@@ -30,12 +30,11 @@ impl fmt::Display for Init {
     }
 }
 
-/// Where systemd looks for the units of administrators, the strongest first.
-const ADMINISTRATED_UNITS: [&str; 3] = [
-    super::UNITS,
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-];
+/// Where systemd runs, and looks for units.
+const RUNTIME_UNITS: &str = "/run/systemd/system";
+/// Where it looks for those of administrators, the strongest first.
+const ADMINISTRATED_UNITS: [&str; 3] =
+    [super::UNITS, RUNTIME_UNITS, "/usr/local/lib/systemd/system"];
 /// Where it looks for those of packages, after them.
 pub(super) const PACKAGED_UNITS: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
@@ -152,7 +151,7 @@ impl Init {
         let has_systemd = if is_tree {
             has("/usr/lib/systemd/systemd") || has("/lib/systemd/systemd")
         } else {
-            has("/run/systemd/system")
+            has(RUNTIME_UNITS)
         };
         if has_systemd {
             Self::Systemd

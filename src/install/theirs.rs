@@ -1,13 +1,12 @@
 //! What somebody else put where something of ours goes: it is kept as a copy before it is replaced or
 //! removed.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::action::Content;
 use super::host::{Found, Look};
-use super::{BACKUP, PROGRAM, cron};
+use super::{BACKUP, CRON_FILE, PROGRAM, cron};
 use crate::disk::Digest;
 
 /// By what a file is known as ours, which needs no copy.
@@ -53,9 +52,13 @@ fn copies(look: &dyn Look, first: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// All copies of what stood where ours came.
+/// All copies of what stood where ours came, with the one that `uninstall` makes before it takes away what
+/// somebody else put there for cron.
 #[must_use]
 pub fn all_copies(look: &dyn Look, config: &Path) -> Vec<PathBuf> {
+    let of_cron = Path::new(cron::FIRST_COPY);
+    let is_made = !needs_no_copy(look, Path::new(CRON_FILE), of_cron, &Ours::CronFile(None));
+    let made = is_made.then(|| free_name(look, of_cron)).flatten();
     let firsts = [
         first_copy(config),
         first_copy(Path::new(PROGRAM)),
@@ -64,6 +67,7 @@ pub fn all_copies(look: &dyn Look, config: &Path) -> Vec<PathBuf> {
     firsts
         .iter()
         .flat_map(|first| copies(look, first))
+        .chain(made)
         .collect()
 }
 
@@ -91,9 +95,9 @@ pub(super) fn needs_no_copy(look: &dyn Look, from: &Path, first: &Path, ours: &O
 fn numbered(first: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let first = first.to_owned();
     (1..=u32::MAX).map(move |number| {
-        let mut name = first.display().to_string();
+        let mut name = first.as_os_str().to_owned();
         if number > 1 {
-            let _ = write!(name, ".{number}");
+            name.push(format!(".{number}"));
         }
         name.into()
     })

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use anyhow::{Context as _, Result, bail};
 use tracing::info;
 
 use super::footprint::{Contents, Footprint, Item};
+use crate::apply::Outcome;
 use crate::disk::Digest;
 use crate::haproxy::Proc;
 use crate::haproxy::certificates::{Certificate, certificates, list_text, listed, with_companions};
@@ -121,15 +123,36 @@ pub(super) fn items(named: &BTreeSet<Certificate>) -> Vec<Item> {
     items.into_iter().collect()
 }
 
-/// That HAProxy has them by now.
-pub(super) fn tell_renewed(names: &str, reloaded: bool, how: &str) {
-    let done = if reloaded { "reloaded" } else { "told" };
-    info!("HAProxy was {done}, since its certificates were changed ({names}); {how}");
+/// What came of it that HAProxy was to show them.
+pub(super) enum Renewal {
+    /// It does, and that was said.
+    Shown,
+    /// The next turn makes up for it, and says so.
+    Left(Outcome),
 }
 
-/// That it has not, and will not before somebody mends them.
-pub(super) fn stay(names: &str) -> String {
-    format!("certificates were changed ({names}), and HAProxy goes on with those that it has read")
+impl Renewal {
+    /// # Errors
+    /// When HAProxy goes on with those that it has read, and will before somebody mends `names`.
+    pub(super) fn of(outcome: Result<Outcome>, names: &str) -> Result<Self> {
+        let stay = || {
+            format!(
+                "certificates were changed ({names}), and HAProxy goes on with those that it has read"
+            )
+        };
+        match outcome.with_context(stay)? {
+            Outcome::Applied { how, reloaded, .. } => {
+                let done = if reloaded { "reloaded" } else { "told" };
+                info!("HAProxy was {done}, since its certificates were changed ({names}); {how}");
+                Ok(Self::Shown)
+            }
+            Outcome::Rejected { messages } => {
+                let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
+                bail!("{}: {}", stay(), messages.join("; "));
+            }
+            outcome => Ok(Self::Left(outcome)),
+        }
+    }
 }
 
 /// The first of them.

@@ -94,7 +94,7 @@ async fn tell(
     ))?;
     story::tell(stage, screen, marathon, async || {
         match one_turn(config).await? {
-            Some(turn) => Ok(turn.report),
+            Some((turn, renewed)) => renewed.map(|()| turn.report),
             None => bail!("somebody else keeps the file of the demo in step"),
         }
     })

@@ -4,8 +4,6 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -14,10 +12,10 @@ use anyhow::{Context as _, Result};
 use nix::unistd::Uid;
 use tracing::{error, warn};
 
-use super::{configured_on, passed_over, print};
+use super::{configured_on, options_are, passed_over, print};
 use crate::cli;
 use crate::config::option::{self, Command};
-use crate::config::{self, Config, DEFAULT_FILE, ReadFile, Request, Schedule, System};
+use crate::config::{self, Config, DEFAULT_FILE, Request, Schedule, System};
 use crate::disk::{Digest, OsDisk};
 use crate::install::{
     Action, Content, Facts, Plan, Real, Removal, Step, Wish, all_copies, also_written, carry_out,
@@ -63,7 +61,7 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
             program: Content(site.program()?.into()),
             config: config.haproxy.config.clone(),
             state_dir: config.state.dir.clone(),
-            also_written: site.also_written(&config),
+            also_written: also_written(&site.host, &config),
             installed: installed(&config, site.facts.is_tree),
             reload: config.reload.method,
             extra: config.templates.extra.clone(),
@@ -106,32 +104,18 @@ pub(super) fn uninstall(request: &Request) -> ExitCode {
 
 /// Of a file of options in which something else is wrong, where it says that what is to go lies.
 fn places_of(text: &str, request: &Request, system: &mut System) {
-    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
-    let names_place = |line: &&str| ["state-dir", "haproxy-config"].contains(&key(line).as_str());
-    let lines: String = text
-        .lines()
-        .filter(names_place)
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let nothing = || -> Box<ReadFile> { Box::new(|_| Err(ErrorKind::NotFound.into())) };
-    let file = system.default_file.clone();
-    let before = mem::replace(&mut system.read, nothing());
-    system.read = Box::new(move |path| {
-        if path == file {
-            return Ok(lines.clone());
-        }
-        before(path)
-    });
+    // What is wrong may be its form, so that no line is read with another one.
+    let names_place = |line: &&str| {
+        let keys = line.parse::<toml::Table>().unwrap_or_default();
+        ["state-dir", "haproxy-config"]
+            .iter()
+            .any(|key| keys.contains_key(*key))
+    };
+    let lines: Vec<&str> = text.lines().filter(names_place).collect();
+    options_are(system, Some(lines.join("\n")));
     // Not even these can be read.
     if config::build(request, system).is_err() {
-        let file = system.default_file.clone();
-        let before = mem::replace(&mut system.read, nothing());
-        system.read = Box::new(move |path| {
-            if path == file {
-                return Err(ErrorKind::NotFound.into());
-            }
-            before(path)
-        });
+        options_are(system, None);
     }
 }
 
@@ -194,17 +178,6 @@ impl Site {
             facts,
             program,
         })
-    }
-
-    fn also_written(&self, config: &Config) -> Vec<PathBuf> {
-        let others = [&config.state.lock_file, &config.watch.admin_socket];
-        let others: Vec<&Path> = others.into_iter().flatten().map(PathBuf::as_path).collect();
-        also_written(
-            &self.host,
-            &config.haproxy.config,
-            &others,
-            &[&config.state.dir],
-        )
     }
 
     fn program(&self) -> Result<Vec<u8>> {

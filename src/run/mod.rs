@@ -174,18 +174,21 @@ fn passed_over(request: &Request, system: &mut System) -> Option<Mistakes> {
         ..request.clone()
     };
     let mistakes = config::build(&request, system).err()?;
-    let read = std::mem::replace(
-        &mut system.read,
-        Box::new(|_| Err(io::ErrorKind::NotFound.into())),
-    );
-    let file = system.default_file.clone();
-    system.read = Box::new(move |path| {
-        if path == file {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        read(path)
-    });
+    options_are(system, None);
     config::build(&request, system).is_ok().then_some(mistakes)
+}
+
+/// From now on the file of options reads as `text`, or is not there.
+fn options_are(system: &mut System, text: Option<String>) {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    let file = system.default_file.clone();
+    let before = std::mem::replace(&mut system.read, Box::new(move |_| Err(missing())));
+    system.read = Box::new(move |path| {
+        if path != file {
+            return before(path);
+        }
+        text.clone().ok_or_else(missing)
+    });
 }
 
 /// Runs `work` to its end. A name lookup that hangs in the system's resolver holds a thread that

@@ -4,10 +4,10 @@ use std::mem::{self, ManuallyDrop};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
-use tracing::info;
+use anyhow::Result;
+use tracing::{error, info};
 
-use super::certificates::{Known, known, named, stay, tell_renewed, were_read};
+use super::certificates::{Known, Renewal, known, named, were_read};
 use super::lock::{installation, lock};
 use super::stages::stages;
 use super::tell;
@@ -20,7 +20,7 @@ use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
 
 pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
-    let Some(turn) = one_turn(config).await? else {
+    let Some((turn, renewed)) = one_turn(config).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     tell::warnings(&turn);
@@ -29,7 +29,10 @@ pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
     }
     let outcome = tell::outcome(&turn, config);
     outcome.say();
-    let is_good = outcome.is_good() && turn.report.plan.held.is_none();
+    if let Err(error) = &renewed {
+        error!("{error:#}");
+    }
+    let is_good = outcome.is_good() && turn.report.plan.held.is_none() && renewed.is_ok();
     // The process ends: to give everything back piece by piece costs a fifth of a large run.
     drop(outcome);
     mem::forget(turn);
@@ -40,9 +43,9 @@ pub(super) async fn refresh(config: &Config) -> Result<ExitCode> {
     })
 }
 
-/// Everything that a turn needs, the turn, and what is to be remembered of it. `None` where a
-/// watcher does the work.
-pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
+/// Everything that a turn needs, the turn, and what is to be remembered of it; beside it, whether HAProxy
+/// shows the certificates that were renewed. `None` where a watcher does the work.
+pub(super) async fn one_turn(config: &Config) -> Result<Option<(Turn, Result<()>)>> {
     let haproxy = haproxy(config).await;
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     if haproxy.is_err() && !folder.path().exists() {
@@ -70,7 +73,15 @@ pub(super) async fn one_turn(config: &Config) -> Result<Option<Turn>> {
         }
         Err(error) => Err(error),
     };
-    memory.ended(result, now).map(Some)
+    let (result, renewed) = match result {
+        Ok((report, renewed)) => (Ok(report), renewed),
+        Err(error) => (Err(error), Ok(())),
+    };
+    let turn = memory.ended(result, now)?;
+    if let Err(error) = &renewed {
+        memory.falls_short(error);
+    }
+    Ok(Some((turn, renewed)))
 }
 
 async fn only_turn(
@@ -79,7 +90,7 @@ async fn only_turn(
     at: &Installation,
     memory: &mut Memory,
     now: Time,
-) -> Result<Report> {
+) -> Result<(Report, Result<()>)> {
     memory.trust_if_read_only(at)?;
     let state = &mut memory.state;
     let resolver = Resolver::new(System, state.addresses.clone());
@@ -97,8 +108,8 @@ async fn only_turn(
     }
     let began = SystemTime::now();
     let mut report = memory.turn(&mut stages, local, at, now).await?;
-    renew_certificates(local, at, memory, &mut report, began).await?;
-    Ok(report)
+    let renewed = renew_certificates(local, at, memory, &mut report, began).await;
+    Ok((report, renewed))
 }
 
 /// Has HAProxy show certificates that were renewed since it has read them, where the turn left it as it
@@ -138,16 +149,9 @@ async fn renew_certificates(
     let outcome = host
         .bring_again(&renewed.files, state, Time::at(asked_at), &mut remember)
         .await;
-    match outcome.with_context(|| stay(&names))? {
-        Outcome::Applied { how, reloaded, .. } => {
-            tell_renewed(&names, reloaded, &how);
-            were_read(&cfg, state, asked_at);
-        }
-        Outcome::Rejected { messages } => {
-            let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
-            bail!("{}: {}", stay(&names), messages.join("; "));
-        }
-        outcome => report.outcome = outcome,
+    match Renewal::of(outcome, &names)? {
+        Renewal::Shown => were_read(&cfg, state, asked_at),
+        Renewal::Left(outcome) => report.outcome = outcome,
     }
     Ok(())
 }

@@ -92,12 +92,14 @@ pub(super) async fn rollback(config: &Config) -> Result<ExitCode> {
 }
 
 fn told(way: &WayBack, now: Time, how: &str, last: Option<LastTurn>) -> LastTurn {
+    let wait_for_files = last.as_ref().map_or(0, |last| last.wait_for_files);
     let last_marathon = last.as_ref().and_then(|last| last.marathon.clone());
     LastTurn {
         at: now,
         outcome: TurnOutcome::RolledBack,
         detail: Some(format!("to the files of {}; {how}", way.proved_at)),
         warnings: last.map(|last| last.warnings).unwrap_or_default(),
+        wait_for_files,
         haproxy_warnings: Vec::new(),
         marathon: last_marathon,
         change: Some(way.change.clone()),

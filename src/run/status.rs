@@ -6,7 +6,6 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::slice;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -43,7 +42,12 @@ fn is_long_check(since: Option<Time>, now: Time) -> bool {
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
-    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, config.json)?;
+    let form = if config.json {
+        Form::Json
+    } else {
+        Form::People
+    };
+    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, form)?;
     print(&text)?;
     Ok(ExitCode::from(u8::from(!is_ok)))
 }
@@ -55,14 +59,25 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
 pub(super) fn verdict(config: &Config) -> Result<(String, bool)> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     access::may_read(&folder)?;
-    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, false)?;
+    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, Form::People)?;
     let verdict = text.lines().next().unwrap_or_default();
     Ok((verdict.to_owned(), is_ok))
 }
 
 /// The same as JSON, told by a watcher of itself.
 pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
-    Ok(told(config, &Watcher::Tells(Box::new(facts)), true)?.0)
+    Ok(told(config, &Watcher::Tells(Box::new(facts)), Form::Page)?.0)
+}
+
+/// For whom it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    People,
+    /// `--json`.
+    Json,
+    /// The same of a watcher that is asked for it, perhaps each second: what costs it the reading of all
+    /// that it serves is left out.
+    Page,
 }
 
 /// Who keeps the files in step.
@@ -110,7 +125,7 @@ fn ask(config: &Config, holder: Holder) -> Result<Watcher> {
 }
 
 /// The text, and whether all is well.
-fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bool)> {
+fn told(config: &Config, watcher: &Watcher, form: Form) -> Result<(String, bool)> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let (mut state, unread) = folder.load(&OsDisk);
     let unsaved = unsaved(&folder, watcher, &state);
@@ -177,20 +192,20 @@ fn told(config: &Config, watcher: &Watcher, as_json: bool) -> Result<(String, bo
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
         drained: &state.drained,
-        drained_servers: drained_servers(config, &state, &folder),
+        drained_servers: (form != Form::Page).then(|| drained_servers(config, &state, &folder)),
         quarantined: &state.quarantined,
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
         watcher: facts,
     };
-    let text = if as_json {
-        let mut json = serde_json::to_string_pretty(&status)?;
-        json.push('\n');
-        json
-    } else {
+    let text = if form == Form::People {
         let mut text = status.for_people(now);
         text.push_str(&watching(watcher, now));
         text
+    } else {
+        let mut json = serde_json::to_string_pretty(&status)?;
+        json.push('\n');
+        json
     };
     Ok((text, status.ok))
 }
@@ -200,11 +215,7 @@ fn drained_servers(config: &Config, state: &State, folder: &Folder) -> Vec<Meant
         return Vec::new();
     }
     let cfg = disk::read_text(&config.haproxy.config, disk::LARGEST_MADE).unwrap_or_default();
-    let known = drain::known(state, folder);
-    let entries = state.drained.iter().map(slice::from_ref);
-    entries
-        .map(|entry| Meant::by(entry, &cfg, &known))
-        .collect()
+    Meant::by_each(&state.drained, &cfg, &drain::known(state, folder))
 }
 
 /// The last turn, where the state does not know of it.
@@ -219,14 +230,15 @@ fn unsaved(folder: &Folder, watcher: &Watcher, state: &State) -> Option<Unsaved>
 
 fn put_before(state: &mut State, unsaved: &Unsaved) {
     let saved = state.last_turn.take();
-    let (warnings, haproxy_warnings) = saved
-        .map(|saved| (saved.warnings, saved.haproxy_warnings))
+    let (warnings, wait_for_files, haproxy_warnings) = saved
+        .map(|saved| (saved.warnings, saved.wait_for_files, saved.haproxy_warnings))
         .unwrap_or_default();
     state.last_turn = Some(LastTurn {
         at: unsaved.at,
         outcome: unsaved.outcome,
         detail: unsaved.detail.clone(),
         warnings,
+        wait_for_files,
         haproxy_warnings,
         marathon: None,
         change: None,
@@ -282,9 +294,9 @@ struct Status<'a> {
     paused: Option<&'a Paused>,
     /// What gets no new requests, as operators want it.
     drained: &'a [Drained],
-    /// Of each of these, which servers of the installed file it is about.
-    #[serde(skip)]
-    drained_servers: Vec<Meant>,
+    /// Of each of these, which servers of the installed file it is about; null where a watcher tells of
+    /// itself, who has better things to do than to read all of it.
+    drained_servers: Option<Vec<Meant>>,
     /// Service ports that are out, or served as they were before.
     quarantined: &'a [Quarantined],
     /// When HAProxy was brought to each set of good files, the newest first; `rollback` steps through them.

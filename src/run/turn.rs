@@ -235,6 +235,19 @@ impl Memory {
         Ok(self.told(report, last))
     }
 
+    /// Something beside the turn that was taken could not be done: `status` tells of it.
+    pub(super) fn falls_short(&mut self, error: &anyhow::Error) {
+        let last = self.state.last_turn.as_mut();
+        let went_well = |last: &&mut LastTurn| {
+            matches!(last.outcome, TurnOutcome::Unchanged | TurnOutcome::Applied)
+        };
+        if let Some(last) = last.filter(went_well) {
+            last.outcome = TurnOutcome::Failed;
+            last.detail = Some(format!("{error:#}"));
+            self.save();
+        }
+    }
+
     fn summed_up(
         &mut self,
         result: Result<Report>,
@@ -308,6 +321,7 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 outcome: TurnOutcome::Failed,
                 detail: Some(format!("{error:#}")),
                 warnings: last.map(|last| last.warnings.clone()).unwrap_or_default(),
+                wait_for_files: last.map_or(0, |last| last.wait_for_files),
                 haproxy_warnings: last
                     .map(|last| last.haproxy_warnings.clone())
                     .unwrap_or_default(),
@@ -365,6 +379,10 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
                 let warnings = report.plan.warnings.iter();
                 warnings.map(ToString::to_string).collect()
             }
+        },
+        wait_for_files: match last {
+            Some(last) if report.as_before => last.wait_for_files,
+            _ => report.plan.wait_for_files(),
         },
         haproxy_warnings: match complaints(report) {
             Some(complaints) => complaints.into_keys().collect(),

@@ -276,6 +276,9 @@ pub struct LastTurn {
     /// What was left out or held back.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// So many warnings tell of who waits until HAProxy may open more files.
+    #[serde(default)]
+    pub wait_for_files: usize,
     /// What HAProxy complains of in the installed files, without numbers of lines.
     #[serde(default)]
     pub haproxy_warnings: Vec<String>,

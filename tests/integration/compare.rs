@@ -270,3 +270,67 @@ fn what_a_backend_takes_from_a_profile_is_compared_as_its_own() {
     let is_other = |line: &str| line.starts_with("backend two_10002");
     assert!(!told.lines().any(is_other), "{told}");
 }
+
+/// What marathon-lb answers at each of these paths, each once.
+fn shown(pages: Vec<(&'static str, String)>) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        for _ in 0..pages.len() {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+                request.push(byte[0]);
+            }
+            let request = String::from_utf8(request).unwrap();
+            let path = request.split(' ').nth(1).unwrap().to_owned();
+            let body = &pages.iter().find(|(own, _)| *own == path).unwrap().1;
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn maps_are_compared_row_by_row_where_they_lie_beside_a_file_or_are_shown() {
+    let labels = r#""HAPROXY_GROUP": "external", "HAPROXY_0_VHOST": "www.test""#;
+    let web = app("web", 10001, labels, "10.0.0.1:1", "");
+    let test = Test::new().file("apps.json", apps(&[web]));
+    let set = ["--template-set=marathon-lb", "--group=external", MARATHON];
+    let there = test.path().join("there");
+    std::fs::create_dir(&there).unwrap();
+    let generate = ["generate", "--out-dir=there", "--runtime-api=off"];
+    test.call([&generate[..], &set].concat()).expect(0);
+    let compare = |other: &str| test.call([&["compare", other][..], &set].concat());
+    let file = "there/haproxy.cfg";
+    compare(file)
+        .expect(0)
+        .prints(&["2 maps are the same, 0 differ\n"]);
+
+    let read = |name: &str| std::fs::read_to_string(there.join(name)).unwrap();
+    let old = read("domain2backend.map").replace("www.test", "old.test");
+    std::fs::write(there.join("domain2backend.map"), &old).unwrap();
+    let differs = [
+        "domain2backend.map differs\n  - old.test ",
+        "\n  + www.test ",
+        "1 maps are the same, 1 differ\n",
+    ];
+    compare(file).expect(1).prints(&differs);
+    let (url, asked) = shown(vec![
+        ("/_haproxy_getconfig", read("haproxy.cfg")),
+        ("/_haproxy_getvhostmap", old),
+        ("/_haproxy_getappmap", read("app2backend.map")),
+    ]);
+    compare(&url).expect(1).prints(&differs);
+    asked.join().unwrap();
+
+    // Nobody says anything of one that is not there.
+    std::fs::remove_file(there.join("domain2backend.map")).unwrap();
+    compare(file)
+        .expect(0)
+        .prints(&["note: `domain2backend.map` is not compared: "]);
+}

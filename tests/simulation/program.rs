@@ -206,6 +206,7 @@ fn last_turn(at: Time) -> LastTurn {
         outcome: TurnOutcome::Failed,
         detail: None,
         warnings: Vec::new(),
+        wait_for_files: 0,
         haproxy_warnings: Vec::new(),
         marathon: None,
         change: None,

@@ -2,7 +2,7 @@
 
 use super::hosts::{DEBIAN, Mind, by};
 use crate::config::Schedule;
-use crate::install::in_use;
+use crate::install::{in_use, taken_by};
 
 const FILE: &str = "/etc/cron.d/haproxy-marathon-bridge";
 
@@ -61,6 +61,39 @@ fn what_cron_leaves_out_is_told() {
         let (why, _) = fault(text).unwrap();
         assert!(why.contains(says), "{text}: {why}");
     }
+}
+
+#[test]
+fn jobs_of_others_take_no_turns_and_say_nothing_of_ours() {
+    const OTHERS: &str = "* * * * * root refresh_system_haproxy\n";
+    let (why, fix) = fault(OTHERS).unwrap();
+    assert!(why.contains("no line in it calls this program"), "{why}");
+    assert!(fix.ends_with("install --cron"), "{fix}");
+    let both = format!("{OTHERS}* * * * * root haproxy-marathon-bridge refresh\n");
+    assert_eq!(fault(&both), None);
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.put(FILE, &both.replacen("root", "daemon", 1));
+    let user = in_use(&mind, &mind.facts()).remove(0).user;
+    assert_eq!(user.as_deref(), Some("root"));
+    let gone = both.replace(" haproxy-m", " /gone/haproxy-m");
+    let (why, _) = fault(&gone).unwrap();
+    assert!(
+        why.contains("`/gone/haproxy-marathon-bridge`, which"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_crontab_names_no_user_and_may_have_a_predecessor_run() {
+    let text = "MAILTO=x\n#* * * * * haproxy-marathon-bridge refresh\n0 1 * * * backup\n\
+                * * * * * /usr/local/bin/haproxy-marathon-bridge refresh\n\
+                @reboot haproxy-marathon-bridge refresh_system_haproxy\n\
+                */5 * * * * python /opt/servicerouter.py -m http://m1:8080\n\
+                * * * * * haproxy-marathon-bridge status\n";
+    let taken = taken_by(text);
+    let by: Vec<Option<&str>> = taken.iter().map(|taken| taken.by).collect();
+    assert_eq!(by, [None, None, Some("servicerouter.py")]);
+    assert!(taken[1].line.starts_with("@reboot "), "{taken:?}");
 }
 
 /// Alpine's own, which reads no `/etc/cron.d`.

@@ -125,8 +125,9 @@ fn a_file_for_cron_of_somebody_elses_is_kept_elsewhere() {
         assert_ne!(mind.text(CRON).as_deref(), Some(TEXT));
     }
     let mut mind = Mind::systemd(DEBIAN).with(CRON, TEXT);
-    let (steps, _) = remove(&mut mind);
+    let (steps, notes) = remove(&mut mind);
     assert_eq!(mind.text(CRON_COPY).as_deref(), Some(TEXT), "{steps:#?}");
+    assert!(notes.contains(&format!("`{CRON_COPY}`")), "{notes}");
 }
 
 #[test]

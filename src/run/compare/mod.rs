@@ -1,6 +1,7 @@
 //! `compare`: what this program would write, beside what a predecessor wrote, section by section, and
 //! why it differs, as far as that can be known.
 
+mod maps;
 mod servers;
 mod why;
 
@@ -63,7 +64,9 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
         redact_value(other)
     );
     let why = Why::of(config, &plan, &there, &all);
-    Ok((told(&all, &why), all.iter().all(|one| one.kin == Kin::Same)))
+    let maps = maps::compared(config, other, &plan.files.maps).await;
+    let is_same = all.iter().all(|one| one.kin == Kin::Same) && maps.differ == 0;
+    Ok((told(&all, &why) + &maps.text, is_same))
 }
 
 /// A file, or what a URL gives; the folder alone stands for where marathon-lb shows its file.

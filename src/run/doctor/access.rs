@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Uid, User, access, getgrouplist};
 
@@ -66,9 +65,7 @@ pub(super) fn permissions(config: &Config, host: &Real, in_use: &[InUse]) -> Vec
 
 /// A link leads the file out of its folder, or an option names another one.
 fn sandbox(config: &Config, host: &Real, unit: &str) -> Option<Finding> {
-    let others = [&config.state.lock_file, &config.watch.admin_socket];
-    let others: Vec<&Path> = others.into_iter().flatten().map(PathBuf::as_path).collect();
-    let mut folders = also_written(host, &config.haproxy.config, &others, &[]);
+    let mut folders = also_written(host, config);
     folders.push(folder_of(&config.haproxy.config).to_owned());
     folders.push(config.state.dir.clone());
     let kept_out: Vec<String> = kept_out(host, unit, &folders)

@@ -22,8 +22,8 @@ use crate::install::{Facts, Look as _, PROGRAM, Real, in_use, selinux};
 use crate::marathon::{Client, Cluster};
 use crate::run::block_on;
 
-/// For each question to HAProxy.
-const ASK: Duration = Duration::from_secs(10);
+/// For each question to a program.
+pub(super) const ASK: Duration = Duration::from_secs(10);
 /// For `haproxy -c`: a file of 50,000 servers takes it seconds.
 const CHECK: Duration = Duration::from_secs(60);
 
@@ -49,7 +49,7 @@ pub(super) fn all(config: &Config, no_marathon: Option<String>) -> Result<Vec<Fi
     })?);
     found.extend(starts_with_the_host(&host, &facts));
     found.extend(selinux(&host));
-    found.extend(turns(config, &call, &in_use));
+    found.extend(turns(config, &host, &call, &in_use));
     found.push(last_turn(config));
     Ok(found)
 }

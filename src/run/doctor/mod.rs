@@ -2,6 +2,7 @@
 //! changed.
 
 mod access;
+mod crontabs;
 mod look;
 mod turns;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use tokio::net::UnixStream;
 
 use super::Finding;
+use super::crontabs::{self, Line};
 use crate::apply::watcher;
 use crate::cli::PROGRAM;
 use crate::config::{Config, Schedule, redact};
@@ -78,8 +79,8 @@ impl Call {
     }
 }
 
-pub(super) fn turns(config: &Config, call: &Call, in_use: &[InUse]) -> Vec<Finding> {
-    let mut found = taken(config, call, in_use);
+pub(super) fn turns(config: &Config, host: &Real, call: &Call, in_use: &[InUse]) -> Vec<Finding> {
+    let mut found = taken(config, call, in_use, &crontabs::lines(host));
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     if let Some(paused) = folder.load(&OsDisk).0.paused {
         found.push(Finding::note(
@@ -91,26 +92,30 @@ pub(super) fn turns(config: &Config, call: &Call, in_use: &[InUse]) -> Vec<Findi
     found
 }
 
-fn taken(config: &Config, call: &Call, in_use: &[InUse]) -> Vec<Finding> {
+fn taken(config: &Config, call: &Call, in_use: &[InUse], lines: &[Line]) -> Vec<Finding> {
     let name = |schedule| match schedule {
         Schedule::Cron => "cron",
         Schedule::Timer => "timer",
         Schedule::Service => "service",
     };
     let by_hand = watcher_by_hand(config, in_use);
-    if in_use.is_empty() && by_hand.is_none() {
-        return vec![Finding::bad(ABOUT, "nobody takes any", call.typed(config))];
-    }
+    let mut is_nobody = in_use.is_empty() && by_hand.is_none();
     let mut found: Vec<Finding> = by_hand.into_iter().collect();
+    if is_nobody && !lines.iter().any(Line::is_ours) {
+        found.push(Finding::bad(ABOUT, "nobody takes any", call.typed(config)));
+    }
+    for line in lines {
+        found.push(line.finding(is_nobody, &call.typed(config)));
+        is_nobody &= !line.is_ours();
+    }
     for one in in_use {
         let (place, what) = (one.place.display(), name(one.schedule));
         let by = format!("by {what}, as `{place}` says");
         found.push(if let Some((why, fix)) = &one.fault {
-            let fix = fix.replacen(
-                PROGRAM,
-                &call.program,
-                usize::from(fix.starts_with(PROGRAM)),
-            );
+            let fix = match fix.strip_prefix(PROGRAM) {
+                Some(rest) => format!("{}{rest}", call.program),
+                None => fix.clone(),
+            };
             Finding::bad(ABOUT, format!("{by}, but {why}"), fix)
         } else if !one.runs {
             let says = format!("{by}, but that does not run");

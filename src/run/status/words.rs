@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{Installed, Old, Process, Status, Watcher, is_ahead, is_long_check};
 use crate::admin::{self, Unused};
-use crate::cycle::UNTIL_MORE_FILES;
 use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
 
 /// Work that takes less is no news.
@@ -80,9 +79,7 @@ impl Status<'_> {
             (true, None, _) if !self.quarantined.is_empty() => {
                 "all is well, but for what is quarantined"
             }
-            (true, None, Some(last))
-                if last.warnings.iter().any(|w| w.contains(UNTIL_MORE_FILES)) =>
-            {
+            (true, None, Some(last)) if last.wait_for_files > 0 => {
                 "all is well, but for what waits for HAProxy to have more files open"
             }
             (true, None, _) => "all is well",
@@ -91,7 +88,11 @@ impl Status<'_> {
         if let Some(paused) = self.paused {
             out.put("paused", &paused.to_string().replacen("paused ", "", 1));
         }
-        for (drained, meant) in self.drained.iter().zip(&self.drained_servers) {
+        for (drained, meant) in self
+            .drained
+            .iter()
+            .zip(self.drained_servers.iter().flatten())
+        {
             out.put("drained", &format!("{drained}, {meant}"));
         }
         self.turns(&mut out, now);

@@ -8,19 +8,17 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
-use super::super::certificates::{
-    Known, Renewed, known, named, read as read_by, stay, tell_renewed,
-};
+use super::super::certificates::{Known, Renewal, Renewed, known, named, read as read_by};
 use super::super::stages::Edited;
 use super::super::turn::{Memory, save};
 use super::configuration::{Reader, Reading, keep_fixed};
 use super::edit::have_one_program;
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm, unfit_from_the_start};
-use crate::apply::{Looked, Outcome};
+use crate::apply::Looked;
 use crate::config::{Built, Config};
 use crate::cycle::goes_on;
-use crate::disk;
+use crate::disk::{self, Digest};
 use crate::haproxy::program::{NotInstalled, VersionError};
 use crate::haproxy::{Proc, Version};
 use crate::marathon::events::Follower;
@@ -146,8 +144,7 @@ impl Watcher {
 
     /// A turn that began then may have had HAProxy read other files.
     pub(super) async fn look_after_turn(&mut self, around: &mut Around<'_>, began: SystemTime) {
-        let applied = self.memory.state.applied.as_ref();
-        let applied = applied.map(|applied| (applied.cfg_hash, applied.haproxy_pid));
+        let applied = self.applied();
         if self.looked_at == applied {
             return;
         }
@@ -160,11 +157,15 @@ impl Watcher {
         let pid = |looked_at: Option<(_, Option<u32>)>| looked_at.and_then(|(_, pid)| pid);
         are_others |= pid(self.looked_at) != pid(applied);
         self.looked_at = applied;
-        if are_others && self.certificates_are_read(&around.files) {
-            self.enter_folder().await;
-            self.save();
-            self.lock.leave_folder();
+        if are_others {
+            self.remember_certificates(&around.files).await;
         }
+    }
+
+    /// Which `haproxy.cfg` is run, and by which process.
+    fn applied(&self) -> Option<(Digest, Option<u32>)> {
+        let applied = self.memory.state.applied.as_ref();
+        applied.map(|applied| (applied.cfg_hash, applied.haproxy_pid))
     }
 
     /// What became of certificates before this watcher, where HAProxy is the one of then.
@@ -177,6 +178,19 @@ impl Watcher {
     }
 
     /// Remembers what HAProxy has read for who comes next, where that is all of them.
+    async fn remember_certificates(&mut self, files: &Files) {
+        if files.certificates.as_read().is_none() {
+            return;
+        }
+        // An operator may have had HAProxy read other files meanwhile, of which this says nothing.
+        let applied = self.applied();
+        self.enter_folder().await;
+        if self.applied() == applied && self.certificates_are_read(files) {
+            self.save();
+        }
+        self.lock.leave_folder();
+    }
+
     fn certificates_are_read(&mut self, files: &Files) -> bool {
         let state = &mut self.memory.state;
         let is_open = state.pending.is_some();
@@ -387,37 +401,18 @@ impl Watcher {
         let names = named(&changed);
         let result = self.bring_again(&changed).await;
         self.lock.leave_folder();
-        let trouble = match result {
-            Ok(Outcome::Applied { how, reloaded, .. }) => {
-                tell_renewed(&names, reloaded, &how);
-                None
-            }
-            Ok(Outcome::Rejected { messages }) => {
-                files.certificates.were_refused();
-                let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
-                Some(messages.join("; "))
-            }
-            // The next turn makes up for it, and says so.
-            Ok(_) => None,
-            // They are found again once it has ended.
-            Err(error) if goes_on(&error) => return false,
-            Err(error) => {
-                files.certificates.were_refused();
-                Some(format!("{error:#}"))
-            }
-        };
-        if let Some(why) = trouble {
-            let sentence = format!("{}: {why}", stay(&names));
-            self.troubles.certificates(Some(&sentence));
+        // They are found again once it has ended.
+        if result.as_ref().is_err_and(goes_on) {
+            return false;
+        }
+        if let Err(error) = Renewal::of(result, &names) {
+            files.certificates.were_refused();
+            self.troubles.certificates(Some(&format!("{error:#}")));
             return false;
         }
         files.certificates.were_read();
         self.troubles.certificates(None);
-        if self.certificates_are_read(files) {
-            self.enter_folder().await;
-            self.save();
-            self.lock.leave_folder();
-        }
+        self.remember_certificates(files).await;
         self.memory.state.pending.is_some()
     }
 

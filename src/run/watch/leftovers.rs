@@ -58,7 +58,11 @@ impl Sweeps {
 impl Watcher {
     /// Takes away from HAProxy what is not in use any more.
     pub(super) async fn sweep(&mut self) {
-        if let Some(ground) = self.known_ground() {
+        // An operator may be at a reload of his own.
+        self.enter_folder().await;
+        if self.memory.state.paused.is_none()
+            && let Some(ground) = self.known_ground()
+        {
             let local = ground.haproxy();
             let host = ground.host(&local);
             let swept = host.take_away_leftovers(&mut self.memory.state).await;
@@ -66,6 +70,7 @@ impl Watcher {
                 debug!("what was left is not taken away yet: {error:#}");
             }
         }
+        self.lock.leave_folder();
         self.sweeps.ended(now());
     }
 }

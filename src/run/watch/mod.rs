@@ -232,10 +232,11 @@ async fn next(follower: Option<&mut Follower>) -> Told {
     }
 }
 
-/// Whoever expects tasks to come and go without a reload hears at the start why they do not.
-fn tell_what_is_told(config: &Config, renderer: &Renderer) -> Result<()> {
+/// Whoever expects tasks to come and go without a reload hears at the start why they do not. What the
+/// templates fail to make is told by turns.
+fn tell_what_is_told(config: &Config, renderer: &Renderer) {
     let is_told = config.reload.runtime_api && config.reload.method != ReloadMethod::None;
-    if is_told && !renderer.tells_structure()? {
+    if is_told && matches!(renderer.tells_structure(), Ok(false)) {
         info!(
             "HAProxy is reloaded for each task that comes or goes, in spite of `runtime-api` auto: \
              found no `description {{{{ structure }}}}` in the `global` section that the templates \
@@ -243,7 +244,6 @@ fn tell_what_is_told(config: &Config, renderer: &Renderer) -> Result<()> {
              it runs"
         );
     }
-    Ok(())
 }
 
 fn unfit_from_the_start(error: &anyhow::Error) -> String {
@@ -299,7 +299,7 @@ impl Watcher {
         };
         stages.source.keep();
         if unfit.is_none() {
-            tell_what_is_told(&config, &stages.renderer)?;
+            tell_what_is_told(&config, &stages.renderer);
         }
         if let Some(address) = &memory.state.last_good_marathon {
             stages.source.client.prefer(address);

@@ -67,6 +67,7 @@ fn full() -> State {
             structure_hash: Some("0123".to_owned()),
         }),
         last_turn: Some(LastTurn {
+            wait_for_files: 1,
             at: time,
             outcome: TurnOutcome::ReloadFailed,
             detail: None,

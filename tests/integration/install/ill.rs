@@ -66,6 +66,44 @@ fn a_line_that_cron_leaves_out_has_no_turns_taken() {
 }
 
 #[test]
+fn lines_in_crontabs_of_users_are_told_of() {
+    let script = format!(
+        r#"
+printf '%s' '{apps}' > /srv/apps.json
+/opt/bridge install --cron file:/srv/apps.json > /srv/log 2>&1
+mkdir -p /var/spool/cron/crontabs
+mine=/var/spool/cron/crontabs/root
+echo '* * * * * /usr/local/bin/haproxy-marathon-bridge refresh' > $mine
+echo '*/5 * * * * /opt/servicerouter.py -m http://joe:s3cret@m1:8080' >> $mine
+echo "== both"; haproxy-marathon-bridge doctor 2>&1 || true
+rm /etc/cron.d/haproxy-marathon-bridge
+echo "== alone"; haproxy-marathon-bridge doctor 2>&1 || true
+sed -i 1d $mine
+echo "== other"; haproxy-marathon-bridge doctor 2>&1 || true
+"#,
+        apps = apps(10080)
+    );
+    let Some(told) = run(&script) else { return };
+    let router = "the crontab of `root` has `servicerouter.py` write a haproxy.cfg: `*/5 ";
+    told.says(
+        "both",
+        &[
+            "ok    turns     by cron, as ",
+            "note  turns     the crontab of `root` has them taken too, where one would do: `* * ",
+            router,
+        ],
+    );
+    told.says(
+        "alone",
+        &["note  turns     by the crontab of `root` alone", router],
+    );
+    told.says("other", &["BAD   turns     nobody takes any", router]);
+    for part in ["both", "alone", "other"] {
+        assert!(!told.part(part).contains("s3cret"), "{told:#?}");
+    }
+}
+
+#[test]
 fn a_watcher_that_somebody_started_takes_turns() {
     let script = format!(
         r#"

@@ -242,13 +242,15 @@ fn who_is_not_root_is_told_what_needs_root() {
 /// A state folder that nobody remembers would stay for good.
 #[test]
 fn a_broken_file_of_options_still_says_where_the_state_lies() {
-    let test = debian().file(
-        "tree/etc/haproxy-marathon-bridge/config.toml",
+    for text in [
         "frobnicate = 1\nstate-dir = \"/srv/state\"\n",
-    );
-    let state = tree(&test).join("srv/state/haproxy.cfg-0123456789abcdef");
-    fs::create_dir_all(&state).unwrap();
-    let done = at(&test, &["uninstall", "--purge"]).expect(0);
-    assert!(!state.exists(), "{done:#?}");
-    done.says(&["`/srv/state` count"]);
+        "\"state-dir\" = '/srv/state' # = here\nfrobnicate [\nreload = 'state-dir = 1'\n",
+    ] {
+        let test = debian().file("tree/etc/haproxy-marathon-bridge/config.toml", text);
+        let state = tree(&test).join("srv/state/haproxy.cfg-0123456789abcdef");
+        fs::create_dir_all(&state).unwrap();
+        let done = at(&test, &["uninstall", "--purge"]).expect(0);
+        assert!(!state.exists(), "{done:#?}");
+        done.says(&["`/srv/state` count"]);
+    }
 }

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::{Host, assert_says, done};
+use crate::support::Test;
 
 #[test]
 fn logged_sends_both_outputs_to_syslog_and_ends_as_the_call_did() {
@@ -112,4 +113,26 @@ fn the_log_goes_to_syslog_as_lines_with_priorities_or_as_json() {
     let object: Value = serde_json::from_str(object).unwrap();
     assert_eq!(object["app"], "/zero");
     assert!(object["effect"].is_string(), "{object}");
+}
+
+/// A machine looks it up, whatever people are to read of it.
+#[test]
+fn an_app_is_told_whole_as_a_field_however_long_its_name_is() {
+    let id = format!("/{}", "a".repeat(400));
+    let apps = format!(
+        r#"{{"apps": [{{"id": "{id}", "ports": [0], "tasks": [{{"host": "127.0.0.1", "ports": [1],
+            "state": "TASK_RUNNING"}}]}}]}}"#
+    );
+    let test = Test::bridge().file("apps.json", apps);
+    let words = ["generate", "--marathon=file:apps.json", "--log-format=json"];
+    let told = test.call(words).expect(0).stderr;
+    let lines = told
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_app: Vec<Value> = lines.filter(|line| !line["app"].is_null()).collect();
+    assert!(!of_app.is_empty(), "{told}");
+    for line in of_app {
+        assert_eq!(line["app"], *id);
+        assert!(!line["message"].as_str().unwrap().contains(&id), "{line}");
+    }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use haproxy_marathon_bridge::apply::runtime::{Fallback, Renewed};
 use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::App;
 use rcgen::ExtendedKeyUsagePurpose;
 
 use super::cluster::{Scene, TOLD, Watcher};
@@ -158,6 +159,19 @@ fn one_that_was_renewed_while_nobody_watched_is_shown_by_whoever_comes_next() {
         done.stderr
     );
     assert!(tls.shows(&last));
+
+    // The turn beside it is one like any other: it tells of what it found, and is remembered.
+    let mistaken = |app: App| app.label("HAPROXY_0_BACKEND_WEIGHT", "heavy");
+    tls.scene.marathon.change_app("/web", mistaken).unwrap();
+    let done = tls.scene.refresh(&[]).expect(1);
+    done.says(&["`heavy`", "goes on with those that it has read"]);
+    let last = &tls.scene.host.state()["last_turn"];
+    assert!(last["warnings"].to_string().contains("`heavy`"), "{last}");
+    let why = last["detail"].as_str().unwrap();
+    assert!(
+        why.contains("goes on with those that it has read"),
+        "{last}"
+    );
 }
 
 #[test]

@@ -22,6 +22,12 @@ use crate::watcher;
 
 pub(super) const TOLD: &str = "1 server changed at runtime";
 
+/// An app on a service port of its own.
+pub(super) fn on_loopback(id: &str) -> App {
+    let app = App::new(id).service_port(free_ports(1).unwrap()[0]);
+    app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1")
+}
+
 /// A cluster, and the host that serves it at `web.test`.
 pub(super) struct Scene {
     pub(super) host: Host,
@@ -101,6 +107,13 @@ impl Scene {
         start.arg("-f").arg(self.host.cfg());
         start.arg("-p").arg(self.host.path("run/pid"));
         Done::of(start).expect(0);
+    }
+
+    /// Until Marathon sees that a watcher was killed: streams are counted.
+    pub(super) fn is_left(&self) {
+        wait_until("the end of its stream", || {
+            self.marathon.event_streams() == 0
+        });
     }
 
     /// Another process takes over, without our doing.

@@ -1,9 +1,11 @@
 //! What an operator drains gets no new requests, whatever Marathon says.
 
 use haproxy_marathon_bridge::demo::marathon::Task;
+use serde_json::Value;
 
 use super::cluster::{Scene, TOLD, Watcher};
 use crate::host::{Host, Web};
+use crate::support::Done;
 
 #[test]
 fn a_task_is_drained_until_it_is_undrained_also_over_a_restart() {
@@ -85,6 +87,11 @@ fn an_agent_is_drained_by_its_name_and_by_its_address() {
         done.says(&[&format!("`{what}` is 1 server of service port")]);
         let status = scene.host.status().expect(0);
         status.prints(&["drained", what, "1 server of service port"]);
+        let mut json = scene.host.status_command();
+        json.arg("--json");
+        let json = Done::of(json).expect(0).stdout;
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["drained_servers"][0]["servers"], 1, "{json}");
         scene.refresh(&[]).expect(0).says(&[TOLD]);
         scene.is_answered_by(&["t0"]);
         scene.host.operate(&["undrain", what]).expect(0);

@@ -2,37 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Fault, Task};
 
-use super::cluster::{Scene, TOLD, Watcher};
+use super::cluster::{Scene, TOLD, Watcher, on_loopback};
 use super::instance;
-use super::slow_checks::{come_and_go, deploy_late, of_the_operator};
+use super::slow_checks::{Certificate, REFUSES, come_and_go, deploy_late};
 use crate::host::wait_until;
 
-const REFUSES: &str = "`haproxy -c` refuses the new file";
-
-/// A certificate of the operator's that makes HAProxy refuse every file, once it is broken.
-struct Certificate(PathBuf, Vec<u8>);
-
-impl Certificate {
-    fn of(scene: &Scene) -> Self {
-        let (path, good) = of_the_operator(&scene.host);
-        Self(path, good)
-    }
-
-    /// And there is something to be refused.
-    fn is_broken(&self, scene: &Scene) {
-        fs::write(&self.0, "no certificate").unwrap();
-        deploy_late(scene);
-    }
-
-    fn is_mended(&self) {
-        fs::write(&self.0, &self.1).unwrap();
-    }
+/// HAProxy refuses every file from now on, and there is something to be refused.
+fn refuse(scene: &Scene, certificate: &Certificate) {
+    certificate.is_broken();
+    deploy_late(scene);
 }
 
 /// Of which nothing can be made anew: what is left is the text that runs.
@@ -40,27 +23,29 @@ fn forget_the_answer(scene: &Scene) {
     fs::remove_file(scene.host.state_folder().join("snapshot.json")).unwrap();
 }
 
-/// On a service port of its own.
-fn on_loopback(id: &str) -> App {
-    let app = App::new(id).service_port(free_ports(1).unwrap()[0]);
-    app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1")
-}
-
 fn first_task(scene: &Scene, app: &str) -> String {
     let app = scene.marathon.app(app).unwrap();
     app.tasks()[0].id().to_owned()
 }
 
-/// Another task of `/web` comes, and this one ends. How many of both turns were for servers alone.
-fn replace(scene: &mut Scene, watcher: &Watcher, id: &str) -> (String, String, usize) {
+/// Another task of `/web` comes, and the one of before ends, three times: most of these turns are for
+/// servers alone, though what was refused may be tried again meanwhile.
+fn replace_one_by_one(scene: &mut Scene, watcher: &Watcher) {
     let is_light = || {
         let words = watcher.says(TOLD);
         usize::from(words.last().unwrap().contains(" installed `"))
     };
-    let (name, new) = scene.scale_up();
-    let came = is_light();
-    scene.marathon.fail_task(id).unwrap();
-    (name, new, came + is_light())
+    let mut id = first_task(scene, "/web");
+    let mut light = 0;
+    for _ in 0..3 {
+        let (name, next) = scene.scale_up();
+        light += is_light();
+        scene.marathon.fail_task(&id).unwrap();
+        light += is_light();
+        scene.is_answered_by(&[&name]);
+        id = next;
+    }
+    assert!(light > 2, "only {light} of 6 turns were for servers alone");
 }
 
 #[test]
@@ -77,7 +62,7 @@ fn what_is_drained_while_files_are_refused_rests() {
         if !is_known {
             forget_the_answer(&scene);
         }
-        certificate.is_broken(&scene);
+        refuse(&scene, &certificate);
         let first = scene.backends[0].address().to_string();
         scene.host.operate(&["drain", &first]).expect(0);
         scene.host.operate(&["drain", "127.0.0.1:1"]).expect(0);
@@ -105,25 +90,17 @@ fn an_app_that_moves_while_files_are_refused_is_followed() {
     let mut scene = Scene::new(&[]);
     let certificate = Certificate::of(&scene);
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
-    certificate.is_broken(&scene);
+    refuse(&scene, &certificate);
     watcher.says(REFUSES);
     let moved = free_ports(1).unwrap()[0].to_string();
     let change = |app: App| app.label("HAPROXY_0_PORT", &moved);
-    let mut id = first_task(&scene, "/web");
     scene.marathon.change_app("/web", change).unwrap();
     wait_until("a turn for the new port", || {
         let change = scene.host.state()["last_turn"]["change"].to_string();
         // From HAProxy 3.2 on it is `web_PORT_in`.
         change.contains(&format!("frontend web_{moved}"))
     });
-    let mut light = 0;
-    for _ in 0..3 {
-        let (name, next, is_light) = replace(&mut scene, &watcher, &id);
-        scene.is_answered_by(&[&name]);
-        (id, light) = (next, light + is_light);
-    }
-    // What was refused may be tried again meanwhile.
-    assert!(light > 2, "only {light} of 6 turns were for servers alone");
+    replace_one_by_one(&mut scene, &watcher);
     certificate.is_mended();
     watcher.end();
     scene.refresh(&[]).expect(0);
@@ -144,7 +121,7 @@ fn both_service_ports_of_an_app_that_moves_are_followed() {
     let two = |first: u16| Task::local(first).port(first + 1);
     scene.marathon.deploy(at(app, &free[..2]).task(two(1)));
     scene.refresh(&[]).expect(0);
-    certificate.is_broken(&scene);
+    refuse(&scene, &certificate);
     let first = first_task(&scene, "/other");
     scene
         .marathon
@@ -181,11 +158,9 @@ fn shares_of_apps_that_are_merged_stay_while_files_are_refused() {
         if !is_known {
             forget_the_answer(&scene);
         }
-        certificate.is_broken(&scene);
+        refuse(&scene, &certificate);
         // The one that serves ends and is back, and the other one grows.
-        let id = scene.marathon.app("/zeb").unwrap().tasks()[0]
-            .id()
-            .to_owned();
+        let id = first_task(&scene, "/zeb");
         scene.marathon.fail_task(&id).unwrap();
         scene.refresh(&[]).expect(1);
         let next = Instance::http("z1").start().unwrap();
@@ -202,7 +177,7 @@ fn a_merged_app_is_no_doubt_about_the_others() {
     let (mut scene, _other) = merged("1");
     let certificate = Certificate::of(&scene);
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
-    certificate.is_broken(&scene);
+    refuse(&scene, &certificate);
     watcher.says(REFUSES);
     let (name, _) = scene.scale_up();
     // The other app has as much of it as before.
@@ -219,7 +194,7 @@ fn one_app_of_which_haproxy_cannot_be_told_keeps_no_other_waiting() {
     scene.marathon.deploy(source.task(Task::local(1)));
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
     let pid = scene.host.pid();
-    certificate.is_broken(&scene);
+    refuse(&scene, &certificate);
     watcher.says(REFUSES);
     scene.marathon.scale_up("/other", [Task::local(2)]).unwrap();
     watcher.says("app `/other`: service port|knows its servers from the start on");
@@ -250,16 +225,14 @@ fn a_kill_just_after_haproxy_was_told_stops_nobody() {
         let mut scene = Scene::new(&[]);
         let certificate = Certificate::of(&scene);
         let mut watcher = Watcher::start(&scene, &["--resync", "1h"]);
-        certificate.is_broken(&scene);
+        refuse(&scene, &certificate);
         watcher.says(REFUSES);
         come_and_go(&mut scene, &watcher);
         let state = scene.host.state();
         let (name, id) = scene.scale_up();
         watcher.says(TOLD);
         watcher.kill();
-        wait_until("the end of its stream", || {
-            scene.marathon.event_streams() == 0
-        });
+        scene.is_left();
         scene.host.edit_state(|now| *now = state);
         if !is_known {
             forget_the_answer(&scene);
@@ -281,16 +254,9 @@ fn who_starts_while_files_are_refused_takes_turns_for_servers_alone() {
     let mut scene = Scene::new(&[]);
     let certificate = Certificate::of(&scene);
     scene.refresh(&[]).expect(0);
-    certificate.is_broken(&scene);
+    refuse(&scene, &certificate);
     let watcher = Watcher::start_where(&scene, &["--resync", "1h"], None, REFUSES);
-    let mut id = first_task(&scene, "/web");
-    let mut light = 0;
-    for _ in 0..3 {
-        let (name, next, is_light) = replace(&mut scene, &watcher, &id);
-        scene.is_answered_by(&[&name]);
-        (id, light) = (next, light + is_light);
-    }
-    assert!(light > 2, "only {light} of 6 turns were for servers alone");
+    replace_one_by_one(&mut scene, &watcher);
     watcher.end();
 }
 
@@ -299,7 +265,7 @@ fn what_was_told_while_files_are_refused_serves_in_an_outage() {
     let mut scene = Scene::new(&[]);
     let certificate = Certificate::of(&scene);
     let watcher = Watcher::start(&scene, &["--resync", "1s"]);
-    certificate.is_broken(&scene);
+    refuse(&scene, &certificate);
     watcher.says(REFUSES);
     let (name, id) = scene.scale_up();
     watcher.says(TOLD);
@@ -347,7 +313,7 @@ fn apps_that_are_deleted_one_by_one_while_files_are_refused_are_not_held() {
             .deploy(on_loopback(id).task(Task::local(port)));
     }
     scene.refresh(&[]).expect(0);
-    certificate.is_broken(&scene);
+    refuse(&scene, &certificate);
     for (id, port) in ids.iter().zip(1..) {
         scene.marathon.remove_app(id).unwrap();
         scene.refresh(&[]).expect(1);

@@ -1,34 +1,18 @@
 //! Who kept HAProxy from an end is tried again beside what all others want.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::marathon::App;
 use nix::sys::signal::Signal;
 
 use super::cluster::{Scene, Watcher};
-use super::slow_checks::{deploy_late, slow};
-use crate::host::{Host, wait_within};
-use crate::support::haproxy;
+use super::slow_checks::{deploy_late, hanging, slow};
+use crate::host::wait_within;
 use crate::watch::servers::checks;
 
 /// A check without an end, and the search for who it is.
 const FOUND: Duration = Duration::from_secs(150);
-
-/// A HAProxy whose checks do not end while there is a file `hang`, whatever they are of, and are counted.
-fn standing_still(host: &Host) -> String {
-    let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *-c*)\n  echo check >>{checks}\n  \
-         while [ -e {hang} ]; do sleep 0.1; done;;\nesac\nexec {real} \"$@\"\n",
-        checks = host.path("checks").display(),
-        hang = host.path("hang").display(),
-        real = haproxy().display(),
-    );
-    let program = host.write("still", &script);
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    program.display().to_string()
-}
 
 fn is_quarantined(scene: &Scene) -> bool {
     scene.host.state()["quarantined"][0]["unnamed"] == 1
@@ -64,7 +48,7 @@ fn who_keeps_haproxy_from_an_end_keeps_no_change_of_others_waiting_when_it_is_tr
 #[test]
 fn who_was_blamed_since_no_check_came_to_an_end_is_back_as_soon_as_they_do() {
     let scene = Scene::new(&[]);
-    let haproxy = standing_still(&scene.host);
+    let haproxy = hanging(&scene.host);
     let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
     let checked = checks(&scene.host);
     fs::write(scene.host.path("hang"), "").unwrap();

@@ -9,7 +9,7 @@ use haproxy_marathon_bridge::demo::backend::Instance;
 use haproxy_marathon_bridge::demo::free_ports;
 use haproxy_marathon_bridge::demo::marathon::{App, Task};
 
-use super::cluster::{Scene, TOLD, Watcher};
+use super::cluster::{Scene, TOLD, Watcher, on_loopback};
 use crate::host::{Host, wait_until, wait_within};
 use crate::support::{Done, haproxy};
 use crate::watch::servers::checks;
@@ -23,9 +23,22 @@ pub(super) fn slow(host: &Host) -> String {
 
 /// One that does this first where the file has `/late`.
 fn late_in(host: &Host, first: &str) -> String {
+    let only = format!("if grep -q 'backend late' \"$3\"; then\n    {first}\n  fi");
+    late(host, &only)
+}
+
+/// One whose checks do not end while there is a file `hang`, whatever they are of.
+pub(super) fn hanging(host: &Host) -> String {
+    let hang = host.path("hang");
+    let waits = format!("while [ -e {} ]; do sleep 0.1; done", hang.display());
+    late(host, &waits)
+}
+
+/// One whose checks are counted, and do this first.
+fn late(host: &Host, first: &str) -> String {
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *-c*)\n  echo check >>{checks}\n  \
-         if grep -q 'backend late' \"$3\"; then\n    {first}\n  fi;;\nesac\nexec {real} \"$@\"\n",
+        "#!/bin/sh\ncase \"$*\" in *-c*)\n  echo check >>{checks}\n  {first};;\nesac\n\
+         exec {real} \"$@\"\n",
         checks = host.path("checks").display(),
         real = haproxy().display(),
     );
@@ -35,9 +48,8 @@ fn late_in(host: &Host, first: &str) -> String {
 }
 
 pub(super) fn deploy_late(scene: &Scene) {
-    let app = App::new("/late").service_port(free_ports(1).unwrap()[0]);
-    let app = app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
-    scene.marathon.deploy(app.task(Task::local(1)));
+    let app = on_loopback("/late").task(Task::local(1));
+    scene.marathon.deploy(app);
 }
 
 /// A task more, and gone again.
@@ -138,9 +150,7 @@ fn what_is_left_of_a_refused_file_is_installed_however_long_its_check_takes() {
         &[&flags[..], &["--template-labels", "all"]].concat(),
     );
     scene.marathon.down();
-    let bad = App::new("/bad").service_port(free_ports(1).unwrap()[0]);
-    let bad = bad.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
-    let bad = bad.label("HAPROXY_0_MODE", "http");
+    let bad = on_loopback("/bad").label("HAPROXY_0_MODE", "http");
     let bad = bad.label("HAPROXY_0_BACKEND_HTTP_OPTIONS", "  bogus\n");
     scene.marathon.deploy(bad.task(Task::local(1)));
     deploy_late(&scene);
@@ -152,19 +162,6 @@ fn what_is_left_of_a_refused_file_is_installed_however_long_its_check_takes() {
         "{words:#?}\n{installed}"
     );
     watcher.end();
-}
-
-/// One whose checks do not end while there is a file `hang`, whatever they are of.
-pub(super) fn hanging(host: &Host) -> String {
-    let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *-c*)\n  while [ -e {hang} ]; do sleep 0.1; done;;\nesac\n\
-         exec {real} \"$@\"\n",
-        hang = host.path("hang").display(),
-        real = haproxy().display(),
-    );
-    let program = host.write("hanging", &script);
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    program.display().to_string()
 }
 
 /// Longer than a check is waited for, and than it takes to give up who is to blame.
@@ -209,33 +206,51 @@ fn tasks_are_followed_however_long_every_check_hangs() {
     watcher.end();
 }
 
-/// Where a certificate lies that a section of the operator's names, and what it holds.
-pub(super) fn of_the_operator(host: &Host) -> (PathBuf, Vec<u8>) {
-    let pem = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificate.pem");
-    let pem = fs::read(pem).unwrap();
-    let path = host.path("own.pem");
-    fs::write(&path, &pem).unwrap();
-    let head = host.path("templates/fragments/head.cfg.tera");
-    let section = format!(
-        "\nlisten tls\n  bind 127.0.0.1:{port} ssl crt {}\n  mode tcp\n",
-        path.display(),
-        port = free_ports(1).unwrap()[0],
-    );
-    let text = fs::read_to_string(&head).unwrap();
-    fs::write(head, text + &section).unwrap();
-    (path, pem)
+/// A certificate that a section of the operator's names: once it is broken, HAProxy refuses every file.
+pub(super) struct Certificate {
+    path: PathBuf,
+    good: Vec<u8>,
 }
 
-/// A certificate of the operator's makes HAProxy refuse every file.
+impl Certificate {
+    pub(super) fn of(scene: &Scene) -> Self {
+        let host = &scene.host;
+        let pem = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificate.pem");
+        let good = fs::read(pem).unwrap();
+        let path = host.path("own.pem");
+        fs::write(&path, &good).unwrap();
+        let head = host.path("templates/fragments/head.cfg.tera");
+        let section = format!(
+            "\nlisten tls\n  bind 127.0.0.1:{port} ssl crt {}\n  mode tcp\n",
+            path.display(),
+            port = free_ports(1).unwrap()[0],
+        );
+        let text = fs::read_to_string(&head).unwrap();
+        fs::write(head, text + &section).unwrap();
+        Self { path, good }
+    }
+
+    pub(super) fn is_broken(&self) {
+        fs::write(&self.path, "no certificate").unwrap();
+    }
+
+    pub(super) fn is_mended(&self) {
+        fs::write(&self.path, &self.good).unwrap();
+    }
+}
+
+/// What is told of it.
+pub(super) const REFUSES: &str = "`haproxy -c` refuses the new file";
+
 #[test]
 fn tasks_are_followed_while_haproxy_refuses_whatever_is_wanted() {
     let mut scene = Scene::new(&[]);
-    let (certificate, good) = of_the_operator(&scene.host);
+    let certificate = Certificate::of(&scene);
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
     let pid = scene.host.pid();
-    fs::write(&certificate, "no certificate").unwrap();
+    certificate.is_broken();
     deploy_late(&scene);
-    watcher.says("`haproxy -c` refuses the new file");
+    watcher.says(REFUSES);
     for _ in 0..3 {
         come_and_go(&mut scene, &watcher);
         // Servers are no reason to call it well, nor to forget what is to be tried again.
@@ -244,7 +259,7 @@ fn tasks_are_followed_while_haproxy_refuses_whatever_is_wanted() {
     scene.is_answered_by(&["t0"]);
     assert_eq!(scene.host.haproxies(), [pid]);
 
-    fs::write(&certificate, good).unwrap();
+    certificate.is_mended();
     watcher.says("took over");
     assert!(scene.host.installed().contains("backend late"));
     wait_until("a good status", || scene.host.status().status.success());
@@ -256,9 +271,9 @@ fn tasks_are_followed_while_haproxy_refuses_whatever_is_wanted() {
 #[test]
 fn one_who_starts_while_files_are_refused_follows_tasks_too() {
     let mut scene = Scene::new(&[]);
-    let (certificate, _) = of_the_operator(&scene.host);
+    let certificate = Certificate::of(&scene);
     scene.refresh(&[]).expect(0);
-    fs::write(&certificate, "no certificate").unwrap();
+    certificate.is_broken();
     deploy_late(&scene);
     let (name, id) = scene.scale_up();
     scene
@@ -267,7 +282,7 @@ fn one_who_starts_while_files_are_refused_follows_tasks_too() {
         .says(&["servers alone, while the rest has to wait: 1 server changed at runtime"]);
     scene.is_answered_by(&["t0", &name]);
     scene.marathon.fail_task(&id).unwrap();
-    let watcher = Watcher::start_where(&scene, &[], None, "refuses the new file");
+    let watcher = Watcher::start_where(&scene, &[], None, REFUSES);
     scene.is_answered_by(&["t0"]);
     let (name, _) = scene.scale_up();
     watcher.says(TOLD);
@@ -309,6 +324,7 @@ fn a_watcher_that_is_killed_while_something_waits_goes_on_from_there() {
     watcher.says(TOLD);
     scene.is_answered_by(&["t0", &name]);
     watcher.kill();
+    scene.is_left();
     scene.marathon.fail_task(&id).unwrap();
     let watcher = Watcher::start_where(&scene, &flags, None, GOES_ON);
     scene.is_answered_by(&["t0"]);
@@ -328,16 +344,14 @@ fn a_watcher_that_is_killed_while_something_waits_goes_on_from_there() {
 fn who_is_deleted_while_something_waits_gets_no_more_requests() {
     let mut scene = Scene::new(&[]);
     let other = Instance::http("other").start().unwrap();
-    let port = free_ports(1).unwrap()[0];
-    let app = App::new("/other").service_port(port);
-    let app = app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
-    scene.marathon.deploy(app.task(Task::local(other.port())));
-    let (certificate, _) = of_the_operator(&scene.host);
+    let app = on_loopback("/other").task(Task::local(other.port()));
+    scene.marathon.deploy(app);
+    let certificate = Certificate::of(&scene);
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
     assert!(scene.serves_other_at(other.port()));
-    fs::write(&certificate, "no certificate").unwrap();
+    certificate.is_broken();
     deploy_late(&scene);
-    watcher.says("`haproxy -c` refuses the new file");
+    watcher.says(REFUSES);
     scene.marathon.remove_app("/other").unwrap();
     watcher.says("servers alone, while the rest has to wait");
     assert!(!scene.serves_other_at(other.port()));
@@ -357,9 +371,9 @@ fn who_is_deleted_while_something_waits_gets_no_more_requests() {
 #[test]
 fn an_app_that_changes_beside_an_edit_that_is_checked_keeps_no_task_waiting() {
     let mut scene = Scene::new(&[]);
-    let other = App::new("/other").service_port(free_ports(1).unwrap()[0]);
-    let other = other.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
-    scene.marathon.deploy(other.task(Task::local(1)));
+    scene
+        .marathon
+        .deploy(on_loopback("/other").task(Task::local(1)));
     let haproxy = hanging(&scene.host);
     let watcher = Watcher::start(&scene, &["--haproxy", &haproxy, "--resync", "1h"]);
     fs::write(scene.host.path("hang"), "").unwrap();
@@ -379,9 +393,9 @@ fn an_app_that_changes_beside_an_edit_that_is_checked_keeps_no_task_waiting() {
 #[test]
 fn no_server_goes_since_more_is_to_be_said_of_it() {
     let mut scene = Scene::new(&[]);
-    let (certificate, _) = of_the_operator(&scene.host);
+    let certificate = Certificate::of(&scene);
     scene.refresh(&[]).expect(0);
-    fs::write(&certificate, "no certificate").unwrap();
+    certificate.is_broken();
     scene.marathon.change_app("/web", App::tcp_check).unwrap();
     let (name, id) = scene.scale_up();
     scene.refresh(&[]).expect(1);
@@ -398,17 +412,15 @@ fn an_app_that_moves_to_another_service_port_is_served_by_its_old_one_meanwhile(
     let mut scene = Scene::new(&[]);
     // Whoever is the only one is not given up at once.
     for id in ["/a", "/b", "/c"] {
-        let app = App::new(id).service_port(free_ports(1).unwrap()[0]);
-        let app = app.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
-        scene.marathon.deploy(app.task(Task::local(1)));
+        scene.marathon.deploy(on_loopback(id).task(Task::local(1)));
     }
-    let (certificate, _) = of_the_operator(&scene.host);
+    let certificate = Certificate::of(&scene);
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
-    fs::write(&certificate, "no certificate").unwrap();
+    certificate.is_broken();
     let moved = free_ports(1).unwrap()[0].to_string();
     let change = |app: App| app.label("HAPROXY_0_PORT", &moved);
     scene.marathon.change_app("/web", change).unwrap();
-    watcher.says("`haproxy -c` refuses the new file");
+    watcher.says(REFUSES);
     scene.is_answered_by(&["t0"]);
     let (name, _) = scene.scale_up();
     watcher.says("1 server changed at runtime");

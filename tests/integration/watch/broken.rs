@@ -409,3 +409,17 @@ fn after_a_start_with_broken_templates_the_installed_files_stay_until_they_are_m
     watcher.says("installed `");
     assert!(host.installed().contains(&web.newest_address()));
 }
+
+/// It is rendered before the first turn, too.
+#[test]
+fn a_head_that_cannot_be_rendered_at_the_start_is_waited_for() {
+    let host = Host::native(free_ports(1).unwrap()[0]);
+    let web = Web::start();
+    let head = Edited::of(&host, "templates/fragments/head.cfg.tera");
+    head.with("{{ nothing }}");
+    let watcher = Watcher::of(&host, &web, NEVER);
+    let said = watcher.says("nothing");
+    assert!(said[said.len() - 1].contains("error"), "{said:#?}");
+    head.with("");
+    watcher.says("installed `");
+}

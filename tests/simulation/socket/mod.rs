@@ -12,12 +12,8 @@ mod process;
 mod trouble;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -32,12 +28,10 @@ use self::asked::Asked;
 use self::haproxy::{Haproxy, Seen};
 use self::trouble::{ReloadTrouble, Trouble};
 use crate::random::Random;
-use crate::{number_from_environment, runtime, seeds};
+use crate::seeds::{Attempt, Seeds, Tally, caught};
 
 const CFG: &str = "/simulated/haproxy/haproxy.cfg";
 const STATE: &str = "/simulated/state";
-
-const SEEDS: u64 = 1_000;
 
 /// What has to come about in every thousand seeds, or the simulation has gone blind.
 const MUST_BE_SEEN: [(&str, usize); 13] = [
@@ -58,87 +52,23 @@ const MUST_BE_SEEN: [(&str, usize); 13] = [
 
 #[test]
 fn a_haproxy_that_is_told_has_what_its_file_says() {
-    if let Some(seed) = number_from_environment("SOCKET_SEED") {
-        return explain(seed);
-    }
-    let seeds = seeds("SOCKET_SEEDS", SEEDS);
-    let next = AtomicU64::new(0);
-    let all = thread::scope(|scope| {
-        let workers = [(); 2].map(|()| scope.spawn(|| work(&next, seeds)));
-        workers.map(|worker| worker.join().expect("what panics is caught inside"))
-    });
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for (failed, counts) in all {
-        if let Some(seed) = failed {
-            explain(seed);
-        }
-        for (what, times) in counts {
-            *seen.entry(what).or_default() += times;
-        }
-    }
-    println!("{seen:?}");
-    for (what, per_thousand) in MUST_BE_SEEN {
-        let times = seen.get(what).copied().unwrap_or_default();
-        let least = per_thousand * usize::try_from(seeds).expect("it is small") / 1_000;
-        assert!(
-            times >= least,
-            "`{what}` came about {times} times, expected {least}"
-        );
-    }
+    let seeds = Seeds {
+        variable: "SOCKET_SEED",
+        count: 1_000,
+        must_be_seen: &MUST_BE_SEEN,
+        steps: |_, _| STEPS,
+        attempt,
+    };
+    seeds.run();
 }
 
-type Counts = BTreeMap<&'static str, usize>;
-
-fn work(next: &AtomicU64, seeds: u64) -> (Option<u64>, Counts) {
-    let runtime = runtime();
-    let mut all = Counts::new();
-    loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= seeds {
-            return (None, all);
-        }
-        let (kept, _, counts) = attempt(seed, &[], false, &runtime);
-        for (what, times) in counts {
-            *all.entry(what).or_default() += times;
-        }
-        if kept.is_err() {
-            next.store(seeds, Ordering::Relaxed);
-            return (Some(seed), all);
-        }
-    }
-}
-
-fn attempt(
-    seed: u64,
-    without: &[usize],
-    is_traced: bool,
-    runtime: &Runtime,
-) -> (Result<(), String>, Vec<String>, Counts) {
+fn attempt(seed: u64, without: &[usize], is_traced: bool, runtime: &Runtime) -> Attempt {
     let mut world = World::new(seed, is_traced);
-    let run = || runtime.block_on(world.run(without));
-    let kept = catch_unwind(AssertUnwindSafe(run));
-    let kept = kept.unwrap_or_else(|_| Err("the program panicked".to_owned()));
-    let trace = world.haproxy.trace.take().unwrap_or_default();
-    (kept, trace, world.seen)
-}
-
-/// Leaves out every step that the failure does not need, and tells the rest.
-fn explain(seed: u64) {
-    let runtime = runtime();
-    let mut without = Vec::new();
-    if attempt(seed, &without, false, &runtime).0.is_err() {
-        for step in (0..STEPS).rev() {
-            without.push(step);
-            if attempt(seed, &without, false, &runtime).0.is_ok() {
-                without.pop();
-            }
-        }
-    }
-    let (kept, trace, _) = attempt(seed, &without, true, &runtime);
-    let trace = trace.join("\n");
-    match kept {
-        Ok(()) => println!("{trace}"),
-        Err(broken) => panic!("seed {seed}: {broken}\nThe shortest way there:\n{trace}"),
+    let kept = caught(|| runtime.block_on(world.run(without)));
+    Attempt {
+        kept,
+        trace: world.haproxy.trace.take().unwrap_or_default(),
+        seen: world.seen,
     }
 }
 
@@ -158,7 +88,7 @@ struct World {
     is_known: bool,
     /// Nobody has compared all of it since somebody meddled, or something went wrong.
     is_doubtful: bool,
-    seen: Counts,
+    seen: Tally,
 }
 
 impl World {
@@ -176,7 +106,7 @@ impl World {
             memory: State::default(),
             is_known: false,
             is_doubtful: false,
-            seen: Counts::new(),
+            seen: Tally::new(),
         }
     }
 
