@@ -84,6 +84,61 @@ fn who_falls_out_gives_port_443_back_in_the_same_turn() {
     }
 }
 
+/// What serves in the meantime can be refused as well, and has another port.
+#[test]
+fn who_gave_way_and_is_refused_with_what_served_it_is_out_alone() {
+    let mut scene = Scene::new();
+    let (own, other) = (
+        scene.certificate("own.test"),
+        scene.certificate("other.test"),
+    );
+    let certificate = scene.certificate("tls.test");
+    let of = |path: &str| format!("ssl crt {path}");
+    scene.app("/edge", &[("MODE", "tcp"), ("BIND_OPTIONS", &of(&own))]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    fs::remove_file(&own).unwrap();
+    let labels = &mut scene.apps[0]["labels"];
+    labels["HAPROXY_0_BIND_OPTIONS"] = of(&other).into();
+    labels["HAPROXY_0_PORT"] = scene.https.to_string().into();
+    scene.app("/tls", &[("VHOST", "tls.test"), ("SSL_CERT", &certificate)]);
+    for _ in 0..2 {
+        let done = refresh(&scene).expect(0);
+        let tls = Ask::https(at(scene.https)).get("tls.test", "/");
+        assert_eq!(tls.by(), "tls", "{done:#?}");
+        let cfg = fs::read_to_string(scene.cfg()).unwrap();
+        assert!(!cfg.contains("edge_"), "{cfg}");
+    }
+}
+
+/// Whatever else is refused then: that it has this port and the one of before no more is no loss.
+#[test]
+fn who_got_port_443_back_is_no_loss_in_the_next_round_either() {
+    let mut scene = Scene::new().flags(&["--template-labels=all"]);
+    scene.grudge();
+    scene.grudges("poison");
+    let certificate = scene.certificate("tls.test");
+    scene.app("/edge", &[("MODE", "http")]);
+    scene.app("/www", &[("VHOST", "www.test")]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    scene.apps[0]["labels"]["HAPROXY_0_PORT"] = scene.https.to_string().into();
+    scene.apps[1]["labels"]["HAPROXY_0_BACKEND_HTTP_OPTIONS"] = "  # poison\n".into();
+    let labels = [
+        ("VHOST", "tls.test"),
+        ("SSL_CERT", &*certificate),
+        ("BACKEND_HTTP_OPTIONS", "  nonsense\n"),
+    ];
+    scene.app("/tls", &labels);
+    let done = refresh(&scene)
+        .expect(0)
+        .says(&["app `/tls`: ", "app `/www`: "]);
+    let port = Ask::http(at(scene.https));
+    assert_eq!(port.get("any.test", "/").by(), "edge", "{done:#?}");
+    let http = Ask::http(at(scene.http));
+    assert_eq!(http.get("www.test", "/").by(), "www");
+}
+
 /// Of two certificates for one name HAProxy shows the first.
 #[test]
 fn a_certificate_is_shown_though_another_app_brings_one_for_the_same_name() {
