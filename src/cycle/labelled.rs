@@ -302,7 +302,8 @@ impl Labelled {
         }
         // Several service ports may have one check.
         warnings.extend(beyond);
-        warnings.extend(keep_within_bounds(app, ports, &mut asked, self.values));
+        let judging = (self.values, self.shape.settles_clashes);
+        warnings.extend(keep_within_bounds(app, ports, &mut asked, judging));
         if self.shape.flavour == Flavour::Native {
             let slots = self.shape.slots;
             warnings.extend(keep_slots_within_bounds(app, ports, &mut asked, slots));
