@@ -20,9 +20,10 @@ use crate::haproxy::listen::{self, Listener};
 use crate::proxy::{Owner, Proxies};
 use crate::resolve::Lookup;
 
-/// Why HAProxy could not listen where sections of nobody say. It is the fault of an edit that is on trial.
+/// Why HAProxy could not listen where sections of nobody say, or could not have open what is served: the
+/// fault of an edit that is on trial.
 #[derive(Debug)]
-pub struct NoPlace(String);
+pub struct NoPlace(pub(super) String);
 
 impl fmt::Display for NoPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
