@@ -112,7 +112,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 && known.is_none()
                 && has_room(installed.unwrap_or_default(), allowance)
             {
-                bail!(NoPlace(limit.after_an_edit(served)));
+                bail!(NoPlace(limit.after_an_edit()));
             }
             let sizes = asking.iter().map(|app| app.files);
             let waiting = without_room(sizes, limit.most.saturating_sub(served));
@@ -232,23 +232,23 @@ impl Limit<'_> {
         }
     }
 
-    fn needs(&self, served: usize) -> String {
+    /// Of an edit by which it is so. How many are needed changes with each task, and would be news.
+    fn after_an_edit(&self) -> String {
         format!(
-            "HAProxy may open {} files, and needs {served} for what is served already",
-            self.most
+            "HAProxy may open {} files, too few for what is served already, expected {}",
+            self.most,
+            self.expected()
         )
-    }
-
-    /// Of an edit by which it is so.
-    fn after_an_edit(&self, served: usize) -> String {
-        format!("{}, expected {}", self.needs(served), self.expected())
     }
 
     fn too_low_for_all(&self, served: usize) -> Warning {
         Warning {
             app: None,
             subject: "open files".to_owned(),
-            found: self.needs(served),
+            found: format!(
+                "HAProxy may open {} files, and needs {served} for what is served already",
+                self.most
+            ),
             expected: self.expected(),
             effect: format!("what is served stays, and nothing new comes {UNTIL_MORE_FILES}"),
         }

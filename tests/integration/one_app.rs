@@ -154,7 +154,7 @@ fn passwords_without_end_keep_nobody_waiting() {
         labels.push(("USERLIST_HEAD", list.clone()));
         labels
     });
-    fs::write(test.path().join("apps.json"), apps).unwrap();
+    let test = Test::new().file("apps.json", apps);
     test.refresh(&["--template-labels=all"]).expect(0).says(&[
         "app `/big`: service ports: found 60 passwords (AUTH, USERLIST_HEAD), expected at most 50 of one \
          app; service port 10002, at position 2 left out",

@@ -80,7 +80,7 @@ fn templates_that_are_refused_keep_no_task_out() {
     let refused = "`haproxy -c` refuses what comes of it";
     let unwritable = "the templates cannot be rendered";
     // HAProxy would have no file left for a connection, which `haproxy -c` does not know.
-    let few = "HAProxy may open 50 files, and needs ";
+    let few = "HAProxy may open 50 files, too few for what is served already";
     let rows: [(&Edited, &str, &str); 5] = [
         (&listen, "\n  nonsense of a listen\n", refused),
         (&header, "\nnonsense\n", refused),
