@@ -6,17 +6,18 @@ use std::sync::Arc;
 use super::wanted::Spoken;
 use crate::cluster::{App, ServicePort, Warning};
 use crate::config::Values;
-use crate::labels::ServiceOptions;
+use crate::haproxy::userlist::{self, MOST_PASSWORDS};
+use crate::labels::{ServiceOptions, Template};
 use crate::proxy::native::{MOST_SLOTS_OF_AN_APP, SlotRule, say_slots, slots_wanted};
 
 /// Something of which one app may have so much. Measured with HAProxy 2.6.
 struct Bound {
     most: usize,
-    /// Behind the number that is to be served.
+    /// What the number is one of.
     of: &'static str,
     /// How much of it a service port asks for.
     weigh: fn(&ServiceOptions) -> usize,
-    /// Whether it holds wherever labels are read, and not only where each value has its form.
+    /// Whether it holds wherever labels are read and judged, and not only where each value has its form.
     is_general: bool,
 }
 
@@ -25,44 +26,53 @@ static BOUNDS: [Bound; 5] = [
     // what a process may have open by the oldest custom, 1024, is left for everybody else.
     Bound {
         most: 500,
-        of: "",
+        of: "that are to be served",
         weigh: |_| 1,
         is_general: false,
     },
     // It computes each when it checks a file and when it starts: all of them take two seconds at most.
     Bound {
-        most: 50,
-        of: " with AUTH",
-        weigh: |options| usize::from(options.auth.is_some()),
+        most: MOST_PASSWORDS,
+        of: "passwords (AUTH, USERLIST_HEAD)",
+        weigh: passwords,
         is_general: true,
     },
     // 0.7 kB each, and a second for 20,000.
     Bound {
         most: 10_000,
-        of: " networks in BACKEND_NETWORK_ALLOWED_ACL",
+        of: "networks in BACKEND_NETWORK_ALLOWED_ACL",
         weigh: |options| options.networks_allowed.len(),
         is_general: false,
     },
-    // Each reads its certificates anew, of which there may be a folder.
+    // Each is read anew, and may be a folder of them.
     Bound {
         most: 50,
-        of: " with a certificate (SSL_CERT, or `crt` in BIND_OPTIONS)",
-        weigh: |options| usize::from(options.ssl_cert.is_some() || says(options, "crt")),
+        of: "certificates (SSL_CERT, and `crt` in BIND_OPTIONS)",
+        weigh: |options| usize::from(options.ssl_cert.is_some()) + times(options, "crt"),
         is_general: false,
     },
     // A list of 10,000 lines, the longest that is read, takes 3 s and 140 MB.
     Bound {
         most: 2,
-        of: " with `crt-list` in BIND_OPTIONS",
-        weigh: |options| usize::from(says(options, "crt-list")),
+        of: "`crt-list`s in BIND_OPTIONS",
+        weigh: |options| times(options, "crt-list"),
         is_general: false,
     },
 ];
 
-/// Whether its `BIND_OPTIONS` has this word.
-fn says(options: &ServiceOptions, word: &str) -> bool {
+/// How often its `BIND_OPTIONS` has this word.
+fn times(options: &ServiceOptions, word: &str) -> usize {
     let text = options.bind_options.as_deref().unwrap_or_default();
-    text.split(' ').any(|own| own == word)
+    text.split(' ').filter(|own| *own == word).count()
+}
+
+/// Those of its list of users, which only who asks for one has.
+fn passwords(options: &ServiceOptions) -> usize {
+    if options.auth.is_none() {
+        return 0;
+    }
+    let own = options.overrides.get(&Template::UserlistHead);
+    own.map_or(1, |text| userlist::passwords(text).count())
 }
 
 impl Bound {
@@ -89,8 +99,8 @@ impl Bound {
         Some(Warning {
             app: Some(app.id.clone()),
             subject: "service ports".to_owned(),
-            found: format!("{sum} that are to be served{}", self.of),
-            expected: format!("at most {}", self.most),
+            found: format!("{sum} {}", self.of),
+            expected: format!("at most {} of one app", self.most),
             effect: format!(
                 "service port {}, at position {}{more} left out",
                 first.service_port, first.index
@@ -107,15 +117,15 @@ fn behind_it(more: usize) -> String {
 }
 
 /// Takes out of the service ports that are `asked` for those that one app may not have beside the
-/// others, by their positions in `ports`.
+/// others, by their positions in `ports`. `judges` is false with `--skip-validation`.
 pub(super) fn keep_within_bounds(
     app: &App,
     ports: &[ServicePort],
     asked: &mut Vec<(usize, Spoken)>,
-    values: Values,
+    (values, judges): (Values, bool),
 ) -> Vec<Warning> {
     let mut bounds: Vec<&Bound> = BOUNDS.iter().collect();
-    bounds.retain(|bound| bound.is_general || values == Values::Typed);
+    bounds.retain(|bound| bound.is_general && judges || values == Values::Typed);
     let warnings = bounds.into_iter();
     warnings
         .filter_map(|bound| bound.keep(app, ports, asked))
@@ -133,7 +143,7 @@ pub(super) fn keep_slots_within_bounds(
     let mut sum = 0;
     let mut beyond = Vec::new();
     for (position, spoken) in asked {
-        let wanted = slots_wanted(&spoken.options, rule);
+        let wanted = slots_wanted(&spoken.app, ports[*position].index, &spoken.options, rule);
         let left = MOST_SLOTS_OF_AN_APP.saturating_sub(sum);
         sum += wanted;
         if wanted > left {

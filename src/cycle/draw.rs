@@ -151,8 +151,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         warnings: Vec<Warning>,
         installed: Option<&str>,
     ) -> Result<Plan> {
-        let displaced = owners.clone();
-        self.redraw(plan, &displaced, installed, |_, draft, refused| {
+        let leaving = owners.clone();
+        self.redraw(plan, &leaving, installed, |_, draft, refused| {
             refused.extend(owners);
             draft.warnings.extend(warnings);
         })

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::{error, fmt};
 
 use anyhow::{Result, bail};
@@ -20,9 +21,10 @@ use crate::haproxy::listen::{self, Listener};
 use crate::proxy::{Owner, Proxies};
 use crate::resolve::Lookup;
 
-/// Why HAProxy could not listen where sections of nobody say. It is the fault of an edit that is on trial.
+/// Why HAProxy could not listen where sections of nobody say, or could not have open what is served: the
+/// fault of an edit that is on trial.
 #[derive(Debug)]
-pub struct NoPlace(String);
+pub struct NoPlace(pub(super) String);
 
 impl fmt::Display for NoPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,6 +194,17 @@ impl Plan {
         owned.flat_map(|(owner, text)| listen::listeners(text).map(move |own| (owner, own)))
     }
 
+    /// Who listens on which port, at whatever address.
+    pub(super) fn listening(&self) -> BTreeSet<(&Owner, u16)> {
+        let chunks = self.rendered.chunks().iter();
+        let owned = chunks.filter_map(|chunk| Some((chunk.owner.as_ref()?, &chunk.text)));
+        let ports = |(owner, text): (_, &Arc<str>)| {
+            let ports = listen::ports(text).into_iter();
+            ports.map(move |port| (owner, port))
+        };
+        owned.flat_map(ports).collect()
+    }
+
     /// Everybody who wants to listen at an address that this host does not have.
     fn strays(&self, foreign: &BTreeSet<Listener>) -> Vec<(Owner, Warning)> {
         if foreign.is_empty() {
@@ -223,7 +236,7 @@ impl Plan {
     }
 
     /// Everybody who wants a port of `held`, also those who would only get it when another is out, with
-    /// what `warning` says of it.
+    /// what `warning` says of it. Who is in the file and does not listen there asks for no more.
     fn claims(
         &self,
         held: &BTreeSet<u16>,
@@ -238,6 +251,8 @@ impl Plan {
         let mut claims: Vec<(Owner, u16)> = binds
             .map(|(owner, own)| (owner.clone(), own.at.port()))
             .collect();
+        let drawn: BTreeSet<&Owner> = self.proxies.owners().collect();
+        let listening = self.listening();
         for port in &self.draft.wanted.ports {
             let number = u16::try_from(port.service_port).ok();
             if let Some(number) = number.filter(|number| held.contains(number)) {
@@ -245,7 +260,9 @@ impl Plan {
                     app: port.app.clone(),
                     service_port: port.service_port,
                 };
-                claims.push((owner, number));
+                if listening.contains(&(&owner, number)) || !drawn.contains(&owner) {
+                    claims.push((owner, number));
+                }
             }
         }
         let mut known = BTreeSet::new();

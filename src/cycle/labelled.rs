@@ -155,7 +155,8 @@ impl Labelled {
         let Some(said) = &mut wanted.said else {
             return false;
         };
-        let mut all_fell = true;
+        // Where there is no such port there is nothing to serve it with either.
+        let mut all_fell = wanted.ports.iter().any(|port| owner.owns(port));
         for port in wanted.ports.iter_mut().filter(|port| owner.owns(port)) {
             let Some(spoken) = said.options.get_mut(&(port.app.clone(), port.index)) else {
                 continue;
@@ -301,7 +302,8 @@ impl Labelled {
         }
         // Several service ports may have one check.
         warnings.extend(beyond);
-        warnings.extend(keep_within_bounds(app, ports, &mut asked, self.values));
+        let judging = (self.values, self.shape.settles_clashes);
+        warnings.extend(keep_within_bounds(app, ports, &mut asked, judging));
         if self.shape.flavour == Flavour::Native {
             let slots = self.shape.slots;
             warnings.extend(keep_slots_within_bounds(app, ports, &mut asked, slots));

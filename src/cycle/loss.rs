@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::plan::Plan;
+use super::served::leads_to;
 use crate::cluster::ServicePort;
 use crate::guard;
+use crate::proxy::is_incumbent;
 
 impl Plan {
     /// Whether nothing of what is `served` is left, or most of it went and several apps are refused:
@@ -15,9 +17,14 @@ impl Plan {
         if still.is_empty() {
             return !served.is_empty();
         }
-        let own: BTreeSet<u32> = served.iter().map(|port| port.service_port).collect();
-        let refused = self.refused.iter();
-        let went = refused.filter(|owner| own.contains(&owner.service_port));
+        // To whom names lead has the number for itself.
+        let led = self.led();
+        let went = self.refused.iter().filter(|owner| {
+            let mut own = served
+                .iter()
+                .filter(|port| port.service_port == owner.service_port);
+            own.any(|port| is_incumbent(&owner.app, Some(&port.app)) || !leads_to(&led, port))
+        });
         let apps: BTreeSet<_> = went.map(|owner| &owner.app).collect();
         apps.len() > 1 && guard::loses_most(served, &still)
     }

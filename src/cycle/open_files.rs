@@ -9,10 +9,11 @@ mod asking;
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use self::asking::{Asking, without_room};
 use super::Stages;
+use super::held_ports::NoPlace;
 use super::plan::Plan;
 use super::source::Source;
 use crate::apply::validate::Shortage;
@@ -108,12 +109,19 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 return Ok(plan);
             }
             let asking = plan.asking(installed);
-            let new: usize = asking.iter().map(|app| app.files).sum();
+            let new = of_all(&asking);
             let served = reading.needed(files.saturating_sub(new), allowance);
             let is_first = listen::ports(installed.unwrap_or_default()).is_empty();
             if limit.most < served && is_first {
                 // Nobody would be served for it, and HAProxy has words of its own.
                 return Ok(plan);
+            }
+            if limit.most < served
+                && self.is_on_trial
+                && known.is_none()
+                && has_room(installed.unwrap_or_default(), allowance)
+            {
+                bail!(NoPlace(limit.after_an_edit()));
             }
             let sizes = asking.iter().map(|app| app.files);
             let waiting = without_room(sizes, limit.most.saturating_sub(served));
@@ -122,7 +130,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 waiting.iter().map(|app| limit.too_low_for(app)).collect();
             if limit.most < served {
                 let told = limit.too_low_for_all(served);
-                if !plan.warnings.contains(&told) {
+                // What is served can have other numbers in each round.
+                let is_told =
+                    |own: &Warning| (&own.app, &own.subject) == (&told.app, &told.subject);
+                if !plan.warnings.iter().any(is_told) {
                     warnings.push(told);
                 }
             }
@@ -167,7 +178,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(None);
         }
         let asking = plan.asking_beside(&old);
-        let of_apps: usize = asking.iter().map(|app| app.files).sum();
+        let of_apps = of_all(&asking);
         let rest = taking_over(old.len() + coming.len().saturating_sub(of_apps));
         let sizes = asking.iter().map(|app| app.files);
         let waiting = without_room(sizes, most.saturating_sub(rest));
@@ -180,6 +191,18 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         let step = self.draw_leaving_out(plan.clone(), owners, warnings, Some(installed))?;
         Ok((installed != &*step.files.cfg).then_some(step))
     }
+}
+
+/// Whether HAProxy may open as many files as it needs for this configuration.
+fn has_room(cfg: &str, allowance: &Allowance) -> bool {
+    let mut reading = Reading::default();
+    let files = reading.read(cfg).files();
+    reading.needed(files, allowance) <= reading.most(allowance).0
+}
+
+fn of_all(asking: &[Asking<'_>]) -> usize {
+    let files = asking.iter().map(|app| app.files);
+    files.fold(0, usize::saturating_add)
 }
 
 fn owners(waiting: &[&Asking<'_>]) -> Vec<Owner> {
@@ -216,6 +239,15 @@ impl Limit<'_> {
             expected: self.expected(),
             effect: format!("{} left out {UNTIL_MORE_FILES}", app.extent()),
         }
+    }
+
+    /// Of an edit by which it is so. How many are needed changes with each task, and would be news.
+    fn after_an_edit(&self) -> String {
+        format!(
+            "HAProxy may open {} files, too few for what is served already, expected {}",
+            self.most,
+            self.expected()
+        )
     }
 
     fn too_low_for_all(&self, served: usize) -> Warning {

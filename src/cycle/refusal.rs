@@ -88,10 +88,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         }
         refusals.number += 1;
         let is_last = refusals.number == MOST_ROUNDS;
-        // Who gets a port back that others were to have is no loss, whatever it is served with now.
-        let mut served = refusals.served.clone();
-        served.retain(|port| !plan.draft.gave_way(port));
-        let served = &served;
+        // Who gets a port back that others were to have is no loss, whatever it is served with now; nor
+        // is it in later rounds, which find it with that port.
+        refusals.served.retain(|port| !plan.draft.gave_way(port));
+        let served = &refusals.served;
         let culprits = plan.culprits(messages);
         let is_unnamed = culprits.is_empty();
         // What took a minute is not asked again to no purpose: nothing is followed meanwhile.

@@ -93,11 +93,13 @@ impl<'a> Reserved<'a> {
     }
 
     /// What is wrong with services that listen on more than their service port: with a comma in
-    /// `BIND_ADDR`, or by a text of their own.
+    /// `BIND_ADDR`, or by a text of their own. From those who are not among `listening` nothing can be
+    /// taken: their number is a name.
     pub(super) fn thefts(
         &self,
         chunks: &[Chunk],
         services: &[Arc<Service>],
+        listening: &[Arc<Service>],
     ) -> Vec<(Owner, Warning)> {
         let is_suspect = |service: &&Arc<Service>| {
             !is_one_place(service.bind_addr()) || !service.options.overrides.is_empty()
@@ -121,7 +123,7 @@ impl<'a> Reserved<'a> {
                 let list = list_of(line)?;
                 let mut places = list.split(',');
                 let wrong = places.find_map(|place| {
-                    let wrong = self.wrong(place, service, services);
+                    let wrong = self.wrong(place, service, listening);
                     wrong.or_else(|| too_many(place, service, &mut number))
                 })?;
                 Some((line, wrong))
@@ -147,7 +149,7 @@ impl<'a> Reserved<'a> {
         &self,
         place: &str,
         service: &Service,
-        services: &[Arc<Service>],
+        listening: &[Arc<Service>],
     ) -> Option<(String, String)> {
         let is_of_owner = may_bind(service);
         let unsure = || {
@@ -158,7 +160,7 @@ impl<'a> Reserved<'a> {
         let Some((address, ports)) = bound(place).filter(|(_, ports)| are_ports(ports)) else {
             return (is_of_owner && listen::is_of_tcp(place)).then(unsure);
         };
-        if let Some(holder) = self.victim(address, &ports, service, services) {
+        if let Some(holder) = self.victim(address, &ports, service, listening) {
             let found = format!("{} on `{address}`, held by {holder}", in_words(&ports));
             return Some((found, "ports of its own".to_owned()));
         }
@@ -175,7 +177,7 @@ impl<'a> Reserved<'a> {
         address: &str,
         ports: &RangeInclusive<u32>,
         service: &Service,
-        services: &[Arc<Service>],
+        listening: &[Arc<Service>],
     ) -> Option<String> {
         if let Some(section) = self.holder(address, ports) {
             return Some(format!("`{section}`"));
@@ -187,7 +189,9 @@ impl<'a> Reserved<'a> {
         } else {
             may_share_an_address
         };
-        let mut others = services.iter().filter(|other| other.owner != service.owner);
+        let mut others = listening
+            .iter()
+            .filter(|other| other.owner != service.owner);
         let victim = others.find(|other| {
             // Of two services on one port those are served that say other addresses.
             ports.contains(&other.owner.service_port) && share(address, other.bind_addr())

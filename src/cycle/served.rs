@@ -8,7 +8,7 @@ use crate::cluster::{AppId, Endpoint, Host, ServicePort};
 use crate::diff::Outline;
 use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::{AllSlots, Slots, slot_of};
-use crate::proxy::{Holders, Incumbents, is_incumbent};
+use crate::proxy::{Holders, Incumbents, Owner, is_incumbent};
 use crate::state::State;
 
 /// Who holds a port is what the installed file says: a run that was killed had no time to remember
@@ -116,12 +116,35 @@ impl Plan {
         holders
     }
 
-    /// Those of `served` that it goes on to serve.
+    /// Those of `served` that it goes on to serve: by number, whoever listens there now; where nobody
+    /// does, the number is a name beside that of the app.
     pub(super) fn serves(&self, served: &[ServicePort]) -> Vec<ServicePort> {
-        let own: BTreeSet<u32> = self.proxies.owners().map(|o| o.service_port).collect();
-        let is_own = |port: &&ServicePort| own.contains(&port.service_port);
+        let (listening, led) = self.listening_and_led();
+        let numbers: BTreeSet<u32> = listening.iter().map(|owner| owner.service_port).collect();
+        let is_own =
+            |port: &&ServicePort| numbers.contains(&port.service_port) || leads_to(&led, port);
         served.iter().filter(is_own).cloned().collect()
     }
+
+    /// Those to whom names alone lead.
+    pub(super) fn led(&self) -> BTreeSet<(String, u32)> {
+        self.listening_and_led().1
+    }
+
+    /// Who listens, and to whom names alone lead, as an installed file tells of apps.
+    fn listening_and_led(&self) -> (BTreeSet<&Owner>, BTreeSet<(String, u32)>) {
+        let listening = self.listening().into_iter().map(|(owner, _)| owner);
+        let listening: BTreeSet<&Owner> = listening.collect();
+        let led = self.proxies.owners().filter(|own| !listening.contains(own));
+        let led = led.map(|own| (own.app.safe_path(), own.service_port));
+        let led = led.collect();
+        (listening, led)
+    }
+}
+
+/// Whether that is one of those to whom names alone lead.
+pub(super) fn leads_to(led: &BTreeSet<(String, u32)>, port: &ServicePort) -> bool {
+    led.contains(&(port.app.safe_path(), port.service_port))
 }
 
 #[cfg(test)]

@@ -40,7 +40,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(None);
         }
         let shortage = Shortage::of(messages);
-        let served = self.served_and_wanted(plan, cfg)?;
+        let mut served = self.served_and_wanted(plan, cfg)?;
+        // As of what a check refuses.
+        served.retain(|port| !plan.draft.gave_way(port));
         let left = if let Some(shortage) = &shortage {
             let left = self.without_added_last(host, plan.clone(), shortage, cfg)?;
             if left.files == plan.files {

@@ -169,12 +169,7 @@ fn place(text: &str) -> Option<(IpAddr, RangeInclusive<u16>)> {
 /// How many sockets a place of a `bind` line is, of whatever kind.
 #[must_use]
 pub(super) fn ports_at(place: &str) -> usize {
-    let last = place.rsplit_once(':').map_or("", |(_, ports)| ports);
-    let range = last.split_once('-').and_then(|(first, last)| {
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        Some(last.checked_sub(first)? + 1)
-    });
-    range.unwrap_or(1)
+    range(place).map_or(1, |ports| ports.len())
 }
 
 fn range(text: &str) -> Option<RangeInclusive<u16>> {

@@ -4,8 +4,10 @@
 //! reckoning, `compute_ideal_maxconn()` in its `haproxy.c`: listeners, checks, the pollers of threads, and
 //! two for each connection.
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use super::process::row;
 use super::{Line, Proc, listen, opens_section};
 
 /// What HAProxy sets aside for its own standard streams, logs and the like.
@@ -40,7 +42,7 @@ impl Opened {
     /// All of it.
     #[must_use]
     pub fn files(self) -> usize {
-        self.listeners + self.checks
+        self.listeners.saturating_add(self.checks)
     }
 }
 
@@ -63,14 +65,25 @@ enum Section {
     Other,
 }
 
+/// How a server is looked after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Checks {
+    by_check: bool,
+    by_agent: bool,
+}
+
 /// Reads the parts of a configuration in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     global: Global,
     section: Section,
-    /// Whether `default-server` has servers looked after: here, and by `defaults`.
-    checks: bool,
-    checks_by_default: bool,
+    /// What `default-server` says of checks: in this section, in each `defaults` by its name, and in the
+    /// last one, from which those have it that name none.
+    checks: Checks,
+    checks_of: BTreeMap<String, Checks>,
+    checks_by_default: Checks,
+    /// The name of the `defaults` that is read.
+    name: String,
 }
 
 impl Reading {
@@ -79,48 +92,74 @@ impl Reading {
         let mut opened = Opened::default();
         for line in text.lines() {
             let first = line.split_ascii_whitespace().next().unwrap_or_default();
+            let (mut listeners, mut checks) = (0, 0);
             match first {
                 // Quotes are rare, and of no use there.
-                "server" => {
-                    let is_checked = (self.checks && !has(line, "no-check")) || has(line, "check");
-                    opened.checks +=
-                        usize::from(is_checked) + usize::from(has(line, "agent-check"));
-                }
-                "server-template" => opened.checks += self.of_template(line),
-                "default-server" => {
-                    self.checks = has(line, "check");
-                    if self.section == Section::Defaults {
-                        self.checks_by_default = self.checks;
-                    }
-                }
+                "server" => checks = self.of_server(line),
+                "server-template" => checks = self.of_template(line),
+                "default-server" => self.of_all_servers(line),
                 "stats" if self.section == Section::Global => {
-                    opened.listeners += usize::from(has(line, "socket"));
+                    listeners = usize::from(has(line, "socket"));
                 }
-                word if opens_section(word) => {
-                    self.section = match word {
-                        "global" => Section::Global,
-                        "defaults" => Section::Defaults,
-                        _ => Section::Other,
-                    };
-                    self.checks = self.checks_by_default && self.section == Section::Other;
-                }
+                word if opens_section(word) => self.open(line),
                 _ if self.section == Section::Global => self.global.read(line),
-                _ => opened.listeners += self.of_bind(line),
+                _ => listeners = self.of_bind(line),
             }
+            opened.listeners = opened.listeners.saturating_add(listeners);
+            opened.checks = opened.checks.saturating_add(checks);
         }
         opened
     }
 
-    fn of_template(&self, line: &str) -> usize {
+    fn open(&mut self, line: &str) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let numbers = words.get(2).map_or("1", |word| *word);
-        let last = numbers.rsplit_once('-').map_or(numbers, |(_, last)| last);
-        let is_checked = self.checks || words.contains(&"check");
-        if is_checked {
-            last.parse().unwrap_or(1)
-        } else {
-            0
+        let from = words.iter().position(|word| *word == "from");
+        let from = from.and_then(|place| words.get(place + 1));
+        let of_base = from.and_then(|name| self.checks_of.get(*name)).copied();
+        self.section = match words[0] {
+            "global" => Section::Global,
+            "defaults" => Section::Defaults,
+            _ => Section::Other,
+        };
+        self.checks = match self.section {
+            Section::Global => Checks::default(),
+            // It begins anew, whatever stood in the one before.
+            Section::Defaults => of_base.unwrap_or_default(),
+            Section::Other => of_base.unwrap_or(self.checks_by_default),
+        };
+        if self.section == Section::Defaults {
+            let name = words.get(1).copied().unwrap_or_default();
+            name.clone_into(&mut self.name);
+            self.by_default();
         }
+    }
+
+    /// What stands in `defaults` holds for what comes behind it.
+    fn by_default(&mut self) {
+        self.checks_by_default = self.checks;
+        self.checks_of.insert(self.name.clone(), self.checks);
+    }
+
+    /// HAProxy adds up what several of these lines say.
+    fn of_all_servers(&mut self, line: &str) {
+        self.checks = self.checks.and(line);
+        if self.section == Section::Defaults {
+            self.by_default();
+        }
+    }
+
+    fn of_server(&self, line: &str) -> usize {
+        let Checks { by_check, by_agent } = self.checks.and(line);
+        usize::from(by_check) + usize::from(by_agent)
+    }
+
+    /// `server-template PREFIX 5`, or `2-5`.
+    fn of_template(&self, line: &str) -> usize {
+        let numbers = line.split_ascii_whitespace().nth(2).unwrap_or("1");
+        let (first, last) = numbers.split_once('-').unwrap_or(("1", numbers));
+        let number = |text: &str| text.parse().unwrap_or(1_usize);
+        let servers = number(last).saturating_sub(number(first)).saturating_add(1);
+        self.of_server(line).saturating_mul(servers)
     }
 
     fn of_bind(&self, line: &str) -> usize {
@@ -135,6 +174,22 @@ impl Reading {
         };
         let places = list.split(',').map(listen::ports_at).sum::<usize>();
         places.saturating_mul(shards)
+    }
+}
+
+impl Checks {
+    /// With what a line says.
+    fn and(mut self, line: &str) -> Self {
+        for word in line.split_ascii_whitespace() {
+            match word {
+                "check" => self.by_check = true,
+                "no-check" => self.by_check = false,
+                "agent-check" => self.by_agent = true,
+                "no-agent-check" => self.by_agent = false,
+                _ => (),
+            }
+        }
+        self
     }
 }
 
@@ -244,8 +299,11 @@ impl Reading {
         };
         let threads = threads.unwrap_or(allowance.threads.min(MOST_THREADS));
         // A socket for those by name and one for those by address.
-        let logs = threads * logs.min(2);
-        OWN + files + threads * OF_THREAD + logs + connections.saturating_mul(OF_CONNECTION)
+        let logs = threads.saturating_mul(logs.min(2));
+        let connections = connections.saturating_mul(OF_CONNECTION);
+        let threads = threads.saturating_mul(OF_THREAD);
+        let all = [OWN, files, threads, logs, connections].into_iter();
+        all.fold(0, usize::saturating_add)
     }
 }
 
@@ -253,7 +311,7 @@ impl Reading {
 /// those that it has no use for: `listeners` are all of these.
 #[must_use]
 pub fn taking_over(listeners: usize) -> usize {
-    OF_TAKEOVER + listeners
+    OF_TAKEOVER.saturating_add(listeners)
 }
 
 impl Allowance {
@@ -302,11 +360,6 @@ fn hard_limit(limits: &str) -> Option<usize> {
     }
 }
 
-fn row<'s>(status: &'s str, name: &str) -> Option<&'s str> {
-    let mut lines = status.lines();
-    lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
-}
-
 /// Whether a process has the right to raise its limits (`CAP_SYS_RESOURCE`).
 fn may_raise(status: &str) -> bool {
     const SYS_RESOURCE: u64 = 1 << 24;
@@ -350,7 +403,7 @@ backend b
   default-server check
   server s1 10.0.0.1:1
   server s2 10.0.0.1:2 no-check
-  server-template t 1-5 host:1
+  server-template t 3-5 host:1
 backend c
   server s1 10.0.0.1:1
 ";
@@ -372,7 +425,7 @@ backend c
         let want = Opened {
             // The socket, the page, eleven places and two twice.
             listeners: 1 + 1 + 11 + 4,
-            checks: 3 + 6,
+            checks: 3 + 4,
         };
         assert_eq!(reading.read(CFG), want);
         // Part by part it comes to the same.
@@ -382,6 +435,66 @@ backend c
             .map(|part| reading.read(part).files());
         assert_eq!(files.sum::<usize>(), want.files());
         assert_eq!(reading.global.maxconn, Some(50000), "that of `global`");
+    }
+
+    #[test]
+    fn what_defaults_say_of_checks_holds_until_the_next_says_otherwise() {
+        const SERVER: &str = "  server s 10.0.0.1:1\n";
+        let of = |text: &str| {
+            let text = text.replace("SERVER\n", SERVER);
+            Reading::default().read(&text).checks
+        };
+        for (text, want) in [
+            (
+                "backend a\n default-server check\n default-server inter 5s\nSERVER\n",
+                1,
+            ),
+            (
+                "backend a\n default-server check\n default-server no-check\nSERVER\n",
+                0,
+            ),
+            (
+                "defaults\n default-server check\nbackend a\nSERVER\nbackend b\nSERVER\n",
+                2,
+            ),
+            (
+                "defaults\n default-server check\ndefaults\n mode tcp\nbackend a\nSERVER\n",
+                0,
+            ),
+            (
+                "defaults x\n default-server check\ndefaults y\nbackend a from x\nSERVER\n",
+                1,
+            ),
+            (
+                "defaults x\n default-server check\ndefaults y from x\nbackend a\nSERVER\n",
+                1,
+            ),
+            (
+                "backend a\n default-server agent-check\nSERVER\n server t x:1 no-agent-check\n",
+                1,
+            ),
+            (
+                "backend a\n server-template t 5 host:1 check agent-check\n",
+                10,
+            ),
+            ("backend a\n server-template t 2-5 host:1 check\n", 4),
+        ] {
+            assert_eq!(of(text), want, "{text}");
+        }
+    }
+
+    /// Whatever stands in a file is counted, and HAProxy has the word on it.
+    #[test]
+    fn numbers_without_end_are_many_and_no_more() {
+        const MOST: usize = usize::MAX;
+        let text = format!(
+            "global\n maxconn {MOST}\n nbthread {MOST}\n log a local0\nfrontend a\n bind *:0-{MOST}\n \
+             bind *:1 shards {MOST}\n bind *:2\nbackend b\n server-template t {MOST} host:1 check\n"
+        );
+        let mut reading = Reading::default();
+        let files = reading.read(&text).files();
+        assert_eq!(reading.needed(files, &allowance(1024)), MOST);
+        assert_eq!(taking_over(files), MOST);
     }
 
     #[test]

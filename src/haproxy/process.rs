@@ -148,9 +148,7 @@ impl Proc {
     pub fn catches(&self, process: &Process, signal: Signal) -> Option<bool> {
         let status = self.root.join(process.pid.to_string()).join("status");
         let status = fs::read_to_string(status).ok()?;
-        let mut lines = status.lines();
-        let caught = lines.find_map(|line| line.strip_prefix("SigCgt:"))?;
-        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        let caught = u64::from_str_radix(row(&status, "SigCgt")?, 16).ok()?;
         Some(caught & (1 << (signal as u32 - 1)) != 0)
     }
 
@@ -328,6 +326,12 @@ fn may_have_master(config: &Path) -> bool {
         .lines()
         .map(|line| line.split_ascii_whitespace().next());
     first.any(|word| word == Some("master-worker"))
+}
+
+/// What `/proc/PID/status` says of this.
+pub(super) fn row<'s>(status: &'s str, name: &str) -> Option<&'s str> {
+    let mut lines = status.lines();
+    lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
 }
 
 #[cfg(test)]

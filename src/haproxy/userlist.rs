@@ -17,6 +17,10 @@ pub struct Missing {
     pub of: String,
 }
 
+/// More passwords in a list of users, and in all of one app, than any needs: HAProxy computes each when
+/// it reads the file.
+pub const MOST_PASSWORDS: usize = 50;
+
 /// The passwords of a text that HAProxy computes, as it reads them.
 pub fn passwords(text: &str) -> impl Iterator<Item = String> {
     let lines = text.lines().map(|line| Line::of(line).words);

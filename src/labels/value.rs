@@ -1,6 +1,7 @@
 //! What is read alike in every command line, and how a label is shown.
 
 use super::typed::kind_of_password;
+use crate::cluster::cut;
 
 /// True is `true`, `t`, `yes` or `y`, in any case; everything else is false, `1` and `on` too.
 pub(super) fn is_true(text: &str) -> bool {
@@ -35,8 +36,5 @@ pub(super) fn shown(name: &str, text: &str, part: Option<&str>) -> String {
 
 fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
-        None => format!("`{}`", text.escape_debug()),
-        Some((end, _)) => format!("`{}…`", text[..end].escape_debug()),
-    }
+    format!("`{}`", cut(text, LONGEST).escape_debug())
 }

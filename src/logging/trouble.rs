@@ -1,5 +1,7 @@
 use tracing::{debug, info};
 
+use crate::cluster::cut;
+
 /// So many ways to say one trouble are remembered, though it may last for weeks.
 const MOST: usize = 100;
 
@@ -18,11 +20,7 @@ pub fn in_one_line(text: &str) -> String {
 /// So much of it in one line as tells which trouble is over.
 #[must_use]
 pub fn brief(sentence: &str) -> String {
-    let line = in_one_line(sentence);
-    match line.char_indices().nth(LONGEST_OVER) {
-        None => line,
-        Some((end, _)) => format!("{}…", &line[..end]),
-    }
+    cut(&in_one_line(sentence), LONGEST_OVER).into_owned()
 }
 
 /// One kind of trouble, as long as it lasts: what was said of it is not said again.

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::convert::{self, LEFT_OUT, quoted};
+use super::convert::{self, LEFT_OUT, LONGEST_FOUND, quoted};
 use super::sound::{LeftOut, sound};
 use super::{is_app_path, wire};
-use crate::cluster::{App, AppId, Warning};
+use crate::cluster::{App, AppId, Warning, cut};
 
 /// Why a text is no answer of Marathon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -275,7 +275,8 @@ fn found_and_expected(error: &serde_json::Error) -> (String, String) {
         "sequence" => "a list".to_owned(),
         // Where an object was wanted.
         _ if found.starts_with("invalid length ") => "a list".to_owned(),
-        _ => shortened(found),
+        // serde has escaped it already, but shows all of it.
+        _ => cut(found, LONGEST_FOUND).into_owned(),
     };
     let expected = match expected {
         "u16" | "u32" => "a port from 0 to 65535",
@@ -286,15 +287,6 @@ fn found_and_expected(error: &serde_json::Error) -> (String, String) {
         other => other,
     };
     (found, expected.to_owned())
-}
-
-/// serde has escaped the text already, but shows all of it.
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
 }
 
 #[cfg(test)]

@@ -112,14 +112,11 @@ impl Faults<'_> {
 
 /// Foreign text for a message: on one line, and not without end.
 pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_FOUND) {
-        None => format!("`{}`", text.escape_debug()),
-        Some((end, _)) => format!("`{}…`", text[..end].escape_debug()),
-    }
+    format!("`{}`", cut(text, LONGEST_FOUND).escape_debug())
 }
 
 /// Characters of what others wrote.
-const LONGEST_FOUND: usize = 80;
+pub(super) const LONGEST_FOUND: usize = 80;
 
 /// JSON as it was written, for a message: it needs no escapes of ours, but one line.
 fn quoted_json(raw: &str) -> String {

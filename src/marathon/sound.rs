@@ -41,12 +41,15 @@ pub(super) fn sound(json: &str) -> Result<(App, Vec<LeftOut>), Misread> {
     } = read::<App<Lesser<Task>, Lesser<HealthCheck>>>(json)?;
     let mut left_out = Vec::new();
     let checks = health_checks.map(|list| {
-        let place = ("healthChecks", "health check left out");
-        without_wrong(list, place, |_, _, _| None, &mut left_out)
+        without_wrong(list, "healthChecks", |raw, place| {
+            leave_out::<HealthCheck>(raw, place, "health check left out", &mut left_out)
+        })
     });
     let tasks = tasks.map(|list| {
-        let place = ("tasks", "task left out");
-        without_wrong(list, place, without_wrong_results, &mut left_out)
+        without_wrong(list, "tasks", |raw, place| {
+            let mended = without_wrong_results(raw, place, &mut left_out);
+            mended.or_else(|| leave_out(raw, place, "task left out", &mut left_out))
+        })
     });
     let app = App {
         id,
@@ -69,31 +72,34 @@ pub(super) fn sound(json: &str) -> Result<(App, Vec<LeftOut>), Misread> {
     Ok((app, left_out))
 }
 
-/// Nothing in the place of those that are wrong, or what `mend` makes of their text.
+/// With what `mend` makes of the text and the place of those that are wrong.
 fn without_wrong<T>(
     list: Vec<Option<Lesser<T>>>,
-    (name, effect): (&str, &'static str),
-    mend: fn(&str, &str, &mut Vec<LeftOut>) -> Option<T>,
+    name: &str,
+    mut mend: impl FnMut(&str, &str) -> Option<T>,
+) -> Vec<Option<T>> {
+    let sound = |(index, entry): (usize, Option<Lesser<T>>)| match entry? {
+        Lesser::Right(part) => Some(part),
+        Lesser::Wrong(raw) => mend(&raw, &format!("{name}[{index}]")),
+    };
+    list.into_iter().enumerate().map(sound).collect()
+}
+
+/// Nothing in its place.
+fn leave_out<T>(
+    raw: &str,
+    place: &str,
+    effect: &'static str,
     left_out: &mut Vec<LeftOut>,
-) -> Vec<Option<T>>
+) -> Option<T>
 where
     T: for<'de> Deserialize<'de>,
 {
-    let mut sound = |(index, entry): (usize, Option<Lesser<T>>)| match entry? {
-        Lesser::Right(part) => Some(part),
-        Lesser::Wrong(raw) => {
-            let place = format!("{name}[{index}]");
-            let mended = mend(&raw, &place, left_out);
-            if mended.is_none()
-                && let Err(found) = read::<T>(&raw)
-            {
-                let misread = found.below(&place);
-                left_out.push(LeftOut { misread, effect });
-            }
-            mended
-        }
-    };
-    list.into_iter().enumerate().map(&mut sound).collect()
+    if let Err(found) = read::<T>(raw) {
+        let misread = found.below(place);
+        left_out.push(LeftOut { misread, effect });
+    }
+    None
 }
 
 /// A task without those results of its health checks that cannot be read; `None` where something else is
@@ -114,17 +120,13 @@ fn without_wrong_results(raw: &str, place: &str, left_out: &mut Vec<LeftOut>) ->
     let health_check_results = match health_check_results {
         None => None,
         Some(Lesser::Right(results)) => {
-            let place = (&*place, "health check result left out");
-            let results = without_wrong(results, place, |_, _, _| None, left_out);
-            Some(results)
+            const EFFECT: &str = "health check result left out";
+            Some(without_wrong(results, &place, |raw, place| {
+                leave_out::<HealthResult>(raw, place, EFFECT, left_out)
+            }))
         }
         Some(Lesser::Wrong(raw)) => {
-            if let Err(found) = read::<Results>(&raw) {
-                left_out.push(LeftOut {
-                    misread: found.below(&place),
-                    effect: "health check results left out",
-                });
-            }
+            leave_out::<Results>(&raw, &place, "health check results left out", left_out);
             None
         }
     };

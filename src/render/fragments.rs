@@ -16,7 +16,7 @@ use super::format::{Format, FormatError, Value, Values};
 use super::profiles::PROFILES;
 use super::within::{self, Neutral};
 use crate::haproxy::password::QUICK;
-use crate::haproxy::userlist::Missing;
+use crate::haproxy::userlist::{MOST_PASSWORDS, Missing};
 use crate::labels::{Reading, ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 
@@ -192,10 +192,6 @@ impl Fragments {
         }
     }
 }
-
-/// More passwords in a list of users than any service needs: HAProxy computes each when it reads the
-/// file.
-pub(super) const MOST_PASSWORDS: usize = 50;
 
 /// A text that cannot be written for a service.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 mod app_ids;
 mod folder;
+mod leftovers;
 mod refused_starts;
 mod time;
 mod unsaved;
@@ -21,6 +22,7 @@ use crate::cluster::{AppId, Warning};
 use crate::disk::Digest;
 
 pub use folder::{Folder, SavedSnapshot, Writable, canonical};
+pub use leftovers::Leftovers;
 pub use refused_starts::RefusedStarts;
 pub use time::Time;
 pub use unsaved::Unsaved;
@@ -91,29 +93,6 @@ pub struct State {
     /// servers when he compares all.
     #[serde(skip)]
     pub leftovers: Leftovers,
-}
-
-/// What a running HAProxy still has of what it was told to let go, since requests were under way there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Leftovers {
-    /// Sections with such servers, by the names that it knows.
-    pub sections: BTreeSet<String>,
-    /// Backends that have none any more.
-    pub backends: BTreeSet<String>,
-}
-
-impl Leftovers {
-    /// Whether nothing is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sections.is_empty() && self.backends.is_empty()
-    }
-
-    /// Whether something is left that is not in `others`.
-    #[must_use]
-    pub fn has_more_than(&self, others: &Self) -> bool {
-        !self.sections.is_subset(&others.sections) || !self.backends.is_subset(&others.backends)
-    }
 }
 
 impl State {

@@ -111,8 +111,8 @@ fn service_ports_without_end_cost_nobody_else_theirs() {
     let test = Test::new();
     let done = turn(&test, &apps.to_string()).expect(0);
     let done = done.says(&[
-        "app `/big`: service ports: found 2000 that are to be served, expected at most 500; service \
-         port 10500, at position 500 and 1499 behind it left out",
+        "app `/big`: service ports: found 2000 that are to be served, expected at most 500 of one app; \
+         service port 10500, at position 500 and 1499 behind it left out",
     ]);
     assert_eq!(done.stderr.matches("at most").count(), 1, "{done:#?}");
     let cfg = cfg(&test);
@@ -134,12 +134,54 @@ fn passwords_without_end_keep_nobody_waiting() {
     let apps = json!({"apps": [{"id": "/big", "ports": ports, "labels": labels, "tasks": [task]}]});
     let test = Test::new();
     turn(&test, &apps.to_string()).expect(0).says(&[
-        "app `/big`: service ports: found 55 that are to be served with AUTH, expected at most 50; \
-         service port 10050, at position 50 and 4 behind it left out",
+        "app `/big`: service ports: found 55 passwords (AUTH, USERLIST_HEAD), expected at most 50 of one \
+         app; service port 10050, at position 50 and 4 behind it left out",
     ]);
-    let cfg = cfg(&test);
-    assert_eq!(cfg.matches("\nuserlist user_big_").count(), 50);
-    assert_eq!(cfg.matches("\nfrontend big_").count(), 55);
+    let own = cfg(&test);
+    assert_eq!(own.matches("\nuserlist user_big_").count(), 50);
+    assert_eq!(own.matches("\nfrontend big_").count(), 55);
+    // A list of one's own has as many as it names.
+    let users: String = (0..20)
+        .map(|user| format!("  user u{user} password rlR4XJ1i8.hsE\n"))
+        .collect();
+    let list = format!("userlist user_{{backend}}\n{users}");
+    let apps = big(4, &|index| {
+        let mut labels = vec![("MODE", "http".to_owned())];
+        // The last has such a text, and nothing is asked of it.
+        if index < 3 {
+            labels.push(("AUTH", "realm:ann:rlR4XJ1i8.hsE".to_owned()));
+        }
+        labels.push(("USERLIST_HEAD", list.clone()));
+        labels
+    });
+    let test = Test::new().file("apps.json", apps);
+    test.refresh(&["--template-labels=all"]).expect(0).says(&[
+        "app `/big`: service ports: found 60 passwords (AUTH, USERLIST_HEAD), expected at most 50 of one \
+         app; service port 10002, at position 2 left out",
+    ]);
+    let own = cfg(&test);
+    assert_eq!(own.matches("\n  user u").count(), 40, "{own}");
+    assert_eq!(own.matches("\nfrontend big_").count(), 3, "{own}");
+}
+
+/// What it judges nowhere else it does not judge here.
+#[test]
+fn without_validation_marathon_lb_counts_no_passwords() {
+    let labels: Labels<'_> = &|_| vec![("AUTH", "realm:ann:rlR4XJ1i8.hsE".to_owned())];
+    let test = Test::new().file("apps.json", big(51, labels));
+    for (more, served) in [(None, 50), (Some("--skip-validation"), 51)] {
+        let words = [
+            "marathon-lb",
+            "--dry",
+            "--group=*",
+            "--marathon=file:apps.json",
+            "--haproxy-config=haproxy.cfg",
+            "--syslog-socket=/dev/null",
+        ];
+        let done = test.call(words.into_iter().chain(more)).expect(0);
+        let users = done.stdout.matches("\nuserlist user_big_").count();
+        assert_eq!(users, served, "{done:#?}");
+    }
 }
 
 /// What each service port says, by its position.
@@ -179,6 +221,8 @@ fn what_one_app_asks_for_has_a_bound_in_all_of_its_service_ports_together() {
     };
     let of_networks: Labels<'_> = &|_| vec![("BACKEND_NETWORK_ALLOWED_ACL", networks.clone())];
     let of_certificates: Labels<'_> = &|_| vec![("SSL_CERT", certificate.clone())];
+    let two = format!("ssl crt {certificate} crt {certificate}");
+    let of_two: Labels<'_> = &|_| vec![("BIND_OPTIONS", two.clone())];
     let of_lists: Labels<'_> = &|_| vec![("BIND_OPTIONS", lists.clone())];
     let of_slots: Labels<'_> = &|_| vec![("SERVER_SLOTS", "100".to_owned())];
     let of_hosts: Labels<'_> = &|index| vec![("VHOST", hosts(index))];
@@ -187,24 +231,29 @@ fn what_one_app_asks_for_has_a_bound_in_all_of_its_service_ports_together() {
             4,
             of_networks,
             2,
-            "service ports: found 20000 that are to be served networks in \
-             BACKEND_NETWORK_ALLOWED_ACL, expected at most 10000; service port 10002, at position 2 and \
-             1 behind it left out",
+            "service ports: found 20000 networks in BACKEND_NETWORK_ALLOWED_ACL, expected at most \
+             10000 of one app; service port 10002, at position 2 and 1 behind it left out",
         ),
         (
             52,
             of_certificates,
             50,
-            "service ports: found 52 that are to be served with a certificate (SSL_CERT, or `crt` in \
-             BIND_OPTIONS), expected at most 50; service port 10050, at position 50 and 1 behind it left \
-             out",
+            "service ports: found 52 certificates (SSL_CERT, and `crt` in BIND_OPTIONS), expected at \
+             most 50 of one app; service port 10050, at position 50 and 1 behind it left out",
+        ),
+        (
+            26,
+            of_two,
+            25,
+            "service ports: found 52 certificates (SSL_CERT, and `crt` in BIND_OPTIONS), expected at \
+             most 50 of one app; service port 10025, at position 25 left out",
         ),
         (
             3,
             of_lists,
             2,
-            "service ports: found 3 that are to be served with `crt-list` in BIND_OPTIONS, expected at \
-             most 2; service port 10002, at position 2 left out",
+            "service ports: found 3 `crt-list`s in BIND_OPTIONS, expected at most 2 of one app; \
+             service port 10002, at position 2 left out",
         ),
         (
             12,

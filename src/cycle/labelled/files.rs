@@ -112,7 +112,8 @@ impl Labelled {
                 let clash = reserved.clash(service, opener.as_ref())?;
                 Some((service.owner.clone(), clash))
             }));
-            for (owner, theft) in reserved.thefts(output.rendered.chunks(), services) {
+            let listening: Vec<Arc<Service>> = services.iter().filter(listens).cloned().collect();
+            for (owner, theft) in reserved.thefts(output.rendered.chunks(), services, &listening) {
                 // What both are wrong about is one fault.
                 if !displaced.iter().any(|(known, _)| *known == owner) {
                     displaced.push((owner, theft));
@@ -125,7 +126,11 @@ impl Labelled {
                 let section = reserved.section(service);
                 section.is_some_and(|s| HTTPS.contains(&s)) && before.get(service_port) == Some(app)
             };
-            let holder = services.iter().chain(&absent).find(is_holder);
+            let holder = services
+                .iter()
+                .chain(&absent)
+                .filter(listens)
+                .find(is_holder);
             let holder = holder.filter(|_| self.opens_https_by_labels());
             https_holder = holder.map(|service| service.owner.clone());
         }

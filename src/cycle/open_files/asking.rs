@@ -20,10 +20,11 @@ pub(super) struct Asking<'p> {
 
 impl Asking<'_> {
     pub(super) fn subject(&self) -> String {
-        match self.numbers() {
-            (Some(number), 0) => format!("service port {number}"),
-            (Some(number), more) => format!("service port {number} and {more} more"),
-            (None, _) => "service ports".to_owned(),
+        let mut numbers = self.owners.iter().map(|owner| owner.service_port);
+        let first = numbers.next().expect("one that asks has a service port");
+        match numbers.len() {
+            0 => format!("service port {first}"),
+            more => format!("service port {first} and {more} more"),
         }
     }
 
@@ -33,11 +34,6 @@ impl Asking<'_> {
         } else {
             "all of these"
         }
-    }
-
-    fn numbers(&self) -> (Option<u32>, usize) {
-        let first = self.owners.first().map(|owner| owner.service_port);
-        (first, self.owners.len().saturating_sub(1))
     }
 
     /// For one that comes once what goes is closed.
@@ -81,7 +77,8 @@ impl Plan {
         for chunk in self.rendered.chunks() {
             let files = reading.read(&chunk.text).files();
             let Some(owner) = &chunk.owner else { continue };
-            *sizes.entry(owner).or_default() += files;
+            let size = sizes.entry(owner).or_default();
+            *size = size.saturating_add(files);
             if is_of(&lines, &before, &chunk.text) {
                 served.insert(owner);
             }
@@ -140,7 +137,7 @@ fn ask<'p>(asking: &mut BTreeMap<&'p AppId, Asking<'p>>, owner: &'p Owner, files
         owners: BTreeSet::new(),
         files: 0,
     });
-    own.files += files;
+    own.files = own.files.saturating_add(files);
     own.owners.insert(owner);
 }
 

@@ -28,7 +28,7 @@ pub fn check_of(app: &App, index: usize, options: &ServiceOptions) -> Option<usi
 }
 
 /// What HAProxy speaks on a service port, and how it checks the servers.
-pub(super) fn mode_and_check(
+pub(in crate::proxy) fn mode_and_check(
     app: &App,
     index: usize,
     options: &ServiceOptions,

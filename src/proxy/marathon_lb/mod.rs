@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub use arrange::arrange;
 pub use checks::check_of;
+pub(super) use checks::mode_and_check;
 pub use claims::{TcpHost, tcp_host};
 pub(super) use clash::settle;
 pub use clash::{Incumbents, is_sure, may_share_an_address, share_an_address};

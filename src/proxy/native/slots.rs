@@ -9,9 +9,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::marathon_lb::{Server, Service};
+use super::super::marathon_lb::{Flavour, Server, Service, mode_and_check};
 use super::super::server_id::cookie;
-use super::tuning::{own_slots, slots_said, tuning};
+use super::tuning::{own_slots, slots_said};
+use crate::cluster::App;
 use crate::labels::ServiceOptions;
 
 /// Begins the name of each.
@@ -136,39 +137,41 @@ fn spare(service: &Service, rule: SlotRule) -> Option<u32> {
     if service.servers.is_empty() {
         return None;
     }
-    let spare = match own_slots(service) {
-        Some(own) => own,
-        None if rule.spare > 0 && (rule.everywhere || !adds_servers(service)) => rule.spare,
-        None => 0,
-    };
+    let adds_servers = || adds_servers(&service.options, service.check.is_some());
+    let spare = rule.spare_of(own_slots(service), adds_servers);
     (spare > 0).then_some(spare)
 }
 
-/// How many free slots these options have a section ask for at most.
+/// How many free slots the section of a service port asks for, with servers.
 #[must_use]
-pub fn slots_wanted(options: &ServiceOptions, rule: SlotRule) -> u32 {
-    let may_need =
-        || rule.everywhere || !is_dynamic(options) || options.own.contains_key("SEND_PROXY");
-    match slots_said(options) {
-        Some(own) => own,
-        None if rule.spare > 0 && may_need() => rule.spare,
-        None => 0,
+pub fn slots_wanted(app: &App, index: usize, options: &ServiceOptions, rule: SlotRule) -> u32 {
+    let is_checked = || {
+        mode_and_check(app, index, options, Flavour::Native)
+            .1
+            .is_some()
+    };
+    rule.spare_of(slots_said(options), || adds_servers(options, is_checked()))
+}
+
+impl SlotRule {
+    /// For a section that asks for so many itself, or does not say.
+    fn spare_of(self, own: Option<u32>, adds_servers: impl FnOnce() -> bool) -> u32 {
+        match own {
+            Some(own) => own,
+            None if self.spare > 0 && (self.everywhere || !adds_servers()) => self.spare,
+            None => 0,
+        }
     }
 }
 
-/// Whether servers can come into the balance of such a section.
-fn is_dynamic(options: &ServiceOptions) -> bool {
+/// Whether HAProxy, if it can add servers at all, can add them to such a section.
+fn adds_servers(options: &ServiceOptions, has_check: bool) -> bool {
     let balance = options.balance.as_deref().unwrap_or("roundrobin");
     let name = balance.split(['(', ' ']).next();
-    matches!(name, Some("roundrobin" | "leastconn" | "first" | "random"))
-}
-
-/// Whether HAProxy, if it can add servers at all, can add them to this section.
-fn adds_servers(service: &Service) -> bool {
+    let is_dynamic = matches!(name, Some("roundrobin" | "leastconn" | "first" | "random"));
     // Checks of one that is added would not speak the PROXY protocol.
-    let is_checked = service.check.is_some() || service.options.sticky;
-    let sends_proxy = || tuning(service).is_ok_and(|tuning| tuning.send_proxy.is_some());
-    is_dynamic(&service.options) && !(is_checked && sends_proxy())
+    let is_checked = has_check || options.sticky;
+    is_dynamic && !(is_checked && options.own.contains_key("SEND_PROXY"))
 }
 
 fn fill(service: &mut Service, spare: u32, before: Option<&Slots>) {

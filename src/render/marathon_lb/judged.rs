@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::super::format::Value;
-use super::super::fragments::{Fault, MOST_PASSWORDS};
+use super::super::fragments::Fault;
 use super::super::reach;
 use super::super::values::Plain;
 use super::super::within::{self, Own};
 use super::MarathonLb;
-use crate::haproxy::{Line, userlist};
+use crate::haproxy::Line;
+use crate::haproxy::userlist::{self, MOST_PASSWORDS};
 use crate::labels::{ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 

@@ -1,7 +1,10 @@
 //! Services that are led to by their names alone, and backends that take what they say from profiles.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
+use haproxy_marathon_bridge::demo::free_ports;
+
+use super::turns::{Ending, refresh};
 use super::{Ask, Scene, at, both};
 use crate::support::haproxy_version;
 
@@ -169,4 +172,81 @@ fn a_number_that_others_have_too_costs_nobody_who_has_a_name() {
         let tcp = tcp.parse().unwrap();
         assert_eq!(Ask::http(at(tcp)).get("any.test", "/").by(), "tcp");
     });
+}
+
+/// As nothing else does that is a name alone.
+#[test]
+fn a_name_with_the_number_of_port_443_keeps_that_from_nobody() {
+    let mut scene = Scene::new().flags(&["--no-service-ports"]);
+    let certificate = scene.certificate("tls.test");
+    let https = scene.https.to_string();
+    scene.app("/edge", &[("VHOST", "edge.test"), ("PORT", &https)]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    scene.app("/tls", &[("VHOST", "tls.test"), ("SSL_CERT", &certificate)]);
+    for _ in 0..2 {
+        let done = refresh(&scene).expect(0);
+        assert!(!done.stderr.contains("is held by"), "{done:#?}");
+        let https = Ask::https(at(scene.https));
+        for by in ["tls", "edge"] {
+            assert_eq!(https.get(&format!("{by}.test"), "/").by(), by);
+        }
+    }
+}
+
+/// Who has it for a name wants no port, whoever else of this host or of the apps listens there.
+#[test]
+fn a_number_that_others_listen_on_costs_nobody_who_has_it_for_a_name() {
+    let flags = ["--no-service-ports", "--template-labels=all"];
+    let mut scene = Scene::new().flags(&flags);
+    let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = held.local_addr().unwrap().port().to_string();
+    scene.app("/www", &[("VHOST", "www.test"), ("PORT", &port)]);
+    scene.app("/tcp", &[("MODE", "tcp"), ("PORT", &port)]);
+    let free = free_ports(1).unwrap()[0];
+    let number = free.to_string();
+    scene.app("/docs", &[("VHOST", "docs.test"), ("PORT", &number)]);
+    let glue = format!("  bind 127.0.0.1:{free}\n  use_backend {{backend}}\n");
+    let more = [("MODE", "tcp"), ("FRONTEND_BACKEND_GLUE", &*glue)];
+    let alone = scene.app("/alone", &more);
+    let _ending = Ending(scene.cfg());
+    let done = refresh(&scene).expect(0);
+    let done = done.says(&[&format!(
+        "app `/tcp`: service port {port}: found port {port} is held by"
+    )]);
+    assert_eq!(done.stderr.matches("is held by").count(), 1, "{done:#?}");
+    assert!(!done.stderr.contains(", held by"), "{done:#?}");
+    let http = Ask::http(at(scene.http));
+    for by in ["www", "docs"] {
+        assert_eq!(http.get(&format!("{by}.test"), "/").by(), by);
+    }
+    for port in [alone, free] {
+        assert_eq!(Ask::http(at(port)).get("any.test", "/").by(), "alone");
+    }
+}
+
+/// Another who has the number for a name does not serve in the place of who listens there.
+#[test]
+fn a_name_with_the_number_of_a_port_does_not_stand_for_that() {
+    let flags = ["--no-service-ports", "--template-labels=all"];
+    let mut scene = Scene::new().flags(&flags);
+    scene.grudge();
+    let tcp = [
+        ("MODE", "tcp"),
+        ("BACKEND_TCP_HEALTHCHECK_OPTIONS", "  # poison 1\n"),
+    ];
+    let port = scene.app("/tcp", &tcp);
+    scene.app(
+        "/www",
+        &[("VHOST", "www.test"), ("PORT", &port.to_string())],
+    );
+    let _ending = Ending(scene.cfg());
+    scene.grudges("nothing");
+    refresh(&scene).expect(0);
+    let ask = Ask::http(at(port));
+    assert_eq!(ask.get("any.test", "/").by(), "tcp");
+    scene.grudges("poison");
+    scene.apps[0]["labels"]["HAPROXY_0_BACKEND_TCP_HEALTHCHECK_OPTIONS"] = "  # poison 2\n".into();
+    let done = refresh(&scene);
+    assert_eq!(ask.get("any.test", "/").by(), "tcp", "{done:#?}");
 }

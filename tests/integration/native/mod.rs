@@ -16,6 +16,7 @@ mod tunes;
 mod turns;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use haproxy_marathon_bridge::demo::free_ports;
@@ -26,7 +27,7 @@ use crate::host::on_port;
 use crate::serve::echo::Echo;
 use crate::serve::request::{Answer, Ask};
 use crate::serve::{Haproxy, at, certificate, task};
-use crate::support::{Done, Test};
+use crate::support::{Done, Test, haproxy};
 
 const HEAD: &str = include_str!("../../../templates/native/fragments/head.cfg.tera");
 const HTTP: &str = include_str!("../../../templates/native/http_in.cfg.tera");
@@ -126,6 +127,28 @@ impl Scene {
 
     fn cfg(&self) -> PathBuf {
         self.test.path().join("etc/haproxy.cfg")
+    }
+
+    /// With a HAProxy that refuses, and does not say whom, what has the words that it `grudges`; of all
+    /// else the real one judges first.
+    fn grudge(&mut self) {
+        let real = haproxy().display().to_string();
+        let file = self.test.path().join("grudge");
+        let words = self.test.path().join("grudged");
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = -c ] || exec {real} \"$@\"\n{real} \"$@\" || exit 1\n\
+             for cfg; do :; done\ngrep -q -f {} \"$cfg\" || exit 0\n\
+             echo '[ALERT] (1) : config : out of luck' >&2; exit 1\n",
+            words.display()
+        );
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let test = std::mem::replace(&mut self.test, Test::new());
+        self.test = test.env("HMB_HAPROXY", file);
+    }
+
+    fn grudges(&self, words: &str) {
+        fs::write(self.test.path().join("grudged"), format!("{words}\n")).unwrap();
     }
 
     /// Has the program write the file; with maps, or with rules in their place.

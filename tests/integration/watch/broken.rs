@@ -79,11 +79,14 @@ fn templates_that_are_refused_keep_no_task_out() {
     let (listen, header) = (Edited::of(&host, LISTEN), Edited::of(&host, HEADER));
     let refused = "`haproxy -c` refuses what comes of it";
     let unwritable = "the templates cannot be rendered";
-    let rows: [(&Edited, &str, &str); 4] = [
+    // HAProxy would have no file left for a connection, which `haproxy -c` does not know.
+    let few = "HAProxy may open 50 files, too few for what is served already";
+    let rows: [(&Edited, &str, &str); 5] = [
         (&listen, "\n  nonsense of a listen\n", refused),
         (&header, "\nnonsense\n", refused),
         (&listen, "{{ listen.nothing.here }}", unwritable),
         (&header, "{{ nothing }}", unwritable),
+        (&header, "\nglobal\n  ulimit-n 50\n", few),
     ];
     for (file, bad, words) in rows {
         outlive(&host, &mut web, &watcher, file, bad, words);
