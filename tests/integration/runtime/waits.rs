@@ -104,6 +104,30 @@ fn is_open(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
+/// HAProxy cannot be told of them, and reads a file in which nothing but these is new.
+#[test]
+fn servers_that_are_read_at_once_are_not_said_to_wait() {
+    let mut scene = Scene::untold();
+    let other = App::new("/other").service_port(free_ports(1).unwrap()[0]);
+    let other = other.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+    scene.marathon.deploy(other.task(Task::local(1)));
+    scene.refresh(&[]).expect(0);
+    let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "1h"]);
+    let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
+    scene.marathon.change_app("/other", least).unwrap();
+    watcher.says("the last reload was just before, and the next follows at");
+    let mut words = Vec::new();
+    for _ in 0..2 {
+        scene.scale_up();
+        words.extend(watcher.says("while the rest has to wait: a new process took over"));
+    }
+    scene.is_answered_by(&["t0", "t1", "t2"]);
+    let words = words.join("\n");
+    assert!(!words.contains("those that came wait"), "{words}");
+    assert!(!scene.host.installed().contains("leastconn"));
+    watcher.end();
+}
+
 /// `haproxy -c` does not try to listen.
 #[test]
 fn tasks_do_not_wait_for_a_file_that_haproxy_cannot_start_with() {
