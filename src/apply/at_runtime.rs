@@ -372,7 +372,7 @@ pub struct Untold {
     /// The backend that is in the way, where it is one alone.
     pub section: Option<String>,
     /// It was told of nothing, so that it is as it was.
-    pub(super) is_at_once: bool,
+    pub is_at_once: bool,
     /// In words.
     pub why: String,
 }

@@ -55,6 +55,7 @@ impl<B: Balancer> Host<'_, B> {
         let is_theirs = matches!(
             why,
             Fallback::Refused(_)
+                | Fallback::RefusedAfter(_)
                 | Fallback::Backend(_)
                 | Fallback::Lead(_)
                 | Fallback::Map(_)

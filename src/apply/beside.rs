@@ -3,7 +3,8 @@
 //!
 //! A turn waits for its checks for a few seconds in all. One that goes on then ends the turn, which is
 //! taken again from its beginning once that check has ended: until something is decided, what HAProxy
-//! said is known, and not asked again. There is one check at a time.
+//! said is known for some minutes, and not asked again. The turns have one check at a time; beside it
+//! goes at most one of somebody who kept such a check from its end, and is tried again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::validate::{Candidate, CheckError, CheckMessage, Verdict, check};
-use super::{FileSet, Installation, Try};
+use super::{FileSet, Installation};
 use crate::cluster::AppId;
 use crate::disk::{Digest, folder_of};
 use crate::logging::{lasting, shown};
@@ -38,8 +39,8 @@ const MOST_PATIENCE: Duration = Duration::from_secs(30);
 /// is looked for who is to blame. Changes that never cease must not keep that from being found out.
 const ENOUGH_WAITS: usize = 2;
 
-/// For `haproxy -c`: a file of 50,000 servers takes it seconds.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The longest that `haproxy -c` may take: a file of 50,000 servers takes it seconds.
+pub(super) const LONGEST_CHECK: Duration = Duration::from_secs(60);
 
 /// What a file names may be another one by then.
 const FRESH: Duration = Duration::from_secs(300);
@@ -297,7 +298,7 @@ pub(super) async fn judged(
     files: &FileSet,
     at: &Installation,
     scratch: Option<&Path>,
-    tries: Option<Try>,
+    limit_of_try: Option<Duration>,
 ) -> Result<Verdict, CheckError> {
     let candidate = Candidate {
         config: &at.cfg,
@@ -308,10 +309,10 @@ pub(super) async fn judged(
         scratch,
     };
     // Tries are of other files: they say nothing of how long those take that are wanted.
-    if let Some(Try { limit, .. }) = tries {
+    if let Some(limit) = limit_of_try {
         return check(program, &candidate, limit).await;
     }
-    let mut check = pin!(check(program, &candidate, LIMIT));
+    let mut check = pin!(check(program, &candidate, LONGEST_CHECK));
     let Ok(verdict) = timeout(SLOW_CHECK, &mut check).await else {
         let program = program.display();
         lasting(
@@ -334,9 +335,9 @@ pub(super) fn begun(
     files: Rc<FileSet>,
     at: Installation,
     scratch: Option<PathBuf>,
-    tries: Option<Try>,
+    limit_of_try: Option<Duration>,
 ) -> Check {
-    Box::pin(async move { judged(&program, &files, &at, scratch.as_deref(), tries).await })
+    Box::pin(async move { judged(&program, &files, &at, scratch.as_deref(), limit_of_try).await })
 }
 
 #[cfg(test)]

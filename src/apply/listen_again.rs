@@ -6,8 +6,9 @@ use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use super::proved::{installed, is_run, is_silent, was_started_by_us};
+use super::reload::Reloaded;
 use super::wish::described;
-use super::{Balancer, Host, Standing};
+use super::{Balancer, FileSet, Host, Standing};
 use crate::state::{State, Time};
 
 /// Between the tries. What kept HAProxy from a port is often gone a moment later, and the turn that comes
@@ -28,9 +29,20 @@ impl<B: Balancer> Host<'_, B> {
             }
             applied.silent_since = Some(now);
         }
+        let files = match self.files_of_before(memory) {
+            Ok(files) => files,
+            // It is so a moment later, too.
+            Err(why) => {
+                error!(
+                    "HAProxy does not listen, and cannot be brought to the files of before: {why}; the \
+                     next turns and looks try it again"
+                );
+                return;
+            }
+        };
         let mut pauses = PAUSES.into_iter();
         loop {
-            let Err(why) = self.brought_again(memory).await else {
+            let Err(why) = self.brought_again(&files, memory).await else {
                 return;
             };
             let Some(pause) = pauses.next() else {
@@ -67,21 +79,29 @@ impl<B: Balancer> Host<'_, B> {
     pub(super) async fn listen_at_last(&self, memory: &mut State) -> Result<(), String> {
         // A full disk may have kept what failed.
         self.put_back(memory);
-        self.brought_again(memory).await
+        let files = self.files_of_before(memory)?;
+        self.brought_again(&files, memory).await
     }
 
-    async fn brought_again(&self, memory: &mut State) -> Result<(), String> {
+    fn files_of_before(&self, memory: &State) -> Result<FileSet, String> {
         let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
         let files = installed(self.disk, self.at, maps.map(String::as_str));
         let files = files.map_err(|error| format!("{error:#}"))?;
         let files = files.filter(|files| is_run(files, memory));
-        let files = files.ok_or_else(|| {
+        files.ok_or_else(|| {
             let file = self.at.cfg.display();
             format!("`{file}` and its maps are not what it ran")
-        })?;
+        })
+    }
+
+    async fn brought_again(&self, files: &FileSet, memory: &mut State) -> Result<(), String> {
         let may_start = was_started_by_us(memory);
-        let reloaded = self.balancer.reload(&files, self.at, may_start).await;
-        let (how, pid) = described(&reloaded.map_err(|error| error.to_string())?);
+        let reloaded = self.balancer.reload(files, self.at, may_start).await;
+        let reloaded = reloaded.map_err(|error| error.to_string())?;
+        let (how, pid) = described(&reloaded);
+        if reloaded == Reloaded::NotRunning {
+            return Err(format!("{how} by then"));
+        }
         warn!(
             "the old HAProxy did not listen any more, so that another was brought to the files of \
              before: {how}"
@@ -107,18 +127,34 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::SystemTime;
 
-    use super::super::reload::{Method, ReloadError, Reloaded};
+    use tokio::time::Instant;
+
+    use super::super::reload::{Method, ReloadError};
     use super::super::validate::{CheckError, Verdict};
     use super::super::wish::Wish;
-    use super::super::{FileSet, Installation, Looked, Try};
+    use super::super::{Installation, Looked, Try};
     use super::*;
     use crate::disk::{Digest, MemoryDisk};
     use crate::haproxy::files::NamedFile;
     use crate::haproxy::listen::Listener;
     use crate::state::Pending;
 
-    /// A HAProxy that cannot be started so often.
-    struct Fails(Cell<u32>);
+    /// A HAProxy that cannot be started so often, for this reason.
+    struct Fails(Cell<u32>, Failure);
+
+    type Failure = fn() -> Result<Reloaded, ReloadError>;
+
+    fn refused() -> Result<Reloaded, ReloadError> {
+        Err(ReloadError::Refused {
+            how: Method::Sf,
+            output: "cannot bind socket".to_owned(),
+            said: String::new(),
+        })
+    }
+
+    fn nobody_is_there() -> Result<Reloaded, ReloadError> {
+        Ok(Reloaded::NotRunning)
+    }
 
     impl Balancer for Fails {
         async fn check(
@@ -140,11 +176,7 @@ mod tests {
                 None => Ok(Reloaded::TookOver { pid: 8 }),
                 Some(left) => {
                     self.0.set(left);
-                    Err(ReloadError::Refused {
-                        how: Method::Sf,
-                        output: "cannot bind socket".to_owned(),
-                        said: String::new(),
-                    })
+                    self.1()
                 }
             })
         }
@@ -198,6 +230,7 @@ mod tests {
     /// look comes out then.
     async fn serving_after(
         failures: u32,
+        failure: Failure,
         looks: usize,
     ) -> (Option<u32>, Option<Time>, Vec<Looked>) {
         let now = now();
@@ -206,7 +239,10 @@ mod tests {
         disk.put_folder(Path::new("/etc"));
         let cfg = Path::new("/etc/haproxy.cfg");
         disk.put(cfg, b"global\n");
-        let (at, balancer) = (Installation::new(cfg, None), Fails(Cell::new(failures)));
+        let (at, balancer) = (
+            Installation::new(cfg, None),
+            Fails(Cell::new(failures), failure),
+        );
         let files = FileSet {
             cfg: "global\n".to_owned(),
             ..FileSet::default()
@@ -225,6 +261,11 @@ mod tests {
             balancer: &balancer,
             at: &at,
         };
+        let began = Instant::now();
+        disk.put(cfg, b"defaults\n");
+        host.listen_again(7, &mut memory.clone(), now).await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "it is no other file later");
+        disk.put(cfg, files.cfg.as_bytes());
         host.listen_again(7, &mut memory, now).await;
         let mut looked = Vec::new();
         // At the end of the same turn it is not tried at once.
@@ -243,17 +284,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_haproxy_that_does_not_listen_is_brought_back_in_several_tries() {
-        for failures in 0..4 {
-            let serving = serving_after(failures, 1).await;
-            assert_eq!(serving, (Some(8), None, vec![Looked::Done]), "{failures}");
+        for failure in [refused as Failure, nobody_is_there] {
+            for failures in 0..4 {
+                let serving = serving_after(failures, failure, 1).await;
+                assert_eq!(serving, (Some(8), None, vec![Looked::Done]), "{failures}");
+            }
         }
     }
 
     /// Whoever tries for ever keeps the lock for ever.
     #[tokio::test(start_paused = true)]
     async fn one_that_cannot_be_brought_back_is_known_and_tried_at_each_look() {
-        assert_eq!(serving_after(4, 0).await, (Some(7), Some(now()), vec![]));
-        let looked = vec![Looked::Down, Looked::Done, Looked::Done];
-        assert_eq!(serving_after(5, 3).await, (Some(8), None, looked));
+        for failure in [refused as Failure, nobody_is_there] {
+            let silent = serving_after(4, failure, 0).await;
+            assert_eq!(silent, (Some(7), Some(now()), vec![]));
+            let looked = vec![Looked::Down, Looked::Done, Looked::Done];
+            assert_eq!(serving_after(5, failure, 3).await, (Some(8), None, looked));
+        }
     }
 }

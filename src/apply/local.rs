@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-use super::beside::{begun, judged};
+use super::beside::{LONGEST_CHECK, begun, judged};
 use super::reload::{
     Choice, Context, Health, Method, Probe, ReloadError, Reloaded, SERVICE, Tries, choose,
     old_processes, reload, runtime_file,
@@ -18,7 +18,7 @@ use super::runtime::{Fallback, Limits, Serving, Text, Told, tell};
 use super::validate::{CheckError, Verdict};
 use super::{Balancer, Beside, FileSet, Installation, Retry, Try};
 use crate::config::{self, Config, ReloadMethod};
-use crate::disk::{self, Digest, Disk};
+use crate::disk::{self, Disk};
 use crate::haproxy::certificates::names;
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{Listener, is_forbidden, is_foreign, is_taken, ports};
@@ -33,9 +33,6 @@ const RUNTIME_FILE: &str = "the file that gives HAProxy a socket";
 
 /// No number of tries makes a turn longer than this: it holds the lock.
 const LONGEST_RELOAD: Duration = Duration::from_secs(60 * 60);
-
-/// As long as any other check may take.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// Where systemd runs.
 const SYSTEMD: &str = "/run/systemd/system";
@@ -233,12 +230,13 @@ impl Balancer for LocalHaproxy<'_> {
             });
         }
         let scratch = self.scratch(at);
+        let limit = tries.map(|tries| tries.limit);
         let Some(beside) = self.beside else {
-            return judged(&self.program, files, at, scratch, tries).await;
+            return judged(&self.program, files, at, scratch, limit).await;
         };
         let begin = |files| {
             let scratch = scratch.map(Path::to_owned);
-            begun(self.program.clone(), files, at.clone(), scratch, tries)
+            begun(self.program.clone(), files, at.clone(), scratch, limit)
         };
         let tries = tries.map(|tries| tries.of);
         beside.check(files, tries, begin).await
@@ -251,13 +249,10 @@ impl Balancer for LocalHaproxy<'_> {
     fn retry(&self, retry: Retry, at: &Installation) {
         let Some(beside) = self.beside else { return };
         let Retry { app, index, files } = retry;
-        let tries = Try {
-            limit: LONGEST_RETRY,
-            of: Digest::of(app.as_str().as_bytes()),
-        };
         let scratch = self.scratch(at).map(Path::to_owned);
         let program = self.program.clone();
-        let check = begun(program, Rc::new(files), at.clone(), scratch, Some(tries));
+        let limit = Some(LONGEST_CHECK);
+        let check = begun(program, Rc::new(files), at.clone(), scratch, limit);
         beside.retry((app, index), check);
     }
 

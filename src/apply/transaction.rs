@@ -12,6 +12,7 @@ use anyhow::{Context as _, Error, Result, bail};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::beside::LONGEST_CHECK;
 use super::last_good::{Marks, is_kept, keep_marked};
 use super::proved::{
     installed, is_applied, is_checked, is_down, is_proved, is_proved_as, is_silent, text,
@@ -40,9 +41,6 @@ pub struct Host<'a, B> {
     /// Which files.
     pub at: &'a Installation,
 }
-
-/// Of what is installed already, which is no part of what a turn wants.
-const LONGEST_CHECK: Duration = Duration::from_secs(60);
 
 /// Files that HAProxy accepted a moment ago, and what it said of them: it is not asked again.
 pub type Accepted = (FileSet, Vec<CheckMessage>);
@@ -312,6 +310,7 @@ impl<B: Balancer> Host<'_, B> {
         let maps = memory.applied.iter().flat_map(|a| a.map_hashes.keys());
         let files = installed(self.disk, self.at, maps.map(String::as_str))?;
         let files = files.with_context(|| format!("there is no `{}`", self.at.cfg.display()))?;
+        // It is no part of what a turn wants.
         let tries = Try {
             limit: LONGEST_CHECK,
             of: Digest::of(files.cfg.as_bytes()),

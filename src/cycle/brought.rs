@@ -99,9 +99,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 return Ok(Applied::of(plan, outcome));
             }
             let known = accepted.take();
+            // The reload of the first step counts for later turns: whoever moves is served by nobody until
+            // the second.
+            let is_of_first = |last: &mut Time| step.is_some() && *last == now;
+            let of_first = memory.reloaded_at.take_if(is_of_first);
             let outcome = host
                 .bring_to_hearing(&plan.files, known, memory, now, remember, &mut complaints)
-                .await?;
+                .await;
+            memory.reloaded_at = memory.reloaded_at.or(of_first);
+            let outcome = outcome?;
             if outcome.is_settled()
                 && let Some(rest) = rest.take()
             {

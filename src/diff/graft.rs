@@ -30,8 +30,7 @@ pub struct Grafted {
 pub fn with_servers_of(running: &str, wanted: &str) -> Grafted {
     let (old, new) = (Outline::of(running), Outline::of(wanted));
     let wanted: BTreeMap<_, _> = new.sections().iter().map(|s| (name_of(s), s)).collect();
-    let lines = || old.sections().iter().flat_map(|section| &section.servers);
-    let known: HashSet<Vec<&str>> = lines().map(|line| words_of(line)).collect();
+    let known = known(&old);
     let moved = moved(&old, &new);
     let of_app = |app: &str| {
         let sections = new.sections().iter();
@@ -58,8 +57,7 @@ pub fn with_servers_of(running: &str, wanted: &str) -> Grafted {
 #[must_use]
 pub fn with_servers_like(running: &str, wanted: &str) -> Grafted {
     let (old, new) = (Outline::of(running), Outline::of(wanted));
-    let lines = || old.sections().iter().flat_map(|section| &section.servers);
-    let known: HashSet<Vec<&str>> = lines().map(|line| words_of(line)).collect();
+    let known = known(&old);
     let wanted = new.sections().iter().find(|s| s.backend().is_some());
     let mut left_out = Vec::new();
     let text = rewritten(running, &old, |old| {
@@ -166,26 +164,27 @@ pub fn within_slots(running: &str, wanted: &str) -> Option<String> {
         .iter()
         .map(|section| (name_of(section), slots_of(section)))
         .collect();
-    let mut sections = new.sections().iter();
-    let mut slots: Option<&HashSet<u32>> = None;
-    let mut text = String::with_capacity(wanted.len());
-    for line in wanted.split_inclusive('\n') {
-        let word = line.split_ascii_whitespace().next().unwrap_or_default();
-        if opens_section(word) {
-            let there = sections
-                .next()
-                .and_then(|section| old.get(name_of(section)));
-            slots = there.filter(|slots| !slots.is_empty());
+    let mut lacks = false;
+    let text = rewritten(wanted, &new, |section| {
+        let there = old
+            .get(name_of(section))
+            .filter(|slots| !slots.is_empty())?;
+        let is_there = |line: &&str| slot_of(line).is_none_or(|(slot, _)| there.contains(&slot));
+        if section.servers.iter().all(|line| is_there(&*line)) {
+            return None;
         }
-        let slot = slot_of(line).filter(|_| word == "server");
-        if slot
-            .zip(slots)
-            .is_none_or(|((slot, _), slots)| slots.contains(&slot))
-        {
-            text.push_str(line);
-        }
-    }
-    (text.len() < wanted.len()).then_some(text)
+        lacks = true;
+        let lines = section.servers.iter().copied().filter(is_there);
+        Some(lines.map(Cow::Borrowed).collect())
+    });
+    lacks.then_some(text)
+}
+
+/// What is said of a server anywhere.
+fn known<'a>(outline: &Outline<'a>) -> HashSet<Vec<&'a str>> {
+    let sections = outline.sections().iter();
+    let lines = sections.flat_map(|section| &section.servers);
+    lines.map(|line| words_of(line)).collect()
 }
 
 /// By which the section is known, whatever it takes from a profile.

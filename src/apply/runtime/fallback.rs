@@ -35,6 +35,8 @@ pub enum Fallback {
     },
     Unmarked,
     Refused(Refusal),
+    /// Of what it has once all was told.
+    RefusedAfter(Refusal),
     Backend(Refusal),
     Lead(Refusal),
     Map(Refusal),
@@ -52,8 +54,9 @@ pub enum Fallback {
 }
 
 impl Fallback {
-    /// Whether nothing was told yet: backends are the first to be, and what cannot be told of servers is
-    /// found before any of them is.
+    /// Whether nothing was told yet of which anybody feels: what cannot be told of servers is found before
+    /// any of them is, and backends that were added before that lead nobody anywhere, and are taken away
+    /// when they are added again.
     #[must_use]
     pub fn is_at_once(&self) -> bool {
         matches!(self, Self::Backend(_) | Self::Refused(_))
@@ -63,7 +66,9 @@ impl Fallback {
     #[must_use]
     pub fn section(&self) -> Option<&str> {
         let named = match self {
-            Self::Refused(refusal) => refusal.subject.split('`').nth(1)?,
+            Self::Refused(refusal) | Self::RefusedAfter(refusal) => {
+                refusal.subject.split('`').nth(1)?
+            }
             // `add server SECTION/NAME` and its kind.
             Self::Surprise { command: step, .. } | Self::NotReached { step } => step
                 .split_ascii_whitespace()
@@ -103,6 +108,7 @@ impl fmt::Display for Fallback {
                  what it runs",
             ),
             Self::Refused(refusal)
+            | Self::RefusedAfter(refusal)
             | Self::Backend(refusal)
             | Self::Lead(refusal)
             | Self::Map(refusal)
@@ -122,6 +128,16 @@ impl fmt::Display for Fallback {
 
 /// Without a source: the message says it already.
 impl std::error::Error for Fallback {}
+
+impl Fallback {
+    /// The same, found once all was told.
+    pub(super) fn after(self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::RefusedAfter(refusal),
+            other => other,
+        }
+    }
+}
 
 impl From<AskError> for Fallback {
     fn from(error: AskError) -> Self {

@@ -12,6 +12,7 @@ mod frame;
 mod maps;
 mod step;
 mod tell;
+mod told;
 mod wanted;
 
 pub use certificates::Renewed;
@@ -20,5 +21,6 @@ pub use fallback::Fallback;
 pub use frame::Frame;
 pub use maps::MapText;
 pub use step::{Addition, Patience, Reply, Step, Target, Will};
-pub use tell::{Limits, Serving, Text, Told, mark_of, tell, tell_over};
+pub use tell::{Limits, Serving, Text, mark_of, tell, tell_over};
+pub use told::Told;
 pub use wanted::{Backend, Said, Server, backends};

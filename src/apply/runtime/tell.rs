@@ -5,7 +5,6 @@
 //! from the other. Whatever is not answered as expected ends it, and is for a reload to make good.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::converge::{Compared, Refusal, Steps, converge};
 use super::fallback::Fallback;
 use super::maps::{self, MapText};
 use super::step::{Patience, Reply, Step, Target, Will};
+use super::told::Told;
 use super::wanted::{Backend, backends};
 use crate::haproxy::global::Global;
 use crate::haproxy::master::show_proc;
@@ -105,69 +105,6 @@ impl Text<'_> {
     fn room(&self) -> usize {
         let bufsize = Global::read(self.cfg).bufsize;
         bufsize.map_or(ROOM, |bufsize| ROOM.min(bufsize.saturating_sub(BESIDE)))
-    }
-}
-
-/// What was told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
-    /// Who came.
-    pub added: Vec<Target>,
-    /// Who went.
-    pub removed: Vec<Target>,
-    /// Whose weight, address or state is another; also who is about to go and still has connections.
-    pub changed: BTreeSet<Target>,
-    /// Who gets no requests any more and still has connections: they are taken away later, or go
-    /// with the next reload.
-    pub tombstones: Vec<Target>,
-    /// Of those left earlier, who went.
-    pub ended: Vec<Target>,
-    /// Which backends came or went.
-    pub backends: Vec<String>,
-    /// Which have no servers any more and are still in use: they are taken away later.
-    pub left_backends: Vec<String>,
-    /// Which maps have other rows.
-    pub maps: Vec<String>,
-    /// Which certificates are other ones.
-    pub certificates: Vec<String>,
-}
-
-impl Told {
-    /// Whether the process was as it should be.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.servers() == 0
-            && self.backends.is_empty()
-            && self.maps.is_empty()
-            && self.certificates.is_empty()
-    }
-
-    /// How many servers are concerned.
-    #[must_use]
-    pub fn servers(&self) -> usize {
-        self.added.len() + self.removed.len() + self.changed.len()
-    }
-}
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = [
-            (self.backends.len(), "backend"),
-            (self.servers(), "server"),
-            (self.maps.len(), "map"),
-            (self.certificates.len(), "certificate"),
-        ];
-        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
-        let all: Vec<String> = counts
-            .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
-            .collect();
-        match all.as_slice() {
-            [] => f.write_str("0 servers changed at runtime"),
-            [first @ .., last] if !first.is_empty() => {
-                write!(f, "{} and {last} changed at runtime", first.join(", "))
-            }
-            all => write!(f, "{} changed at runtime", all.join("")),
-        }
     }
 }
 
@@ -264,7 +201,7 @@ async fn conversation(
     }
     // What it has now counts, not what it answered.
     let left = talk.compare(&wanted, &before, text.sections, version);
-    let Steps { coming, going } = left.await?;
+    let Steps { coming, going } = left.await.map_err(Fallback::after)?;
     let mut left = coming.iter().chain(&going);
     let left = left.find(|step| !is_for_later(step));
     if let Some(step) = left {

@@ -28,6 +28,7 @@ impl InService {
         listener: Option<u32>,
         memory: &mut State,
     ) -> Result<Option<Vec<Left>>> {
+        let told_before = memory.told;
         let mut left = Vec::new();
         let mut resting = HashSet::new();
         while !supplied.all.is_empty() {
@@ -54,7 +55,8 @@ impl InService {
                 let fewer = diff::within_slots(&was, &wanted);
                 let rests = || diff::resting_but_those_of(&was, &wanted);
                 let told: Arc<str> = fewer.unwrap_or_else(rests).into();
-                if told != was {
+                // Of a part it may have been told already.
+                if told != was || !untold.is_at_once {
                     let same = Resupply {
                         after: Arc::clone(&before),
                         before,
@@ -73,6 +75,8 @@ impl InService {
         let Some(pid) = listener else {
             return Ok(Some(left));
         };
+        // Of the file it was told by sections alone, and what it has of the others is yet to be found out.
+        memory.told = told_before;
         let mut but = BTreeSet::new();
         loop {
             let told = host.tell_all_but(pid, &self.files.cfg, &but, memory).await;

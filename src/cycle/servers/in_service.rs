@@ -21,8 +21,6 @@ use crate::state::State;
 /// What is in service since the last turn that ended well.
 pub struct InService {
     pub(super) services: HashMap<Owner, Arc<Service>>,
-    /// In all of them together.
-    pub(super) servers: usize,
     pub(super) losses: Losses,
     pub(super) rendered: Rendered,
     pub(super) files: FileSet,
@@ -63,7 +61,6 @@ impl InService {
         } = plan;
         Self {
             services: by_owner(&proxies),
-            servers: proxies.servers(),
             losses: Losses::since(proxies.services()),
             rendered,
             files,
@@ -103,8 +100,7 @@ impl InService {
             return false;
         };
         self.files.cfg.replace_range(place, after);
-        let Resupply { before, after } = resupply;
-        self.servers = self.servers + after.servers.len() - before.servers.len();
+        let after = &resupply.after;
         self.services.insert(after.owner.clone(), Arc::clone(after));
         true
     }
@@ -164,7 +160,8 @@ impl InService {
     /// How many servers there are, of all of them together.
     #[must_use]
     pub fn servers(&self) -> usize {
-        self.servers
+        let services = self.services.values();
+        services.map(|service| service.servers.len()).sum()
     }
 }
 

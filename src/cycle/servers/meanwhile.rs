@@ -45,26 +45,35 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             return Ok(outcome);
         }
         let known = self.known_in_service(host, in_service, memory, now).await?;
+        let mut untold = Vec::new();
         let alone = match known {
             Some(known) => {
                 let brought = self.supplied(host, plan, known, memory).await?;
                 remember(memory);
+                untold = brought.untold;
                 // What cannot be told may be read, unless HAProxy is at a check.
-                brought.filter(|_| self.in_service.is_none() || outcome != Outcome::Checking)
+                let is_free = self.in_service.is_none() || outcome != Outcome::Checking;
+                brought.to_read.filter(|_| is_free)
             }
             None => grafted(host, plan, memory, now)?,
         };
-        let (Some(cfg), Some(before)) = (alone, host.told_alone(memory, now)?) else {
+        let brought = match (alone, host.told_alone(memory, now)?) {
+            (Some(cfg), Some(before)) => {
+                let files = FileSet {
+                    cfg,
+                    maps: before.maps.clone(),
+                };
+                let brought = host.bring_alone(&before, &files, memory, now, remember);
+                brought.await?.then_some(files)
+            }
+            _ => None,
+        };
+        let Some(files) = brought else {
+            for untold in untold {
+                plan.warn_once(untold);
+            }
             return Ok(outcome);
         };
-        let files = FileSet {
-            cfg,
-            maps: before.maps.clone(),
-        };
-        let brought = host.bring_alone(&before, &files, memory, now, remember);
-        if !brought.await? {
-            return Ok(outcome);
-        }
         // It is made anew of what is there then.
         self.in_service = None;
         if files != plan.files {
@@ -75,16 +84,15 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         host.bring_to(&plan.files, memory, now, remember).await
     }
 
-    /// Brings what is in service to the servers of the plan, as far as HAProxy can be told of them. Gives
-    /// the file with all of them, where they are not all in it.
+    /// Brings what is in service to the servers of the plan, as far as HAProxy can be told of them.
     async fn supplied<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
         plan: &mut Plan,
         mut known: InService,
         memory: &mut State,
-    ) -> Result<Option<String>> {
-        let (supplied, mut left) = self.supply(plan, &mut known);
+    ) -> Result<Brought> {
+        let (supplied, left) = self.supply(plan, &mut known);
         let all = known.files.cfg.clone();
         let listener = host.listener_meanwhile(memory);
         let is_deaf = host.balancer.is_asked() && listener.is_none();
@@ -95,16 +103,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             known.bring(host, supplied, listener, memory).await?
         };
         let Some(untold) = brought else {
-            return Ok(Some(all));
+            return Ok(Brought {
+                to_read: Some(all),
+                untold: Vec::new(),
+            });
         };
-        let has_all = untold.is_empty();
-        left.extend(untold);
         for left in left {
             plan.warn_once(known.warning(left));
         }
+        let untold: Vec<Warning> = untold.into_iter().map(|left| known.warning(left)).collect();
         known.waits = true;
         self.in_service = Some(known);
-        Ok((!has_all).then_some(all))
+        Ok(Brought {
+            to_read: (!untold.is_empty()).then_some(all),
+            untold,
+        })
     }
 
     /// Gives services other servers, whatever else of them changed. The plan has asked the guard.
@@ -231,6 +244,14 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     }
 }
 
+/// What servers alone have come to.
+struct Brought {
+    /// The file with all of them, where HAProxy was not told of all.
+    to_read: Option<String>,
+    /// Of those that it was not told of; untrue once it has read that file.
+    untold: Vec<Warning>,
+}
+
 /// The text that runs with the servers of the plan: where what is in service is not known but by it.
 fn grafted<B: Balancer>(
     host: &Host<'_, B>,
@@ -309,6 +330,8 @@ impl InService {
         let moved = gone.iter().filter_map(|service| {
             let own = of_apps.get(service.owner.app.as_str())?;
             let same = own.iter().find(|new| new.index == service.index);
+            // Where another one went, those behind it stand at its place, and serve as before.
+            let same = same.filter(|new| !self.services.contains_key(&new.owner));
             Some((service.owner.clone(), *same?))
         });
         moved.collect()

@@ -431,3 +431,43 @@ fn an_app_that_moves_to_another_service_port_is_served_by_its_old_one_meanwhile(
     scene.refresh(&[]).expect(1);
     scene.is_answered_by(&["t0", &name, &next]);
 }
+
+/// Its tasks listen elsewhere, and the service port behind it stands in its place.
+#[test]
+fn a_service_port_that_went_does_not_lead_to_the_next_of_its_app_meanwhile() {
+    let scene = Scene::new(&[]);
+    let ports = free_ports(5).unwrap();
+    let local = |mut app: App, ports: &[u16]| {
+        for (index, port) in ports.iter().enumerate() {
+            app = app.service_port(*port);
+            app = app.label(&format!("HAPROXY_{index}_BIND_ADDR"), "127.0.0.1");
+        }
+        app
+    };
+    for (id, port) in ["/a", "/b", "/c"].iter().zip(&ports[2..]) {
+        let app = local(App::new(id), &[*port]);
+        scene.marathon.deploy(app.task(Task::local(1)));
+    }
+    let both = local(App::new("/two"), &ports[..2]);
+    scene.marathon.deploy(both.task(Task::local(2).port(3)));
+    let (certificate, _) = of_the_operator(&scene.host);
+    let watcher = Watcher::start(&scene, &["--resync", "1h"]);
+    fs::write(&certificate, "no certificate").unwrap();
+    let one = local(App::new("/two"), &ports[1..2]);
+    scene.marathon.deploy(one.task(Task::local(4)));
+    watcher.says("`haproxy -c` refuses the new file");
+    let installed = scene.host.installed();
+    let servers_of = |port: u16| {
+        let (_, section) = installed
+            .split_once(&format!("\nbackend two_{port}\n"))
+            .unwrap();
+        let section = section.split("\nbackend ").next().unwrap();
+        let servers = section.lines().map(str::trim);
+        let servers = servers.filter(|line| line.starts_with("server "));
+        servers.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let servers = servers_of(ports[0]);
+    let is_next = |line: &String| line.contains("127.0.0.1:4 ");
+    assert!(!servers.iter().any(is_next), "{servers:?}");
+    watcher.end();
+}

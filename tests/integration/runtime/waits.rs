@@ -1,8 +1,11 @@
 //! A reload has to wait, and tasks come and go meanwhile.
 
 use std::fs;
+use std::net::TcpStream;
 
-use haproxy_marathon_bridge::demo::marathon::App;
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Task};
+use serde_json::Value;
 
 use super::cluster::{Scene, TOLD, Watcher};
 
@@ -40,6 +43,89 @@ fn a_reload_waits_for_its_time_and_tasks_do_not() {
     scene.is_answered_by(&["t0"]);
     scene.scale_up();
     watcher.says(TOLD);
+}
+
+/// HAProxy may not have open what goes and what comes at once, and so reads two files in one turn.
+#[test]
+fn the_second_step_of_a_turn_does_not_wait_for_the_next_reload() {
+    const MOVED: usize = 250;
+    // More stay than go, so that nothing is held.
+    const STAY: usize = 260;
+    let scene = Scene::new(&[]);
+    let head = scene.host.path("templates/fragments/head.cfg.tera");
+    let text = fs::read_to_string(&head).unwrap();
+    let few = text.replace(
+        "\n  maxconn 50000\n",
+        "\n  maxconn 50000\n  no strict-limits\n  ulimit-n 780\n  nbthread 2\n",
+    );
+    assert_ne!(few, text);
+    fs::write(head, few).unwrap();
+    let ports = free_ports(STAY + 2 * MOVED).unwrap();
+    let (stay, moved) = ports.split_at(STAY);
+    let (before, after) = moved.split_at(MOVED);
+    for (id, ports) in [("/stays", stay), ("/moves", before)] {
+        let (mut app, mut task) = (App::new(id), Task::local(1));
+        for (place, port) in ports.iter().enumerate() {
+            app = app.service_port(*port);
+            app = app.label(&format!("HAPROXY_{place}_BIND_ADDR"), "127.0.0.1");
+            task = if place > 0 { task.port(1) } else { task };
+        }
+        scene.marathon.deploy(app.task(task));
+    }
+    scene.refresh(&[]).expect(0);
+    assert_eq!(open(before), MOVED);
+    // The first one was long ago.
+    scene
+        .host
+        .edit_state(|state| state["reloaded_at"] = Value::Null);
+    let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "1h"]);
+    let at_others = |mut app: App| {
+        for (place, port) in after.iter().enumerate() {
+            app = app.label(&format!("HAPROXY_{place}_PORT"), &port.to_string());
+        }
+        app
+    };
+    scene.marathon.change_app("/moves", at_others).unwrap();
+    watcher.says("the next follows at|installed `");
+    assert_eq!((open(before), open(after)), (0, MOVED));
+    // Another turn does.
+    let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
+    scene.marathon.change_app("/web", least).unwrap();
+    watcher.says("the last reload was just before, and the next follows at");
+    watcher.end();
+}
+
+fn open(ports: &[u16]) -> usize {
+    let open = ports.iter().filter(|port| is_open(**port));
+    open.count()
+}
+
+fn is_open(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+/// HAProxy cannot be told of them, and reads a file in which nothing but these is new.
+#[test]
+fn servers_that_are_read_at_once_are_not_said_to_wait() {
+    let mut scene = Scene::untold();
+    let other = App::new("/other").service_port(free_ports(1).unwrap()[0]);
+    let other = other.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+    scene.marathon.deploy(other.task(Task::local(1)));
+    scene.refresh(&[]).expect(0);
+    let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "1h"]);
+    let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
+    scene.marathon.change_app("/other", least).unwrap();
+    watcher.says("the last reload was just before, and the next follows at");
+    let mut words = Vec::new();
+    for _ in 0..2 {
+        scene.scale_up();
+        words.extend(watcher.says("while the rest has to wait: a new process took over"));
+    }
+    scene.is_answered_by(&["t0", "t1", "t2"]);
+    let words = words.join("\n");
+    assert!(!words.contains("those that came wait"), "{words}");
+    assert!(!scene.host.installed().contains("leastconn"));
+    watcher.end();
 }
 
 /// `haproxy -c` does not try to listen.
