@@ -152,10 +152,6 @@ mod tests {
         })
     }
 
-    fn nobody_is_there() -> Result<Reloaded, ReloadError> {
-        Ok(Reloaded::NotRunning)
-    }
-
     impl Balancer for Fails {
         async fn check(
             &self,
@@ -284,7 +280,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_haproxy_that_does_not_listen_is_brought_back_in_several_tries() {
-        for failure in [refused as Failure, nobody_is_there] {
+        for failure in [refused as Failure, || Ok(Reloaded::NotRunning)] {
             for failures in 0..4 {
                 let serving = serving_after(failures, failure, 1).await;
                 assert_eq!(serving, (Some(8), None, vec![Looked::Done]), "{failures}");
@@ -295,7 +291,7 @@ mod tests {
     /// Whoever tries for ever keeps the lock for ever.
     #[tokio::test(start_paused = true)]
     async fn one_that_cannot_be_brought_back_is_known_and_tried_at_each_look() {
-        for failure in [refused as Failure, nobody_is_there] {
+        for failure in [refused as Failure, || Ok(Reloaded::NotRunning)] {
             let silent = serving_after(4, failure, 0).await;
             assert_eq!(silent, (Some(7), Some(now()), vec![]));
             let looked = vec![Looked::Down, Looked::Done, Looked::Done];

@@ -170,7 +170,7 @@ pub fn within_slots(running: &str, wanted: &str) -> Option<String> {
             .get(name_of(section))
             .filter(|slots| !slots.is_empty())?;
         let is_there = |line: &&str| slot_of(line).is_none_or(|(slot, _)| there.contains(&slot));
-        if section.servers.iter().all(|line| is_there(&*line)) {
+        if section.servers.iter().all(&is_there) {
             return None;
         }
         lacks = true;

@@ -450,9 +450,9 @@ fn a_service_port_that_went_does_not_lead_to_the_next_of_its_app_meanwhile() {
     }
     let both = local(App::new("/two"), &ports[..2]);
     scene.marathon.deploy(both.task(Task::local(2).port(3)));
-    let (certificate, _) = of_the_operator(&scene.host);
+    let certificate = Certificate::of(&scene);
     let watcher = Watcher::start(&scene, &["--resync", "1h"]);
-    fs::write(&certificate, "no certificate").unwrap();
+    certificate.is_broken();
     let one = local(App::new("/two"), &ports[1..2]);
     scene.marathon.deploy(one.task(Task::local(4)));
     watcher.says("`haproxy -c` refuses the new file");
