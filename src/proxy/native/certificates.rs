@@ -3,8 +3,11 @@
 //! Those of `--ssl-certs` stand first. Of those that labels bring, the ones that were there in the
 //! turn before keep their order, so that nobody's is shown any more once another app brings one for
 //! the same name; new ones stand behind them, that of the app that was changed longest ago first.
+//!
+//! They stand in one line, of which HAProxy reads [`MOST_WORDS`] words. Where that is too short, each app
+//! has its first certificate there before any has its second, so that none can keep the others out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::marathon_lb::Service;
@@ -12,7 +15,16 @@ use super::super::{Holders, Incumbents, precedence};
 use super::claims::{claims_of, mark_incumbents, settle};
 use super::label;
 use super::place::Host;
-use crate::cluster::Warning;
+use crate::cluster::{AppId, Warning};
+
+/// HAProxy refuses a line of more (`MAX_LINE_ARGS` in its sources, 2.2 to 3.4).
+const MOST_WORDS: usize = 64;
+
+/// Of the line, without certificates: `bind ADDRESS accept-proxy ssl alpn PROTOCOLS`.
+const OTHER_WORDS: usize = 6;
+
+/// Each is two words of the line: `crt PATH`.
+const MOST_SHOWN: usize = (MOST_WORDS - OTHER_WORDS) / 2;
 
 /// Of port 443.
 #[derive(Default)]
@@ -89,6 +101,7 @@ pub(super) fn certificates(
     }
     retain_hosts(&mut brought, all(), &incumbents.places);
     brought.sort_by(|one, other| one.order().cmp(&other.order()));
+    let shown = shown(&brought, given);
     for Brought { service, path, .. } in brought {
         let add = |list: &mut Vec<Box<str>>| {
             if !list.iter().any(|known| **known == *path) {
@@ -96,13 +109,45 @@ pub(super) fn certificates(
             }
         };
         add(&mut certificates.of_labels);
-        if !service.is_absent {
+        if service.is_absent {
+            continue;
+        }
+        if shown.contains(path) {
             add(&mut certificates.all);
             let folder = service.owner.app.folder();
             certificates.folders.insert(folder.to_owned());
+        } else {
+            warnings.push(label(
+                service,
+                "SSL_CERT",
+                &format!("`{path}` behind all for which the line of port 443 has room"),
+                &format!(
+                    "{MOST_SHOWN} certificates at most, of which a folder in `--ssl-certs` is one"
+                ),
+                "not shown on port 443",
+            ));
         }
     }
     certificates
+}
+
+/// Those for which there is room behind those that are `given`: the first of each app in their order,
+/// then the second ones.
+fn shown<'s>(brought: &[Brought<'s>], given: &'s [Box<str>]) -> BTreeSet<&'s str> {
+    let mut shown: BTreeSet<&str> = given.iter().map(|path| &**path).collect();
+    let mut of_apps: BTreeMap<&AppId, usize> = BTreeMap::new();
+    let mut asked: Vec<(usize, &str)> = Vec::new();
+    for Brought { service, path, .. } in brought.iter().filter(|b| !b.service.is_absent) {
+        if !shown.contains(path) && !asked.iter().any(|(_, known)| known == path) {
+            let before = of_apps.entry(&service.owner.app).or_default();
+            asked.push((*before, path));
+            *before += 1;
+        }
+    }
+    asked.sort_by_key(|(before, _)| *before);
+    let room = MOST_SHOWN.saturating_sub(given.len());
+    shown.extend(asked.into_iter().take(room).map(|(_, path)| path));
+    shown
 }
 
 /// Without those of services that lost all their hosts to apps of other folders. Who of a folder

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 
+use haproxy_marathon_bridge::demo::free_ports;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
@@ -323,4 +324,53 @@ fn port_80_that_somebody_holds_is_an_error_that_names_the_holder() {
     }
     refresh(&scene).expect(0);
     assert_eq!(Ask::http(at(scene.http)).get("a.test", "/").by(), "a");
+}
+
+/// HAProxy reads 64 words of the line in which all of them stand.
+#[test]
+fn an_app_of_many_certificates_keeps_nobody_elses_off_port_443() {
+    let mut scene = Scene::new();
+    scene.app("/evil", &[("VHOST", "e0.test")]);
+    let evil = &mut scene.apps[0];
+    let ports = free_ports(40).unwrap();
+    evil["tasks"][0]["ports"] = vec![evil["tasks"][0]["ports"][0].clone(); ports.len()].into();
+    evil["ports"] = ports.clone().into();
+    for place in 0..ports.len() {
+        let host = format!("e{place}.test");
+        let certificate = scene.certificate(&host);
+        let labels = &mut scene.apps[0]["labels"];
+        labels[format!("HAPROXY_{place}_BIND_ADDR")] = "127.0.0.1".into();
+        labels[format!("HAPROXY_{place}_VHOST")] = host.into();
+        labels[format!("HAPROXY_{place}_SSL_CERT")] = certificate.into();
+    }
+    let _ending = Ending(scene.cfg());
+    let is_shown = |nth: usize, apps: usize| nth < 29 - apps;
+    let told = |nth: usize| format!("app `/evil`: label `HAPROXY_{nth}_SSL_CERT`: found `");
+    for (app, apps) in [(None, 0), (Some("later"), 1), (Some("last"), 2)] {
+        if let Some(app) = app {
+            let host = format!("{app}.test");
+            let certificate = scene.certificate(&host);
+            let labels = [("VHOST", host.as_str()), ("SSL_CERT", certificate.as_str())];
+            scene.app(&format!("/{app}"), &labels);
+        }
+        let done = refresh(&scene).expect(0);
+        let text = fs::read_to_string(scene.cfg()).unwrap();
+        let (_, shared) = text.split_once("\nfrontend marathon_https_in\n").unwrap();
+        let (line, _) = shared.split_once(" alpn ").unwrap();
+        for nth in 0..ports.len() {
+            let shows = line.contains(&format!("/e{nth}.test.pem"));
+            assert_eq!(shows, is_shown(nth, apps), "{nth} {line}");
+            let is_news = !is_shown(nth, apps) && (apps == 0 || is_shown(nth, apps - 1));
+            assert_eq!(done.stderr.contains(&told(nth)), is_news, "{nth} {done:#?}");
+        }
+        if let Some(app) = app {
+            assert!(line.contains(&format!("/{app}.test.pem")), "{line}");
+            let https = Ask::https(at(scene.https));
+            assert_eq!(https.get(&format!("{app}.test"), "/").by(), app);
+        }
+        // Whose certificate is not shown is served as before.
+        let http = Ask::http(at(scene.http));
+        assert_eq!(http.get("e39.test", "/").by(), "evil");
+    }
+    assert_eq!(quarantined(&scene), json!([]));
 }
