@@ -160,6 +160,28 @@ impl<B: Balancer> Host<'_, B> {
             .await
     }
 
+    /// What these files come to without being tried, while they wait.
+    #[must_use]
+    pub fn waits(&self, wanted: &FileSet, memory: &State, now: Time) -> Option<Outcome> {
+        self.wish(wanted, now).waits(memory)
+    }
+
+    /// What HAProxy complains of in files that it accepts; of others, what they come to.
+    ///
+    /// # Errors
+    /// When they cannot be checked.
+    pub async fn check(&self, wanted: &FileSet) -> Result<Result<Vec<CheckMessage>, Outcome>> {
+        Ok(match self.balancer.check(wanted, self.at, None).await {
+            Ok(Verdict::Accepted { warnings }) => Ok(warnings),
+            Ok(Verdict::Rejected { messages, .. }) => Err(Outcome::Rejected { messages }),
+            Err(CheckError::GoesOn) => Err(Outcome::Checking),
+            Err(error) => {
+                let error = Error::new(error);
+                return Err(error.context("the new files cannot be checked, and stay out"));
+            }
+        })
+    }
+
     /// The same, with what HAProxy complains of in files that it accepts; nothing is put into
     /// `complaints` where there was no reason to ask it.
     ///
@@ -207,20 +229,13 @@ impl<B: Balancer> Host<'_, B> {
             // What was said of a try may have been said of other files: those just like it are known.
             let accepted =
                 accepted.filter(|(files, _)| files == wanted && !self.balancer.has_put_off());
-            let verdict = match accepted {
-                Some((_, warnings)) => Ok(Verdict::Accepted { warnings }),
-                None => self.balancer.check(wanted, self.at, None).await,
+            let checked = match accepted {
+                Some((_, warnings)) => Ok(warnings),
+                None => self.check(wanted).await?,
             };
-            match verdict {
-                Ok(Verdict::Accepted { warnings }) => *complaints = Some(warnings),
-                Ok(Verdict::Rejected { messages, .. }) => {
-                    return Ok(Outcome::Rejected { messages });
-                }
-                Err(CheckError::GoesOn) => return Ok(Outcome::Checking),
-                Err(error) => {
-                    let error = Error::new(error);
-                    return Err(error.context("the new files cannot be checked, and stay out"));
-                }
+            match checked {
+                Ok(warnings) => *complaints = Some(warnings),
+                Err(outcome) => return Ok(outcome),
             }
         }
         let is_told = memory.told.is_some();

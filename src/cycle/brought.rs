@@ -12,7 +12,7 @@ use super::retried::retry_of_blamed;
 use super::source::Source;
 use super::unstartable::MOST_STARTS;
 use crate::apply::validate::CheckError;
-use crate::apply::{Accepted, Balancer, CheckMessage, Host, Outcome, Retry};
+use crate::apply::{Accepted, Balancer, CheckMessage, FileSet, Host, Outcome, Retry};
 use crate::diff;
 use crate::resolve::Lookup;
 use crate::state::{State, Time};
@@ -24,6 +24,21 @@ pub(super) struct Applied {
     pub(super) complaints: Option<Vec<CheckMessage>>,
     /// Who was left out of it and is to be tried.
     pub(super) retries: Vec<Retry>,
+}
+
+/// A plan for which there is no room beside what it takes the place of.
+#[derive(Default)]
+struct Steps {
+    /// All of it, which HAProxy accepts, while its first step is taken.
+    rest: Option<(Plan, Accepted)>,
+    /// The file of the first step, which was taken.
+    done: Option<String>,
+}
+
+impl Steps {
+    fn are_begun(&self) -> bool {
+        self.rest.is_some() || self.done.is_some()
+    }
 }
 
 impl Applied {
@@ -60,6 +75,45 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         self.without_usurpers(host, plan, installed)
     }
 
+    /// Puts its first step in the place of a plan that needs two. Between them whoever moves is served by
+    /// nobody, so that nothing is begun before HAProxy has accepted all of it: else gives what the plan
+    /// comes to.
+    async fn divide<B: Balancer>(
+        &mut self,
+        host: &Host<'_, B>,
+        (plan, steps): (&mut Plan, &mut Steps),
+        known: Option<Accepted>,
+        installed: Option<&str>,
+        memory: &State,
+        now: Time,
+    ) -> Result<Option<Outcome>> {
+        let Some(first) = self.first_step(host, plan, installed)? else {
+            return Ok(None);
+        };
+        if let Some(waiting) = host.waits(&plan.files, memory, now) {
+            return Ok(Some(waiting));
+        }
+        let known = known.or(self.whole.take());
+        let whole = match known.filter(|(files, _)| *files == plan.files) {
+            Some(whole) => whole,
+            None => match host.check(&plan.files).await? {
+                Ok(warnings) => (plan.files.clone(), warnings),
+                Err(outcome) => return Ok(Some(outcome)),
+            },
+        };
+        steps.rest = Some((mem::replace(plan, first), whole));
+        Ok(None)
+    }
+
+    /// The whole plan, where its first step could not be taken.
+    fn all_of(&mut self, steps: Steps, plan: Plan) -> Plan {
+        let Some((rest, whole)) = steps.rest else {
+            return plan;
+        };
+        self.whole = Some(whole);
+        rest
+    }
+
     /// Brings HAProxy to a plan; to what is left of it where HAProxy refuses a part.
     pub(super) async fn apply<B: Balancer>(
         &mut self,
@@ -72,8 +126,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     ) -> Result<Applied> {
         let mut complaints = None;
         let mut retries = Vec::new();
-        let mut rest = None;
-        let mut step = None;
+        let mut steps = Steps::default();
         if plan.keeps_all {
             // HAProxy may have ended, or been brought away from them.
             let Some(files) = host.proved_files(&plan.files, memory)? else {
@@ -84,9 +137,6 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         } else {
             plan = self.as_the_host_allows(host, plan, installed)?;
             (plan, retries) = self.without_retried(host, plan, installed)?;
-            if let Some(first) = self.first_step(host, &plan, installed)? {
-                rest = Some(mem::replace(&mut plan, first));
-            }
         }
         // Before anybody was blamed for a check without an end.
         let mut unblamed: Option<Plan> = None;
@@ -98,32 +148,37 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 let outcome = host.leave(&plan.files, memory, now)?;
                 return Ok(Applied::of(plan, outcome));
             }
-            let known = accepted.take();
-            // The reload of the first step counts for later turns: whoever moves is served by nobody until
-            // the second.
-            let is_of_first = |last: &mut Time| step.is_some() && *last == now;
-            let of_first = memory.reloaded_at.take_if(is_of_first);
-            let outcome = host
-                .bring_to_hearing(&plan.files, known, memory, now, remember, &mut complaints)
-                .await;
-            memory.reloaded_at = memory.reloaded_at.or(of_first);
-            let outcome = outcome?;
+            let refused = if steps.are_begun() || plan.keeps_all {
+                None
+            } else {
+                let (known, ways) = (accepted.take(), (&mut plan, &mut steps));
+                self.divide(host, ways, known, installed, memory, now)
+                    .await?
+            };
+            let outcome = match refused {
+                Some(outcome) => outcome,
+                None => {
+                    let step = (&plan.files, accepted.take(), steps.done.is_some());
+                    bring_step(host, step, memory, now, remember, &mut complaints).await?
+                }
+            };
             if outcome.is_settled()
-                && let Some(rest) = rest.take()
+                && let Some((rest, whole)) = steps.rest.take()
             {
                 // What goes is closed by now, and there is room for what comes.
-                step = Some(plan.files.cfg.clone());
+                steps.done = Some(plan.files.cfg.clone());
                 plan = rest;
-                plan.change = diff::compare(step.as_deref(), &plan.files.cfg);
+                plan.change = diff::compare(steps.done.as_deref(), &plan.files.cfg);
+                accepted = Some(whole);
                 continue;
             }
-            let installed = step.as_deref().or(installed);
+            let installed = steps.done.as_deref().or(installed);
             let left = match &outcome {
                 Outcome::Rejected { messages } if !plan.keeps_all => {
                     let left = self.left_of(host, &plan, messages, installed, &mut refusals);
                     match left.await {
                         Err(error) if goes_on(&error) => {
-                            let plan = unblamed.unwrap_or(plan);
+                            let plan = self.all_of(steps, unblamed.unwrap_or(plan));
                             return Ok(Applied::of(plan, Outcome::Checking));
                         }
                         left => left?,
@@ -156,12 +211,33 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                         }
                         _ => plan,
                     };
+                    let plan = self.all_of(steps, plan);
                     let applied = Applied::of(plan, outcome).hearing(complaints);
                     return Ok(applied.retrying(retries));
                 }
             }
         }
     }
+}
+
+/// Brings HAProxy to these files, which may be of a second step, and which it may have accepted before.
+async fn bring_step<B: Balancer>(
+    host: &Host<'_, B>,
+    (files, known, is_second): (&FileSet, Option<Accepted>, bool),
+    memory: &mut State,
+    now: Time,
+    remember: &mut dyn FnMut(&State),
+    complaints: &mut Option<Vec<CheckMessage>>,
+) -> Result<Outcome> {
+    // The reload of the first step counts for later turns: whoever moves is served by nobody until the
+    // second.
+    let is_of_first = |last: &mut Time| is_second && *last == now;
+    let of_first = memory.reloaded_at.take_if(is_of_first);
+    let outcome = host
+        .bring_to_hearing(files, known, memory, now, remember, complaints)
+        .await;
+    memory.reloaded_at = memory.reloaded_at.or(of_first);
+    outcome
 }
 
 /// Whether it is only that a check takes longer than whoever asked waits.

@@ -62,7 +62,7 @@ pub use source::{Changes, Marathon, Nodes, Source};
 pub use unanswered::{Meanwhile, Unanswered};
 
 use self::brought::Applied;
-use crate::apply::{Balancer, CheckMessage, Host, Outcome};
+use crate::apply::{Accepted, Balancer, CheckMessage, Host, Outcome};
 use crate::cluster::AppId;
 use crate::config::Names;
 use crate::disk::Digest;
@@ -97,6 +97,9 @@ pub struct Stages<S, L> {
     /// Whether recipe, renderer or options were edited since HAProxy was last brought to what they
     /// make: then they are to blame for what they take out of service, and nothing of it is applied.
     pub is_on_trial: bool,
+    /// Files that need two steps and that HAProxy accepts, while the first one has to wait; nothing at
+    /// first.
+    pub whole: Option<Accepted>,
     /// What [`Stages::servers_alone`] stands on; nothing at first.
     pub in_service: Option<InService>,
     /// When a turn that changed nothing last found HAProxy as the file says; nothing at first, and

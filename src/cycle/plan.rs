@@ -362,15 +362,21 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         wanted.drop_idle();
     }
 
-    /// The apps of which `cfg` was made, the file that HAProxy runs. Where a removal was held, the
-    /// state could not be saved, or an operator went back, no answer is known of which it was.
+    /// The apps of which `cfg` was made, the file that HAProxy runs: those of the answer that is kept, with
+    /// what turns for servers alone have made of them since. Where a removal was held, the state could not
+    /// be saved, or an operator went back, no answer is known of which it was.
     fn last_good_apps(&self, memory: &State, cfg: Option<&str>) -> Option<Vec<Arc<App>>> {
-        let made = memory.answer?.cfg_hash;
+        let (kept, cfg) = memory.answer.as_ref().zip(cfg)?;
+        let read = || apps_of(&self.last_answer.as_ref()?()?.bytes);
+        let in_service = self.in_service.as_ref();
+        if let Some(as_now) = in_service.and_then(|known| known.since(kept, cfg)) {
+            return Some(read()?.iter().map(as_now).collect());
+        }
         let applied = memory.applied.as_ref()?.cfg_hash;
-        if made != applied || applied != Digest::of(cfg?.as_bytes()) {
+        if kept.cfg_hash != applied || applied != Digest::of(cfg.as_bytes()) {
             return None;
         }
-        apps_of(&self.last_answer.as_ref()?()?.bytes)
+        read()
     }
 }
 

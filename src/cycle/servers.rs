@@ -116,9 +116,10 @@ impl<S: Source, L: Lookup> Stages<S, L> {
                 return Ok(None);
             }
         };
-        let from = changes.from;
+        let from = changes.from.clone();
         memory.last_good_marathon = Some(from.clone());
         if supplied.change.is_empty() && host.is_still(in_service.stamp)? {
+            in_service.heed(&changes, memory);
             self.in_service = Some(in_service);
             memory.as_of = Some(now);
             let how = String::new();
@@ -128,6 +129,9 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         memory.seen = None;
         let change = supplied.change.clone();
         let put = in_service.put(host, supplied, listener, memory).await?;
+        if let Put::Done(_) = put {
+            in_service.heed(&changes, memory);
+        }
         self.in_service = Some(in_service);
         let Put::Done(how) = put else {
             debug!("a whole turn is taken: it checks the file, and has HAProxy read it");

@@ -70,6 +70,7 @@ fn made(
         takes_out_what_is_refused: !config.validation.skip_cleanup,
         allow_removal: config.allow_removal,
         is_on_trial: false,
+        whole: None,
         in_service: None,
         audited: None,
     })

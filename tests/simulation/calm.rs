@@ -231,6 +231,7 @@ impl World<'_> {
             decisions: Digest::of(b"as of the others"),
             allow_removal: false,
             is_on_trial: false,
+            whole: None,
             in_service: None,
             audited: None,
         };

@@ -236,6 +236,7 @@ impl World<'_> {
                 decisions: self.decisions(),
                 allow_removal: false,
                 is_on_trial: false,
+                whole: None,
                 in_service: None,
                 audited: None,
             },

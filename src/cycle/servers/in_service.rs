@@ -8,15 +8,16 @@ use tracing::debug;
 
 use crate::apply::runtime::Frame;
 use crate::apply::{Balancer, FileSet, Host, Untold};
-use crate::cluster::AppId;
+use crate::cluster::{App, AppId};
 use crate::cycle::Plan;
+use crate::cycle::source::Changes;
 use crate::diff::ServerChange;
-use crate::disk::Stamp;
+use crate::disk::{Digest, Stamp};
 use crate::guard;
 use crate::proxy::marathon_lb::{Server, Service};
 use crate::proxy::{Owner, Proxies};
 use crate::render::Rendered;
-use crate::state::State;
+use crate::state::{KeptAnswer, State};
 
 /// What is in service since the last turn that ended well.
 pub struct InService {
@@ -39,6 +40,15 @@ pub struct InService {
     pub(super) inexact: HashSet<Owner>,
     /// Service ports that are wanted, with those in service that have their servers meanwhile.
     pub(super) followers: HashMap<Owner, Vec<Owner>>,
+    /// What turns for servers alone have made of the answer that is kept; nothing before the first.
+    pub(super) since: Option<Since>,
+}
+
+/// Apps as they were told since an answer.
+pub(super) struct Since {
+    /// The file that was made of it; nothing where none is known.
+    made: Option<Digest>,
+    apps: HashMap<AppId, Arc<App>>,
 }
 
 /// What came of new servers.
@@ -71,7 +81,36 @@ impl InService {
             is_told: true,
             inexact: HashSet::new(),
             followers: HashMap::new(),
+            since: None,
         }
+    }
+
+    /// These apps are in service with the servers that they have now.
+    pub(super) fn heed(&mut self, changes: &Changes, memory: &State) {
+        let since = self.since.get_or_insert_with(|| {
+            // Nothing was proved since the whole turn, so that its file is the one that is applied.
+            let applied = memory.applied.as_ref().map(|applied| applied.cfg_hash);
+            let made = memory.answer.map(|answer| answer.cfg_hash);
+            Since {
+                made: made.filter(|made| Some(*made) == applied),
+                apps: HashMap::new(),
+            }
+        });
+        let apps = changes.apps.iter().filter_map(|(_, after)| after.clone());
+        since.apps.extend(apps.map(|app| (app.id.clone(), app)));
+    }
+
+    /// The apps of which `cfg` was made, of those of the answer that is `kept`: `None` where it is not what
+    /// is in service, or was not made of that answer and of what was told since.
+    pub(in crate::cycle) fn since<'s>(
+        &'s self,
+        kept: &KeptAnswer,
+        cfg: &str,
+    ) -> Option<impl Fn(&Arc<App>) -> Arc<App> + use<'s>> {
+        let since = self.since.as_ref().filter(|_| !self.waits)?;
+        let is_it = since.made == Some(kept.cfg_hash) && self.files.cfg == cfg;
+        let as_now = |app: &Arc<App>| Arc::clone(since.apps.get(&app.id).unwrap_or(app));
+        is_it.then_some(as_now)
     }
 
     /// The services that have, or have meanwhile, the servers of this one.

@@ -174,6 +174,7 @@ pub(super) fn stages<S: Source>(
         takes_out_what_is_refused: true,
         allow_removal: false,
         is_on_trial: false,
+        whole: None,
         in_service: None,
         audited: None,
     }

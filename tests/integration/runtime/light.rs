@@ -1,5 +1,8 @@
 //! A watcher tells HAProxy of servers first and has all of the file checked after.
 
+use haproxy_marathon_bridge::demo::free_ports;
+use haproxy_marathon_bridge::demo::marathon::{App, Task};
+
 use super::LONG;
 use super::cluster::{Scene, TOLD, Watcher};
 use crate::host::{block_on, wait_until};
@@ -30,6 +33,35 @@ fn servers_are_told_at_once_and_the_file_is_proved_after() {
     assert_eq!(scene.host.haproxies(), [pid]);
     let report = block_on(client.stop());
     assert_eq!(report.failed(), 0, "{report}: {:?}", report.incidents);
+}
+
+/// The file is made of an answer and of what was told since.
+#[test]
+fn a_removal_that_is_held_after_a_turn_for_servers_alone_stops_nobody_else() {
+    let mut scene = Scene::new(&[]);
+    let many = App::new("/many").service_port(free_ports(1).unwrap()[0]);
+    let many = many.label("HAPROXY_0_BIND_ADDR", "127.0.0.1");
+    let many = (1..=6).fold(many, |app, port| app.task(Task::local(port)));
+    scene.marathon.deploy(many);
+    scene.refresh(&[]).expect(0);
+    let watcher = Watcher::start(&scene, &["--resync", "1h"]);
+    // One that goes comes back with nobody.
+    let gone = scene.marathon.app("/many").unwrap().tasks()[0]
+        .id()
+        .to_owned();
+    scene.marathon.fail_task(&gone).unwrap();
+    watcher.says(TOLD);
+    let (name, _) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.marathon.remove_app("/many").unwrap();
+    watcher.says("which stay until");
+    let (next, _) = scene.scale_up();
+    watcher.says(TOLD);
+    scene.is_answered_by(&["t0", &name, &next]);
+    let ports = scene.ports_of("many_");
+    let ports: Vec<&Vec<u16>> = ports.values().collect();
+    assert_eq!(ports, [&vec![2, 3, 4, 5, 6]]);
+    watcher.end();
 }
 
 #[test]

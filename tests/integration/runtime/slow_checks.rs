@@ -35,7 +35,7 @@ pub(super) fn hanging(host: &Host) -> String {
 }
 
 /// One whose checks are counted, and do this first.
-fn late(host: &Host, first: &str) -> String {
+pub(super) fn late(host: &Host, first: &str) -> String {
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *-c*)\n  echo check >>{checks}\n  {first};;\nesac\n\
          exec {real} \"$@\"\n",

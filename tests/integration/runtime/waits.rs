@@ -8,6 +8,8 @@ use haproxy_marathon_bridge::demo::marathon::{App, Task};
 use serde_json::Value;
 
 use super::cluster::{Scene, TOLD, Watcher};
+use super::slow_checks::{GOES_ON, late};
+use crate::host::wait_until;
 
 const MEANWHILE: &str = "servers alone, while the rest has to wait: 1 server changed at runtime";
 
@@ -46,52 +48,132 @@ fn a_reload_waits_for_its_time_and_tasks_do_not() {
 }
 
 /// HAProxy may not have open what goes and what comes at once, and so reads two files in one turn.
+struct Moving {
+    scene: Scene,
+    before: Vec<u16>,
+    after: Vec<u16>,
+}
+
+impl Moving {
+    const MOVED: usize = 250;
+    /// More than go, so that nothing is held.
+    const STAY: usize = 260;
+
+    fn new() -> Self {
+        let scene = Scene::new(&[]);
+        let head = scene.host.path("templates/fragments/head.cfg.tera");
+        let text = fs::read_to_string(&head).unwrap();
+        let few = text.replace(
+            "\n  maxconn 50000\n",
+            "\n  maxconn 50000\n  no strict-limits\n  ulimit-n 780\n  nbthread 2\n",
+        );
+        assert_ne!(few, text);
+        fs::write(head, few).unwrap();
+        let ports = free_ports(Self::STAY + 2 * Self::MOVED).unwrap();
+        let (stay, moved) = ports.split_at(Self::STAY);
+        let (before, after) = moved.split_at(Self::MOVED);
+        for (id, ports) in [("/stays", stay), ("/moves", before)] {
+            let (mut app, mut task) = (App::new(id), Task::local(1));
+            for (place, port) in ports.iter().enumerate() {
+                app = app.service_port(*port);
+                app = app.label(&format!("HAPROXY_{place}_BIND_ADDR"), "127.0.0.1");
+                task = if place > 0 { task.port(1) } else { task };
+            }
+            scene.marathon.deploy(app.task(task));
+        }
+        scene.refresh(&[]).expect(0);
+        assert_eq!(open(before), Self::MOVED);
+        Self {
+            before: before.to_vec(),
+            after: after.to_vec(),
+            scene,
+        }
+    }
+
+    fn moves(&self) {
+        let at_others = |mut app: App| {
+            for (place, port) in self.after.iter().enumerate() {
+                app = app.label(&format!("HAPROXY_{place}_PORT"), &port.to_string());
+            }
+            app
+        };
+        let marathon = &self.scene.marathon;
+        marathon.change_app("/moves", at_others).unwrap();
+    }
+
+    /// How many of the old ports are served, and how many of the new ones are open.
+    fn served(&self) -> (usize, usize) {
+        let ports = self.scene.ports_of("moves_");
+        let served = ports.values().filter(|ports| **ports == [1]);
+        assert_eq!(open(&self.before), ports.len(), "{ports:?}");
+        (served.count(), open(&self.after))
+    }
+}
+
 #[test]
 fn the_second_step_of_a_turn_does_not_wait_for_the_next_reload() {
-    const MOVED: usize = 250;
-    // More stay than go, so that nothing is held.
-    const STAY: usize = 260;
-    let scene = Scene::new(&[]);
-    let head = scene.host.path("templates/fragments/head.cfg.tera");
-    let text = fs::read_to_string(&head).unwrap();
-    let few = text.replace(
-        "\n  maxconn 50000\n",
-        "\n  maxconn 50000\n  no strict-limits\n  ulimit-n 780\n  nbthread 2\n",
-    );
-    assert_ne!(few, text);
-    fs::write(head, few).unwrap();
-    let ports = free_ports(STAY + 2 * MOVED).unwrap();
-    let (stay, moved) = ports.split_at(STAY);
-    let (before, after) = moved.split_at(MOVED);
-    for (id, ports) in [("/stays", stay), ("/moves", before)] {
-        let (mut app, mut task) = (App::new(id), Task::local(1));
-        for (place, port) in ports.iter().enumerate() {
-            app = app.service_port(*port);
-            app = app.label(&format!("HAPROXY_{place}_BIND_ADDR"), "127.0.0.1");
-            task = if place > 0 { task.port(1) } else { task };
-        }
-        scene.marathon.deploy(app.task(task));
-    }
-    scene.refresh(&[]).expect(0);
-    assert_eq!(open(before), MOVED);
+    let moving = Moving::new();
     // The first one was long ago.
-    scene
-        .host
-        .edit_state(|state| state["reloaded_at"] = Value::Null);
-    let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "1h"]);
-    let at_others = |mut app: App| {
-        for (place, port) in after.iter().enumerate() {
-            app = app.label(&format!("HAPROXY_{place}_PORT"), &port.to_string());
-        }
-        app
-    };
-    scene.marathon.change_app("/moves", at_others).unwrap();
+    let host = &moving.scene.host;
+    host.edit_state(|state| state["reloaded_at"] = Value::Null);
+    let watcher = Watcher::start(&moving.scene, &["--resync", "1h", "--reloads-apart", "1h"]);
+    moving.moves();
     watcher.says("the next follows at|installed `");
-    assert_eq!((open(before), open(after)), (0, MOVED));
+    assert_eq!(
+        (open(&moving.before), open(&moving.after)),
+        (0, Moving::MOVED)
+    );
     // Another turn does.
     let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
-    scene.marathon.change_app("/web", least).unwrap();
+    moving.scene.marathon.change_app("/web", least).unwrap();
     watcher.says("the last reload was just before, and the next follows at");
+    watcher.end();
+}
+
+#[test]
+fn whoever_moves_in_two_steps_is_served_while_the_first_has_to_wait() {
+    let moving = Moving::new();
+    let watcher = Watcher::start(&moving.scene, &["--resync", "1h", "--reloads-apart", "1h"]);
+    moving.moves();
+    watcher.says("the last reload was just before, and the next follows at");
+    // The servers of others are followed.
+    moving
+        .scene
+        .marathon
+        .scale_up("/web", [Task::local(2)])
+        .unwrap();
+    watcher.says(TOLD);
+    assert_eq!(moving.served(), (Moving::MOVED, 0));
+    watcher.end();
+}
+
+#[test]
+fn whoever_moves_in_two_steps_is_served_until_all_of_it_was_checked() {
+    let moving = Moving::new();
+    let go = moving.scene.host.path("go");
+    // The first step is no reason to wait.
+    let waits = format!(
+        "if grep -q 'bind 127.0.0.1:{}' \"$3\"; then\n    while [ ! -e {} ]; do sleep 0.1; done\n  fi",
+        moving.after[0],
+        go.display()
+    );
+    let slow = late(&moving.scene.host, &waits);
+    let flags = [
+        "--resync",
+        "1h",
+        "--reloads-apart",
+        "0s",
+        "--haproxy",
+        &slow,
+    ];
+    let watcher = Watcher::start(&moving.scene, &flags);
+    moving.moves();
+    watcher.says(GOES_ON);
+    assert_eq!(moving.served(), (Moving::MOVED, 0));
+    fs::write(go, "").unwrap();
+    watcher.says("took over");
+    wait_until("all of it", || open(&moving.after) == Moving::MOVED);
+    assert_eq!(open(&moving.before), 0);
     watcher.end();
 }
 
