@@ -310,7 +310,7 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// Has HAProxy read the installed files once more, whatever it runs; where it is only for these
-    /// `certificates`, it may be told of them.
+    /// `certificates`, it may be told of them, and else they wait for a reload that is pending.
     ///
     /// # Errors
     /// When there are none, and as [`Host::bring_to`].
@@ -340,6 +340,10 @@ impl<B: Balancer> Host<'_, B> {
         let told = self.certificates_at_runtime(certificates, &wish, memory);
         if let Some(told) = told.await {
             return Ok(told);
+        }
+        if !certificates.is_empty() && memory.pending.is_some() {
+            // The reload that is pending reads them; another one would have no better chance.
+            return Ok(Outcome::Postponed { until: now });
         }
         let done = Done {
             installed: false,
@@ -372,6 +376,10 @@ impl<B: Balancer> Host<'_, B> {
             Ok(reloaded) => {
                 self.is_still_installed(wanted)?;
                 wish.proved(memory, &reloaded);
+                if none_ran {
+                    // Nobody was served meanwhile, and whatever kept HAProxy from starting is over.
+                    memory.refused_starts = None;
+                }
                 self.know_who_runs(memory);
                 if let Some(ran) = mark::Ran::of(memory) {
                     mark::set(self.disk, self.at, &wish.marks, ran);

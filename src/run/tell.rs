@@ -177,7 +177,7 @@ pub(super) fn outcome<'t>(turn: &'t Turn, config: &Config) -> Word<'t> {
             "`{file}`: `haproxy -c` takes long and goes on to look at the new one: {change}"
         )),
         Outcome::Postponed { until } => Word::Nothing(format!(
-            "`{file}`: the last reload was just before, and the next follows at {until}: {change}"
+            "`{file}`: a reload or a refused start was not long before, and the next follows at {until}: {change}"
         )),
         Outcome::NotRunning { installed: false } => {
             let sentence = format!(

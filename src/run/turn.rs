@@ -362,7 +362,7 @@ fn summary(result: &Result<Report>, now: Time, last: Option<&LastTurn>) -> LastT
         Outcome::Postponed { until } => (
             TurnOutcome::Unchanged,
             Some(format!(
-                "the last reload was just before, and the next follows at {until}"
+                "a reload or a refused start was not long before, and the next follows at {until}"
             )),
         ),
         Outcome::ReloadFailed { error, .. } | Outcome::Waiting { error, .. } => {

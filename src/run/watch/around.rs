@@ -384,11 +384,11 @@ impl Watcher {
             return false;
         }
         let state = &self.memory.state;
-        let is_open = state.pending.is_some() || state.applied.is_none();
-        if is_open || state.paused.is_some() {
+        if state.applied.is_none() || state.paused.is_some() {
             // The next look finds them again.
             return false;
         }
+        let is_pending = state.pending.is_some();
         if state
             .applied
             .as_ref()
@@ -403,6 +403,14 @@ impl Watcher {
         self.lock.leave_folder();
         // They are found again once it has ended.
         if result.as_ref().is_err_and(goes_on) {
+            return false;
+        }
+        if is_pending && matches!(result, Ok(Outcome::Postponed { .. })) {
+            // Whatever becomes of that reload, the next look finds them again.
+            self.troubles.certificates(Some(&format!(
+                "certificates were changed ({names}); HAProxy cannot be told of them, and goes on with \
+                 those that it has read until the reload that failed is made good"
+            )));
             return false;
         }
         if let Err(error) = Renewal::of(result, &names) {

@@ -142,8 +142,13 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 watcher.ask_for(schedule.began(now()));
                 let began = SystemTime::now();
                 let mut end = End::Failed;
+                let was_paused = watcher.memory.state.paused.is_some();
                 let turn = async {
                     end = watcher.turn().await;
+                    if was_paused && watcher.memory.state.paused.is_none() {
+                        // What was changed meanwhile was only looked at.
+                        around.look_again();
+                    }
                     watcher.go_back(&mut around, &mut follower, &mut schedule).await;
                     watcher.look_after_turn(&mut around, began).await;
                 };

@@ -187,6 +187,42 @@ fn whoever_ends_in_the_midst_of_a_turn_remembers_what_haproxy_read_in_it() {
 }
 
 #[test]
+fn one_that_is_renewed_while_a_reload_has_failed_is_shown_at_once() {
+    let (tls, first) = Tls::new(both);
+    tls.watch().end();
+    let pid = tls.scene.host.pid();
+    let fails = ["--reload", "command", "--reload-command", "exit 1"];
+    let watcher = Watcher::start(&tls.scene, &[&["--resync", "1h"][..], &fails].concat());
+    let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
+    tls.scene.marathon.change_app("/web", least).unwrap();
+    watcher.says("the reload failed");
+    assert!(tls.shows(&first));
+    let next = tls.issue();
+    both(&tls.certificate, &next);
+    watcher.says(RENEWED);
+    assert!(tls.shows(&next));
+    assert_eq!(tls.scene.host.haproxies(), [pid]);
+    assert_ne!(tls.scene.host.state()["pending"], serde_json::Value::Null);
+    watcher.end();
+}
+
+#[test]
+fn one_that_is_renewed_while_paused_is_shown_when_that_is_over() {
+    let (tls, first) = Tls::new(both);
+    let watcher = tls.watch();
+    tls.scene.host.operate(&["pause"]).expect(0);
+    watcher.says("paused");
+    let next = tls.issue();
+    both(&tls.certificate, &next);
+    watcher.says("looked at the files");
+    assert!(tls.shows(&first));
+    tls.scene.host.operate(&["resume"]).expect(0);
+    watcher.says(RENEWED);
+    assert!(tls.shows(&next));
+    watcher.end();
+}
+
+#[test]
 fn a_key_that_lies_beside_its_certificate_is_told_with_it() {
     let apart = |path: &Path, issued: &Identity| {
         fs::write(path.with_extension("pem.key"), &issued.key).unwrap();

@@ -122,7 +122,7 @@ fn who_lacks_a_slot_waits_for_the_next_reload_and_nobody_waits_with_him() {
     for lacking in ["needs 2 more slots", "needs 3 more slots"] {
         scene.scale_up();
         watcher.says(lacking);
-        watcher.says("the last reload was just before, and the next follows at");
+        watcher.says("a reload or a refused start was not long before, and the next follows at");
     }
     scene.is_answered_by(&["t0", "t1"]);
     // One of those who wait comes in the place of one who goes.

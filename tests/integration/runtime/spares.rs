@@ -236,7 +236,7 @@ fn an_app_without_a_spare_backend_waits_for_the_next_reload_and_tasks_do_not() {
     let before = scene.host.installed();
     deploy(&mut scene, "/three", |app| app);
     watcher.says(USED);
-    watcher.says("the last reload was just before, and the next follows at");
+    watcher.says("a reload or a refused start was not long before, and the next follows at");
     assert_eq!(scene.host.installed(), before);
     let (name, id) = scene.scale_up();
     watcher.says(TOLD);

@@ -22,7 +22,7 @@ fn a_reload_waits_for_its_time_and_tasks_do_not() {
     let pid = scene.host.pid();
     let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
     scene.marathon.change_app("/web", least).unwrap();
-    watcher.says("the last reload was just before, and the next follows at");
+    watcher.says("a reload or a refused start was not long before, and the next follows at");
     assert!(!scene.host.installed().contains("leastconn"));
 
     let (_, id) = scene.scale_up();
@@ -126,7 +126,7 @@ fn the_second_step_of_a_turn_does_not_wait_for_the_next_reload() {
     // Another turn does.
     let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
     moving.scene.marathon.change_app("/web", least).unwrap();
-    watcher.says("the last reload was just before, and the next follows at");
+    watcher.says("a reload or a refused start was not long before, and the next follows at");
     watcher.end();
 }
 
@@ -135,7 +135,7 @@ fn whoever_moves_in_two_steps_is_served_while_the_first_has_to_wait() {
     let moving = Moving::new();
     let watcher = Watcher::start(&moving.scene, &["--resync", "1h", "--reloads-apart", "1h"]);
     moving.moves();
-    watcher.says("the last reload was just before, and the next follows at");
+    watcher.says("a reload or a refused start was not long before, and the next follows at");
     // The servers of others are followed.
     moving
         .scene
@@ -197,7 +197,7 @@ fn servers_that_are_read_at_once_are_not_said_to_wait() {
     let watcher = Watcher::start(&scene, &["--resync", "1h", "--reloads-apart", "1h"]);
     let least = |app: App| app.label("HAPROXY_0_BALANCE", "leastconn");
     scene.marathon.change_app("/other", least).unwrap();
-    watcher.says("the last reload was just before, and the next follows at");
+    watcher.says("a reload or a refused start was not long before, and the next follows at");
     let mut words = Vec::new();
     for _ in 0..2 {
         scene.scale_up();
