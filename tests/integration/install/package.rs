@@ -270,7 +270,7 @@ program=/usr/local/bin/haproxy-marathon-bridge
 mkdir -p ${program%/*}
 : > $program
 echo m1:8080 > /etc/haproxy-marathon-bridge/marathons
-sh -e /srv/postrm purge 2>&1 | sed 's/^/== of another place\n/'
+echo "== of another place"; sh -e /srv/postrm purge 2>&1
 ls /etc/haproxy-marathon-bridge/marathons $state/haproxy.cfg-0123456789abcdef
 rm $program
 sh -e /srv/postrm purge 2> /dev/null
