@@ -118,8 +118,9 @@ impl<'a> Turn<'a> {
             return Some(turn(form, value("--haproxy-config")));
         }
         let is_host = |word: &&str| *word == "config" || *word == "$" || word.contains(':');
+        let is_file = |text: &str| Path::new(text).extension().is_some_and(|end| end == "cfg");
         let mut targets = after.iter().filter(|word| word.is_target);
-        let file = targets.find(|word| word.text.ends_with(".cfg"))?.text;
+        let file = targets.find(|word| is_file(word.text))?.text;
         words
             .first()
             .is_some_and(is_host)
