@@ -1,6 +1,8 @@
 //! The Debian package in a clean tree, from installation to purge: `make test-packages` makes both and
 //! names them.
 
+use std::fmt::Write as _;
+
 use super::private_root::{Told, apps, made, run, run_in};
 
 /// What the tree is asked at each stage.
@@ -346,14 +348,16 @@ fn a_file_for_cron_goes_as_written_and_is_kept_with_anything_else_in_it() {
     for (name, text, word) in &removals {
         calls += &script(name, text);
         for (what, text, _) in &texts {
-            calls += &format!(
+            let _ = write!(
+                calls,
                 "cat > $line << 'TEXT'\n{text}TEXT\ncp $line /srv/before\nrm -f $copy*\n: > $copy\n\
                  echo \"== {name} {what}\"; sh -e /srv/{name} {word} 2>&1 | grep -v stopped || true\n\
                  ls $line $copy.2 2> /dev/null || true; cmp /srv/before $copy.2 2> /dev/null && echo same\n"
             );
         }
         for (number, text) in others.iter().enumerate() {
-            calls += &format!(
+            let _ = write!(
+                calls,
                 "cat > $line << 'TEXT'\n{text}TEXT\ncp $line /srv/before\n\
                  echo \"== {name} other {number}\"; sh -e /srv/{name} {word} > /dev/null 2>&1\n\
                  cmp /srv/before $line && echo same\n"
