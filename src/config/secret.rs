@@ -21,13 +21,34 @@ pub(super) const HIDDEN: &str = "***";
 pub fn redact(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     let mut before = "";
+    // What a secret was opened with that has blanks in it.
+    let mut open = None;
     for word in text.split_inclusive(char::is_whitespace) {
         let bare = word.trim_end();
+        if let Some(quote) = open {
+            if bare.ends_with(quote) {
+                open = None;
+                shown.push_str(&word[bare.len()..]);
+            }
+            continue;
+        }
         if is_secret_after(before, bare) {
             shown.push_str(HIDDEN);
-            shown.push_str(&word[bare.len()..]);
+            open = opened(bare);
+            if open.is_none() {
+                shown.push_str(&word[bare.len()..]);
+            }
         } else {
-            shown.push_str(&redact_value(without_assigned(word).as_ref()));
+            let assigned = without_assigned(word);
+            if let (Cow::Owned(_), Some((_, value))) = (&assigned, bare.split_once('=')) {
+                open = opened(value);
+            }
+            let text = redact_value(&assigned);
+            shown.push_str(if open.is_some() {
+                text.trim_end()
+            } else {
+                &text
+            });
         }
         before = bare;
     }
@@ -37,20 +58,42 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// Options whose value is a secret, as curl and its like have them; that of a user is one where it
-/// has a password.
+/// The quote before a word whose end stands in a later one.
+fn opened(word: &str) -> Option<char> {
+    let quote = word.chars().next().filter(|c| "'\"".contains(*c))?;
+    (word.len() == 1 || !word.ends_with(quote)).then_some(quote)
+}
+
+/// What the names of secrets end in, be they options or variables.
+const NAMES: [&str; 7] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "apikey",
+    "credential",
+    "credentials",
+];
+
+fn is_name_of_secret(name: &str) -> bool {
+    NAMES.iter().any(|end| name.ends_with(end))
+}
+
+/// Options whose value is a secret, as curl and its like have them, and ours; that of a user, and of
+/// credentials, is one where it has a password.
 fn is_secret_after(option: &str, word: &str) -> bool {
     let option = option.trim_start_matches(['`', '"', '\'']);
     match option {
         "--user" | "-u" | "--proxy-user" | "-U" => word.contains(':'),
-        "--password" | "--passwd" | "--token" | "--secret" => !word.is_empty(),
-        _ => false,
+        _ if option.trim_end_matches('s').ends_with("credential") => {
+            option.starts_with("--") && word.contains(':')
+        }
+        _ => option.starts_with("--") && is_name_of_secret(option) && !word.is_empty(),
     }
 }
 
 /// `password=…` and its like, without what stands behind it.
 fn without_assigned(word: &str) -> Cow<'_, str> {
-    const NAMES: [&str; 5] = ["password", "passwd", "secret", "token", "apikey"];
     let Some((name, value)) = word.split_once('=') else {
         return Cow::Borrowed(word);
     };
@@ -59,7 +102,7 @@ fn without_assigned(word: &str) -> Cow<'_, str> {
         .trim_start_matches(|c: char| !is_name(c))
         .to_lowercase();
     let value = value.trim_end();
-    if value.is_empty() || !bare.chars().all(is_name) || !NAMES.iter().any(|n| bare.ends_with(n)) {
+    if value.is_empty() || !bare.chars().all(is_name) || !is_name_of_secret(&bare) {
         return Cow::Borrowed(word);
     }
     let end = &word[name.len() + 1 + value.len()..];
@@ -157,6 +200,35 @@ mod tests {
             ),
             ("db_password='a' n=1", "db_password=***' n=1"),
             ("token= none", "token= none"),
+            (
+                "* * * * * HMB_AUTH_CREDENTIALS=ops:hunter2 refresh",
+                "* * * * * HMB_AUTH_CREDENTIALS=*** refresh",
+            ),
+            (
+                "x --auth-credentials bob:hunter3 y",
+                "x --auth-credentials *** y",
+            ),
+            (
+                "x --auth-credentials=bob:hunter3 y",
+                "x --auth-credentials=*** y",
+            ),
+            ("--marathon-auth-token abc x", "--marathon-auth-token *** x"),
+            (
+                r#"--dcos-auth-credentials '{"uid": "a", "private_key": "b"}' x"#,
+                "--dcos-auth-credentials *** x",
+            ),
+            (
+                "--marathon-auth-credential-file /etc/x.json",
+                "--marathon-auth-credential-file /etc/x.json",
+            ),
+            (
+                r#"x DCOS_SERVICE_ACCOUNT_CREDENTIAL='{"uid": "a", "key": "b"}' y"#,
+                "x DCOS_SERVICE_ACCOUNT_CREDENTIAL=*** y",
+            ),
+            (
+                "give --auth-credentials or a file",
+                "give --auth-credentials or a file",
+            ),
             (
                 "from http://a:b@h to http://c:d@i",
                 "from http://***@h to http://***@i",

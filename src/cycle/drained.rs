@@ -70,7 +70,7 @@ pub struct Meant {
     pub servers: usize,
     /// Of which service ports.
     pub service_ports: BTreeSet<u32>,
-    /// Those of them that no other server is left for.
+    /// Those of them that no other server is left for, all entries taken together.
     pub without_any: BTreeSet<u32>,
 }
 
@@ -81,14 +81,22 @@ impl Meant {
         Self::among(drained, &guard::served(cfg, ""), known)
     }
 
-    /// The same of each of them by itself.
+    /// The same of each of them by itself, but for what all of them leave.
     #[must_use]
     pub fn by_each(drained: &[Drained], cfg: &str, known: &Known) -> Vec<Self> {
         let served = guard::served(cfg, "");
+        let without_any = Self::among(drained, &served, known).without_any;
         let entries = drained.iter().map(slice::from_ref);
-        entries
-            .map(|entry| Self::among(entry, &served, known))
-            .collect()
+        let meant = entries.map(|entry| Self::among(entry, &served, known));
+        let together = meant.map(|meant| Self {
+            without_any: meant
+                .service_ports
+                .intersection(&without_any)
+                .copied()
+                .collect(),
+            ..meant
+        });
+        together.collect()
     }
 
     fn among(drained: &[Drained], served: &[ServicePort], known: &Known) -> Self {
@@ -318,6 +326,12 @@ mod tests {
             let without_any = without_any.iter().copied().collect();
             assert_eq!(meant.without_any, without_any, "{whats:?}");
         }
+        // Neither of them alone takes the last one.
+        let both = Meant::by_each(&[said("web.1"), said("10.0.0.2")], cfg, &known);
+        assert!(
+            both.iter().all(|meant| meant.without_any == [10000].into()),
+            "{both:?}"
+        );
         let meant = Meant::by(&[said("agent-1")], cfg, &known);
         assert_eq!(meant.to_string(), "2 servers of service ports 10000, 10001");
         assert_eq!(Meant::default().to_string(), "no server");

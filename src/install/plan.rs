@@ -8,8 +8,8 @@ use super::facts::Facts;
 use super::service::Init;
 use super::theirs::{Ours, first_copy};
 use super::{
-    ADDED, CRON_FILE, HAPROXY, ONCE, SERVES_AS, SERVICE, TIMER, UNITS, cron, list, options, remove,
-    selinux, texts,
+    ADDED, CRON_FILE, HAPROXY, ONCE, SERVES_AS, SERVICE, TIMER, UNITS, cron, job, list, options,
+    remove, selinux, texts,
 };
 use crate::config::{ReloadMethod, Schedule, option};
 use crate::disk::Digest;
@@ -440,7 +440,7 @@ impl Plan {
             return;
         }
         let call = if wish.as_bridge {
-            cron::BRIDGE_CALL
+            job::BRIDGE_CALL
         } else {
             "refresh"
         };

@@ -107,7 +107,8 @@ fn has_live_pid(look: &dyn Look, name: &str) -> bool {
 }
 
 /// Whether a process of one of these names runs.
-pub(super) fn has_process(look: &dyn Look, names: &[&str]) -> bool {
+#[must_use]
+pub fn has_process(look: &dyn Look, names: &[&str]) -> bool {
     processes(look, names).next().is_some()
 }
 

@@ -18,8 +18,8 @@ use crate::config::option::{self, Command};
 use crate::config::{self, Config, DEFAULT_FILE, Request, Schedule, System};
 use crate::disk::{Digest, OsDisk};
 use crate::install::{
-    Action, Content, Facts, Plan, Real, Removal, Step, Wish, all_copies, also_written, carry_out,
-    install as plan_install, uninstall as plan_uninstall,
+    Action, Content, Facts, Look as _, Plan, Real, Removal, Step, Wish, all_copies, also_written,
+    carry_out, install as plan_install, uninstall as plan_uninstall,
 };
 use crate::state::Folder;
 
@@ -73,7 +73,7 @@ pub(super) fn install(request: &Request, extent: Extent) -> ExitCode {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        site.follow(&plan, &config)
+        site.follow(&plan, &config, |_, _| None)
     })
 }
 
@@ -98,7 +98,13 @@ pub(super) fn uninstall(request: &Request) -> ExitCode {
             copies: all_copies(&site.host, &config.haproxy.config),
         };
         let plan = plan_uninstall(&site.facts, &removal);
-        site.follow(&plan, &config)
+        site.follow(&plan, &config, |host, facts| {
+            // One that could not be made is none.
+            let is_there = |path: &PathBuf| host.is_there(path) || host.link(path).is_some();
+            let mut removal = removal.clone();
+            removal.copies.retain(is_there);
+            Some(plan_uninstall(facts, &removal))
+        })
     })
 }
 
@@ -186,7 +192,13 @@ impl Site {
     }
 
     /// Tells the plan or carries it out.
-    fn follow(mut self, plan: &Plan, config: &Config) -> Result<ExitCode> {
+    /// `after` is the plan whose notes count once it was followed, where those are others.
+    fn follow(
+        mut self,
+        plan: &Plan,
+        config: &Config,
+        after: impl FnOnce(&Real, &Facts) -> Option<Plan>,
+    ) -> Result<ExitCode> {
         let Facts { system, init, .. } = &self.facts;
         print(&format!("{system}, {init}\n"))?;
         let may = Uid::effective().is_root() || self.facts.is_tree;
@@ -216,7 +228,7 @@ impl Site {
                 is_open = printed;
             }
         });
-        told(plan)?;
+        told(after(&self.host, &self.facts).as_ref().unwrap_or(plan))?;
         is_open?;
         if done.failed == 0 {
             return Ok(ExitCode::SUCCESS);

@@ -327,10 +327,26 @@ fn maps_are_compared_row_by_row_where_they_lie_beside_a_file_or_are_shown() {
     ]);
     compare(&url).expect(1).prints(&differs);
     asked.join().unwrap();
+    let (url, asked) = shown(vec![
+        ("/lb1/_haproxy_getconfig", read("haproxy.cfg")),
+        ("/lb1/_haproxy_getvhostmap", read("domain2backend.map")),
+        ("/lb1/_haproxy_getappmap", read("app2backend.map")),
+    ]);
+    compare(&format!("{url}/lb1/_haproxy_getconfig"))
+        .expect(1)
+        .prints(&differs);
+    asked.join().unwrap();
+    let (url, asked) = shown(vec![("/saved.cfg", read("haproxy.cfg"))]);
+    compare(&format!("{url}/saved.cfg")).expect(0).prints(&[
+        "note: `app2backend.map` is not compared: no page shows it",
+        "0 maps are the same, 0 differ, 2 are not compared\n",
+    ]);
+    asked.join().unwrap();
 
-    // Nobody says anything of one that is not there.
+    // It cannot be told whether one that is not there is the same.
     std::fs::remove_file(there.join("domain2backend.map")).unwrap();
-    compare(file)
-        .expect(0)
-        .prints(&["note: `domain2backend.map` is not compared: "]);
+    compare(file).expect(2).prints(&[
+        "note: `domain2backend.map` is not compared: ",
+        "1 maps are the same, 0 differ, 1 are not compared\n",
+    ]);
 }

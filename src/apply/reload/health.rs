@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::disk::{self, Disk, LARGEST, read_text};
+use crate::disk::{self, Disk, LARGEST, folder_of, read_text};
 use crate::haproxy::global::Global;
 use crate::haproxy::servers::states;
 use crate::haproxy::{Info, Session, down};
@@ -54,6 +54,11 @@ impl<'a> Health<'a> {
             None => None,
         };
         let text = text.unwrap_or_else(|| down::NONE.to_owned());
+        // As before HAProxy's first start: no file is there that had to be emptied.
+        if text == down::NONE && !folder_of(&path).is_dir() {
+            debug!("there is no folder for `{}` yet", path.display());
+            return None;
+        }
         let mut health = Self {
             disk,
             path,

@@ -87,13 +87,132 @@ fn jobs_of_others_take_no_turns_and_say_nothing_of_ours() {
 fn a_crontab_names_no_user_and_may_have_a_predecessor_run() {
     let text = "MAILTO=x\n#* * * * * haproxy-marathon-bridge refresh\n0 1 * * * backup\n\
                 * * * * * /usr/local/bin/haproxy-marathon-bridge refresh\n\
-                @reboot haproxy-marathon-bridge refresh_system_haproxy\n\
-                */5 * * * * python /opt/servicerouter.py -m http://m1:8080\n\
-                * * * * * haproxy-marathon-bridge status\n";
-    let taken = taken_by(text);
+                */5 * * * * haproxy-marathon-bridge refresh_system_haproxy\n\
+                */5 * * * * python /opt/servicerouter.py>/dev/null -m http://m1:8080\n\
+                * * * * * haproxy-marathon-bridge status\n\
+                0 3 * * * cp /opt/marathon_lb.py /backup\n";
+    let mut mind = Mind::systemd(DEBIAN);
+    mind.install(&by(Schedule::Cron));
+    let taken = taken_by(&mind, text, Some("root"));
     let by: Vec<Option<&str>> = taken.iter().map(|taken| taken.by).collect();
     assert_eq!(by, [None, None, Some("servicerouter.py")]);
-    assert!(taken[1].line.starts_with("@reboot "), "{taken:?}");
+    let sets: Vec<Option<&str>> = taken.iter().map(|taken| taken.set.as_deref()).collect();
+    assert_eq!(sets, [Some("native"), Some("bridge"), None]);
+    assert!(taken.iter().all(|taken| taken.fault.is_none()), "{taken:?}");
+}
+
+#[test]
+fn a_line_that_cannot_run_says_why() {
+    let mut mind = Mind::systemd(DEBIAN);
+    let why = |mind: &Mind, line: &str, user| {
+        let taken = taken_by(mind, line, user);
+        taken[0].fault.clone().unwrap_or_default()
+    };
+    let line = "* * * * * haproxy-marathon-bridge refresh";
+    assert!(why(&mind, line, Some("root")).contains("which is not there"));
+    mind.install(&by(Schedule::Cron));
+    assert_eq!(why(&mind, line, Some("root")), "");
+    assert!(why(&mind, line, Some("bob")).contains("no user `bob`"));
+    let named = "* * * * * bob haproxy-marathon-bridge refresh";
+    assert!(why(&mind, named, None).contains("no user `bob`"));
+    for (time, says) in [
+        ("@yearly", "at `@yearly` only"),
+        ("0 0 30 2 *", "at `0 0 30 2 *` only"),
+        ("61 * * * *", "found `61` as minute"),
+    ] {
+        let line = format!("{time} haproxy-marathon-bridge refresh");
+        let why = why(&mind, &line, Some("root"));
+        assert!(why.contains(says), "{why}");
+    }
+    let gone = "* * * * * /gone/haproxy-marathon-bridge refresh";
+    assert!(why(&mind, gone, Some("root")).contains("`/gone/haproxy-marathon-bridge`, which"));
+}
+
+#[test]
+fn a_turn_is_known_in_whatever_words_of_the_shell_it_is_called() {
+    for (command, set) in [
+        ("haproxy-marathon-bridge refresh", "native"),
+        (
+            "sh -c \"/usr/local/bin/haproxy-marathon-bridge refresh\"",
+            "native",
+        ),
+        (
+            "\"/usr/local/bin/haproxy-marathon-bridge\" refresh",
+            "native",
+        ),
+        ("haproxy-marathon-bridge refresh; true", "native"),
+        ("haproxy-marathon-bridge refresh;true", "native"),
+        ("haproxy-marathon-bridge refresh>/dev/null 2>&1", "native"),
+        ("(haproxy-marathon-bridge refresh)", "native"),
+        (
+            "test -x /usr/bin/haproxy-marathon-bridge && haproxy-marathon-bridge refresh",
+            "native",
+        ),
+        (
+            "haproxy-marathon-bridge refresh --template-set=bridge",
+            "bridge",
+        ),
+        (
+            "haproxy-marathon-bridge refresh --template-set marathon-lb",
+            "marathon-lb",
+        ),
+        (
+            "haproxy-marathon-bridge logged refresh_system_haproxy $(cat /x)",
+            "bridge",
+        ),
+        (
+            "haproxy-marathon-bridge leader:8080 > haproxy.cfg && reload",
+            "bridge",
+        ),
+        (
+            "haproxy-marathon-bridge $(cat /x) >/etc/haproxy/haproxy.cfg",
+            "bridge",
+        ),
+        (
+            "haproxy-marathon-bridge marathon-lb -m http://m1:8080",
+            "marathon-lb",
+        ),
+        (
+            "haproxy-marathon-bridge servicerouter -m http://m1:8080",
+            "servicerouter",
+        ),
+        ("haproxy-marathon-bridge status", ""),
+        ("haproxy-marathon-bridge leader:8080 | mail ops", ""),
+        (
+            "tar cf x.tar /usr/local/bin/haproxy-marathon-bridge refresh",
+            "",
+        ),
+        ("echo haproxy-marathon-bridge; echo refresh", ""),
+    ] {
+        let line = format!("* * * * * {command}");
+        let taken = taken_by(&Mind::systemd(DEBIAN), &line, Some("root"));
+        let found = taken.first().and_then(|taken| taken.set.as_deref());
+        assert_eq!(found.unwrap_or_default(), set, "{command}");
+        if !set.is_empty() {
+            let fault = fault(&format!("* * * * * root {command}\n"));
+            assert!(
+                !fault.is_some_and(|(why, _)| why.contains("no line in it")),
+                "{command}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_forms_in_one_file_undo_each_other_and_a_carriage_return_is_no_end() {
+    let native = "* * * * * root haproxy-marathon-bridge refresh\n";
+    let (why, fix) = fault(&format!(
+        "{native}* * * * * root haproxy-marathon-bridge refresh_system_haproxy m1:8080\n"
+    ))
+    .unwrap();
+    assert!(
+        why.contains("in turns, one as the set native has it, another as bridge"),
+        "{why}"
+    );
+    assert!(fix.starts_with("take all but one"), "{fix}");
+    let (why, fix) = fault(&native.replace('\n', "\r\n")).unwrap();
+    assert!(why.contains("carriage return"), "{why}");
+    assert!(fix.starts_with("sed -i"), "{fix}");
 }
 
 /// Alpine's own, which reads no `/etc/cron.d`.

@@ -30,9 +30,9 @@ const GETCONFIG: &str = "/_haproxy_getconfig";
 /// Exit 0: the same, 1: something differs, 2: it cannot be told.
 pub(super) async fn compare(config: &Config, other: &str) -> Result<ExitCode> {
     match compared(config, other).await {
-        Ok((text, is_same)) => {
+        Ok((text, code)) => {
             print(&text)?;
-            Ok(ExitCode::from(u8::from(!is_same)))
+            Ok(ExitCode::from(code))
         }
         Err(error) => {
             error!("{error:#}");
@@ -41,7 +41,7 @@ pub(super) async fn compare(config: &Config, other: &str) -> Result<ExitCode> {
     }
 }
 
-async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
+async fn compared(config: &Config, other: &str) -> Result<(String, u8)> {
     // Tabs and several blanks say what one blank says.
     let there = one_blank(&read(config, other).await?);
     let resolver = Resolver::new(System, BTreeMap::default());
@@ -66,7 +66,12 @@ async fn compared(config: &Config, other: &str) -> Result<(String, bool)> {
     let why = Why::of(config, &plan, &there, &all);
     let maps = maps::compared(config, other, &plan.files.maps).await;
     let is_same = all.iter().all(|one| one.kin == Kin::Same) && maps.differ == 0;
-    Ok((told(&all, &why) + &maps.text, is_same))
+    let code = match maps.unread {
+        _ if !is_same => 1,
+        0 => 0,
+        _ => 2,
+    };
+    Ok((told(&all, &why) + &maps.text, code))
 }
 
 /// A file, or what a URL gives; the folder alone stands for where marathon-lb shows its file.

@@ -88,9 +88,25 @@ fn sandbox(config: &Config, host: &Real, unit: &str) -> Option<Finding> {
     })
 }
 
-/// Whether the user of the line for cron may put files beside `haproxy.cfg`, by the modes of its folder.
+/// Whether the user of the line for cron may do what it does.
 fn line_of_cron(config: &Config, one: &InUse) -> Option<Finding> {
     let name = one.user.as_deref()?;
+    let folder = folder_of(&config.haproxy.config);
+    (!may_write(config, name)?).then(|| {
+        let place = one.place.display();
+        Finding::bad(
+            ABOUT,
+            format!(
+                "`{place}` has turns taken by the user `{name}`, who may not write to `{}`",
+                folder.display()
+            ),
+            format!("root in the place of {name} in {place}, or a folder of its own"),
+        )
+    })
+}
+
+/// Whether this user may put files beside `haproxy.cfg`, by the modes of its folder.
+pub(super) fn may_write(config: &Config, name: &str) -> Option<bool> {
     let user = User::from_name(name).ok()??;
     let folder = folder_of(&config.haproxy.config);
     let facts = fs::metadata(folder).ok()?;
@@ -102,15 +118,5 @@ fn line_of_cron(config: &Config, one: &InUse) -> Option<Finding> {
     } else {
         0o002
     };
-    (!user.uid.is_root() && facts.mode() & bit == 0).then(|| {
-        let place = one.place.display();
-        Finding::bad(
-            ABOUT,
-            format!(
-                "`{place}` has turns taken by the user `{name}`, who may not write to `{}`",
-                folder.display()
-            ),
-            format!("root in the place of {name} in {place}, or a folder of its own"),
-        )
-    })
+    Some(user.uid.is_root() || facts.mode() & bit != 0)
 }

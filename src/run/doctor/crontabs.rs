@@ -1,97 +1,266 @@
-//! Lines of crontabs that users have of their own: they take turns beside what `install` wrote, or have a
-//! predecessor write its `haproxy.cfg` as before.
+//! Lines that take turns beside what `install` wrote, or have a predecessor write its `haproxy.cfg` as
+//! before: in crontabs that users have of their own, and in files of cron's that are not ours.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use nix::unistd::Uid;
+use nix::unistd::{Uid, User};
 
 use super::Finding;
+use super::access::may_write;
 use super::look::ASK;
-use crate::config::redact;
-use crate::disk::user_name;
+use crate::config::{Config, redact};
 use crate::haproxy::child::Child;
 use crate::haproxy::program::{find_in, search_path};
-use crate::install::{Look as _, Real, Taken, taken_by};
+use crate::install::{CRON_FILE, Look as _, Real, Taken, has_process, taken_by};
 use crate::run::block_on;
 
 const ABOUT: &str = "turns";
 
-/// Where crons keep them, each called by its user.
-const FOLDERS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
+/// Where crons keep crontabs, each called by its user; no two of them on one host.
+const FOLDERS: [&str; 3] = [
+    "/var/spool/cron/crontabs",
+    "/var/spool/cron/tabs",
+    "/var/spool/cron",
+];
+/// Files of cron's own, whose lines name a user.
+const FILE: &str = "/etc/crontab";
+const FOLDER: &str = "/etc/cron.d";
+/// What a package manager or an editor left there, which no cron reads.
+const LEFT_OVER: [&str; 6] = [
+    "~",
+    ".rpmsave",
+    ".rpmnew",
+    ".rpmorig",
+    ".dpkg-old",
+    ".dpkg-dist",
+];
+
+/// Where one of them stands.
+enum Place {
+    Crontab(String),
+    File(PathBuf),
+}
 
 /// What one of them has run.
 pub(super) struct Line {
-    user: String,
+    place: Place,
     taken: Taken,
+    /// Why nothing comes of it.
+    fault: Option<String>,
 }
 
-/// All that this user may see: root those of everybody, others their own.
-pub(super) fn lines(host: &Real) -> Vec<Line> {
-    let texts = if Uid::effective().is_root() {
+/// All that this user may see: root the crontabs of everybody, others their own.
+pub(super) fn lines(config: &Config, host: &Real) -> Vec<Line> {
+    let crontabs = if Uid::effective().is_root() {
         of_everybody(host)
     } else {
         own().into_iter().collect()
     };
-    let lines = texts.into_iter().flat_map(|(user, text)| {
-        let taken = taken_by(&text).into_iter();
-        taken.map(move |taken| Line {
-            user: user.clone(),
-            taken,
-        })
+    let crontabs = crontabs.into_iter().flat_map(|(user, text)| {
+        let taken = taken_by(host, &text, Some(&user)).into_iter();
+        taken.map(move |taken| (Place::Crontab(user.clone()), taken))
     });
-    lines.collect()
+    let files = files(host).into_iter().flat_map(|(path, text)| {
+        let taken = taken_by(host, &text, None).into_iter();
+        taken.map(move |taken| (Place::File(path.clone()), taken))
+    });
+    let runs = has_process(host, &["cron", "crond"]);
+    let is_of_another = |taken: &Taken| {
+        let file = taken.file.as_ref().filter(|file| file.is_absolute());
+        file.is_some_and(|file| *file != config.haproxy.config)
+    };
+    crontabs
+        .chain(files)
+        .filter(|(_, taken)| !is_of_another(taken))
+        .map(|(place, mut taken)| {
+            let may_not = || {
+                (may_write(config, &taken.user) == Some(false))
+                    .then(|| format!("`{}` may not write `haproxy.cfg`", taken.user))
+            };
+            let nobody = || (!runs).then(|| "no cron runs".to_owned());
+            let fault = taken.fault.take().or_else(nobody).or_else(may_not);
+            Line {
+                place,
+                taken,
+                fault,
+            }
+        })
+        .collect()
+}
+
+fn text(host: &Real, path: &Path) -> Option<String> {
+    // A folder among them is none.
+    let found = host.file(path).ok()??;
+    Some(String::from_utf8_lossy(&found.content).into_owned())
 }
 
 fn of_everybody(host: &Real) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    for folder in FOLDERS.map(Path::new) {
-        for user in host.list(folder) {
-            // A folder among them is none.
-            if let Ok(Some(found)) = host.file(&folder.join(&user)) {
-                let text = String::from_utf8_lossy(&found.content).into_owned();
-                all.push((format!("`{user}`"), text));
-            }
-        }
-    }
-    all
+    let all = FOLDERS.map(Path::new).into_iter().flat_map(|folder| {
+        let names = host.list(folder).into_iter();
+        names.filter_map(move |user| {
+            let text = text(host, &folder.join(&user))?;
+            Some((user, text))
+        })
+    });
+    all.collect()
+}
+
+fn files(host: &Real) -> Vec<(PathBuf, String)> {
+    let is_read = |name: &String| {
+        !name.starts_with('.') && !LEFT_OVER.iter().any(|ending| name.ends_with(ending))
+    };
+    let names = host.list(Path::new(FOLDER)).into_iter().filter(is_read);
+    let paths = names.map(|name| Path::new(FOLDER).join(name));
+    let paths = [PathBuf::from(FILE)].into_iter().chain(paths);
+    let paths = paths.filter(|path| path != Path::new(CRON_FILE));
+    paths
+        .filter_map(|path| text(host, &path).map(|text| (path, text)))
+        .collect()
 }
 
 /// `None` where there is none, or no cron.
 fn own() -> Option<(String, String)> {
+    let user = User::from_uid(Uid::effective()).ok()??;
     let program = find_in(Path::new("crontab"), &search_path())?;
     let asked = block_on(async { Ok(Child::new(program, ASK).arg("-l").run().await?) });
     let listed = asked.ok().filter(|listed| listed.status.success())?;
-    Some((user_name(Uid::effective().as_raw()), listed.stdout))
+    Some((user.name, listed.stdout))
 }
 
 impl Line {
-    /// Of this program, be it the bash script that had its name.
-    pub(super) fn is_ours(&self) -> bool {
-        self.taken.by.is_none()
+    /// Whether it has turns of this program taken, be it the bash script that had its name.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.taken.by.is_none() && self.fault.is_none()
     }
 
-    /// What is to be said of it; `is_alone` where nobody else takes turns. Whether a cron runs that reads it
-    /// is not looked at.
-    pub(super) fn finding(&self, is_alone: bool, install: &str) -> Finding {
-        let user = &self.user;
-        let line = redact(&self.taken.line);
-        let out = format!("take it out of the crontab of {user}: `crontab -e`");
-        match self.taken.by {
-            Some(program) => Finding::note(
-                ABOUT,
-                format!("the crontab of {user} has `{program}` write a haproxy.cfg: `{line}`"),
-                format!("where that is the same file, {out}"),
+    /// As which set it has the file written.
+    pub(super) fn set(&self) -> Option<&str> {
+        self.taken.set.as_deref()
+    }
+
+    /// What is to be said of it beside those who have the file written as `sets`: nobody else, where there
+    /// is none.
+    pub(super) fn finding(&self, sets: &[String], install: &str) -> Finding {
+        let (place, edit) = match &self.place {
+            Place::Crontab(user) => {
+                let user = shown(user);
+                let edit = if Uid::effective().is_root() {
+                    format!("crontab -u {user} -e")
+                } else {
+                    "crontab -e".to_owned()
+                };
+                (format!("the crontab of `{user}`"), format!(": `{edit}`"))
+            }
+            Place::File(path) => (
+                format!("`{}`", shown(&path.display().to_string())),
+                String::new(),
             ),
-            None if is_alone => Finding::note(
+        };
+        let line = shown(&redact(&self.taken.line));
+        let out = format!("take it out of {place}{edit}");
+        if let Some(program) = self.taken.by {
+            return Finding::note(
                 ABOUT,
-                format!("by the crontab of {user} alone, where cron runs: `{line}`"),
+                format!("{place} has `{program}` write a haproxy.cfg: `{line}`"),
+                format!("where that is the same file, {out}"),
+            );
+        }
+        if let Some(why) = &self.fault {
+            let why = shown(why);
+            return Finding::note(
+                ABOUT,
+                format!("{place} would have them taken, but {why}: `{line}`"),
+                out,
+            );
+        }
+        let set = self.set().unwrap_or_default();
+        match sets.iter().find(|other| *other != set) {
+            Some(other) => Finding::bad(
+                ABOUT,
+                format!(
+                    "{place} has them taken too, as the set {}, and others as {}: each undoes \
+                     what the other wrote: `{line}`",
+                    shown(set),
+                    shown(other)
+                ),
+                out,
+            ),
+            None if sets.is_empty() => Finding::note(
+                ABOUT,
+                format!("by {place} alone: `{line}`"),
                 format!("nothing, or {install} and {out}"),
             ),
             None => Finding::note(
                 ABOUT,
-                format!("the crontab of {user} has them taken too, where one would do: `{line}`"),
+                format!("{place} has them taken too, where one would do: `{line}`"),
                 out,
             ),
         }
+    }
+}
+
+/// Whoever wrote it may have meant it for a terminal.
+pub(super) fn shown(text: &str) -> String {
+    let shown = text.chars().map(|c| {
+        if c.is_control() {
+            c.escape_debug().to_string()
+        } else {
+            c.to_string()
+        }
+    });
+    shown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::doctor::Grade;
+
+    fn line(text: &str, set: &str, fault: Option<&str>) -> Line {
+        Line {
+            place: Place::Crontab("b\u{1b}ob".to_owned()),
+            taken: Taken {
+                line: text.to_owned(),
+                user: "bob".to_owned(),
+                by: None,
+                set: Some(set.to_owned()),
+                file: None,
+                fault: None,
+            },
+            fault: fault.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn another_form_is_bad_and_the_same_one_a_note() {
+        let line = line("* * * * * haproxy-marathon-bridge refresh", "native", None);
+        let grade = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+            line.finding(&sets, "install").grade
+        };
+        assert_eq!(grade(&[]), Grade::Note);
+        assert_eq!(grade(&["native"]), Grade::Note);
+        assert_eq!(grade(&["bridge"]), Grade::Bad);
+        assert_eq!(grade(&["native", "bridge"]), Grade::Bad);
+    }
+
+    #[test]
+    fn what_cannot_run_takes_no_turns_and_says_why() {
+        let line = line("x", "native", Some("no cron runs"));
+        assert!(!line.takes_turns());
+        let says = line.finding(&["bridge".to_owned()], "install").says;
+        assert!(
+            says.contains("would have them taken, but no cron runs"),
+            "{says}"
+        );
+    }
+
+    #[test]
+    fn nothing_of_a_line_reaches_the_terminal_as_a_command() {
+        let line = line("refresh \u{1b}]0;owned\u{7}", "native", None);
+        let found = line.finding(&[], "install");
+        let all = found.says + &found.fix.unwrap_or_default();
+        assert!(!all.contains(char::is_control), "{all:?}");
+        assert!(all.contains("\\u{1b}]0;owned"), "{all}");
     }
 }

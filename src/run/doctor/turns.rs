@@ -7,13 +7,13 @@ use std::path::Path;
 use tokio::net::UnixStream;
 
 use super::Finding;
-use super::crontabs::{self, Line};
+use super::crontabs::{self, Line, shown};
 use crate::apply::watcher;
 use crate::cli::PROGRAM;
 use crate::config::{Config, Schedule, redact};
 use crate::disk::{self, OsDisk};
 use crate::guard;
-use crate::install::{Facts, InUse, Init, Look as _, Real, is_of_bridge};
+use crate::install::{Facts, InUse, Init, Look as _, Real, is_of_bridge, sets_of_cron};
 use crate::run::lock::places;
 use crate::run::{block_on, status};
 use crate::state::Folder;
@@ -80,7 +80,13 @@ impl Call {
 }
 
 pub(super) fn turns(config: &Config, host: &Real, call: &Call, in_use: &[InUse]) -> Vec<Finding> {
-    let mut found = taken(config, call, in_use, &crontabs::lines(host));
+    // Those of ours that systemd runs have no other.
+    let mut sets = sets_of_cron(host);
+    if in_use.iter().any(|one| one.schedule != Schedule::Cron) {
+        sets.push("native".to_owned());
+    }
+    let lines = crontabs::lines(config, host);
+    let mut found = taken(config, call, in_use, sets, &lines);
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     if let Some(paused) = folder.load(&OsDisk).0.paused {
         found.push(Finding::note(
@@ -92,21 +98,33 @@ pub(super) fn turns(config: &Config, host: &Real, call: &Call, in_use: &[InUse])
     found
 }
 
-fn taken(config: &Config, call: &Call, in_use: &[InUse], lines: &[Line]) -> Vec<Finding> {
+fn taken(
+    config: &Config,
+    call: &Call,
+    in_use: &[InUse],
+    mut sets: Vec<String>,
+    lines: &[Line],
+) -> Vec<Finding> {
     let name = |schedule| match schedule {
         Schedule::Cron => "cron",
         Schedule::Timer => "timer",
         Schedule::Service => "service",
     };
     let by_hand = watcher_by_hand(config, in_use);
-    let mut is_nobody = in_use.is_empty() && by_hand.is_none();
+    if by_hand.is_some() {
+        sets.push("native".to_owned());
+    }
+    let is_nobody = in_use.is_empty() && by_hand.is_none();
     let mut found: Vec<Finding> = by_hand.into_iter().collect();
-    if is_nobody && !lines.iter().any(Line::is_ours) {
+    if is_nobody && !lines.iter().any(Line::takes_turns) {
         found.push(Finding::bad(ABOUT, "nobody takes any", call.typed(config)));
     }
+    let undo = sets.iter().any(|set| *set != sets[0]);
     for line in lines {
-        found.push(line.finding(is_nobody, &call.typed(config)));
-        is_nobody &= !line.is_ours();
+        found.push(line.finding(&sets, &call.typed(config)));
+        if line.takes_turns() {
+            sets.extend(line.set().map(str::to_owned));
+        }
     }
     for one in in_use {
         let (place, what) = (one.place.display(), name(one.schedule));
@@ -116,6 +134,7 @@ fn taken(config: &Config, call: &Call, in_use: &[InUse], lines: &[Line]) -> Vec<
                 Some(rest) => format!("{}{rest}", call.program),
                 None => fix.clone(),
             };
+            let why = shown(&redact(why));
             Finding::bad(ABOUT, format!("{by}, but {why}"), fix)
         } else if !one.runs {
             let says = format!("{by}, but that does not run");
@@ -128,14 +147,16 @@ fn taken(config: &Config, call: &Call, in_use: &[InUse], lines: &[Line]) -> Vec<
         });
     }
     if in_use.len() > 1 {
-        found.push(Finding::note(
-            ABOUT,
-            "several have them taken, where one would do",
-            format!(
-                "{} {}, which takes the others back",
-                call.program, call.words
-            ),
-        ));
+        let fix = format!(
+            "{} {}, which takes the others back",
+            call.program, call.words
+        );
+        found.push(if undo {
+            let says = "several have them taken, and each undoes what the other wrote";
+            Finding::bad(ABOUT, says, fix)
+        } else {
+            Finding::note(ABOUT, "several have them taken, where one would do", fix)
+        });
     }
     found
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Installed, Old, Process, Status, Watcher, is_ahead, is_long_check};
 use crate::admin::{self, Unused};
+use crate::cycle::named;
 use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
 
 /// Work that takes less is no news.
@@ -93,7 +94,12 @@ impl Status<'_> {
             .iter()
             .zip(self.drained_servers.iter().flatten())
         {
-            out.put("drained", &format!("{drained}, {meant}"));
+            let left = if meant.without_any.is_empty() {
+                String::new()
+            } else {
+                format!("; none is left for {}", named(&meant.without_any))
+            };
+            out.put("drained", &format!("{drained}, {meant}{left}"));
         }
         self.turns(&mut out, now);
         match self.pending {

@@ -76,9 +76,20 @@ mine=/var/spool/cron/crontabs/root
 echo '* * * * * /usr/local/bin/haproxy-marathon-bridge refresh' > $mine
 echo '*/5 * * * * /opt/servicerouter.py -m http://joe:s3cret@m1:8080' >> $mine
 echo "== both"; haproxy-marathon-bridge doctor 2>&1 || true
-rm /etc/cron.d/haproxy-marathon-bridge
+ours=/etc/cron.d/haproxy-marathon-bridge
+cp $mine /srv/mine
+echo '* * * * * haproxy-marathon-bridge refresh_system_haproxy $(cat /x)' >> $mine
+echo "== undone"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
+cp /srv/mine $mine
+mv $ours /etc/cron.d/other
+echo '* * * * * root python /opt/marathon_lb.py -m http://m1:8080' >> /etc/crontab
+sed -i 1d $mine
+echo "== elsewhere"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
+mv /srv/mine $mine
+rm /etc/cron.d/other
 echo "== alone"; haproxy-marathon-bridge doctor 2>&1 || true
 sed -i 1d $mine
+echo '@yearly haproxy-marathon-bridge refresh' >> $mine
 echo "== other"; haproxy-marathon-bridge doctor 2>&1 || true
 "#,
         apps = apps(10080)
@@ -91,13 +102,40 @@ echo "== other"; haproxy-marathon-bridge doctor 2>&1 || true
             "ok    turns     by cron, as ",
             "note  turns     the crontab of `root` has them taken too, where one would do: `* * ",
             router,
+            "to mend it: take it out of the crontab of `root`: `crontab -u root -e`",
         ],
+    );
+    told.says(
+        "undone",
+        &[
+            "BAD   turns     the crontab of `root` has them taken too, as the set bridge, and others as \
+             native: each undoes what the other wrote: `* * ",
+            "exit 1",
+        ],
+    );
+    told.says(
+        "elsewhere",
+        &[
+            "note  turns     by `/etc/cron.d/other` alone: `* * ",
+            "note  turns     `/etc/crontab` has `marathon_lb.py` write a haproxy.cfg: `* * ",
+        ],
+    );
+    assert!(
+        !told.part("elsewhere").contains("nobody takes any"),
+        "{told:#?}"
     );
     told.says(
         "alone",
         &["note  turns     by the crontab of `root` alone", router],
     );
-    told.says("other", &["BAD   turns     nobody takes any", router]);
+    told.says(
+        "other",
+        &[
+            "BAD   turns     nobody takes any",
+            router,
+            "the crontab of `root` would have them taken, but it does so at `@yearly` only",
+        ],
+    );
     for part in ["both", "alone", "other"] {
         assert!(!told.part(part).contains("s3cret"), "{told:#?}");
     }

@@ -1,6 +1,8 @@
 //! The Debian package in a clean tree, from installation to purge: `make test-packages` makes both and
 //! names them.
 
+use std::fmt::Write as _;
+
 use super::private_root::{Told, apps, made, run, run_in};
 
 /// What the tree is asked at each stage.
@@ -266,6 +268,13 @@ mkdir -p $state/haproxy $state/haproxy.cfg-0123456789abcdef /etc/haproxy-maratho
 : > $state/haproxy/haproxy.cfg
 : > $state/haproxy.cfg-0123456789abcdef/state.json
 : > /etc/haproxy-marathon-bridge/haproxy.d/user.cfg
+program=/usr/local/bin/haproxy-marathon-bridge
+mkdir -p ${program%/*}
+: > $program
+echo m1:8080 > /etc/haproxy-marathon-bridge/marathons
+echo "== of another place"; sh -e /srv/postrm purge 2>&1
+ls /etc/haproxy-marathon-bridge/marathons $state/haproxy.cfg-0123456789abcdef
+rm $program
 sh -e /srv/postrm purge 2> /dev/null
 echo "== purged"; find $state; ls -d /etc/haproxy-marathon-bridge 2> /dev/null || echo gone
 rm -r $state/haproxy
@@ -280,10 +289,99 @@ echo "== empty"; ls -d $state 2> /dev/null || echo gone
         assert_eq!(local, "haproxy-marathon-bridge.service\n0");
         assert_eq!(told.part(&format!("{name} /usr/bin")), "1");
     }
+    told.says(
+        "of another place",
+        &[
+            "memory stay",
+            "haproxy-marathon-bridge/marathons",
+            "state.json",
+        ],
+    );
     let state = "/var/lib/haproxy-marathon-bridge";
     assert_eq!(
         told.part("purged"),
         format!("{state}\n{state}/haproxy\n{state}/haproxy/haproxy.cfg\ngone")
     );
     assert_eq!(told.part("empty"), "gone");
+}
+
+#[test]
+fn a_file_for_cron_goes_as_written_and_is_kept_with_anything_else_in_it() {
+    let removals = [
+        (
+            "prerm",
+            include_str!("../../../packaging/deb/prerm"),
+            "remove",
+        ),
+        ("preun", include_str!("../../../packaging/rpm/preun"), "0"),
+    ];
+    let program = "/usr/bin/haproxy-marathon-bridge";
+    let native = include_str!("../../../packaging/cron/native")
+        .replace("/usr/local/bin/haproxy-marathon-bridge", program);
+    let bridge = include_str!("../../../packaging/cron/bridge")
+        .replace("/usr/local/bin/haproxy-marathon-bridge", program);
+    let calls = "  * * * * * root /usr/bin/haproxy-marathon-bridge refresh\n";
+    let texts = [
+        ("native", native.clone(), true),
+        ("bridge", bridge.clone(), true),
+        (
+            "more",
+            format!("{native}17 3 * * * root renew-certificates\n"),
+            false,
+        ),
+        (
+            "own words",
+            format!("MAILTO=ops\n17 3 * * * root renew-certificates\n{calls}"),
+            false,
+        ),
+        (
+            "quoted",
+            "* * * * * root \"/usr/bin/haproxy-marathon-bridge\" refresh\n".to_owned(),
+            false,
+        ),
+    ];
+    let others = [
+        "# was:\n  #* * * * * root /usr/bin/haproxy-marathon-bridge refresh\n17 3 * * * root renew\n",
+        "* * * * * root /usr/local/bin/haproxy-marathon-bridge refresh\n",
+    ];
+    let mut calls = String::new();
+    for (name, text, word) in &removals {
+        calls += &script(name, text);
+        for (what, text, _) in &texts {
+            let _ = write!(
+                calls,
+                "cat > $line << 'TEXT'\n{text}TEXT\ncp $line /srv/before\nrm -f $copy*\n: > $copy\n\
+                 echo \"== {name} {what}\"; sh -e /srv/{name} {word} 2>&1 | grep -v stopped || true\n\
+                 ls $line $copy.2 2> /dev/null || true; cmp /srv/before $copy.2 2> /dev/null && echo same\n"
+            );
+        }
+        for (number, text) in others.iter().enumerate() {
+            let _ = write!(
+                calls,
+                "cat > $line << 'TEXT'\n{text}TEXT\ncp $line /srv/before\n\
+                 echo \"== {name} other {number}\"; sh -e /srv/{name} {word} > /dev/null 2>&1\n\
+                 cmp /srv/before $line && echo same\n"
+            );
+        }
+    }
+    let prepared = "line=/etc/cron.d/haproxy-marathon-bridge\nmkdir -p /etc/cron.d /etc/haproxy-marathon-bridge\n\
+                    copy=/etc/haproxy-marathon-bridge/cron-file.before-haproxy-marathon-bridge\n";
+    let Some(told) = run(&format!("{PREPARED}{prepared}{calls}true\n")) else {
+        return;
+    };
+    for (name, ..) in removals {
+        for (what, _, is_gone) in &texts {
+            let part = format!("{name} {what}");
+            if *is_gone {
+                assert_eq!(told.part(&part), "", "{part}");
+                continue;
+            }
+            told.says(&part, &["it is kept as ", "\nsame"]);
+            let listed = |line: &str| line == "/etc/cron.d/haproxy-marathon-bridge";
+            assert!(!told.part(&part).lines().any(listed), "{told:#?}");
+        }
+        for number in 0..others.len() {
+            assert_eq!(told.part(&format!("{name} other {number}")), "same");
+        }
+    }
 }
