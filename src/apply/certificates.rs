@@ -36,7 +36,7 @@ impl<B: Balancer> Host<'_, B> {
             );
             return None;
         }
-        let pid = self.listener(memory)?;
+        let pid = self.listener_meanwhile(memory)?;
         let renewed = Renewed::read(changed).inspect_err(|why| {
             info!("a reload is needed, since certificates cannot be changed at runtime: {why}");
         });

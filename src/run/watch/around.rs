@@ -15,7 +15,7 @@ use super::configuration::{Reader, Reading, keep_fixed};
 use super::edit::have_one_program;
 use super::files::{Changed, Files};
 use super::{Watcher, now, rhythm, unfit_from_the_start};
-use crate::apply::Looked;
+use crate::apply::{Looked, Outcome};
 use crate::config::{Built, Config};
 use crate::cycle::goes_on;
 use crate::disk::{self, Digest};
@@ -144,6 +144,11 @@ impl Watcher {
 
     /// A turn that began then may have had HAProxy read other files.
     pub(super) async fn look_after_turn(&mut self, around: &mut Around<'_>, began: SystemTime) {
+        let is_paused = self.memory.state.paused.is_some();
+        if std::mem::replace(&mut self.was_paused, is_paused) && !is_paused {
+            // Certificates that were changed meanwhile were left as they are.
+            around.look_again();
+        }
         let applied = self.applied();
         if self.looked_at == applied {
             return;

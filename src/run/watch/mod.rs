@@ -142,13 +142,8 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 watcher.ask_for(schedule.began(now()));
                 let began = SystemTime::now();
                 let mut end = End::Failed;
-                let was_paused = watcher.memory.state.paused.is_some();
                 let turn = async {
                     end = watcher.turn().await;
-                    if was_paused && watcher.memory.state.paused.is_none() {
-                        // What was changed meanwhile was only looked at.
-                        around.look_again();
-                    }
                     watcher.go_back(&mut around, &mut follower, &mut schedule).await;
                     watcher.look_after_turn(&mut around, began).await;
                 };
@@ -265,6 +260,8 @@ struct Watcher {
     haproxy: Option<Haproxy>,
     /// The `haproxy.cfg` whose certificates are known, and the process that has read them.
     looked_at: Option<(Digest, Option<u32>)>,
+    /// Whether the last turn found a pause.
+    was_paused: bool,
     troubles: Troubles,
     /// Of files in which servers alone were new.
     proof: Proof,
@@ -319,6 +316,7 @@ impl Watcher {
             stages,
             haproxy: None,
             looked_at: None,
+            was_paused: false,
             troubles: Troubles::default(),
             proof: Proof::default(),
             beside: Rc::default(),

@@ -211,10 +211,13 @@ fn one_that_is_renewed_while_paused_is_shown_when_that_is_over() {
     let (tls, first) = Tls::new(both);
     let watcher = tls.watch();
     tls.scene.host.operate(&["pause"]).expect(0);
-    watcher.says("paused");
+    watcher.says("changed={Pause");
+    wait_until("a turn that is paused", || {
+        tls.scene.host.state()["last_turn"]["outcome"] == "paused"
+    });
     let next = tls.issue();
     both(&tls.certificate, &next);
-    watcher.says("looked at the files");
+    watcher.says("changed={Certificates");
     assert!(tls.shows(&first));
     tls.scene.host.operate(&["resume"]).expect(0);
     watcher.says(RENEWED);

@@ -29,7 +29,7 @@ fn what_needs_a_reload_does_not_wait_for_starts_that_were_refused_while_none_ran
     scene.host.kill();
     watcher.says("HAProxy has ended, and cannot be started");
     let refused = |scene: &Scene| scene.host.state()["refused_starts"]["turns"].as_u64();
-    for _ in 0..5 {
+    for _ in 0..4 {
         let before = refused(&scene);
         scene.scale_up();
         wait_until("another refused start", || before < refused(&scene));
