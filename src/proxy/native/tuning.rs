@@ -161,7 +161,7 @@ const SLOTS: &str = "SERVER_SLOTS";
 /// The most that a label can ask for.
 const MOST_SLOTS: u32 = 100;
 
-/// More than HTTP and WebDAV have of any use. They stand in one line, of which HAProxy reads 64 words.
+/// So many as HTTP and WEBDAV have. They stand in one line, of which HAProxy reads 64 words.
 const MOST_METHODS: usize = 16;
 
 /// Reads which requests are meant.
