@@ -13,6 +13,7 @@ mod explained;
 mod fallback;
 mod good_answer;
 mod held_ports;
+mod in_common;
 mod label_behind;
 mod labelled;
 mod loss;

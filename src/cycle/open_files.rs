@@ -108,7 +108,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             if reading.needed(files, allowance) <= limit.most {
                 return Ok(plan);
             }
-            let asking = plan.asking(installed);
+            let asking = plan.asking(installed, &self.served_by(installed)?);
             let new = of_all(&asking);
             let served = reading.needed(files.saturating_sub(new), allowance);
             let is_first = listen::ports(installed.unwrap_or_default()).is_empty();

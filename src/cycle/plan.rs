@@ -118,10 +118,15 @@ impl Plan {
     pub(super) fn culprits(&self, messages: &[CheckMessage]) -> Vec<(Owner, Warning)> {
         let mut culprits: Vec<(Owner, Warning)> = Vec::new();
         for message in messages.iter().filter(|m| m.severity == Severity::Alert) {
-            if let Some(owner) = self.blamed(message)
-                && !culprits.iter().any(|(known, _)| known == owner)
-                && !self.refused.contains(owner)
-            {
+            let owners = match self.blamed(message) {
+                Some(owner) => vec![owner],
+                None => self.blamed_in_common(message),
+            };
+            for owner in owners {
+                if culprits.iter().any(|(known, _)| known == owner) || self.refused.contains(owner)
+                {
+                    continue;
+                }
                 let warning = refused(owner, &message.lasting());
                 let subject = self.label_behind(owner, message);
                 let subject = subject.unwrap_or(warning.subject);

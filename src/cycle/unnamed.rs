@@ -276,10 +276,20 @@ impl Plan {
     fn in_shared_frontends(&self) -> impl Iterator<Item = &Owner> {
         let is_grouped = self.has_shared_frontends();
         let services = self.proxies.services().iter();
+        let chunks = self.rendered.chunks().iter();
+        let with_frontend = chunks.filter(|chunk| {
+            let mut lines = chunk.text.lines();
+            lines.any(|line| line.starts_with("frontend "))
+        });
+        // Who is led to by a name alone has none of its own.
+        let have_own: HashSet<&Owner> = with_frontend
+            .filter_map(|chunk| chunk.owner.as_ref())
+            .collect();
         let is_only_there = move |service: &&Arc<Service>| {
             let options = &service.options;
             let is_there = options.ssl_cert.is_some() || options.bind_options.is_some();
-            is_grouped && is_there && options.overrides.contains_key(&Template::FrontendHead)
+            let says_own = options.overrides.contains_key(&Template::FrontendHead);
+            is_grouped && is_there && (says_own || !have_own.contains(&service.owner))
         };
         services.filter(is_only_there).map(|service| &service.owner)
     }

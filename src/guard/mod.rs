@@ -78,9 +78,9 @@ impl Held {
     #[must_use]
     pub fn keeping_all(&self) -> String {
         format!(
-            "{}; the answer of which the installed file was made is not kept, so that they cannot \
-             be served beside what is new: nothing at all is applied, tasks of other apps included, \
-             {}",
+            "{}, which cannot be served beside what is new, for their apps have other ports there or \
+             the answer of which the installed file was made is not kept: nothing at all is applied, \
+             tasks of other apps included, {}",
             self.lacking(),
             self.until()
         )

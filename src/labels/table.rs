@@ -294,7 +294,7 @@ pub static NATIVE: &[Label] = &[
     service(
         "METHOD",
         "all",
-        "methods in capitals, parted by commas",
+        "up to 16 methods in capitals, parted by commas",
         "POST,PUT",
         "Only requests with one of these methods are led to the service. Needs VHOST or PATH. Host \
          and path may be those of another app in the same folder.",

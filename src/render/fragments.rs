@@ -241,12 +241,10 @@ impl fmt::Display for Fault {
             Self::Text { template, error } => write!(f, "{template}: {error}"),
             Self::Label { error, .. } => error.fmt(f),
             Self::Value { found, .. } => f.write_str(found),
-            Self::Stray { line, .. } => write!(f, "the line `{}`", line.escape_debug()),
-            Self::Reach { line, what, .. } => write!(
-                f,
-                "the line `{}`, which reaches for {what}",
-                line.escape_debug()
-            ),
+            Self::Stray { line, .. } => write!(f, "the line `{}`", shown(line)),
+            Self::Reach { line, what, .. } => {
+                write!(f, "the line `{}`, which reaches for {what}", shown(line))
+            }
             Self::Users(Missing { kind, name, of }) => write!(
                 f,
                 "the {kind} `{}` of `{}`, which the list does not have",
@@ -300,12 +298,28 @@ impl Fault {
             ),
             Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),
         };
+        let found = match &service.options.auth {
+            Some(auth) => self.to_string().replace(&*auth.password, HIDDEN),
+            None => self.to_string(),
+        };
         Failed {
             owner: service.owner.clone(),
             part,
-            found: self.to_string(),
+            found,
             expected,
         }
+    }
+}
+
+/// In the place of a password, which logs and whoever reads them have no need of.
+const HIDDEN: &str = "(not shown)";
+
+/// A line without the password of a list of users.
+fn shown(line: &str) -> String {
+    const WORD: &str = "password";
+    match line.find(WORD) {
+        Some(at) => format!("{} {HIDDEN}", line[..at + WORD.len()].escape_debug()),
+        None => line.escape_debug().to_string(),
     }
 }
 

@@ -27,6 +27,7 @@ use anyhow::Result;
 pub use chunk::{Chunk, Rendered};
 pub use context::CONTEXT_VERSION;
 pub use fragments::{Origin, Replacement};
+pub use profiles::{profile_at, takes_profile};
 pub use sets::{Override, template_names};
 
 use crate::cluster::Warning;

@@ -82,6 +82,28 @@ pub(super) fn parted(service: &Service, section: &str) -> Option<((String, Arc<s
     Some(((name, body.into()), left))
 }
 
+/// The profile in which this line of a file stands, counted from 1.
+#[must_use]
+pub fn profile_at(cfg: &str, line: usize) -> Option<&str> {
+    let opens = |line: &&str| line.starts_with(|c: char| c.is_ascii_alphabetic());
+    let opening = cfg.lines().take(line).filter(opens).last()?;
+    let name = opening
+        .strip_prefix("defaults ")?
+        .split_ascii_whitespace()
+        .next();
+    name.filter(|name| name.starts_with(PREFIX))
+}
+
+/// Whether the sections of an owner take what this profile says.
+#[must_use]
+pub fn takes_profile(sections: &str, profile: &str) -> bool {
+    let mut opening = sections.lines().filter_map(|line| {
+        let (_, taken) = line.strip_prefix("backend ")?.split_once(" from ")?;
+        Some(taken)
+    });
+    opening.any(|taken| taken == profile)
+}
+
 /// The sections of all, in the place that HEAD has for them.
 pub(super) fn text(profiles: &Profiles) -> String {
     if profiles.is_empty() {

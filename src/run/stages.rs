@@ -225,7 +225,8 @@ fn recipe(config: &Config, version: Version) -> Recipe {
                 .iter()
                 .map(|path| path.as_str().into())
                 .collect(),
-            settles_clashes: !config.validation.skip,
+            // In our own set no app takes a port of this host or of another, asked or not.
+            settles_clashes: !config.validation.skip || flavour == Flavour::Native,
             flavour,
             default_backend: default_backend(config),
             accepts_proxy: frontends.accept_proxy,

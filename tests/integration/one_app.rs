@@ -343,11 +343,6 @@ fn what_haproxy_refuses_is_told_by_the_label_that_wrote_it() {
             json!({"HAPROXY_0_SSL_CERT": certificate, "HAPROXY_0_BIND_OPTIONS": "ecdhe nonsense"}),
             "BIND_OPTIONS",
         ),
-        (
-            json!({"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_BIND_ADDR": "*", "HAPROXY_0_METHOD":
-                (0..80).map(|n| "ABCDEFGHIJ"[..=n % 10].repeat(n / 10 + 1)).collect::<Vec<_>>().join(",")}),
-            "METHOD",
-        ),
     ] {
         let task =
             json!({"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"});

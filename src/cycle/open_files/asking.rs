@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::super::plan::Plan;
-use crate::cluster::{AppId, Warning};
+use crate::cluster::{AppId, ServicePort, Warning};
 use crate::haproxy::listen::{self, Listener};
 use crate::haproxy::open_files::Reading;
 use crate::proxy::Owner;
@@ -66,10 +66,17 @@ pub(super) fn without_room(sizes: impl Iterator<Item = usize>, mut room: usize) 
 
 impl Plan {
     /// Who asks for more than is installed, in the order in which they are let in.
-    pub(super) fn asking(&self, installed: Option<&str>) -> Vec<Asking<'_>> {
+    /// Who is `served` by the installed file goes on to be: one who gives up service ports has others in
+    /// their place.
+    pub(super) fn asking(
+        &self,
+        installed: Option<&str>,
+        served_ports: &[ServicePort],
+    ) -> Vec<Asking<'_>> {
         let installed = installed.unwrap_or_default();
         let before = listen::ports(installed);
         let lines: HashSet<&str> = installed.lines().collect();
+        let mut held = Held::by(served_ports);
         let mut reading = Reading::default();
         let mut new: BTreeMap<&AppId, Asking<'_>> = BTreeMap::new();
         let mut served = BTreeSet::new();
@@ -79,7 +86,16 @@ impl Plan {
             let Some(owner) = &chunk.owner else { continue };
             let size = sizes.entry(owner).or_default();
             *size = size.saturating_add(files);
-            if is_of(&lines, &before, &chunk.text) {
+            let is_served = held.is_served(owner);
+            if is_served.unwrap_or_else(|| is_of(&lines, &before, &chunk.text)) {
+                served.insert(owner);
+            }
+        }
+        for owner in &served {
+            held.keep(owner);
+        }
+        for owner in sizes.keys() {
+            if !served.contains(owner) && held.exchange(owner) {
                 served.insert(owner);
             }
         }
@@ -128,6 +144,40 @@ impl Plan {
             )
         });
         asking
+    }
+}
+
+/// Which service ports the installed file has, by the number, and of whom: by the names that apps have
+/// in sections.
+struct Held(BTreeMap<u32, BTreeSet<String>>);
+
+impl Held {
+    fn by(served: &[ServicePort]) -> Self {
+        let mut held: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        for port in served {
+            let apps = held.entry(port.service_port).or_default();
+            apps.insert(port.app.safe_path());
+        }
+        Self(held)
+    }
+
+    /// Nothing where nobody is known to have the number.
+    fn is_served(&self, owner: &Owner) -> Option<bool> {
+        let apps = self.0.get(&owner.service_port)?;
+        Some(apps.contains(&owner.app.safe_path()))
+    }
+
+    /// What is kept is not given up.
+    fn keep(&mut self, owner: &Owner) {
+        if let Some(apps) = self.0.get_mut(&owner.service_port) {
+            apps.remove(&owner.app.safe_path());
+        }
+    }
+
+    /// Takes one that its app gives up for this.
+    fn exchange(&mut self, owner: &Owner) -> bool {
+        let app = owner.app.safe_path();
+        self.0.values_mut().any(|apps| apps.remove(&app))
     }
 }
 

@@ -32,12 +32,20 @@ pub(super) fn balance(text: &str) -> Read<'_, Box<str>> {
     }
 }
 
+/// Each at most once: HAProxy refuses a line of too many words.
 fn are_of_uri(mut options: &[&str]) -> bool {
+    let mut seen = Vec::new();
     loop {
-        options = match options {
-            [] => return true,
-            ["whole" | "path-only", rest @ ..] => rest,
-            ["len" | "depth", count, rest @ ..] if is_count(count) => rest,
+        let [name, rest @ ..] = options else {
+            return true;
+        };
+        if seen.contains(name) {
+            return false;
+        }
+        seen.push(*name);
+        options = match (*name, rest) {
+            ("whole" | "path-only", rest) => rest,
+            ("len" | "depth", [count, rest @ ..]) if is_count(count) => rest,
             _ => return false,
         };
     }

@@ -204,6 +204,8 @@ fn algorithms() {
         "fastest",
         "roundrobin x",
         "uri depth 0",
+        "uri whole whole",
+        "uri depth 1 len 2 depth 1",
         "uri len",
         "random(0)",
         "random(17)",

@@ -161,6 +161,9 @@ const SLOTS: &str = "SERVER_SLOTS";
 /// The most that a label can ask for.
 const MOST_SLOTS: u32 = 100;
 
+/// So many as HTTP and WEBDAV have. They stand in one line, of which HAProxy reads 64 words.
+const MOST_METHODS: usize = 16;
+
 /// Reads which requests are meant.
 ///
 /// # Errors
@@ -185,8 +188,8 @@ pub(super) fn conditions(service: &Service) -> Result<Conditions, Warning> {
             let is_letter = |byte: u8| byte.is_ascii_uppercase();
             !method.is_empty() && method.bytes().all(is_letter)
         };
-        if !methods.iter().all(is_method) {
-            let expected = "methods in capitals, parted by commas";
+        if methods.len() > MOST_METHODS || !methods.iter().all(is_method) {
+            let expected = "up to 16 methods in capitals, parted by commas";
             return Err(refused(service, "METHOD", expected));
         }
         conditions.methods = methods.into_iter().map(Into::into).collect();

@@ -94,6 +94,38 @@ fn a_template_label_opens_no_section_but_its_own() {
 }
 
 #[test]
+fn a_password_outside_of_a_list_of_users_is_not_told() {
+    for (text, told) in [
+        (
+            "  user {user} password {passwd}\n",
+            "the line `user ann password (not shown)`",
+        ),
+        (
+            "  user {user} password $5$else$hash\n",
+            "the line `user ann password (not shown)`",
+        ),
+        ("  {passwd}\n", "the line `(not shown)`"),
+    ] {
+        let labels = [
+            ("HAPROXY_0_VHOST", "h"),
+            (
+                "HAPROXY_0_AUTH",
+                "realm:ann:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA",
+            ),
+            ("HAPROXY_0_USERLIST_HEAD", text),
+        ];
+        let apps = apps(&labels, &Value::Null);
+        for done in [
+            generate(&apps, &["--template-labels=all"]),
+            verbatim(&apps, &[]),
+        ] {
+            let done = done.says(&["label `HAPROXY_0_USERLIST_HEAD`: found ", told]);
+            assert!(!done.stderr.contains("$5$"), "{done:#?}");
+        }
+    }
+}
+
+#[test]
 fn a_template_label_takes_no_port_and_no_line_of_others() {
     let head = "\nfrontend {backend}\n  bind *:{servicePort}\n  bind 127.0.0.1:10003\n";
     let labels = [("HAPROXY_0_FRONTEND_HEAD", head)];

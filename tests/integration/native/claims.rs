@@ -4,7 +4,8 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Scene, both};
+use super::turns::{Ending, refresh};
+use super::{Ask, Scene, at, both};
 
 /// Those from `first` on were last changed in that year, which may differ from that of the others.
 fn dated(scene: &mut Scene, first: usize, year: &str) {
@@ -342,4 +343,18 @@ fn places_that_one_other_holds_are_told_together() {
     ];
     let done = done.says(&told);
     assert_eq!(done.stderr.matches("held by").count(), 2, "{done:#?}");
+}
+
+/// HAProxy would give it every second connection.
+#[test]
+fn nobody_takes_port_80_where_haproxy_is_not_asked() {
+    let mut scene = Scene::new().flags(&["--skip-validation"]);
+    scene.app("/www", &[("VHOST", "www.test")]);
+    scene.app("/evil", &[("PORT", &scene.http.to_string())]);
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0).says(&["app `/evil`: "]);
+    let http = Ask::http(at(scene.http));
+    for _ in 0..20 {
+        assert_eq!(http.get("www.test", "/").by(), "www");
+    }
 }

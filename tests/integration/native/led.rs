@@ -1,5 +1,6 @@
 //! Services that are led to by their names alone, and backends that take what they say from profiles.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 
 use haproxy_marathon_bridge::demo::free_ports;
@@ -249,4 +250,70 @@ fn a_name_with_the_number_of_a_port_does_not_stand_for_that() {
     scene.apps[0]["labels"]["HAPROXY_0_BACKEND_TCP_HEALTHCHECK_OPTIONS"] = "  # poison 2\n".into();
     let done = refresh(&scene);
     assert_eq!(ask.get("any.test", "/").by(), "tcp", "{done:#?}");
+}
+
+/// It stands in the frontend of all alone, and is its owner's all the same.
+#[test]
+fn a_broken_certificate_of_one_who_is_led_holds_nobody_up() {
+    let mut scene = Scene::new().flags(&["--no-service-ports"]);
+    for number in 0..4 {
+        let host = format!("h{number}.test");
+        let path = scene.certificate(&host);
+        scene.app(
+            &format!("/h{number}"),
+            &[("VHOST", &host), ("SSL_CERT", &path)],
+        );
+    }
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    let broken = scene.test.path().join("h1.test.pem.broken");
+    fs::write(&broken, "no certificate").unwrap();
+    scene.apps[1]["labels"]["HAPROXY_0_SSL_CERT"] = broken.display().to_string().into();
+    scene.app("/new", &[("VHOST", "new.test")]);
+    let done = refresh(&scene).expect(0);
+    let done = done.says(&["app `/h1`: label `HAPROXY_0_SSL_CERT`: "]);
+    assert_eq!(done.stderr.matches("app `/").count(), 1, "{done:#?}");
+    let http = Ask::http(at(scene.http));
+    for by in ["h0", "h1", "new"] {
+        assert_eq!(http.get(&format!("{by}.test"), "/").by(), by);
+    }
+    // The same of a file that was good.
+    fs::write(scene.test.path().join("h2.test.pem"), "none either").unwrap();
+    scene.app("/newer", &[("VHOST", "newer.test")]);
+    refresh(&scene).expect(0).says(&["app `/h2`: "]);
+    for by in ["h0", "h1", "newer"] {
+        assert_eq!(http.get(&format!("{by}.test"), "/").by(), by);
+    }
+}
+
+/// Whoever takes it says what stands there.
+#[test]
+fn a_profile_that_haproxy_refuses_is_that_of_those_who_take_it() {
+    if !haproxy_version().adds_servers() {
+        return;
+    }
+    let flags = ["--no-service-ports", "--haproxy-version=3.4"];
+    let mut scene = Scene::new().flags(&flags);
+    for by in ["by", "on", "of"] {
+        scene.app(&format!("/{by}"), &[("VHOST", &format!("{by}.test"))]);
+    }
+    scene.grudge();
+    let grudge = scene.test.path().join("grudge");
+    let script = fs::read_to_string(&grudge).unwrap();
+    let names =
+        "config : parsing [$cfg:$(grep -n poison \"$cfg\" | cut -d: -f1)] : out of luck\" >&2";
+    let script = script.replace("config : out of luck' >&2", names);
+    fs::write(&grudge, script.replace("echo '[", "echo \"[")).unwrap();
+    scene.grudges("poison");
+    let _ending = Ending(scene.cfg());
+    refresh(&scene).expect(0);
+    scene.apps[0]["labels"]["HAPROXY_0_BALANCE"] = "url_param poison".into();
+    scene.app("/new", &[("VHOST", "new.test")]);
+    let done = refresh(&scene).expect(0);
+    let done = done.says(&["app `/by`: ", "out of luck", "is served as it was before"]);
+    assert_eq!(done.stderr.matches("app `/").count(), 1, "{done:#?}");
+    let http = Ask::http(at(scene.http));
+    for by in ["by", "new"] {
+        assert_eq!(http.get(&format!("{by}.test"), "/").by(), by);
+    }
 }

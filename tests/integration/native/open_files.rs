@@ -258,6 +258,31 @@ fn a_redeploy_with_other_ports_refuses_nobody() {
     nothing_failed(client);
 }
 
+/// Who was served goes before who waits, though it was changed later and has other ports.
+#[test]
+fn an_app_that_moves_to_other_ports_waits_for_nobody_who_is_new() {
+    let mut scene = scene();
+    let ports = free_ports(8).unwrap();
+    of_many_ports(&mut scene, "/late", &ports[..2], 3);
+    of_many_ports(&mut scene, "/moves", &ports[2..4], 1);
+    let _ending = Ending(scene.cfg());
+    let full = NEEDED + 2;
+    by_takeover(&scene, full).expect(0).says(&["app `/late`: "]);
+    scene.apps.pop();
+    of_many_ports(&mut scene, "/moves", &ports[4..6], 5);
+    let done = by_takeover(&scene, full).expect(0);
+    assert!(!done.stderr.contains("app `/moves`"), "{done:#?}");
+    let found = ["late", "moves"].map(|app| is_in(&scene, app));
+    assert_eq!(found, [false, true], "{done:#?}");
+    // A port more than it gave up is new, and that alone.
+    scene.apps.pop();
+    of_many_ports(&mut scene, "/moves", &[ports[6], ports[7], ports[4]], 6);
+    let done = by_takeover(&scene, full).expect(0);
+    done.says(&["app `/moves`: ", "too few for the 1 of this app"]);
+    let cfg = fs::read_to_string(scene.cfg()).unwrap();
+    assert_eq!(cfg.matches("\nfrontend moves_").count(), 2, "{cfg}");
+}
+
 /// Where it cannot be known before: HAProxy's words are heard.
 #[test]
 fn a_start_by_a_command_that_fails_for_it_serves_the_oldest() {

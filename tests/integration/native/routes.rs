@@ -299,7 +299,12 @@ fn a_label_of_ours_that_cannot_be_read_leaves_its_service_out_and_no_other() {
         ("SEND_PROXY", "true", "v1 or v2"),
         ("COMPRESSION", "1", "true or false"),
         ("HEADER", "X}: 1", "the name of a header"),
-        ("METHOD", "GET } or { always_true", "methods in capitals"),
+        ("METHOD", "GET } or { always_true", "up to 16 methods in"),
+        (
+            "METHOD",
+            "A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q",
+            "up to 16 methods in capitals",
+        ),
     ]
     .into_iter()
     .enumerate()
