@@ -104,7 +104,7 @@ async fn only_turn(
         if let Some(pending) = &mut state.pending {
             pending.next_try_at = now;
         }
-        state.ask_quarantined_again();
+        state.ask_again();
     }
     let began = SystemTime::now();
     let mut report = memory.turn(&mut stages, local, at, now).await?;

@@ -96,9 +96,10 @@ pub struct State {
 }
 
 impl State {
-    /// Whatever is in quarantine is tried again in the next turn: somebody wants that, or what it was
-    /// refused for may be over.
-    pub fn ask_quarantined_again(&mut self) {
+    /// Whatever is in quarantine is tried again in the next turn, and whatever waits for a start that was
+    /// refused: somebody wants that, or what it was refused for may be over.
+    pub fn ask_again(&mut self) {
+        self.refused_starts = None;
         for entry in &mut self.quarantined {
             entry.ask_again();
         }

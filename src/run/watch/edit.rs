@@ -198,7 +198,7 @@ impl Watcher {
         if self.edit.before.take().is_some() {
             self.stages.is_on_trial = false;
             // What was refused before may be right now.
-            self.memory.state.ask_quarantined_again();
+            self.memory.state.ask_again();
         }
     }
 

@@ -94,7 +94,7 @@ pub(super) async fn watch(config: Config, request: &Request) -> Result<ExitCode>
                 Wish::End => break,
                 Wish::Resync => {
                     notify.reloading();
-                    watcher.memory.state.ask_quarantined_again();
+                    watcher.memory.state.ask_again();
                     watcher.stages.audited = None;
                     around.try_edit_again();
                     schedule.asked(now());
