@@ -342,7 +342,7 @@ impl<B: Balancer> Host<'_, B> {
             return Ok(told);
         }
         if !certificates.is_empty() && memory.pending.is_some() {
-            // The reload that is pending reads them; another one would have no better chance.
+            // The reload that is pending reads them.
             return Ok(Outcome::Postponed { until: now });
         }
         let done = Done {

@@ -32,7 +32,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
             }
             continue;
         }
-        if is_secret_after(before, bare) {
+        if !bare.is_empty() && is_secret_after(before, bare) {
             shown.push_str(HIDDEN);
             open = opened(bare);
             if open.is_none() {
@@ -50,7 +50,9 @@ pub fn redact(text: &str) -> Cow<'_, str> {
                 &text
             });
         }
-        before = bare;
+        if !bare.is_empty() {
+            before = bare;
+        }
     }
     if shown == text {
         return Cow::Borrowed(text);
@@ -207,6 +209,10 @@ mod tests {
             (
                 "x --auth-credentials bob:hunter3 y",
                 "x --auth-credentials *** y",
+            ),
+            (
+                "x --auth-credentials  bob:hunter3 y",
+                "x --auth-credentials  *** y",
             ),
             (
                 "x --auth-credentials=bob:hunter3 y",

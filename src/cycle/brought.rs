@@ -81,8 +81,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
     async fn divide<B: Balancer>(
         &mut self,
         host: &Host<'_, B>,
-        (plan, steps): (&mut Plan, &mut Steps),
-        known: Option<Accepted>,
+        (plan, steps, known): (&mut Plan, &mut Steps, &mut Option<Accepted>),
         installed: Option<&str>,
         memory: &State,
         now: Time,
@@ -93,7 +92,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         if let Some(waiting) = host.waits(&plan.files, memory, now) {
             return Ok(Some(waiting));
         }
-        let known = known.or(self.whole.take());
+        let known = known.take().or(self.whole.take());
         let whole = match known.filter(|(files, _)| *files == plan.files) {
             Some(whole) => whole,
             None => match host.check(&plan.files).await? {
@@ -151,9 +150,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             let refused = if steps.are_begun() || plan.keeps_all {
                 None
             } else {
-                let (known, ways) = (accepted.take(), (&mut plan, &mut steps));
-                self.divide(host, ways, known, installed, memory, now)
-                    .await?
+                let parts = (&mut plan, &mut steps, &mut accepted);
+                self.divide(host, parts, installed, memory, now).await?
             };
             let outcome = match refused {
                 Some(outcome) => outcome,

@@ -18,14 +18,16 @@ impl Plan {
             let takers = chunks.filter(|chunk| render::takes_profile(&chunk.text, profile));
             return takers.filter_map(|chunk| chunk.owner.as_ref()).collect();
         }
-        // Who names the very file goes first: one beside that of another app, or in its folder, is no
-        // fault of that app.
+        // Who names the very file, as written, goes first: one beside that of another app, in its folder,
+        // or with a slash behind it, is no fault of that app.
         let words = &message.text;
         let exact = self.naming(|path| words.contains(&format!("'{path}'")));
         if !exact.is_empty() {
             return exact;
         }
-        let is_within = |end: char| move |path: &str| words.contains(&format!("'{path}{end}"));
+        let is_within = |end: char| {
+            move |path: &str| words.contains(&format!("'{}{end}", path.trim_end_matches('/')))
+        };
         let (in_folder, beside) = (is_within('/'), is_within('.'));
         self.naming(|path| in_folder(path) || beside(path))
     }
@@ -38,10 +40,9 @@ impl Plan {
     }
 }
 
-/// The files and folders with certificates of a service.
+/// The files and folders with certificates of a service, as its label has them.
 fn paths(service: &Service) -> impl Iterator<Item = &str> {
     let texts = service.options.ssl_cert.iter();
     let paths = texts.flat_map(|text| text.split(" crt "));
-    let paths = paths.map(|path| path.trim_end_matches('/'));
-    paths.filter(|path| !path.is_empty())
+    paths.filter(|path| !path.trim_end_matches('/').is_empty())
 }

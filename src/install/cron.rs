@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::CRON_FILE;
 use super::host::{Found, Look};
-use super::job::{Form, NAME, jobs, turns, wrong_time};
+use super::job::{Form, NAME, Turn, jobs, turns, wrong_time};
 use super::service::has_user_named;
 use super::texts::{BRIDGE_CRON_FILE, NATIVE_CRON_FILE};
 
@@ -118,13 +118,14 @@ pub(super) fn fault(look: &dyn Look, found: &Found) -> Option<(String, String)> 
                 return Some((why, again));
             }
         }
-        written.extend(turn.map(|turn| turn.writes()));
+        written.extend(turn);
     }
-    if let Some(other) = written.iter().find(|set| **set != written[0]) {
+    if let Some((one, other)) = undo_each_other(&written) {
         return Some((
             format!(
-                "its lines write `haproxy.cfg` in turns, one as the set {} has it, another as {other}",
-                written[0]
+                "its lines write `haproxy.cfg` in turns, one as the set {} has it, another as {}",
+                one.writes(),
+                other.writes()
             ),
             format!("take all but one of these lines out of {CRON_FILE}"),
         ));
@@ -141,13 +142,22 @@ fn again(text: &str) -> String {
     }
 }
 
-/// As which sets the file for cron has `haproxy.cfg` written.
+/// Two of them that write the same file by different sets.
+fn undo_each_other<'t, 'a>(turns: &'t [Turn<'a>]) -> Option<(&'t Turn<'a>, &'t Turn<'a>)> {
+    let mut pairs = turns.iter().enumerate().flat_map(|(at, one)| {
+        let before = turns[..at].iter();
+        before.map(move |other| (other, one))
+    });
+    pairs.find(|(one, other)| one.file == other.file && one.writes() != other.writes())
+}
+
+/// As which sets the file for cron has `haproxy.cfg` written, by lines that name no other file.
 #[must_use]
 pub fn sets_of_cron(look: &dyn Look) -> Vec<String> {
     let found = look.file(Path::new(CRON_FILE)).ok().flatten();
     let text = found.map(|found| String::from_utf8_lossy(&found.content).into_owned());
-    let sets = turns(text.as_deref().unwrap_or_default()).map(|turn| turn.writes().to_owned());
-    sets.collect()
+    let turns = turns(text.as_deref().unwrap_or_default()).filter(|turn| turn.file.is_none());
+    turns.map(|turn| turn.writes().to_owned()).collect()
 }
 
 /// As whom the lines that take turns run.

@@ -210,6 +210,10 @@ fn two_forms_in_one_file_undo_each_other_and_a_carriage_return_is_no_end() {
         "{why}"
     );
     assert!(fix.starts_with("take all but one"), "{fix}");
+    // Each of two HAProxys has a file of its own.
+    let other = "* * * * * root haproxy-marathon-bridge refresh --haproxy-config /srv/b.cfg \
+                 --template-set marathon-lb\n";
+    assert_eq!(fault(&format!("{native}{other}")), None);
     let (why, fix) = fault(&native.replace('\n', "\r\n")).unwrap();
     assert!(why.contains("carriage return"), "{why}");
     assert!(fix.starts_with("sed -i"), "{fix}");

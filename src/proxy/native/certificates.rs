@@ -132,21 +132,27 @@ pub(super) fn certificates(
 }
 
 /// Those for which there is room behind those that are `given`: the first of each app in their order,
-/// then the second ones.
+/// then the second ones. One that several apps bring counts as theirs who has the fewest before it.
 fn shown<'s>(brought: &[Brought<'s>], given: &'s [Box<str>]) -> BTreeSet<&'s str> {
     let mut shown: BTreeSet<&str> = given.iter().map(|path| &**path).collect();
-    let mut of_apps: BTreeMap<&AppId, usize> = BTreeMap::new();
-    let mut asked: Vec<(usize, &str)> = Vec::new();
-    for Brought { service, path, .. } in brought.iter().filter(|b| !b.service.is_absent) {
-        if !shown.contains(path) && !asked.iter().any(|(_, known)| known == path) {
-            let before = of_apps.entry(&service.owner.app).or_default();
-            asked.push((*before, path));
-            *before += 1;
+    let mut of_apps: BTreeMap<&AppId, BTreeSet<&str>> = BTreeMap::new();
+    let mut places: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let present = brought.iter().filter(|b| !b.service.is_absent);
+    for (order, Brought { service, path, .. }) in present.enumerate() {
+        if shown.contains(path) {
+            continue;
+        }
+        let own = of_apps.entry(&service.owner.app).or_default();
+        let before = own.len();
+        if own.insert(path) {
+            let place = places.entry(path).or_insert((before, order));
+            place.0 = place.0.min(before);
         }
     }
-    asked.sort_by_key(|(before, _)| *before);
+    let mut asked: Vec<_> = places.into_iter().collect();
+    asked.sort_by_key(|(_, place)| *place);
     let room = MOST_SHOWN.saturating_sub(given.len());
-    shown.extend(asked.into_iter().take(room).map(|(_, path)| path));
+    shown.extend(asked.into_iter().take(room).map(|(path, _)| path));
     shown
 }
 

@@ -106,8 +106,13 @@ fn of_everybody(host: &Real) -> Vec<(String, String)> {
 }
 
 fn files(host: &Real) -> Vec<(PathBuf, String)> {
+    // cron(8) of Debian reads no other names there; that of others does.
+    let is_strict = host.is_there(Path::new("/etc/debian_version"));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let is_read = |name: &String| {
-        !name.starts_with('.') && !LEFT_OVER.iter().any(|ending| name.ends_with(ending))
+        !name.starts_with('.')
+            && !LEFT_OVER.iter().any(|ending| name.ends_with(ending))
+            && (!is_strict || name.chars().all(is_plain))
     };
     let names = host.list(Path::new(FOLDER)).into_iter().filter(is_read);
     let paths = names.map(|name| Path::new(FOLDER).join(name));

@@ -286,6 +286,30 @@ fn a_broken_certificate_of_one_who_is_led_holds_nobody_up() {
     }
 }
 
+/// Its words hold the path of the other.
+#[test]
+fn a_slash_behind_the_certificate_of_another_app_is_no_fault_of_that_app() {
+    for flags in [&[][..], &["--no-service-ports"]] {
+        let mut scene = Scene::new().flags(flags);
+        for by in ["victim", "by", "on"] {
+            let host = format!("{by}.test");
+            let certificate = scene.certificate(&host);
+            let labels = [("VHOST", host.as_str()), ("SSL_CERT", certificate.as_str())];
+            scene.app(&format!("/{by}"), &labels);
+        }
+        let _ending = Ending(scene.cfg());
+        refresh(&scene).expect(0);
+        let path = scene.test.path().join("victim.test.pem/");
+        let path = path.display().to_string();
+        scene.app("/evil/e", &[("VHOST", "e.test"), ("SSL_CERT", &path)]);
+        let done = refresh(&scene).expect(0);
+        assert!(done.stderr.contains("app `/evil/e`"), "{done:#?}");
+        assert!(!done.stderr.contains("app `/victim`"), "{done:#?}");
+        let http = Ask::http(at(scene.http));
+        assert_eq!(http.get("victim.test", "/").by(), "victim");
+    }
+}
+
 /// Whoever takes it says what stands there.
 #[test]
 fn a_profile_that_haproxy_refuses_is_that_of_those_who_take_it() {

@@ -151,6 +151,41 @@ fn a_certificate_that_comes_while_port_443_is_closed_is_not_remembered() {
     }
 }
 
+/// It is the second of the one and the first of the other.
+#[test]
+fn a_certificate_that_two_apps_bring_counts_for_whom_it_counts_most() {
+    let certified = |app: &str, port: u32, certificate: &str| {
+        let mut service = service(app);
+        service.owner.service_port = port;
+        service.options = Arc::new(ServiceOptions {
+            ssl_cert: Some(certificate.into()),
+            vhost: Some(format!("h{port}.test").into()),
+            ..ServiceOptions::default()
+        });
+        Arc::new(service)
+    };
+    let mut services = vec![
+        certified("/a", 1, "a.pem"),
+        certified("/a", 2, "both.pem"),
+        certified("/b", 3, "both.pem"),
+    ];
+    // With these there are two more than there is room for.
+    services
+        .extend((4..=32).map(|port| certified(&format!("/c{port}"), port, &format!("{port}.pem"))));
+    let (layout, warnings) = arrange(services, &shape(), &Incumbents::default());
+    let shows = |path: &str| layout.certificates.iter().any(|shown| **shown == *path);
+    assert!(
+        shows("a.pem") && shows("both.pem"),
+        "{:?}",
+        layout.certificates
+    );
+    assert_eq!(layout.certificates.len(), 29);
+    let untold = warnings
+        .iter()
+        .filter(|w| w.effect == "not shown on port 443");
+    assert_eq!(untold.count(), 2, "{warnings:?}");
+}
+
 /// Nothing of what grows with their product is made.
 #[test]
 fn hosts_times_paths_without_end_make_nothing() {
