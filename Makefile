@@ -13,6 +13,9 @@ help: ## list the commands
 demo: needs ## show the main job on a private HAProxy with real backends (no root needed)
 	$(CARGO) run --locked -- demo
 
+# Most of the time they wait for HAProxy.
+test: export RUST_TEST_THREADS ?= 4
+
 test: needs ## run all tests (installs HAProxy and whatever else they need, if it is missing)
 	$(CARGO) test --locked
 

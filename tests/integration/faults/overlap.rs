@@ -5,7 +5,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use haproxy_marathon_bridge::demo::backend::{Backend, Instance};
@@ -75,7 +75,7 @@ fn two_hundred_overlapping_runs_lose_no_change_and_mix_no_files() {
             }
             seen
         });
-        let runs: Vec<_> = pool.into_iter().map(|run| run.join()).collect();
+        let runs: Vec<_> = pool.into_iter().map(ScopedJoinHandle::join).collect();
         // Whatever came of them: else nobody looks away.
         over.store(true, Ordering::Relaxed);
         let runs: Vec<Done> = runs.into_iter().flat_map(Result::unwrap).collect();
