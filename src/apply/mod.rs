@@ -4,6 +4,7 @@
 //! between, and after a kill or a full disk at any of them, the files that lie there are a set that
 //! HAProxy accepts and that serves.
 
+mod again;
 mod at_runtime;
 mod audit;
 mod balancer;

@@ -87,6 +87,7 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         now: Time,
     ) -> Result<Option<Outcome>> {
         let Some(first) = self.first_step(host, plan, installed)? else {
+            self.whole = None;
             return Ok(None);
         };
         if let Some(waiting) = host.waits(&plan.files, memory, now) {

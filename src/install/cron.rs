@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::CRON_FILE;
 use super::host::{Found, Look};
-use super::job::{Form, NAME, Turn, jobs, turns, wrong_time};
+use super::job::{Form, NAME, Turn, jobs, may_write, turns, wrong_time};
 use super::service::has_user_named;
 use super::texts::{BRIDGE_CRON_FILE, NATIVE_CRON_FILE};
 
@@ -148,15 +148,16 @@ fn undo_each_other<'t, 'a>(turns: &'t [Turn<'a>]) -> Option<(&'t Turn<'a>, &'t T
         let before = turns[..at].iter();
         before.map(move |other| (other, one))
     });
-    pairs.find(|(one, other)| one.file == other.file && one.writes() != other.writes())
+    pairs.find(|(one, other)| one.undoes(other))
 }
 
-/// As which sets the file for cron has `haproxy.cfg` written, by lines that name no other file.
+/// As which sets the file for cron has `cfg` written.
 #[must_use]
-pub fn sets_of_cron(look: &dyn Look) -> Vec<String> {
+pub fn sets_of_cron(look: &dyn Look, cfg: &Path) -> Vec<String> {
     let found = look.file(Path::new(CRON_FILE)).ok().flatten();
     let text = found.map(|found| String::from_utf8_lossy(&found.content).into_owned());
-    let turns = turns(text.as_deref().unwrap_or_default()).filter(|turn| turn.file.is_none());
+    let turns = turns(text.as_deref().unwrap_or_default())
+        .filter(|turn| may_write(turn.file.map(Path::new), cfg));
     turns.map(|turn| turn.writes().to_owned()).collect()
 }
 

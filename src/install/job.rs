@@ -77,7 +77,21 @@ impl Form {
     }
 }
 
+/// The file of a line that names none, unless the options say another.
+const FILE: &str = "/etc/haproxy/haproxy.cfg";
+
+/// Whether a line that names this file, or none, may write `cfg`.
+pub(super) fn may_write(file: Option<&Path>, cfg: &Path) -> bool {
+    file.is_none_or(|file| file.is_relative() || file == cfg)
+}
+
 impl<'a> Turn<'a> {
+    /// Whether each has the file written as the other does not.
+    pub(super) fn undoes(&self, other: &Self) -> bool {
+        let is_same_file = self.file.unwrap_or(FILE) == other.file.unwrap_or(FILE);
+        is_same_file && self.writes() != other.writes()
+    }
+
     /// The set of templates by which the file comes out, as far as the line says.
     pub(super) fn writes(&self) -> &'a str {
         self.set.unwrap_or(match self.form {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::host::Look;
-use super::job::{Job, NAME, are_rare, jobs, wrong_time};
+use super::job::{Job, NAME, are_rare, jobs, may_write, wrong_time};
 use super::service::{has_user_named, program};
 
 /// One of them.
@@ -22,6 +22,14 @@ pub struct Taken {
     pub file: Option<PathBuf>,
     /// What keeps it from taking turns.
     pub fault: Option<String>,
+}
+
+impl Taken {
+    /// Whether it may write `cfg`.
+    #[must_use]
+    pub fn may_write(&self, cfg: &Path) -> bool {
+        may_write(self.file.as_deref(), cfg)
+    }
 }
 
 /// Those of a crontab of `user`, or of a file whose lines each name one.

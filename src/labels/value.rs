@@ -3,6 +3,9 @@
 use super::typed::kind_of_password;
 use crate::cluster::cut;
 
+/// In the place of a password, which logs and whoever reads them have no need of.
+pub const NOT_SHOWN: &str = "(not shown)";
+
 /// True is `true`, `t`, `yes` or `y`, in any case; everything else is false, `1` and `on` too.
 pub(super) fn is_true(text: &str) -> bool {
     matches!(text.to_lowercase().as_str(), "true" | "t" | "yes" | "y")

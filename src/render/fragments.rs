@@ -17,7 +17,7 @@ use super::profiles::PROFILES;
 use super::within::{self, Neutral};
 use crate::haproxy::password::QUICK;
 use crate::haproxy::userlist::{MOST_PASSWORDS, Missing};
-use crate::labels::{Reading, ServiceOptions, Template};
+use crate::labels::{NOT_SHOWN, Reading, ServiceOptions, Template};
 use crate::proxy::marathon_lb::Service;
 
 /// Where a text came from, for messages.
@@ -170,7 +170,7 @@ impl Fragments {
                 Some(Value::Text(text)) if label != Some("AUTH") => {
                     format!("`{}`", text.trim_start_matches(" ssl crt ").escape_debug())
                 }
-                _ => format!("a {name} (not shown) that leaves its place"),
+                _ => format!("a {name} {NOT_SHOWN} that leaves its place"),
             };
             return Err(Fault::Value {
                 template,
@@ -298,10 +298,11 @@ impl Fault {
             ),
             Self::Shape { .. } => (None, "a section that can be rendered".to_owned()),
         };
-        let found = match &service.options.auth {
-            Some(auth) => self.to_string().replace(&*auth.password, HIDDEN),
-            None => self.to_string(),
-        };
+        let mut found = self.to_string();
+        let auth = service.options.auth.as_ref();
+        if let Some(auth) = auth.filter(|auth| !auth.password.is_empty()) {
+            found = found.replace(&*auth.password, NOT_SHOWN);
+        }
         Failed {
             owner: service.owner.clone(),
             part,
@@ -311,14 +312,11 @@ impl Fault {
     }
 }
 
-/// In the place of a password, which logs and whoever reads them have no need of.
-const HIDDEN: &str = "(not shown)";
-
 /// A line without the password of a list of users.
 fn shown(line: &str) -> String {
     const WORD: &str = "password";
     match line.find(WORD) {
-        Some(at) => format!("{} {HIDDEN}", line[..at + WORD.len()].escape_debug()),
+        Some(at) => format!("{} {NOT_SHOWN}", line[..at + WORD.len()].escape_debug()),
         None => line.escape_debug().to_string(),
     }
 }

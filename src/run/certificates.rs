@@ -133,7 +133,7 @@ pub(super) enum Renewal {
 
 impl Renewal {
     /// # Errors
-    /// When HAProxy goes on with those that it has read, and will before somebody mends `names`.
+    /// When HAProxy goes on with those that it has read, and will until somebody mends `names`.
     pub(super) fn of(outcome: Result<Outcome>, names: &str) -> Result<Self> {
         let stay = || {
             format!(

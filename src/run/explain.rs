@@ -14,12 +14,9 @@ use crate::config::Config;
 use crate::cycle::{Explained, ExplainedPort, Fate, Plan};
 use crate::disk::OsDisk;
 use crate::haproxy::program;
-use crate::labels;
+use crate::labels::{self, NOT_SHOWN};
 use crate::proxy::marathon_lb::Service;
 use crate::proxy::native::{Layout, Way};
-
-/// What may be a password is not shown.
-const HIDDEN: &str = "(not shown)";
 
 /// `what` is the id of an app, or a host with or without a path. Exit 1 where an app is not served as
 /// its owner says, or nobody gets the request.
@@ -147,7 +144,7 @@ fn shown(name: &str, value: &str) -> String {
     let is_secret = name.ends_with("_AUTH");
     let is_value = labels::is_value(name);
     match (is_secret, is_value) {
-        (true, _) => HIDDEN.to_owned(),
+        (true, _) => NOT_SHOWN.to_owned(),
         (false, false) if labels::is_known(name) => {
             format!(
                 "a text of {} characters in the place of a template",
@@ -163,7 +160,7 @@ fn without_password(line: &str) -> String {
     let mut words: Vec<&str> = line.split(' ').collect();
     for at in 1..words.len() {
         if matches!(words[at - 1], "password" | "insecure-password") {
-            words[at] = HIDDEN;
+            words[at] = NOT_SHOWN;
         }
     }
     words.join(" ")

@@ -147,37 +147,42 @@ impl Plan {
     }
 }
 
-/// Which service ports the installed file has, by the number, and of whom: by the names that apps have
-/// in sections.
-struct Held(BTreeMap<u32, BTreeSet<String>>);
+/// Which service ports the installed file has.
+struct Held {
+    /// By the names that apps have in sections.
+    of_apps: BTreeMap<String, BTreeSet<u32>>,
+    numbers: BTreeSet<u32>,
+}
 
 impl Held {
     fn by(served: &[ServicePort]) -> Self {
-        let mut held: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        let mut of_apps: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         for port in served {
-            let apps = held.entry(port.service_port).or_default();
-            apps.insert(port.app.safe_path());
+            let own = of_apps.entry(port.app.safe_path()).or_default();
+            own.insert(port.service_port);
         }
-        Self(held)
+        let numbers = served.iter().map(|port| port.service_port).collect();
+        Self { of_apps, numbers }
     }
 
     /// Nothing where nobody is known to have the number.
     fn is_served(&self, owner: &Owner) -> Option<bool> {
-        let apps = self.0.get(&owner.service_port)?;
-        Some(apps.contains(&owner.app.safe_path()))
+        let own = self.of_apps.get(&owner.app.safe_path());
+        let is_held = self.numbers.contains(&owner.service_port);
+        is_held.then(|| own.is_some_and(|own| own.contains(&owner.service_port)))
     }
 
     /// What is kept is not given up.
     fn keep(&mut self, owner: &Owner) {
-        if let Some(apps) = self.0.get_mut(&owner.service_port) {
-            apps.remove(&owner.app.safe_path());
+        if let Some(own) = self.of_apps.get_mut(&owner.app.safe_path()) {
+            own.remove(&owner.service_port);
         }
     }
 
     /// Takes one that its app gives up for this.
     fn exchange(&mut self, owner: &Owner) -> bool {
-        let app = owner.app.safe_path();
-        self.0.values_mut().any(|apps| apps.remove(&app))
+        let own = self.of_apps.get_mut(&owner.app.safe_path());
+        own.is_some_and(|own| own.pop_first().is_some())
     }
 }
 

@@ -210,6 +210,9 @@ fn two_forms_in_one_file_undo_each_other_and_a_carriage_return_is_no_end() {
         "{why}"
     );
     assert!(fix.starts_with("take all but one"), "{fix}");
+    let same = "* * * * * root haproxy-marathon-bridge m1:8080 > /etc/haproxy/haproxy.cfg\n";
+    let (why, _) = fault(&format!("{native}{same}")).unwrap();
+    assert!(why.contains("another as bridge"), "{why}");
     // Each of two HAProxys has a file of its own.
     let other = "* * * * * root haproxy-marathon-bridge refresh --haproxy-config /srv/b.cfg \
                  --template-set marathon-lb\n";

@@ -65,13 +65,9 @@ pub(super) fn lines(config: &Config, host: &Real) -> Vec<Line> {
         taken.map(move |taken| (Place::File(path.clone()), taken))
     });
     let runs = has_process(host, &["cron", "crond"]);
-    let is_of_another = |taken: &Taken| {
-        let file = taken.file.as_ref().filter(|file| file.is_absolute());
-        file.is_some_and(|file| *file != config.haproxy.config)
-    };
     crontabs
         .chain(files)
-        .filter(|(_, taken)| !is_of_another(taken))
+        .filter(|(_, taken)| taken.may_write(&config.haproxy.config))
         .map(|(place, mut taken)| {
             let may_not = || {
                 (may_write(config, &taken.user) == Some(false))

@@ -81,7 +81,7 @@ impl Call {
 
 pub(super) fn turns(config: &Config, host: &Real, call: &Call, in_use: &[InUse]) -> Vec<Finding> {
     // Those of ours that systemd runs have no other.
-    let mut sets = sets_of_cron(host);
+    let mut sets = sets_of_cron(host, &config.haproxy.config);
     if in_use.iter().any(|one| one.schedule != Schedule::Cron) {
         sets.push("native".to_owned());
     }

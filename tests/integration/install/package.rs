@@ -235,17 +235,19 @@ fn what_systemd_refuses_keeps_no_package_from_coming_and_going() {
     );
 }
 
+/// What runs where a package goes: its name, its text, and with what it is called.
+const REMOVALS: [(&str, &str, &str); 2] = [
+    (
+        "prerm",
+        include_str!("../../../packaging/deb/prerm"),
+        "remove",
+    ),
+    ("preun", include_str!("../../../packaging/rpm/preun"), "0"),
+];
+
 #[test]
 fn a_package_takes_its_own_units_and_state_alone() {
-    let removals = [
-        (
-            "prerm",
-            include_str!("../../../packaging/deb/prerm"),
-            "remove",
-        ),
-        ("preun", include_str!("../../../packaging/rpm/preun"), "0"),
-    ];
-    let calls: String = removals
+    let calls: String = REMOVALS
         .iter()
         .map(|(name, text, word)| {
             let file = script(name, text);
@@ -284,7 +286,7 @@ echo "== empty"; ls -d $state 2> /dev/null || echo gone
     let Some(told) = run(&format!("{PREPARED}{calls}{postrm}{purge}")) else {
         return;
     };
-    for (name, ..) in removals {
+    for (name, ..) in REMOVALS {
         let local = told.part(&format!("{name} /usr/local/bin"));
         assert_eq!(local, "haproxy-marathon-bridge.service\n0");
         assert_eq!(told.part(&format!("{name} /usr/bin")), "1");
@@ -307,14 +309,6 @@ echo "== empty"; ls -d $state 2> /dev/null || echo gone
 
 #[test]
 fn a_file_for_cron_goes_as_written_and_is_kept_with_anything_else_in_it() {
-    let removals = [
-        (
-            "prerm",
-            include_str!("../../../packaging/deb/prerm"),
-            "remove",
-        ),
-        ("preun", include_str!("../../../packaging/rpm/preun"), "0"),
-    ];
     let program = "/usr/bin/haproxy-marathon-bridge";
     let native = include_str!("../../../packaging/cron/native")
         .replace("/usr/local/bin/haproxy-marathon-bridge", program);
@@ -345,7 +339,7 @@ fn a_file_for_cron_goes_as_written_and_is_kept_with_anything_else_in_it() {
         "* * * * * root /usr/local/bin/haproxy-marathon-bridge refresh\n",
     ];
     let mut calls = String::new();
-    for (name, text, word) in &removals {
+    for (name, text, word) in &REMOVALS {
         calls += &script(name, text);
         for (what, text, _) in &texts {
             let _ = write!(
@@ -369,7 +363,7 @@ fn a_file_for_cron_goes_as_written_and_is_kept_with_anything_else_in_it() {
     let Some(told) = run(&format!("{PREPARED}{prepared}{calls}true\n")) else {
         return;
     };
-    for (name, ..) in removals {
+    for (name, ..) in REMOVALS {
         for (what, _, is_gone) in &texts {
             let part = format!("{name} {what}");
             if *is_gone {
