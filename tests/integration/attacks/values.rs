@@ -151,7 +151,8 @@ fn haproxy_accepts_what_is_refused() {
         ],
         &[
             ("HAPROXY_0_VHOST", "h"),
-            ("HAPROXY_0_AUTH", "${HOME}:u:$6$x$y"),
+            // Followed by more, for HAProxy wants a realm also where the variable is not set.
+            ("HAPROXY_0_AUTH", "${HOME}r:u:$6$x$y"),
         ],
         &[
             ("HAPROXY_0_VHOST", "h"),
