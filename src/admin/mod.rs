@@ -5,13 +5,14 @@
 //! the watcher: what is asked of it comes as the signal that it hears anyway.
 //!
 //! ```text
-//! watcher ─▶ live ─▶ pages, metrics ─▶ desk ─▶ socket ◀─ HAProxy, `status` (ask)
+//! watcher ─▶ live ─▶ pages, page, metrics ─▶ desk ─▶ socket ◀─ HAProxy, `status` (ask)
 //! ```
 
 mod ask;
 mod desk;
 mod live;
 mod metrics;
+mod page;
 mod pages;
 mod socket;
 
@@ -19,4 +20,5 @@ pub use ask::{Silence, ask};
 pub use desk::Desk;
 pub use live::{Ended, Facts, Fetches, Held, Live, Pending, Served, Spares, Unused};
 pub use metrics::metrics;
-pub use pages::{Places, Status, pages};
+pub use page::{Asked, Finding, Mood, Page, Sources};
+pub use pages::{Made, Places, pages};

@@ -3,6 +3,7 @@
 //! marathon-lb answered in Lua within HAProxy: every method, plain text, the installed files as they
 //! are. Who may ask is decided by who may connect to the socket, and for HAProxy by its own rules.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,17 +11,18 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::map_response;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, IntoResponseParts, Response};
 use axum::routing::{any, get};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::live::{Facts, Live};
 use super::metrics::metrics;
+use super::page::Asked;
 use crate::apply::reload::{Context, old_processes};
 use crate::disk;
 use crate::door::last_word;
@@ -28,7 +30,24 @@ use crate::haproxy::Proc;
 use crate::state::Time;
 
 /// Makes the JSON of `status` beside these facts.
-pub type Status = dyn Fn(Facts) -> Result<String> + Send + Sync;
+pub(super) type Json = dyn Fn(Facts) -> Result<String> + Send + Sync;
+
+/// Makes the page for people.
+pub(super) type Html = dyn Fn(Facts, &Asked) -> Result<String> + Send + Sync;
+
+/// What is made for those who ask.
+pub struct Made {
+    /// As machines read it.
+    pub json: Box<Json>,
+    /// As people look at it.
+    pub html: Box<Html>,
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Made").finish_non_exhaustive()
+    }
+}
 
 /// Where the files lie that are shown.
 #[derive(Clone, Debug)]
@@ -46,16 +65,12 @@ pub struct Places {
 struct Sources {
     live: Arc<Live>,
     places: Places,
-    status: Box<Status>,
+    made: Made,
 }
 
 /// All of them.
-pub fn pages(live: Arc<Live>, places: Places, status: Box<Status>) -> Router {
-    let sources = Sources {
-        live,
-        places,
-        status,
-    };
+pub fn pages(live: Arc<Live>, places: Places, made: Made) -> Router {
+    let sources = Sources { live, places, made };
     Router::new()
         .route("/_haproxy_health_check", any(async || text("OK")))
         .route("/_haproxy_getpids", any(pids))
@@ -64,6 +79,7 @@ pub fn pages(live: Arc<Live>, places: Places, status: Box<Status>) -> Router {
         .route("/_haproxy_getappmap", any(apps))
         .route("/_mlb_signal/hup", any(async || send(Signal::SIGHUP)))
         .route("/_mlb_signal/usr1", any(async || send(Signal::SIGUSR1)))
+        .route("/", get(shown))
         .route("/status", get(told))
         .route("/metrics", get(measured))
         .fallback(async || said(StatusCode::NOT_FOUND, "there is no such page\n"))
@@ -129,10 +145,30 @@ fn send(signal: Signal) -> Response {
     }
 }
 
+/// A browser that shows it runs and fetches nothing, whatever should come to stand there.
+const CONFINED: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
+                        base-uri 'none'; frame-ancestors 'none'";
+
+async fn shown(State(sources): From, Query(asked): Query<Asked>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, CONFINED),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    let made = move || (sources.made.html)(sources.live.facts(), &asked);
+    answered(spawn_blocking(made).await, headers)
+}
+
 async fn told(State(sources): From) -> Response {
-    let made = spawn_blocking(move || (sources.status)(sources.live.facts()));
-    match made.await {
-        Ok(Ok(json)) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+    let made = spawn_blocking(move || (sources.made.json)(sources.live.facts()));
+    answered(made.await, [(header::CONTENT_TYPE, "application/json")])
+}
+
+fn answered(made: Result<Result<String>, JoinError>, headers: impl IntoResponseParts) -> Response {
+    match made {
+        Ok(Ok(body)) => (headers, body).into_response(),
         Ok(Err(error)) => said(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")),
         Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "it was not told\n"),
     }

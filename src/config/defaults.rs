@@ -79,6 +79,7 @@ pub(super) fn defaults(policy: &'static Policy) -> Config {
         },
         allow_removal: false,
         json: false,
+        html: false,
         stay: false,
         retry_now: false,
         max_age: Duration::ZERO,

@@ -77,6 +77,8 @@ pub struct Config {
     pub allow_removal: bool,
     /// `--json`: `status` speaks to machines.
     pub json: bool,
+    /// `--html`: `status` shows rather than tells.
+    pub html: bool,
     /// `--stay`: `demo` runs until it is interrupted.
     pub stay: bool,
     /// `--retry-now`: a reload that failed is tried again, however short ago that was.

@@ -12,6 +12,41 @@ use crate::proxy::native::slot_of;
 /// the statistics page, are none, nor are those of the `header` that every file has.
 #[must_use]
 pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
+    let proxies = proxies(text, header).into_iter();
+    let port = |proxy: Proxy| ServicePort {
+        app: AppId::new(&proxy.app()),
+        index: 0,
+        service_port: proxy.service_port,
+        last_config_change_at: None,
+        endpoints: proxy.endpoints,
+    };
+    proxies.map(port).collect()
+}
+
+/// What serves a service port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// As HAProxy's statistics have it: `app_80` of a backend, `app-80` of a `listen`.
+    pub name: String,
+    /// The number at its end.
+    pub service_port: u32,
+    /// Its servers, but for slots that nobody has.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl Proxy {
+    /// The app, as far as the name tells: it has `_` for `/` and for what it could not have.
+    #[must_use]
+    pub fn app(&self) -> String {
+        let parts = self.name.rsplit_once(['-', '_']);
+        let app = parts.map_or(&*self.name, |(app, _)| app);
+        format!("/{}", app.replace('_', "/"))
+    }
+}
+
+/// The same by what serves them.
+#[must_use]
+pub fn proxies(text: &str, header: &str) -> Vec<Proxy> {
     let outline = Outline::of(text);
     let header = Outline::of(header);
     let own: BTreeSet<&str> = header.sections().iter().map(|s| s.title).collect();
@@ -33,11 +68,9 @@ pub fn served(text: &str, header: &str) -> Vec<ServicePort> {
         .filter_map(|section| {
             let (name, service_port) =
                 name_and_port(section, |name| is_native || frontends.contains(name))?;
-            Some(ServicePort {
-                app: AppId::new(&format!("/{}", name.replace('_', "/"))),
-                index: 0,
+            Some(Proxy {
+                name: name.to_owned(),
                 service_port: service_port.parse().ok()?,
-                last_config_change_at: None,
                 endpoints: section
                     .servers
                     .iter()
@@ -53,11 +86,11 @@ fn name_and_port<'a>(
     section: &Section<'a>,
     is_led: impl Fn(&str) -> bool,
 ) -> Option<(&'a str, &'a str)> {
-    if let Some(name) = section.title.strip_prefix("listen ") {
-        return name.trim().rsplit_once('-');
-    }
-    let name = section.backend()?;
-    is_led(name).then(|| name.rsplit_once('_'))?
+    let (name, separator) = match section.title.strip_prefix("listen ") {
+        Some(name) => (name.trim(), '-'),
+        None => (section.backend().filter(|name| is_led(name))?, '_'),
+    };
+    Some((name, name.rsplit_once(separator)?.1))
 }
 
 fn endpoint(line: &str) -> Option<Endpoint> {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-pub use installed::served;
+pub use installed::{Proxy, proxies, served};
 pub use lost::with_lost_apps;
 
 use self::losses::{Key, Losses, OwnedLoss, addresses, distinct, key};

@@ -25,6 +25,7 @@ pub mod session;
 mod short_address;
 pub mod socket;
 mod sockets;
+pub mod statistics;
 pub mod structure;
 pub mod userlist;
 pub mod version;

@@ -46,9 +46,10 @@ const PACKAGED: &str = include_str!("../../packaging/etc/config.toml");
 const MARK: &str = "# As installed: ";
 
 /// What somebody decides for one call, and not for good.
-const OF_A_CALL: [&str; 9] = [
+const OF_A_CALL: [&str; 10] = [
     "allow-removal",
     "config",
+    "html",
     "json",
     "max-age",
     "no-pause",

@@ -9,6 +9,7 @@ mod lasting;
 mod line;
 mod python;
 mod reasons;
+mod recent;
 mod syslog;
 mod told;
 mod trouble;
@@ -34,6 +35,7 @@ pub use crate::config::{redact, redact_value};
 pub use lasting::{failing, lasting};
 pub use line::paints;
 pub use reasons::Reasons;
+pub use recent::recent;
 pub use syslog::{LOGGED, Priority, Syslog};
 pub use told::{TOLD, warning};
 pub use trouble::{Trouble, brief, in_one_line};
@@ -81,6 +83,8 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
             lines.push(Box::new(journal));
         }
     }
+    let latest = text(Surroundings::Other, recent::kept());
+    lines.push(Box::new(latest.with_filter(LevelFilter::INFO)));
     set(subscriber(log.level, lines))
 }
 

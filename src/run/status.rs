@@ -1,9 +1,10 @@
 //! `status`: what came of the last turn, told from the state, and what a watcher tells of itself.
 //! Nobody else is asked, but `/proc`, and a master whose processes are not seen there.
 
+mod found;
+mod page;
 mod words;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -11,15 +12,14 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use serde::Serialize;
 
-use self::words::watching;
+use self::found::{Installed, Old, Process, is_at_work, reload_context};
 use super::lock::places;
 use super::{access, block_on, drain, print};
-use crate::admin::{self, Facts, Silence, Unused};
+use crate::admin::{self, Asked, Facts, Silence, Unused};
 use crate::apply::{Holder, Installation, good_sets, reload, watcher};
 use crate::config::Config;
 use crate::cycle::Meant;
-use crate::disk::{self, Digest, Disk as _, OsDisk};
-use crate::haproxy::{OldProcess, program, structure_hash};
+use crate::disk::{self, OsDisk};
 use crate::state::{
     Applied, Drained, Folder, LastTurn, Paused, Pending, Quarantined, State, Time, TurnOutcome,
     Unsaved,
@@ -40,14 +40,22 @@ fn is_long_check(since: Option<Time>, now: Time) -> bool {
 
 /// Exit 0 where all is well, 1 where something is not, or nothing is known.
 pub(super) fn status(config: &Config) -> Result<ExitCode> {
-    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
-    access::may_read(&folder)?;
-    let form = if config.json {
-        Form::Json
-    } else {
-        Form::People
-    };
-    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, form)?;
+    let watcher = Watcher::of(config)?;
+    let (text, is_ok) = told(config, &watcher, Reading::All, |status, now| {
+        let text = if config.html {
+            page::html(
+                config,
+                (status.for_people(&watcher, now), now),
+                status,
+                None,
+            )?
+        } else if config.json {
+            json_of(status)?
+        } else {
+            status.for_people(&watcher, now).to_string()
+        };
+        Ok((text, status.ok))
+    })?;
     print(&text)?;
     Ok(ExitCode::from(u8::from(!is_ok)))
 }
@@ -57,27 +65,47 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
 /// # Errors
 /// When what is remembered may not be read.
 pub(super) fn verdict(config: &Config) -> Result<(String, bool)> {
-    let folder = Folder::of(&config.state.dir, &config.haproxy.config);
-    access::may_read(&folder)?;
-    let (text, is_ok) = told(config, &Watcher::found(config, &folder)?, Form::People)?;
-    let verdict = text.lines().next().unwrap_or_default();
-    Ok((verdict.to_owned(), is_ok))
+    let watcher = Watcher::of(config)?;
+    told(config, &watcher, Reading::All, |status, now| {
+        let words = status.for_people(&watcher, now);
+        Ok((words.first_line(), status.ok))
+    })
 }
 
-/// The same as JSON, told by a watcher of itself.
+/// What a watcher tells of itself, as JSON.
 pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
-    Ok(told(config, &Watcher::Tells(Box::new(facts)), Form::Page)?.0)
+    let watcher = Watcher::Tells(Box::new(facts));
+    told(config, &watcher, Reading::Little, |status, _| {
+        json_of(status)
+    })
 }
 
-/// For whom it is told.
+/// The same as a page for a browser.
+pub(super) fn html(config: &Config, facts: Facts, asked: &Asked) -> Result<String> {
+    let watcher = Watcher::Tells(Box::new(facts));
+    told(config, &watcher, Reading::All, |status, now| {
+        page::html(
+            config,
+            (status.for_people(&watcher, now), now),
+            status,
+            Some(asked),
+        )
+    })
+}
+
+fn json_of(status: &Status<'_>) -> Result<String> {
+    let mut json = serde_json::to_string_pretty(status)?;
+    json.push('\n');
+    Ok(json)
+}
+
+/// What is read of the installed files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    People,
-    /// `--json`.
-    Json,
-    /// The same of a watcher that is asked for it, perhaps each second: what costs it the reading of all
-    /// that it serves is left out.
-    Page,
+enum Reading {
+    All,
+    /// What costs a watcher the reading of all that it serves is left out: machines ask it perhaps each
+    /// second.
+    Little,
 }
 
 /// Who keeps the files in step.
@@ -96,8 +124,10 @@ struct Silent {
 }
 
 impl Watcher {
-    fn found(config: &Config, folder: &Folder) -> Result<Self> {
-        match watcher(&places(config, folder)) {
+    fn of(config: &Config) -> Result<Self> {
+        let folder = Folder::of(&config.state.dir, &config.haproxy.config);
+        access::may_read(&folder)?;
+        match watcher(&places(config, &folder)) {
             None => Ok(Self::None),
             Some(holder) => ask(config, holder),
         }
@@ -124,8 +154,13 @@ fn ask(config: &Config, holder: Holder) -> Result<Watcher> {
     })
 }
 
-/// The text, and whether all is well.
-fn told(config: &Config, watcher: &Watcher, form: Form) -> Result<(String, bool)> {
+/// What is made of how things stand.
+fn told<T>(
+    config: &Config,
+    watcher: &Watcher,
+    reading: Reading,
+    make: impl FnOnce(&Status<'_>, Time) -> Result<T>,
+) -> Result<T> {
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     let (mut state, unread) = folder.load(&OsDisk);
     let unsaved = unsaved(&folder, watcher, &state);
@@ -192,22 +227,14 @@ fn told(config: &Config, watcher: &Watcher, form: Form) -> Result<(String, bool)
         pending: state.pending.as_ref(),
         paused: state.paused.as_ref(),
         drained: &state.drained,
-        drained_servers: (form != Form::Page).then(|| drained_servers(config, &state, &folder)),
+        drained_servers: (reading == Reading::All)
+            .then(|| drained_servers(config, &state, &folder)),
         quarantined: &state.quarantined,
         good_sets: good.sets,
         good_sets_unusable: good.unusable,
         watcher: facts,
     };
-    let text = if form == Form::People {
-        let mut text = status.for_people(now);
-        text.push_str(&watching(watcher, now));
-        text
-    } else {
-        let mut json = serde_json::to_string_pretty(&status)?;
-        json.push('\n');
-        json
-    };
-    Ok((text, status.ok))
+    make(&status, now)
 }
 
 fn drained_servers(config: &Config, state: &State, folder: &Folder) -> Vec<Meant> {
@@ -329,136 +356,6 @@ impl Good {
         }
         Self { sets, unusable }
     }
-}
-
-/// The installed files, beside those that HAProxy was last proved to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Installed {
-    Missing,
-    AsApplied,
-    /// But for servers, of which HAProxy was told; the watcher has the whole checked soon, or the next
-    /// turn does.
-    ToBeProved,
-    /// By hand, or by a run that was killed.
-    Changed,
-    /// Nothing was applied yet.
-    Unknown,
-}
-
-impl Installed {
-    fn beside(cfg: &Path, state: &State, is_watched: bool) -> Result<Self> {
-        let Some(content) = OsDisk.read(cfg)? else {
-            return Ok(Self::Missing);
-        };
-        let Some(applied) = &state.applied else {
-            return Ok(Self::Unknown);
-        };
-        let hash = Digest::of(&content);
-        let mut is_same = applied.cfg_hash == hash;
-        // A watcher says what it told when it ends.
-        let is_told = || {
-            let structure = std::str::from_utf8(&content).map(structure_hash).ok();
-            is_watched && structure.is_some() && structure == applied.structure_hash
-        };
-        let is_to_be_proved = !is_same && (state.told == Some(hash) || is_told());
-        is_same |= is_to_be_proved;
-        for (name, hash) in &applied.map_hashes {
-            let map = OsDisk.read(&cfg.with_file_name(name))?;
-            is_same &= map.is_some_and(|map| Digest::of(&map) == *hash);
-        }
-        Ok(if is_same && is_to_be_proved {
-            Self::ToBeProved
-        } else if is_same {
-            Self::AsApplied
-        } else {
-            Self::Changed
-        })
-    }
-}
-
-/// The process that was last known to run the files, beside those that run now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "found")]
-enum Process {
-    AsKnown {
-        pid: u32,
-    },
-    /// Somebody else reloaded or restarted HAProxy since the last turn.
-    Other {
-        pid: u32,
-    },
-    Gone {
-        pid: u32,
-    },
-}
-
-/// Where the processes of this host are looked for.
-fn reload_context(config: &Config) -> reload::Context {
-    let haproxy = &config.haproxy;
-    let program = program::find(&haproxy.program).unwrap_or_else(|_| haproxy.program.clone());
-    let (cfg, pid_file) = (&haproxy.config, &haproxy.pid_file);
-    reload::Context::new(&program, cfg, pid_file, config.reload.timeout)
-}
-
-/// A process that finishes what it has.
-#[derive(Debug, Serialize)]
-struct Old {
-    pid: u32,
-    /// When another one took over.
-    since: Option<Time>,
-    /// Null where it hides them.
-    connections: Option<OldConnections>,
-    #[serde(skip)]
-    found: OldProcess,
-}
-
-#[derive(Debug, Serialize)]
-struct OldConnections {
-    clients: BTreeMap<String, usize>,
-    others: usize,
-}
-
-impl Old {
-    fn of(found: OldProcess) -> Self {
-        Self {
-            pid: found.pid,
-            since: found.since.map(Time::at),
-            connections: found.holds.as_ref().map(|holds| OldConnections {
-                clients: holds.clients.clone(),
-                others: holds.others,
-            }),
-            found,
-        }
-    }
-}
-
-impl Process {
-    fn beside(applied: &Applied, host: &reload::Context) -> Option<Self> {
-        let known = applied.haproxy_pid?;
-        Some(if host.serves(known) {
-            Self::AsKnown { pid: known }
-        } else if let Some(pid) = host.serving() {
-            Self::Other { pid }
-        } else {
-            Self::Gone { pid: known }
-        })
-    }
-}
-
-/// Whether a turn that has not ended yet, and not yet for too long, has installed files for which a
-/// reload was not proved so far.
-fn is_at_work(state: &State, now: Time) -> bool {
-    let pending = state.pending.as_ref().filter(|p| p.attempts == 0);
-    pending.is_some_and(|pending| {
-        // When it began.
-        let at = pending.next_try_at;
-        // Times are whole seconds: the turn before may have been in the same.
-        let has_ended = state.last_turn.as_ref().is_some_and(|last| {
-            at < last.at || at == last.at && last.outcome == TurnOutcome::Failed
-        });
-        !has_ended && !is_ahead(at, now) && now.since(at) < LONGEST_TURN
-    })
 }
 
 fn is_well(

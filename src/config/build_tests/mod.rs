@@ -120,6 +120,7 @@ fn examples(name: &str) -> (&'static str, &'static str) {
         | "dry-run"
         | "purge"
         | "json"
+        | "html"
         | "no-pause"
         | "retry-now"
         | "health-check"

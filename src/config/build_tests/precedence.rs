@@ -130,6 +130,7 @@ fn every_default_of_the_table_counts() {
         },
         allow_removal: false,
         json: false,
+        html: false,
         stay: false,
         retry_now: false,
         max_age: 900s,

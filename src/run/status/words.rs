@@ -1,10 +1,11 @@
-//! The same for people: a line of the verdict, and name and value a line.
+//! The same for people: the verdict, and what there is to say, as name and value.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::{Installed, Old, Process, Status, Watcher, is_ahead, is_long_check};
-use crate::admin::{self, Unused};
+use super::found::{Installed, Old, Process};
+use super::{Status, Watcher, is_ahead, is_long_check};
+use crate::admin::{self, Finding, Unused};
 use crate::cycle::named;
 use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
 
@@ -12,8 +13,7 @@ use crate::state::{Applied, LastTurn, Pending, Quarantined, Time, TurnOutcome};
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
 
 /// What is known of who watches; nothing where nobody does.
-pub(super) fn watching(watcher: &Watcher, now: Time) -> String {
-    let mut out = Lines::default();
+fn watching(watcher: &Watcher, now: Time, out: &mut Words) {
     let since = |pid: u32, since: Time| format!("pid {pid} since {since} ({})", ago(since, now));
     match watcher {
         Watcher::None => (),
@@ -44,7 +44,7 @@ pub(super) fn watching(watcher: &Watcher, now: Time) -> String {
             let worked = facts.turn_since.map(|since| now.since(since));
             if let Some(worked) = worked.filter(|worked| WORTH_A_WORD <= *worked) {
                 let worked = humantime::format_duration(worked);
-                out.put(
+                out.amiss(
                     "at work",
                     &format!("for {worked}, and nothing else is followed"),
                 );
@@ -57,12 +57,10 @@ pub(super) fn watching(watcher: &Watcher, now: Time) -> String {
             }
         }
     }
-    out.text
 }
 
 impl Status<'_> {
-    pub(super) fn for_people(&self, now: Time) -> String {
-        let mut out = Lines::default();
+    pub(super) fn for_people(&self, watcher: &Watcher, now: Time) -> Words {
         let verdict = match (self.ok, self.paused, self.last_turn) {
             (_, _, None) if self.unread.is_some() => "nothing is known: the state cannot be read",
             (_, _, None) => "nothing is known: no turn was ever taken",
@@ -85,9 +83,13 @@ impl Status<'_> {
             }
             (true, None, _) => "all is well",
         };
-        out.text = format!("{}: {verdict}\n", self.config.display());
+        let mut out = Words {
+            config: self.config.display().to_string(),
+            verdict,
+            findings: Vec::new(),
+        };
         if let Some(paused) = self.paused {
-            out.put("paused", &paused.to_string().replacen("paused ", "", 1));
+            out.amiss("paused", &paused.to_string().replacen("paused ", "", 1));
         }
         for (drained, meant) in self
             .drained
@@ -99,12 +101,12 @@ impl Status<'_> {
             } else {
                 format!("; none is left for {}", named(&meant.without_any))
             };
-            out.put("drained", &format!("{drained}, {meant}{left}"));
+            out.amiss("drained", &format!("{drained}, {meant}{left}"));
         }
         self.turns(&mut out, now);
         match self.pending {
             Some(_) if self.is_at_work => out.put("at work", "on a reload to other files"),
-            Some(pending) => out.put("to be tried", &in_words(pending)),
+            Some(pending) => out.amiss("to be tried", &in_words(pending)),
             None => (),
         }
         if let Some(applied) = self.applied {
@@ -128,10 +130,10 @@ impl Status<'_> {
             out.put("old process", &old_process(old, now));
         }
         match self.installed {
-            Installed::Missing => out.put("installed", "no file"),
+            Installed::Missing => out.amiss("installed", "no file"),
             Installed::Changed if self.is_at_work => (),
             Installed::Changed => {
-                out.put("installed", "other files than those that HAProxy runs");
+                out.amiss("installed", "other files than those that HAProxy runs");
             }
             Installed::AsApplied | Installed::ToBeProved | Installed::Unknown => (),
         }
@@ -140,41 +142,42 @@ impl Status<'_> {
             out.put("good files", &format!("of {}", times.join(", ")));
         }
         for fault in &self.good_sets_unusable {
-            out.put("good files", &format!("cannot be used: {fault}"));
+            out.amiss("good files", &format!("cannot be used: {fault}"));
         }
         for entry in self.quarantined {
-            out.put("quarantined", &quarantined(entry, now));
+            out.amiss("quarantined", &quarantined(entry, now));
         }
         for warning in self.last_turn.iter().flat_map(|last| &last.warnings) {
-            out.put("warning", warning);
+            out.amiss("warning", warning);
         }
         for warning in self
             .last_turn
             .iter()
             .flat_map(|last| &last.haproxy_warnings)
         {
-            out.put("haproxy warns", warning);
+            out.amiss("haproxy warns", warning);
         }
-        out.text
+        watching(watcher, now, &mut out);
+        out
     }
 
     /// What the last turn came to, and what is yet to come of it.
-    fn turns(&self, out: &mut Lines, now: Time) {
+    fn turns(&self, out: &mut Words, now: Time) {
         if let Some(last) = self.last_turn {
             out.last_turn(last, now);
         }
         if let Some(unread) = self.unread {
-            out.put("state", unread);
+            out.amiss("state", unread);
         } else if self.last_turn.is_none() {
             let place = self.state_folder.display();
             out.put("state", &format!("`{place}` holds none"));
         }
         if let Some(why) = self.unsaved {
-            out.put("not saved", why);
+            out.amiss("not saved", why);
         }
         for Unused { since, why } in self.unused {
             let ago = ago(*since, now);
-            out.put("not in use", &format!("since {since} ({ago}): {why}"));
+            out.amiss("not in use", &format!("since {since} ({ago}): {why}"));
         }
         if let Some(since) = self.checking_since {
             let ago = ago(since, now);
@@ -182,7 +185,7 @@ impl Status<'_> {
                 "`haproxy -c` looks at the new file since {since} ({ago}), which is not installed before \
                  it has; servers are followed where HAProxy is told of them"
             );
-            out.put("checking", &text);
+            out.amiss("checking", &text);
         }
         if let Some(marathon) = self.last_marathon {
             out.put("marathon", marathon);
@@ -298,17 +301,47 @@ fn ago(moment: Time, now: Time) -> String {
     format!("{} ago", humantime::format_duration(now.since(moment)))
 }
 
-/// Name and value a line.
-#[derive(Default)]
-struct Lines {
-    text: String,
+/// What is said.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// The file that is kept in step.
+    pub config: String,
+    pub verdict: &'static str,
+    pub findings: Vec<Finding>,
 }
 
-impl Lines {
-    fn put(&mut self, name: &str, value: &str) {
-        // Lines that go on stand below the value.
-        let value = value.replace('\n', "\n                ");
-        writeln!(self.text, "  {name:<12}  {value}").expect("a String takes all text");
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.first_line())?;
+        for Finding { name, value, .. } in &self.findings {
+            // Lines that go on stand below the value.
+            let value = value.replace('\n', "\n                ");
+            writeln!(f, "  {name:<12}  {value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Words {
+    pub(super) fn first_line(&self) -> String {
+        format!("{}: {}", self.config, self.verdict)
+    }
+
+    fn put(&mut self, name: &'static str, value: &str) {
+        self.findings.push(Finding {
+            name,
+            value: value.to_owned(),
+            is_amiss: false,
+        });
+    }
+
+    /// The same of what somebody may want to mend.
+    fn amiss(&mut self, name: &'static str, value: &str) {
+        self.findings.push(Finding {
+            name,
+            value: value.to_owned(),
+            is_amiss: true,
+        });
     }
 
     fn last_turn(&mut self, last: &LastTurn, now: Time) {
@@ -326,7 +359,7 @@ impl Lines {
             self.put("change", change);
         }
         if let Some(held) = &last.held {
-            self.put("held back", held);
+            self.amiss("held back", held);
         }
     }
 }

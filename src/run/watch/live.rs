@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::status;
 use super::super::turn::Turn;
-use crate::admin::{Desk, Ended, Held, Live, Places, Served, Spares, pages};
+use crate::admin::{Desk, Ended, Held, Live, Made, Places, Served, Spares, pages};
 use crate::apply::Outcome;
 use crate::config::Config;
 use crate::cycle::InService;
@@ -22,9 +22,12 @@ pub(super) fn desk(config: &Config, live: &Arc<Live>) -> Option<Desk> {
         pid_file: haproxy.pid_file.clone(),
         master_socket: haproxy.master_socket.clone(),
     };
-    let config = config.clone();
-    let status = Box::new(move |facts| status::json(&config, facts));
-    Some(Desk::open(path, pages(Arc::clone(live), places, status)))
+    let (for_json, for_html) = (config.clone(), config.clone());
+    let made = Made {
+        json: Box::new(move |facts| status::json(&for_json, facts)),
+        html: Box::new(move |facts, asked| status::html(&for_html, facts, asked)),
+    };
+    Some(Desk::open(path, pages(Arc::clone(live), places, made)))
 }
 
 /// What a turn that began `at` came to; `None` where it came to nothing. A check may go on beside it.

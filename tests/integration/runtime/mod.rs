@@ -13,6 +13,7 @@ mod leftovers;
 mod light;
 mod maps;
 mod old;
+mod page;
 mod refuses;
 mod retried;
 mod slow_checks;

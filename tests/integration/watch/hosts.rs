@@ -276,7 +276,7 @@ fn a_check_that_never_ends_names_nobody_and_is_not_asked_for_again_and_again() {
         thread::sleep(Duration::from_millis(500));
     }
     host.status()
-        .prints(&["the watcher is at work on one turn for too long"]);
+        .prints(&["what is wanted waits for `haproxy -c`, which does not come to an end"]);
     let said = watcher.says_within("stays as it is", SOON * 4);
     assert_eq!(count(&said, "did not end within 1m"), 1, "{said:#?}");
     assert_eq!(count(&said, "app `"), 0, "{said:#?}");

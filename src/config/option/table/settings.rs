@@ -33,6 +33,18 @@ pub(super) static SETTINGS: &[Definition] = &[
         commands: JUDGING,
     },
     Definition {
+        name: "html",
+        short: None,
+        takes: Takes::Nothing(Switch(|c, on| c.html = on)),
+        fallback: Fallback::Value("false"),
+        summary: "Print a page for a browser",
+        details: "One document that needs nothing else, with the services and what HAProxy counts of \
+                  them. A watcher answers with the same at `/` on its socket, with its log; our own set \
+                  has it at http://127.0.0.1:9090/marathon-bridge/ on HAProxy's host.",
+        heading: Heading::Settings,
+        commands: &[Command::Status],
+    },
+    Definition {
         name: "stay",
         short: None,
         takes: Takes::Nothing(Switch(|c, on| c.stay = on)),
