@@ -71,7 +71,7 @@ fn line(entry: &Entry) -> String {
         name, takes, about, ..
     } = entry;
     let call = format!("{name} {takes}");
-    format!("  {call:<37}{about}")
+    format!("  {call:<37} {about}")
 }
 
 /// The completions for `shell`: to be installed where it looks for them.

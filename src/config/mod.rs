@@ -75,7 +75,7 @@ pub struct Config {
     pub state: State,
     /// `--allow-removal`: an answer that takes away most of what is served is applied at once.
     pub allow_removal: bool,
-    /// `--json`: `status` speaks to machines.
+    /// `--json`: machines are spoken to.
     pub json: bool,
     /// `--html`: `status` shows rather than tells.
     pub html: bool,

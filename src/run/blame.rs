@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use tracing::{error, warn};
 
 use crate::apply::CheckMessage;
@@ -26,6 +27,16 @@ pub(super) struct Blamed<'a> {
     owner: Option<&'a Owner>,
     section: Option<&'a str>,
     message: &'a CheckMessage,
+}
+
+/// The parts of a message, as JSON has them; null is what is not known.
+#[derive(Debug, Serialize)]
+pub(super) struct Blame<'a> {
+    app: Option<&'a str>,
+    service_port: Option<u32>,
+    section: Option<&'a str>,
+    line: Option<usize>,
+    text: &'a str,
 }
 
 impl<'a> Blamed<'a> {
@@ -64,6 +75,17 @@ impl<'a> Blamed<'a> {
             haproxy = self.message.text,
             "`haproxy -c` warns: {self}"
         );
+    }
+
+    /// The same for machines.
+    pub(super) fn parts(&self) -> Blame<'_> {
+        Blame {
+            app: self.app(),
+            service_port: self.service_port(),
+            section: self.section,
+            line: self.message.line,
+            text: &self.message.text,
+        }
     }
 
     /// The same sentence wherever in the file the fault stands: other sections come and go.

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde::Serialize;
 use tracing::{error, info};
 
 use super::look::{Look, look};
-use super::print;
 use super::turn::version;
+use super::{json, print};
 use crate::apply::{FileSet, LocalHaproxy, is_proved};
 use crate::config::Config;
 use crate::diff::{Change, Paint, unified};
@@ -31,12 +32,18 @@ pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
     } else {
         Paint::Plain
     };
+    let is_waiting = !is_proved(&OsDisk, &look.at, &look.plan.files, &look.memory);
+    if config.json {
+        let text = differences(&look, Paint::Plain);
+        let different = Different::of(&look, &text, is_waiting);
+        print(&json(&different)?)?;
+        return Ok(ExitCode::from(u8::from(!different.same)));
+    }
     if look.plan.keeps_all {
         // What is held back, and everything with it, was said.
         return Ok(ExitCode::from(1));
     }
     let text = differences(&look, paint);
-    let is_waiting = !is_proved(&OsDisk, &look.at, &look.plan.files, &look.memory);
     if text.is_empty() {
         if !is_waiting {
             return Ok(ExitCode::SUCCESS);
@@ -50,6 +57,57 @@ pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
     }
     print(&text)?;
     Ok(ExitCode::from(1))
+}
+
+/// The keys of `--json`.
+#[derive(Debug, Serialize)]
+struct Different<'a> {
+    /// Whether `refresh` has nothing to do.
+    same: bool,
+    /// What the change means for a running HAProxy.
+    change: Meaning,
+    /// The same in sentences.
+    why: String,
+    /// Whether HAProxy is yet to be brought to the files.
+    waiting: bool,
+    /// What is held back, in a sentence; null where nothing is.
+    held_back: Option<String>,
+    /// Whether all else is held back with it.
+    keeps_all: bool,
+    /// What differs, file by file, as a unified diff.
+    diff: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Meaning {
+    Nothing,
+    Maps,
+    Servers,
+    Backends,
+    Structure,
+}
+
+impl<'a> Different<'a> {
+    fn of(look: &Look, diff: &'a str, waiting: bool) -> Self {
+        let plan = &look.plan;
+        let change = match &plan.change {
+            Change::Nothing if diff.is_empty() => Meaning::Nothing,
+            Change::Nothing => Meaning::Maps,
+            Change::Servers(_) => Meaning::Servers,
+            Change::Backends(_) => Meaning::Backends,
+            Change::Structure(_) => Meaning::Structure,
+        };
+        Self {
+            same: diff.is_empty() && !waiting && !plan.keeps_all,
+            change,
+            why: plan.change.to_string(),
+            waiting,
+            held_back: plan.held_back(),
+            keeps_all: plan.keeps_all,
+            diff,
+        }
+    }
 }
 
 async fn look_beside_haproxy(config: &Config) -> Result<Look> {

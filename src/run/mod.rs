@@ -39,6 +39,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 use tracing::{error, warn};
 
 use crate::cli::{self, Invocation};
@@ -209,6 +210,13 @@ fn print(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .context("standard output cannot be written")
+}
+
+/// For machines, with a line end behind it.
+fn json(object: &impl Serialize) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(object)?;
+    text.push('\n');
+    Ok(text)
 }
 
 fn finish(result: Result<()>) -> ExitCode {

@@ -50,7 +50,7 @@ pub(super) fn status(config: &Config) -> Result<ExitCode> {
                 None,
             )?
         } else if config.json {
-            json_of(status)?
+            super::json(status)?
         } else {
             status.for_people(&watcher, now).to_string()
         };
@@ -76,7 +76,7 @@ pub(super) fn verdict(config: &Config) -> Result<(String, bool)> {
 pub(super) fn json(config: &Config, facts: Facts) -> Result<String> {
     let watcher = Watcher::Tells(Box::new(facts));
     told(config, &watcher, Reading::Little, |status, _| {
-        json_of(status)
+        super::json(status)
     })
 }
 
@@ -91,12 +91,6 @@ pub(super) fn html(config: &Config, facts: Facts, asked: &Asked) -> Result<Strin
             Some(asked),
         )
     })
-}
-
-fn json_of(status: &Status<'_>) -> Result<String> {
-    let mut json = serde_json::to_string_pretty(status)?;
-    json.push('\n');
-    Ok(json)
 }
 
 /// What is read of the installed files.

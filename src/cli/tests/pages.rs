@@ -143,21 +143,21 @@ fn the_help_reads_well() {
       -V, --version  Print version
 
     Calls of the bash bridge:
-      HOST:PORT...                         Print the whole configuration
-      config [HOST:PORT...]                Print the whole configuration
-      header                               Print what stands before the apps
-      apps [HOST:PORT...]                  Print the sections of the apps only
-      refresh_system_haproxy [HOST:PORT...]Bring the HAProxy of this host in step once
-      install_haproxy_system [HOST:PORT...]Install HAProxy, this program and its cron job
-      install_cronjob [HOST:PORT...]       Install this program and its cron job
-      cronjob                              Print the line for cron
-      logged CALL...                       Make one of these calls with output to syslog
+      HOST:PORT...                          Print the whole configuration
+      config [HOST:PORT...]                 Print the whole configuration
+      header                                Print what stands before the apps
+      apps [HOST:PORT...]                   Print the sections of the apps only
+      refresh_system_haproxy [HOST:PORT...] Bring the HAProxy of this host in step once
+      install_haproxy_system [HOST:PORT...] Install HAProxy, this program and its cron job
+      install_cronjob [HOST:PORT...]        Install this program and its cron job
+      cronjob                               Print the line for cron
+      logged CALL...                        Make one of these calls with output to syslog
       Options reach them as variables HMB_<OPTION> and in the TOML file. Without hosts they
       read /etc/haproxy-marathon-bridge/marathons.
 
     Command lines of predecessors, with options of their own:
-      marathon-lb OPTIONS                  As marathon_lb.py of marathon-lb 1.15
-      servicerouter OPTIONS                As servicerouter.py
+      marathon-lb OPTIONS                   As marathon_lb.py of marathon-lb 1.15
+      servicerouter OPTIONS                 As servicerouter.py
       Their own --help tells of them.
 
     Examples:

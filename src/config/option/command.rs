@@ -167,6 +167,13 @@ pub(super) const REACHING_HAPROXY: &[Command] = &[
     Command::Rollback,
     Command::Doctor,
 ];
+/// Those that print an object instead of words.
+pub(super) const TELLING_MACHINES: &[Command] = &[
+    Command::Diff,
+    Command::Check,
+    Command::Status,
+    Command::Doctor,
+];
 /// Those that judge how things stand.
 pub(super) const JUDGING: &[Command] = &[Command::Status, Command::Doctor];
 /// Those that look for its processes.

@@ -30,6 +30,17 @@ fn diff_shows_what_refresh_would_change_and_why_and_changes_nothing() {
     );
     assert_says(&grown.stderr, &["listen web-10001: servers 1 → 2"]);
     assert!(!grown.stdout.contains('\u{1b}'), "no colours in a pipe");
+    let machines = host.call(&["diff", "--json"]).expect(1);
+    let machines: Value = serde_json::from_str(&machines.stdout).unwrap();
+    assert_eq!(
+        (&machines["same"], &machines["change"]),
+        (&json!(false), &json!("servers"))
+    );
+    assert_eq!(machines["diff"], grown.stdout);
+    assert_says(
+        machines["why"].as_str().unwrap(),
+        &["listen web-10001: servers 1 → 2"],
+    );
     assert_eq!(host.installed(), before);
 
     fs::remove_file(host.path("apps.json")).unwrap();
@@ -77,6 +88,44 @@ fn check_names_the_owner_of_what_is_left_out_and_of_what_is_refused() {
     let line: Value = serde_json::from_str(line.unwrap()).unwrap();
     assert_eq!(line["app"], "/web");
     assert_eq!(line["subject"], "service port 10001");
+
+    let object = |words: &[&str]| -> Value {
+        serde_json::from_str(&host.call(words).expect(1).stdout).unwrap()
+    };
+    let checked = object(&["check", "--json"]);
+    assert_eq!(
+        (&checked["ok"], &checked["accepted"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(
+        (&checked["service_ports"], &checked["servers"]),
+        (&json!(1), &json!(1))
+    );
+    let [warning] = checked["warnings"].as_array().unwrap().as_slice() else {
+        panic!("{checked}");
+    };
+    assert_eq!(
+        (&warning["app"], &warning["subject"]),
+        (&line["app"], &line["subject"])
+    );
+    assert_says(
+        warning["found"].as_str().unwrap(),
+        &["`haproxy -c` refuses", "bogus"],
+    );
+
+    let header = fs::read_to_string(host.path("templates/header.cfg.tera")).unwrap();
+    fs::write(host.path("templates/listen.cfg.tera"), &listen).unwrap();
+    fs::write(
+        host.path("templates/header.cfg.tera"),
+        header + "  bogus word\n",
+    )
+    .unwrap();
+    let refused = object(&["check", "--json"]);
+    assert_eq!(refused["accepted"], false, "{refused}");
+    let message = &refused["haproxy_says"][0];
+    assert_says(message["text"].as_str().unwrap(), &["bogus"]);
+    assert_eq!(message["app"], Value::Null);
+    assert!(message["line"].as_u64().unwrap() > 1, "{refused}");
     assert!(!host.path("state").exists());
     assert!(!host.path("etc/haproxy.cfg").exists());
 }

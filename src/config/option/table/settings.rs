@@ -1,6 +1,6 @@
 //! The file of options, and the log.
 
-use super::super::command::{ALL, Command, JUDGING};
+use super::super::command::{ALL, Command, TELLING_MACHINES};
 use super::super::{CONFIG, Definition, Fallback, Form, Heading, One, Switch, Takes};
 use super::{one_of, put, value};
 use crate::config::{LogDestination, LogFormat, LogLevel};
@@ -30,7 +30,7 @@ pub(super) static SETTINGS: &[Definition] = &[
         summary: "Print a JSON object for machines",
         details: "Its keys stay as they are; new ones may be added.",
         heading: Heading::Settings,
-        commands: JUDGING,
+        commands: TELLING_MACHINES,
     },
     Definition {
         name: "html",
