@@ -171,6 +171,18 @@ pub fn build(request: &Request, system: &System) -> Result<Built, Mistakes> {
     Ok(Built { config, warnings })
 }
 
+/// What is said of an option in the strongest place that says anything of it, as it is written there,
+/// whatever is wrong with others: for a look at how another call would decide.
+#[must_use]
+pub fn said(option: &str, request: &Request, system: &System) -> Option<String> {
+    let environment = environment::read(&system.environment).layer;
+    let file = read_file(&request.flags, &environment, system, &mut Vec::new());
+    let layers = Layers {
+        weakest_first: [&file.layer, &environment, &request.flags],
+    };
+    layers.text(option).map(str::to_owned)
+}
+
 /// A later layer wins over an earlier one.
 pub(super) struct Layers<'a> {
     weakest_first: [&'a Layer; 3],

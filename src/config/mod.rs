@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use apps::{Apps, AutoPorts, GroupRule, PortRule, SettingsFrom, Values};
-pub use build::{Built, DEFAULT_FILE, MARATHONS, ModeOf, ReadFile, Request, System, build};
+pub use build::{Built, DEFAULT_FILE, MARATHONS, ModeOf, ReadFile, Request, System, build, said};
 pub use credentials::{Credentials, DcosAccount, Secret, WrongCredentials};
 pub use defaults::DEFAULT_STATE_DIR;
 pub use frontends::Frontends;

@@ -37,7 +37,9 @@ fn value_in(service: &Service, line: &str, message: &str) -> Option<&'static str
             rest.split_once(" : ").map_or(rest, |(_, rest)| rest)
         });
     let words = said(service).into_iter().flat_map(|(name, text)| {
-        let words = text.split([' ', '\t', ',']).map(str::to_owned);
+        let words = text.split([' ', '\t', ',']);
+        // The name of a header stands before one.
+        let words = words.map(|word| word.trim_end_matches(':').to_owned());
         words.map(move |word| (name, word)).collect::<Vec<_>>()
     });
     let repeated = words.filter(|(_, word)| line.contains(word.as_str()) && names(complaint, word));

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::CRON_FILE;
+use super::decided::{Decided, Fault, not_found};
 use super::host::{Found, Look};
-use super::job::{Form, NAME, Turn, jobs, may_write, turns, wrong_time};
+use super::job::{Form, NAME, jobs, turns, wrong_time};
 use super::service::has_user_named;
 use super::texts::{BRIDGE_CRON_FILE, NATIVE_CRON_FILE};
 
@@ -47,45 +48,72 @@ pub fn is_of_bridge(look: &dyn Look) -> bool {
     text.is_some_and(|text| turns(&text).any(|turn| turn.form == Form::Bridge))
 }
 
-/// What keeps cron from having turns taken by the file, and what mends that.
-pub(super) fn fault(look: &dyn Look, found: &Found) -> Option<(String, String)> {
-    if found.mode & 0o022 != 0 {
-        return Some((
-            format!(
-                "cron leaves the file out: it has mode {:04o}, expected one that only root may write",
-                found.mode
-            ),
-            format!("chmod 644 {CRON_FILE}"),
-        ));
+/// Where every file is one of cron's.
+const FOLDER: &str = "/etc/cron.d";
+
+/// What keeps cron from reading one of its files as it stands there.
+pub(super) fn left_out(look: &dyn Look, path: &Path, found: &Found) -> Option<Fault> {
+    let shown = path.display();
+    let left_out = |why: String, mend: String| {
+        Some(Fault {
+            why: format!("cron leaves the file out: {why}"),
+            mend: Some(mend),
+        })
+    };
+    // That of Debian heeds names that packages' scripts may have, and no others.
+    let is_debian = look.is_there(Path::new("/etc/debian_version"));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let odd = name.chars().find(|c| !is_plain(*c));
+    if let Some(odd) = odd.filter(|_| is_debian && path.starts_with(FOLDER)) {
+        let other = name.replace(|c| !is_plain(c), "_");
+        // It is typed as it stands.
+        let mend = if name.chars().all(|c| is_plain(c) || c == '.') {
+            format!("mv {shown} {FOLDER}/{other}")
+        } else {
+            format!("give it the name {FOLDER}/{other}")
+        };
+        let odd = odd.escape_debug();
+        let why = format!("its name has a `{odd}`, expected letters, digits, `_` and `-` alone");
+        return left_out(why, mend);
+    }
+    let mode = found.mode;
+    if mode & 0o022 != 0 {
+        let why = format!("it has mode {mode:04o}, expected one that only root may write");
+        return left_out(why, format!("chmod 644 {shown}"));
+    }
+    // cronie has it so.
+    if !is_debian && mode & 0o111 != 0 {
+        let why = format!("it has mode {mode:04o}, expected one that nobody may run");
+        return left_out(why, format!("chmod 644 {shown}"));
     }
     if found.owner != 0 {
-        return Some((
-            format!(
-                "cron leaves the file out: it belongs to the user {}, expected root",
-                found.owner
-            ),
-            format!("chown root {CRON_FILE}"),
-        ));
+        let why = format!("it belongs to the user {}, expected root", found.owner);
+        return left_out(why, format!("chown root {shown}"));
     }
+    if !found.content.is_empty() && !found.content.ends_with(b"\n") {
+        let why = "its last line does not end, expected a line break behind it";
+        return left_out(why.to_owned(), format!("echo >> {shown}"));
+    }
+    let mut lines = found.content.split(|byte| *byte == b'\n');
+    let at = lines.position(|line| line.ends_with(b"\r"))?;
+    Some(Fault {
+        why: format!(
+            "its line {} ends in a carriage return, which its last word takes up",
+            at + 1
+        ),
+        mend: Some(format!("sed -i 's/\\r$//' {shown}")),
+    })
+}
+
+/// What keeps cron from having turns taken by our file, and what mends that.
+pub(super) fn fault(look: &dyn Look, found: &Found) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(&found.content);
     let again = again(&text);
-    if !text.is_empty() && !text.ends_with('\n') {
-        return Some((
-            "cron leaves the file out: its last line does not end, expected a line break behind it"
-                .to_owned(),
-            format!("echo >> {CRON_FILE}"),
-        ));
+    if let Some(Fault { why, mend }) = left_out(look, Path::new(CRON_FILE), found) {
+        return Some((why, mend.unwrap_or(again)));
     }
-    if let Some(at) = text.split('\n').position(|line| line.ends_with('\r')) {
-        return Some((
-            format!(
-                "its line {} ends in a carriage return, which its last word takes up",
-                at + 1
-            ),
-            format!("sed -i 's/\\r$//' {CRON_FILE}"),
-        ));
-    }
-    let is_missing = |program: &&str| {
+    let is_missing = |program: &str| {
         let path = Path::new(program);
         path.is_absolute() && !look.is_there(path)
     };
@@ -107,25 +135,23 @@ pub(super) fn fault(look: &dyn Look, found: &Found) -> Option<(String, String)> 
             ));
         }
         let turn = job.turn();
-        let program = turn.map(|turn| turn.program);
-        let missing = [Some(*first), program]
-            .into_iter()
-            .flatten()
-            .find(is_missing);
-        if let Some(program) = missing {
-            why = format!("it calls `{program}`, which is not there");
+        if is_missing(first) {
+            why = format!("it calls `{first}`, which is not there");
             if turn.is_some() {
                 return Some((why, again));
             }
         }
-        written.extend(turn);
+        let Some(turn) = turn else { continue };
+        if let Some(fault) = not_found(look, turn.program, &turn.variables) {
+            return Some((fault.why, again));
+        }
+        written.push(Decided::of(look, &turn));
     }
     if let Some((one, other)) = undo_each_other(&written) {
         return Some((
             format!(
                 "its lines write `haproxy.cfg` in turns, one as the set {} has it, another as {}",
-                one.writes(),
-                other.writes()
+                one.set, other.set
             ),
             format!("take all but one of these lines out of {CRON_FILE}"),
         ));
@@ -143,7 +169,7 @@ fn again(text: &str) -> String {
 }
 
 /// Two of them that write the same file by different sets.
-fn undo_each_other<'t, 'a>(turns: &'t [Turn<'a>]) -> Option<(&'t Turn<'a>, &'t Turn<'a>)> {
+fn undo_each_other(turns: &[Decided]) -> Option<(&Decided, &Decided)> {
     let mut pairs = turns.iter().enumerate().flat_map(|(at, one)| {
         let before = turns[..at].iter();
         before.map(move |other| (other, one))
@@ -156,15 +182,16 @@ fn undo_each_other<'t, 'a>(turns: &'t [Turn<'a>]) -> Option<(&'t Turn<'a>, &'t T
 pub fn sets_of_cron(look: &dyn Look, cfg: &Path) -> Vec<String> {
     let found = look.file(Path::new(CRON_FILE)).ok().flatten();
     let text = found.map(|found| String::from_utf8_lossy(&found.content).into_owned());
-    let turns = turns(text.as_deref().unwrap_or_default())
-        .filter(|turn| may_write(turn.file.map(Path::new), cfg));
-    turns.map(|turn| turn.writes().to_owned()).collect()
+    let turns = turns(text.as_deref().unwrap_or_default()).map(|turn| Decided::of(look, &turn));
+    let turns = turns.filter(|decided| decided.may_write(cfg));
+    turns.map(|decided| decided.set).collect()
 }
 
 /// As whom the lines that take turns run.
 #[must_use]
 pub(super) fn user(found: &Found) -> Option<String> {
     let text = String::from_utf8_lossy(&found.content);
-    let mut jobs = jobs(&text).filter(|job| job.turn().is_some());
-    jobs.next()?.user.map(str::to_owned)
+    let turn = jobs(&text).find_map(|job| Some((job.turn()?, job.user)));
+    let (turn, user) = turn?;
+    turn.user.or(user).map(str::to_owned)
 }

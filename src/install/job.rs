@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+use super::called::{Called, Word, called, commands, exported};
+use super::decided::OPTIONS;
+use super::variables::Variables;
+use crate::config::CommandLine;
+
 /// The name of this program in a line that leaves it to PATH where that lies.
 pub(super) const NAME: &str = "haproxy-marathon-bridge";
 /// The call of the bash script.
@@ -12,28 +17,6 @@ const CALL: &str = "refresh";
 /// Programs of others that wrote `haproxy.cfg` before, as far as cron ran them.
 const PREDECESSORS: [&str; 2] = ["servicerouter.py", "marathon_lb.py"];
 
-/// Programs to which a path of another one is a file like all others.
-const READERS: [&str; 18] = [
-    "[",
-    "chmod",
-    "chown",
-    "cp",
-    "echo",
-    "grep",
-    "install",
-    "ln",
-    "ls",
-    "md5sum",
-    "mv",
-    "pkill",
-    "printf",
-    "rm",
-    "rsync",
-    "sha256sum",
-    "tar",
-    "test",
-];
-
 /// A line that has something run.
 pub(super) struct Job<'a> {
     pub(super) line: &'a str,
@@ -43,6 +26,8 @@ pub(super) struct Job<'a> {
     /// none, and this is the command's first word.
     pub(super) user: Option<&'a str>,
     pub(super) command: Vec<&'a str>,
+    /// What the lines above it set.
+    variables: Variables,
 }
 
 /// As which of the programs that it stands for this one is called.
@@ -55,14 +40,17 @@ pub(super) enum Form {
 }
 
 /// What a job is, where it is a turn of this program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Turn<'a> {
     pub(super) program: &'a str,
     pub(super) form: Form,
-    /// The set that the line names.
-    set: Option<&'a str>,
-    /// The file that it names.
-    pub(super) file: Option<&'a str>,
+    /// Those of [`OPTIONS`] that the line gives, with their values.
+    pub(super) options: Vec<(&'static str, &'a str)>,
+    /// The file into which the shell writes what is printed.
+    pub(super) target: Option<&'a str>,
+    /// As whom it runs, where that is somebody else than the line says.
+    pub(super) user: Option<&'a str>,
+    pub(super) variables: Variables,
 }
 
 impl Form {
@@ -75,65 +63,53 @@ impl Form {
             _ => return None,
         })
     }
-}
 
-/// The file of a line that names none, unless the options say another.
-const FILE: &str = "/etc/haproxy/haproxy.cfg";
+    pub(super) const fn command_line(self) -> CommandLine {
+        match self {
+            Self::Native => CommandLine::Native,
+            Self::Bridge => CommandLine::Bridge,
+            Self::MarathonLb => CommandLine::MarathonLb,
+            Self::Servicerouter => CommandLine::Servicerouter,
+        }
+    }
 
-/// Whether a line that names this file, or none, may write `cfg`.
-pub(super) fn may_write(file: Option<&Path>, cfg: &Path) -> bool {
-    file.is_none_or(|file| file.is_relative() || file == cfg)
+    /// The set of templates of which nobody says another one.
+    pub(super) const fn set(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Bridge => "bridge",
+            Self::MarathonLb => "marathon-lb",
+            Self::Servicerouter => "servicerouter",
+        }
+    }
 }
 
 impl<'a> Turn<'a> {
-    /// Whether each has the file written as the other does not.
-    pub(super) fn undoes(&self, other: &Self) -> bool {
-        let is_same_file = self.file.unwrap_or(FILE) == other.file.unwrap_or(FILE);
-        is_same_file && self.writes() != other.writes()
-    }
-
-    /// The set of templates by which the file comes out, as far as the line says.
-    pub(super) fn writes(&self) -> &'a str {
-        self.set.unwrap_or(match self.form {
-            Form::Native => "native",
-            Form::Bridge => "bridge",
-            Form::MarathonLb => "marathon-lb",
-            Form::Servicerouter => "servicerouter",
-        })
-    }
-
     /// The bash script has what it prints written by the shell.
-    fn of(command: &[Word<'a>]) -> Option<Self> {
-        let (program, after) = called(command, NAME)?;
-        let words: Vec<&str> = after
+    fn of(called: Called<'a, '_>) -> Option<Self> {
+        let words: Vec<&str> = called
+            .after
             .iter()
             .filter(|word| !word.is_target)
             .map(|word| word.text)
             .collect();
-        let value = |option: &str| {
-            let mut left = words.iter();
-            left.find_map(|word| match word.strip_prefix(option) {
-                Some("") => Some(""),
-                Some(rest) => rest.strip_prefix('='),
-                None => None,
-            })
-            .map(|value| match value {
-                "" => left.next().copied().unwrap_or_default(),
-                given => given,
-            })
-        };
-        let turn = |form, file| Self {
-            program,
+        let turn = |form, target| Self {
+            program: called.program,
             form,
-            set: value("--template-set"),
-            file,
+            options: OPTIONS
+                .into_iter()
+                .filter_map(|name| Some((name, value(&words, name)?)))
+                .collect(),
+            target,
+            user: called.user,
+            variables: called.variables,
         };
         if let Some(form) = words.iter().find_map(|word| Form::of(word)) {
-            return Some(turn(form, value("--haproxy-config")));
+            return Some(turn(form, None));
         }
         let is_host = |word: &&str| *word == "config" || *word == "$" || word.contains(':');
         let is_file = |text: &str| Path::new(text).extension().is_some_and(|end| end == "cfg");
-        let mut targets = after.iter().filter(|word| word.is_target);
+        let mut targets = called.after.iter().filter(|word| word.is_target);
         let file = targets.find(|word| is_file(word.text))?.text;
         words
             .first()
@@ -142,8 +118,23 @@ impl<'a> Turn<'a> {
     }
 }
 
+/// What these words give as the value of an option; of several the last counts.
+fn value<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    let of_word = |(at, word): (usize, &&'a str)| {
+        let rest = word.strip_prefix("--")?.strip_prefix(name)?;
+        let value = match rest {
+            "" => "",
+            _ => rest.strip_prefix('=')?,
+        };
+        // It may be quoted.
+        let next = || words.get(at + 1).copied();
+        Some(value).filter(|value| !value.is_empty()).or_else(next)
+    };
+    words.iter().enumerate().rev().find_map(of_word)
+}
+
 impl<'a> Job<'a> {
-    fn of(line: &'a str) -> Self {
+    fn of(line: &'a str, variables: Variables) -> Self {
         let count = if line.starts_with('@') {
             1
         } else {
@@ -155,73 +146,44 @@ impl<'a> Job<'a> {
             times: words.by_ref().take(count).collect(),
             user: words.next(),
             command: words.collect(),
+            variables,
         }
     }
 
     /// Also where the line lacks something before it.
     pub(super) fn turn(&self) -> Option<Turn<'a>> {
-        commands(self.line)
-            .iter()
-            .find_map(|command| Turn::of(command))
+        self.calls(NAME, Turn::of)
     }
 
     /// The one that it runs.
     pub(super) fn predecessor(&self) -> Option<&'static str> {
-        let commands = commands(self.line);
-        let is_run = |name: &&str| commands.iter().any(|words| called(words, name).is_some());
+        let is_run = |name: &&str| self.calls(name, |_| Some(())).is_some();
         PREDECESSORS.into_iter().find(is_run)
     }
-}
 
-/// A word as the shell reads it, or nearly: what is quoted may be a command of its own, as behind `sh -c`.
-#[derive(Clone, Copy)]
-struct Word<'a> {
-    text: &'a str,
-    /// It is a file into which something is written.
-    is_target: bool,
-}
-
-fn commands(line: &str) -> Vec<Vec<Word<'_>>> {
-    let ends_word = |c: char| c.is_ascii_whitespace() || "\"'`;&|()<>".contains(c);
-    let mut all = vec![Vec::new()];
-    let mut is_target = false;
-    for part in line.split_inclusive(ends_word) {
-        let text = part.trim_end_matches(ends_word);
-        if let (false, Some(last)) = (text.is_empty(), all.last_mut()) {
-            last.push(Word { text, is_target });
-            is_target = false;
-        }
-        match part.chars().next_back() {
-            Some('>') => is_target = true,
-            // As in `2>&1`.
-            Some('&') if is_target => (),
-            Some(';' | '&' | '|') => {
-                all.push(Vec::new());
-                is_target = false;
-            }
-            _ => (),
-        }
+    /// What `found` makes of the first call of the program `name` of which it makes anything.
+    fn calls<T>(&self, name: &str, found: impl Fn(Called<'a, '_>) -> Option<T>) -> Option<T> {
+        let mut variables = self.variables.clone();
+        let mut before = self.times.len();
+        commands(self.line)
+            .iter()
+            .find_map(|command: &Vec<Word<'a>>| {
+                let it = called(command, name, before, &variables).and_then(&found);
+                exported(command, before, &mut variables);
+                before = 0;
+                it
+            })
     }
-    all
 }
 
-/// The program `name` where the command runs it, and what stands behind it.
-fn called<'a, 'b>(command: &'b [Word<'a>], name: &str) -> Option<(&'a str, &'b [Word<'a>])> {
-    let is_it = |word: &Word<'_>| Path::new(word.text).ends_with(name) && !word.text.contains('=');
-    let at = command.iter().position(is_it)?;
-    let reads = |word: &Word<'_>| {
-        let mut readers = READERS.into_iter();
-        readers.any(|reader| Path::new(word.text).ends_with(reader))
-    };
-    let is_run = !command[at].is_target && !command[..at].iter().any(reads);
-    is_run.then(|| (command[at].text, &command[at + 1..]))
-}
-
-/// The lines that are no comments and set no variables.
+/// The lines that are no comments and set no variables, each with those that are set above it.
 pub(super) fn jobs(text: &str) -> impl Iterator<Item = Job<'_>> {
+    let mut variables = Variables::of_cron();
     let lines = text.lines().map(str::trim_start);
-    let says = |line: &&str| !line.is_empty() && !line.starts_with('#') && !is_variable(line);
-    lines.filter(says).map(Job::of)
+    lines.filter_map(move |line| {
+        let is_job = !line.is_empty() && !line.starts_with('#') && !variables.read(line);
+        is_job.then(|| Job::of(line, variables.clone()))
+    })
 }
 
 pub(super) fn turns(text: &str) -> impl Iterator<Item = Turn<'_>> {
@@ -238,16 +200,6 @@ pub(super) fn are_rare(times: &[&str]) -> bool {
         }
         _ => false,
     }
-}
-
-fn is_variable(line: &str) -> bool {
-    let name = line.split('=').next().unwrap_or_default().trim_end();
-    line.contains('=')
-        && !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'"')
-        && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// The five fields of a time, with what may stand in them.

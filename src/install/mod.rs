@@ -5,7 +5,9 @@
 //! at and changed goes through a [`Host`]: this one, a tree that becomes one, or a stand-in of a test.
 
 mod action;
+mod called;
 mod cron;
+mod decided;
 mod facts;
 mod host;
 mod in_use;
@@ -19,10 +21,12 @@ mod taken;
 mod texts;
 mod theirs;
 mod told;
+mod variables;
 mod work;
 
 pub use action::{Action, Content, What};
 pub use cron::{is_of_bridge, sets_of_cron};
+pub use decided::{Fault, usual_set};
 pub use facts::{Facts, Packaged};
 pub use host::{Found, Host, Look, Real};
 pub use in_use::{InUse, in_use};
@@ -30,7 +34,7 @@ pub use plan::{Plan, Wish, install};
 pub use remove::{Removal, uninstall};
 pub use sandbox::{also_written, kept_out};
 pub use service::{Init, has_process, has_user};
-pub use taken::{Taken, taken_by};
+pub use taken::{Taken, taken_by, taken_in};
 pub use texts::{BRIDGE_CRON_FILE, settings};
 pub use theirs::{Ours, all_copies};
 pub use work::{Done, Step, carry_out};

@@ -112,13 +112,29 @@ pub fn has_process(look: &dyn Look, names: &[&str]) -> bool {
     processes(look, names).next().is_some()
 }
 
+/// The names of cron daemons.
+const CRONS: [&str; 2] = ["cron", "crond"];
+
 /// Whether a cron daemon runs that reads `/etc/cron.d`.
 pub(super) fn has_cron(look: &dyn Look) -> bool {
-    let is_busybox = |pid: String| {
-        let program = look.link(&Path::new("/proc").join(pid).join("exe"));
-        program.is_some_and(|program| program.ends_with("busybox"))
+    processes(look, &CRONS).any(|pid| !is_busybox(look, &pid))
+}
+
+/// Whether a cron daemon runs whose jobs have its own PATH: busybox's, and others that are told `-P`.
+pub(super) fn hands_on_its_path(look: &dyn Look) -> bool {
+    let is_told = |pid: &str| {
+        let found = look.file(&Path::new("/proc").join(pid).join("cmdline"));
+        let words = found.ok().flatten().map(|found| found.content);
+        let words = words.unwrap_or_default();
+        let mut words = words.split(|byte| *byte == 0).skip(1);
+        words.any(|word| word.first() == Some(&b'-') && word.contains(&b'P'))
     };
-    processes(look, &["cron", "crond"]).any(|pid| !is_busybox(pid))
+    processes(look, &CRONS).any(|pid| is_busybox(look, &pid) || is_told(&pid))
+}
+
+fn is_busybox(look: &dyn Look, pid: &str) -> bool {
+    let program = look.link(&Path::new("/proc").join(pid).join("exe"));
+    program.is_some_and(|program| program.ends_with("busybox"))
 }
 
 fn processes<'a>(look: &'a dyn Look, names: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {

@@ -19,7 +19,7 @@ pub use known::{is_known, is_value, position};
 pub use table::{LABELS, Label, NATIVE, Reach};
 pub use template::{Definition, Reading, Scope, Template};
 pub use typed::{is_app_id, request};
-pub use value::NOT_SHOWN;
+pub use value::{NOT_SHOWN, is_secret};
 pub use verbatim::doubtful;
 
 use crate::cluster::{AppId, Warning};

@@ -360,3 +360,41 @@ fn a_password_that_takes_too_long_is_refused_however_it_is_written() {
         assert_eq!(&*auth.password, password);
     }
 }
+
+/// Whoever misspells the name of a label has its value shown, and may have it in another one.
+#[test]
+fn what_looks_like_a_password_is_never_shown() {
+    let six = "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7O";
+    for (name, value) in [
+        ("HAPROXY_0_AUTH", "realm:ann:plain"),
+        ("HAPROXY_0_AUHT", "realm:ann:rlR4XJ1i8.hsE"),
+        ("HAPROXY_0_auth", "realm:ann:plain"),
+        ("HAPROXY_AUTH", "ann:rlR4XJ1i8.hsE"),
+        ("HAPROXY_0_PASWORD", "rlR4XJ1i8.hsE"),
+        ("HAPROXY_0_BASIC_AUTHS", "rlR4XJ1i8.hsE"),
+        ("HAPROXY_0_AUTH_USER", "ann:rlR4XJ1i8.hsE"),
+        ("HAPROXY_0_USER", six),
+        ("HAPROXY_0_USER", "ann:$apr1$salt$hash"),
+        (
+            "HAPROXY_0_USERS",
+            "ann:x bob:'$2y$10$abcdefghijklmnopqrstuv'",
+        ),
+        ("HAPROXY_0_VHOST", "realm:ann:$y$j9T$salt$hash"),
+        ("HAPROXY_0_GROUP", "$argon2id$v=19$m=65536$salt$hash"),
+    ] {
+        assert!(is_secret(name, value), "{name}");
+    }
+    for (name, value) in [
+        ("HAPROXY_0_VHOST", "www.a.test"),
+        ("HAPROXY_0_VHOSTT", "www.a.test"),
+        ("HAPROXY_0_PATH", "/abcdefghijkl"),
+        ("HAPROXY_0_PATHS", "/price/$5"),
+        ("HAPROXY_0_PORTS", "abcdefghijklm"),
+        ("HAPROXY_0_BACKEND_REDIRECT", "http://$host$request_uri"),
+    ] {
+        assert!(!is_secret(name, value), "{name}");
+    }
+    let (_, warnings) = read(&[("HAPROXY_0_PORT", six)], 0);
+    let told = warnings[0].to_string();
+    assert!(!told.contains("salt"), "{told}");
+}

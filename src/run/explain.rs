@@ -141,18 +141,14 @@ pub(super) fn fate(fate: &Fate) -> String {
 
 /// A text in the place of a template can be long, and hold anything.
 fn shown(name: &str, value: &str) -> String {
-    let is_secret = name.ends_with("_AUTH");
-    let is_value = labels::is_value(name);
-    match (is_secret, is_value) {
-        (true, _) => NOT_SHOWN.to_owned(),
-        (false, false) if labels::is_known(name) => {
-            format!(
-                "a text of {} characters in the place of a template",
-                value.chars().count()
-            )
-        }
-        _ => format!("`{}`", value.escape_debug()),
+    if labels::is_known(name) && !labels::is_value(name) {
+        let length = value.chars().count();
+        return format!("a text of {length} characters in the place of a template");
     }
+    if labels::is_secret(name, value) {
+        return NOT_SHOWN.to_owned();
+    }
+    format!("`{}`", value.escape_debug())
 }
 
 /// Users of a list have theirs in the file.

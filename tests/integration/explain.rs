@@ -92,6 +92,27 @@ fn an_app_is_told_what_becomes_of_each_service_port_and_label() {
 }
 
 #[test]
+fn a_password_behind_a_name_that_no_label_has_is_not_shown() {
+    let auth = format!("shop:joe:{PASSWORD}");
+    let labels = json!({
+        "HAPROXY_0_AUHT": "shop:joe:rlR4XJ1i8.hsE",
+        "HAPROXY_0_USER": auth,
+        "HAPROXY_0_VHOSTT": "www.shop.test",
+    });
+    let apps = json!({"apps": [app("/shop/web", 10000, &labels)]});
+    let test = scene().file("apps.json", apps.to_string());
+    let done = explain(&test, "/shop/web").prints(&[
+        "  label HAPROXY_0_AUHT: (not shown), see the warning\n",
+        "  label HAPROXY_0_USER: (not shown), see the warning\n",
+        "  label HAPROXY_0_VHOSTT: `www.shop.test`, see the warning\n",
+    ]);
+    for told in [done, test.call(["check"]), test.call(["status", "--json"])] {
+        assert!(!format!("{told:?}").contains("$6$"), "{told:#?}");
+        assert!(!format!("{told:?}").contains("rlR4XJ"), "{told:#?}");
+    }
+}
+
+#[test]
 fn an_app_is_told_why_it_is_not_served() {
     let test = scene();
     explain(&test, "/bad").expect(1).prints(&[

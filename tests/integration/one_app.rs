@@ -169,16 +169,8 @@ fn passwords_without_end_keep_nobody_waiting() {
 fn without_validation_marathon_lb_counts_no_passwords() {
     let labels: Labels<'_> = &|_| vec![("AUTH", "realm:ann:rlR4XJ1i8.hsE".to_owned())];
     let test = Test::new().file("apps.json", big(51, labels));
-    for (more, served) in [(None, 50), (Some("--skip-validation"), 51)] {
-        let words = [
-            "marathon-lb",
-            "--dry",
-            "--group=*",
-            "--marathon=file:apps.json",
-            "--haproxy-config=haproxy.cfg",
-            "--syslog-socket=/dev/null",
-        ];
-        let done = test.call(words.into_iter().chain(more)).expect(0);
+    for (more, served) in [(&[][..], 50), (&["--skip-validation"], 51)] {
+        let done = test.dry(more).expect(0);
         let users = done.stdout.matches("\nuserlist user_big_").count();
         assert_eq!(users, served, "{done:#?}");
     }
@@ -343,6 +335,20 @@ fn what_haproxy_refuses_is_told_by_the_label_that_wrote_it() {
             json!({"HAPROXY_0_SSL_CERT": certificate, "HAPROXY_0_BIND_OPTIONS": "ecdhe nonsense"}),
             "BIND_OPTIONS",
         ),
+        // Longer than a buffer of HAProxy's, in one of the native set's own labels.
+        (
+            json!({"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_HEADER": "x".repeat(17_000)}),
+            "HEADER",
+        ),
+        (
+            json!({"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_HEADER": format!("{}: b", "x".repeat(17_000))}),
+            "HEADER",
+        ),
+        // A regular expression that is too long.
+        (
+            json!({"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_HTTP_BACKEND_PROXYPASS_PATH": format!("/{}", "x".repeat(40_000))}),
+            "HTTP_BACKEND_PROXYPASS_PATH",
+        ),
     ] {
         let task =
             json!({"id": "t", "host": "10.0.0.1", "ports": [31000], "state": "TASK_RUNNING"});
@@ -352,4 +358,43 @@ fn what_haproxy_refuses_is_told_by_the_label_that_wrote_it() {
         let told = format!("app `/a`: label `HAPROXY_0_{name}`: found what `haproxy -c` refuses: ");
         turn(&test, &apps.to_string()).says(&[&told, "service port 10000 left out"]);
     }
+}
+
+/// What a buffer of HAProxy's is too small for, which no form of a label says.
+#[test]
+fn what_haproxy_alone_refuses_costs_its_label_s_service_alone_which_stays_as_it_was() {
+    let task =
+        json!({"id": "t", "host": "10.0.0.1", "ports": [31000, 31001], "state": "TASK_RUNNING"});
+    let apps = |header: &str, host: &str| {
+        json!({"apps": [
+            {"id": "/a", "ports": [10_000, 10_001], "tasks": [task], "labels": {
+                "HAPROXY_0_VHOST": "a.test",
+                "HAPROXY_0_HEADER": header,
+                "HAPROXY_1_VHOST": format!("a.{host}"),
+            }},
+            {"id": "/b", "ports": [10_002, 10_003], "tasks": [task], "labels": {"HAPROXY_0_VHOST": format!("b.{host}")}},
+        ]})
+        .to_string()
+    };
+    let test = Test::new();
+    turn(&test, &apps("X-Good: b", "before.test")).expect(0);
+    assert!(cfg(&test).contains("X-Good"));
+    let long = "x".repeat(17_000);
+    turn(&test, &apps(&long, "after.test")).expect(0).says(&[
+        "app `/a`: label `HAPROXY_0_HEADER`: found what `haproxy -c` refuses: ",
+        "service port 10000",
+    ]);
+    // It has what was good last, and all others what they say now.
+    let own = cfg(&test);
+    assert!(own.contains("X-Good") && !own.contains(&long), "{own}");
+    for backend in ["a_10000", "a_10001", "b_10002", "b_10003"] {
+        assert!(own.contains(&format!("\nbackend {backend}\n")), "{own}");
+    }
+    let map = fs::read_to_string(test.path().join("domain2backend.map")).unwrap();
+    assert!(
+        map.contains("a.after.test")
+            && map.contains("b.after.test")
+            && !map.contains("before.test"),
+        "{map}"
+    );
 }

@@ -54,6 +54,19 @@ impl Test {
         self.call([&words[..], more].concat())
     }
 
+    /// Has marathon-lb's command line print what it would install of `apps.json`.
+    pub(crate) fn dry(&self, more: &[&str]) -> Done {
+        let words = [
+            "marathon-lb",
+            "--dry",
+            "--group=*",
+            "--marathon=file:apps.json",
+            "--haproxy-config=haproxy.cfg",
+            "--syslog-socket=/dev/null",
+        ];
+        self.call([&words[..], more].concat())
+    }
+
     /// What stands in the `haproxy.cfg` there.
     #[track_caller]
     pub(crate) fn cfg(&self) -> String {

@@ -6,11 +6,14 @@ use crate::install::{in_use, taken_by};
 
 const FILE: &str = "/etc/cron.d/haproxy-marathon-bridge";
 
+/// Where `install` puts the program.
+const PATH: &str = "PATH=/usr/local/bin:/usr/bin:/bin\n";
+
 /// What is wrong with a file of this text, and what mends it.
 fn fault(text: &str) -> Option<(String, String)> {
     let mut mind = Mind::systemd(DEBIAN);
     mind.install(&by(Schedule::Cron));
-    mind.put(FILE, text);
+    mind.put(FILE, &format!("{PATH}{text}"));
     in_use(&mind, &mind.facts()).remove(0).fault
 }
 
@@ -85,7 +88,7 @@ fn jobs_of_others_take_no_turns_and_say_nothing_of_ours() {
 
 #[test]
 fn a_crontab_names_no_user_and_may_have_a_predecessor_run() {
-    let text = "MAILTO=x\n#* * * * * haproxy-marathon-bridge refresh\n0 1 * * * backup\n\
+    let text = "MAILTO=x\nPATH=/usr/local/bin:/usr/bin\n#* * * * * haproxy-marathon-bridge refresh\n0 1 * * * backup\n\
                 * * * * * /usr/local/bin/haproxy-marathon-bridge refresh\n\
                 */5 * * * * haproxy-marathon-bridge refresh_system_haproxy\n\
                 */5 * * * * python /opt/servicerouter.py>/dev/null -m http://m1:8080\n\
@@ -105,8 +108,9 @@ fn a_crontab_names_no_user_and_may_have_a_predecessor_run() {
 fn a_line_that_cannot_run_says_why() {
     let mut mind = Mind::systemd(DEBIAN);
     let why = |mind: &Mind, line: &str, user| {
-        let taken = taken_by(mind, line, user);
-        taken[0].fault.clone().unwrap_or_default()
+        let taken = taken_by(mind, &format!("{PATH}{line}"), user);
+        let fault = taken[0].fault.clone();
+        fault.map_or_else(String::new, |fault| fault.why)
     };
     let line = "* * * * * haproxy-marathon-bridge refresh";
     assert!(why(&mind, line, Some("root")).contains("which is not there"));

@@ -1,5 +1,6 @@
 //! Installations on hosts that are made up, to which every command happens in the mind.
 
+mod called;
 mod cron;
 mod haproxy;
 mod hosts;

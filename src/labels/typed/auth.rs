@@ -89,6 +89,14 @@ fn is_hash(text: &str, length: usize) -> bool {
     text.len() == length && is_made_of(text, b"./")
 }
 
+/// Whether a password stands in this text, be it another one than we take.
+pub(in crate::labels) fn has_password(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('$').collect();
+    let between = parts.len().saturating_sub(1);
+    let mut between = parts[..between].iter().skip(1);
+    between.any(|part| KINDS.contains(part))
+}
+
 /// What may be told of a password that is refused: how it was made, and how much work that is.
 pub(in crate::labels) fn kind(text: &str) -> Option<String> {
     let password = text.split(':').nth(2)?;

@@ -13,7 +13,7 @@ mod number;
 mod path;
 mod word;
 
-pub(super) use auth::kind as kind_of_password;
+pub(super) use auth::{has_password, kind as kind_of_password};
 pub use path::request;
 pub use word::is_app_id;
 

@@ -11,7 +11,9 @@ use super::look::ASK;
 use crate::config::{Config, redact};
 use crate::haproxy::child::Child;
 use crate::haproxy::program::{find_in, search_path};
-use crate::install::{CRON_FILE, Look as _, Real, Taken, has_process, taken_by};
+use crate::install::{
+    CRON_FILE, Fault, Found, Look as _, Real, Taken, has_process, taken_by, taken_in,
+};
 use crate::run::block_on;
 
 const ABOUT: &str = "turns";
@@ -46,7 +48,7 @@ pub(super) struct Line {
     place: Place,
     taken: Taken,
     /// Why nothing comes of it.
-    fault: Option<String>,
+    fault: Option<Fault>,
 }
 
 /// All that this user may see: root the crontabs of everybody, others their own.
@@ -60,8 +62,8 @@ pub(super) fn lines(config: &Config, host: &Real) -> Vec<Line> {
         let taken = taken_by(host, &text, Some(&user)).into_iter();
         taken.map(move |taken| (Place::Crontab(user.clone()), taken))
     });
-    let files = files(host).into_iter().flat_map(|(path, text)| {
-        let taken = taken_by(host, &text, None).into_iter();
+    let files = files(host).into_iter().flat_map(|(path, found)| {
+        let taken = taken_in(host, &path, &found).into_iter();
         taken.map(move |taken| (Place::File(path.clone()), taken))
     });
     let runs = has_process(host, &["cron", "crond"]);
@@ -69,11 +71,12 @@ pub(super) fn lines(config: &Config, host: &Real) -> Vec<Line> {
         .chain(files)
         .filter(|(_, taken)| taken.may_write(&config.haproxy.config))
         .map(|(place, mut taken)| {
+            let fault = |why: String| Fault { why, mend: None };
             let may_not = || {
                 (may_write(config, &taken.user) == Some(false))
-                    .then(|| format!("`{}` may not write `haproxy.cfg`", taken.user))
+                    .then(|| fault(format!("`{}` may not write `haproxy.cfg`", taken.user)))
             };
-            let nobody = || (!runs).then(|| "no cron runs".to_owned());
+            let nobody = || (!runs).then(|| fault("no cron runs".to_owned()));
             let fault = taken.fault.take().or_else(nobody).or_else(may_not);
             Line {
                 place,
@@ -101,21 +104,19 @@ fn of_everybody(host: &Real) -> Vec<(String, String)> {
     all.collect()
 }
 
-fn files(host: &Real) -> Vec<(PathBuf, String)> {
-    // cron(8) of Debian reads no other names there; that of others does.
-    let is_strict = host.is_there(Path::new("/etc/debian_version"));
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+fn files(host: &Real) -> Vec<(PathBuf, Found)> {
     let is_read = |name: &String| {
-        !name.starts_with('.')
-            && !LEFT_OVER.iter().any(|ending| name.ends_with(ending))
-            && (!is_strict || name.chars().all(is_plain))
+        !name.starts_with('.') && !LEFT_OVER.iter().any(|ending| name.ends_with(ending))
     };
     let names = host.list(Path::new(FOLDER)).into_iter().filter(is_read);
     let paths = names.map(|name| Path::new(FOLDER).join(name));
     let paths = [PathBuf::from(FILE)].into_iter().chain(paths);
     let paths = paths.filter(|path| path != Path::new(CRON_FILE));
     paths
-        .filter_map(|path| text(host, &path).map(|text| (path, text)))
+        .filter_map(|path| {
+            let found = host.file(&path).ok()??;
+            Some((path, found))
+        })
         .collect()
 }
 
@@ -166,12 +167,13 @@ impl Line {
                 format!("where that is the same file, {out}"),
             );
         }
-        if let Some(why) = &self.fault {
-            let why = shown(why);
+        if let Some(Fault { why, mend }) = &self.fault {
+            let why = shown(&redact(why));
+            let mend = mend.as_deref().map(|mend| shown(mend) + ", or ");
             return Finding::note(
                 ABOUT,
                 format!("{place} would have them taken, but {why}: `{line}`"),
-                out,
+                mend.unwrap_or_default() + &out,
             );
         }
         let set = self.set().unwrap_or_default();
@@ -228,7 +230,10 @@ mod tests {
                 file: None,
                 fault: None,
             },
-            fault: fault.map(str::to_owned),
+            fault: fault.map(|why| Fault {
+                why: why.to_owned(),
+                mend: None,
+            }),
         }
     }
 

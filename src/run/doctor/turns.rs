@@ -13,7 +13,7 @@ use crate::cli::PROGRAM;
 use crate::config::{Config, Schedule, redact};
 use crate::disk::{self, OsDisk};
 use crate::guard;
-use crate::install::{Facts, InUse, Init, Look as _, Real, is_of_bridge, sets_of_cron};
+use crate::install::{Facts, InUse, Init, Look as _, Real, is_of_bridge, sets_of_cron, usual_set};
 use crate::run::lock::places;
 use crate::run::{block_on, status};
 use crate::state::Folder;
@@ -80,13 +80,16 @@ impl Call {
 }
 
 pub(super) fn turns(config: &Config, host: &Real, call: &Call, in_use: &[InUse]) -> Vec<Finding> {
-    // Those of ours that systemd runs have no other.
     let mut sets = sets_of_cron(host, &config.haproxy.config);
     if in_use.iter().any(|one| one.schedule != Schedule::Cron) {
-        sets.push("native".to_owned());
+        sets.push(usual_set(host));
+    }
+    let by_hand = watcher_by_hand(config, in_use);
+    if by_hand.is_some() {
+        sets.push(usual_set(host));
     }
     let lines = crontabs::lines(config, host);
-    let mut found = taken(config, call, in_use, sets, &lines);
+    let mut found = taken(&call.typed(config), call, in_use, by_hand, sets, &lines);
     let folder = Folder::of(&config.state.dir, &config.haproxy.config);
     if let Some(paused) = folder.load(&OsDisk).0.paused {
         found.push(Finding::note(
@@ -98,10 +101,12 @@ pub(super) fn turns(config: &Config, host: &Real, call: &Call, in_use: &[InUse])
     found
 }
 
+/// `typed` is the call of `install` that has turns taken.
 fn taken(
-    config: &Config,
+    typed: &str,
     call: &Call,
     in_use: &[InUse],
+    by_hand: Option<Finding>,
     mut sets: Vec<String>,
     lines: &[Line],
 ) -> Vec<Finding> {
@@ -110,18 +115,14 @@ fn taken(
         Schedule::Timer => "timer",
         Schedule::Service => "service",
     };
-    let by_hand = watcher_by_hand(config, in_use);
-    if by_hand.is_some() {
-        sets.push("native".to_owned());
-    }
     let is_nobody = in_use.is_empty() && by_hand.is_none();
     let mut found: Vec<Finding> = by_hand.into_iter().collect();
     if is_nobody && !lines.iter().any(Line::takes_turns) {
-        found.push(Finding::bad(ABOUT, "nobody takes any", call.typed(config)));
+        found.push(Finding::bad(ABOUT, "nobody takes any", typed));
     }
     let undo = sets.iter().any(|set| *set != sets[0]);
     for line in lines {
-        found.push(line.finding(&sets, &call.typed(config)));
+        found.push(line.finding(&sets, typed));
         if line.takes_turns() {
             sets.extend(line.set().map(str::to_owned));
         }

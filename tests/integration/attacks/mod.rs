@@ -61,16 +61,7 @@ fn generate(apps: &str, more: &[&str]) -> Done {
 fn verbatim(apps: &str, more: &[&str]) -> Done {
     let test = Test::new().file("apps.json", apps);
     let certs = format!("--ssl-certs={}", certificate());
-    let words = [
-        "marathon-lb",
-        "--dry",
-        "--group=*",
-        "--marathon=file:apps.json",
-        "--haproxy-config=haproxy.cfg",
-        "--syslog-socket=/dev/null",
-        &certs,
-    ];
-    test.call([&words[..], more].concat()).expect(0)
+    test.dry(&[&[certs.as_str()], more].concat()).expect(0)
 }
 
 /// Whether the two others are there with all that is theirs, and whether the third is.

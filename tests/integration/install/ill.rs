@@ -78,7 +78,7 @@ echo '*/5 * * * * /opt/servicerouter.py -m http://joe:s3cret@m1:8080' >> $mine
 echo "== both"; haproxy-marathon-bridge doctor 2>&1 || true
 ours=/etc/cron.d/haproxy-marathon-bridge
 cp $mine /srv/mine
-echo '* * * * * haproxy-marathon-bridge refresh_system_haproxy $(cat /x)' >> $mine
+echo '* * * * * /usr/local/bin/haproxy-marathon-bridge refresh_system_haproxy $(cat /x)' >> $mine
 echo "== undone"; haproxy-marathon-bridge doctor 2>&1 || echo "exit $?"
 cp /srv/mine $mine
 mv $ours /etc/cron.d/other
@@ -138,6 +138,73 @@ echo "== other"; haproxy-marathon-bridge doctor 2>&1 || true
     );
     for part in ["both", "alone", "other"] {
         assert!(!told.part(part).contains("s3cret"), "{told:#?}");
+    }
+}
+
+/// Each with what is done to a file of cron's, which of our lines is in it, what is told and what mends it.
+const FILES: [(&str, &str, &str, &str); 7] = [
+    (
+        "mode",
+        "chmod 664 $other",
+        "`/etc/cron.d/other` would have them taken, but cron leaves the file out: it has mode 0664",
+        "chmod 644 /etc/cron.d/other, or take it out of",
+    ),
+    (
+        "owner",
+        "chown nobody $other",
+        "belongs to the user 65534, expected root",
+        "chown root /etc/cron.d/other",
+    ),
+    (
+        "end",
+        "printf '%s' \"$(cat $other)\" > $other",
+        "its last line does not end",
+        "echo >> /etc/cron.d/other",
+    ),
+    (
+        "return",
+        "sed -i 's/$/\\r/' $other",
+        "its line 1 ends in a carriage return",
+        "sed -i 's/\\r$//' /etc/cron.d/other",
+    ),
+    (
+        "name",
+        "mv $other $other.sh",
+        "`/etc/cron.d/other.sh` would have them taken, but cron leaves the file out: its name has a `.`",
+        "mv /etc/cron.d/other.sh /etc/cron.d/other_sh",
+    ),
+    (
+        "path",
+        "sed -i '/^PATH/d; s|/usr/local/bin/haproxy|haproxy|' $other",
+        "cron looks for `haproxy-marathon-bridge` in `/usr/bin:/bin`",
+        "`/usr/local/bin/haproxy-marathon-bridge` in its place",
+    ),
+    (
+        "crontab",
+        "cat $other >> /etc/crontab; chmod 666 /etc/crontab; rm $other",
+        "`/etc/crontab` would have them taken, but cron leaves the file out: it has mode 0666",
+        "chmod 644 /etc/crontab",
+    ),
+];
+
+#[test]
+fn a_file_of_others_that_cron_leaves_out_is_told_of_with_its_mend() {
+    let mut script = format!(
+        "printf '%s' '{}' > /srv/apps.json\nother=/etc/cron.d/other\n\
+         /opt/bridge install --cron file:/srv/apps.json > /srv/log 2>&1\n\
+         mv /etc/cron.d/haproxy-marathon-bridge /srv/line\n",
+        apps(10080)
+    );
+    for (name, change, ..) in FILES {
+        script += "cp -p /srv/line $other\n";
+        script += change;
+        script += "\necho '== ";
+        script += name;
+        script += "'; haproxy-marathon-bridge doctor 2>&1 || echo \"exit $?\"\nrm -f $other*\n";
+    }
+    let Some(told) = run(&script) else { return };
+    for (name, _, says, fix) in FILES {
+        told.says(name, &["nobody takes any\n", says, fix, "exit 1"]);
     }
 }
 

@@ -307,6 +307,94 @@ echo "== empty"; ls -d $state 2> /dev/null || echo gone
     assert_eq!(told.part("empty"), "gone");
 }
 
+/// What another installation on this host reads, in whatever way it was changed.
+const BESIDE: &str = r"
+own=/etc/haproxy-marathon-bridge
+other=/usr/local/bin/haproxy-marathon-bridge
+mkdir -p ${other%/*} $own/haproxy.d
+: > $other
+";
+
+/// dpkg takes away the files that it knows as a package's own before it calls anybody.
+#[test]
+fn what_another_installation_reads_is_put_back_after_the_package_has_gone() {
+    let scripts = [
+        script("prerm", include_str!("../../../packaging/deb/prerm")),
+        script("postrm", include_str!("../../../packaging/deb/postrm")),
+        script("postun", include_str!("../../../packaging/rpm/postun")),
+    ]
+    .concat();
+    let calls = r#"
+ship() { echo mine > $own/config.toml; chmod 600 $own/config.toml; echo user > $own/haproxy.d/user.cfg; }
+gone() { rm -f $own/config.toml $own/haproxy.d/user.cfg; rmdir $own/haproxy.d; }
+told() { (cd $own && stat -c '%n %a' config.toml haproxy.d/user.cfg; cat config.toml haproxy.d/user.cfg) 2>&1; }
+ship
+sh -e /srv/prerm remove 2> /dev/null
+sh -e /srv/postrm remove 2> /dev/null
+echo more >> $own/config.toml
+gone
+echo "== purged"; sh -e /srv/postrm purge 2>&1; told; find /var/lib/haproxy-marathon-bridge
+ship
+sh -e /srv/prerm 0 2> /dev/null
+gone
+echo "== erased"; sh -e /srv/postun 0 2>&1; told; find /var/lib/haproxy-marathon-bridge
+ship
+sh -e /srv/prerm remove 2> /dev/null
+rm $other
+gone
+echo "== alone"; sh -e /srv/postrm purge 2> /dev/null
+find $own /var/lib/haproxy-marathon-bridge 2> /dev/null || echo gone
+"#;
+    let Some(told) = run(&format!("{PREPARED}{BESIDE}{scripts}{calls}")) else {
+        return;
+    };
+    for (part, content) in [("purged", "mine\nmore\nuser"), ("erased", "mine\nuser")] {
+        told.says(
+            part,
+            &[
+                "/usr/local/bin/haproxy-marathon-bridge is there",
+                "config.toml is put back as it was when the package was removed",
+                "haproxy.d/user.cfg is put back",
+                &format!("config.toml 600\nhaproxy.d/user.cfg 644\n{content}"),
+            ],
+        );
+        assert!(!told.part(part).contains("/kept"), "{told:#?}");
+    }
+    assert_eq!(told.part("alone"), "gone");
+}
+
+/// The same by dpkg itself.
+#[test]
+fn a_purge_beside_another_installation_leaves_what_that_reads() {
+    let (Some(now), Some(tree)) = (made("HMB_DEB"), made("HMB_TREE")) else {
+        return;
+    };
+    let script = format!(
+        r#"{QUESTIONS}{BESIDE}
+apt install /opt/now.deb > /srv/log
+echo '# Mine.' >> $own/config.toml
+echo "== at once"; apt purge haproxy-marathon-bridge
+tail -n 1 $own/config.toml; ls $own/haproxy.d; find /var/lib/haproxy-marathon-bridge
+apt install /opt/now.deb > /srv/log
+echo "== removed"; apt remove haproxy-marathon-bridge; tail -n 1 $own/config.toml
+echo '# Later.' >> $own/config.toml
+echo "== purged"; dpkg --purge haproxy-marathon-bridge 2>&1
+tail -n 1 $own/config.toml; ls $own/haproxy.d; status 2>&1 || true
+apt install /opt/now.deb > /srv/log
+rm $other
+echo "== last"; apt purge haproxy-marathon-bridge > /srv/log; left; ls $own 2> /dev/null || echo gone
+"#
+    );
+    let Some(told) = run_in(&tree, &[("now.deb", &*now)], &script) else {
+        panic!("a package needs a root of its own to be tested in: call this as root");
+    };
+    told.says("at once", &["is put back", "# Mine.\nuser.cfg"]);
+    assert!(!told.part("at once").contains("/kept"), "{told:#?}");
+    told.says("removed", &["# Mine."]);
+    told.says("purged", &["is put back", "# Later.\nuser.cfg"]);
+    told.says("last", &["gone"]);
+}
+
 #[test]
 fn a_file_for_cron_goes_as_written_and_is_kept_with_anything_else_in_it() {
     let program = "/usr/bin/haproxy-marathon-bridge";

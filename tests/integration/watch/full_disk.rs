@@ -138,6 +138,28 @@ impl Scene {
         self.said.extend(self.watcher.said());
     }
 
+    /// A task comes that nobody has room for, whatever turns are taken.
+    #[track_caller]
+    fn is_hindered(&mut self) {
+        self.fill();
+        self.web.scale_up();
+        self.said
+            .extend(self.watcher.says("No space left on device"));
+        self.take_turns(4);
+        self.listen();
+    }
+
+    /// There is room again.
+    #[track_caller]
+    fn makes_up_for_it(&mut self) {
+        self.free();
+        self.said
+            .extend(self.watcher.says_within("installed `", SOON * 2));
+        assert!(self.installed().contains(&self.web.newest_address()));
+        wait_until("a good status", || self.status().status.success());
+        self.each_trouble_was_told_twice();
+    }
+
     /// All that was said so far is told once, and what is wrong is over.
     #[track_caller]
     fn each_trouble_was_told_twice(&mut self) {
@@ -185,25 +207,13 @@ fn what_a_full_disk_hinders_is_told_once_and_made_up_for() {
     };
     scene.status().expect(0);
     let before = scene.installed();
-    scene.fill();
-    scene.web.scale_up();
-    scene
-        .said
-        .extend(scene.watcher.says("No space left on device"));
-    scene.take_turns(4);
-    scene.listen();
+    scene.is_hindered();
     assert_eq!(scene.installed(), before);
     assert_eq!(scene.web.connect().ask(), "web-0");
     let told = scene.status().expect(1);
     told.prints(&["something is wrong", "No space left on device", "not saved"]);
 
-    scene.free();
-    scene
-        .said
-        .extend(scene.watcher.says_within("installed `", SOON * 2));
-    assert!(scene.installed().contains(&scene.web.newest_address()));
-    wait_until("a good status", || scene.status().status.success());
-    scene.each_trouble_was_told_twice();
+    scene.makes_up_for_it();
 }
 
 /// Where servers come and go without a reload, the way there is another one.
@@ -216,22 +226,10 @@ fn the_same_holds_for_servers_alone() {
     scene.web.scale_up();
     scene.watcher.says("installed `");
     let before = scene.installed();
-    scene.fill();
-    scene.web.scale_up();
-    scene
-        .said
-        .extend(scene.watcher.says("No space left on device"));
-    scene.take_turns(4);
-    scene.listen();
+    scene.is_hindered();
     assert_eq!(scene.installed(), before);
     scene.status().expect(1);
-    scene.free();
-    scene
-        .said
-        .extend(scene.watcher.says_within("installed `", SOON * 2));
-    assert!(scene.installed().contains(&scene.web.newest_address()));
-    wait_until("a good status", || scene.status().status.success());
-    scene.each_trouble_was_told_twice();
+    scene.makes_up_for_it();
 }
 
 /// What was installed before is due to be checked while nothing more can be.
