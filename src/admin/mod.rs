@@ -20,5 +20,5 @@ pub use ask::{Silence, ask};
 pub use desk::Desk;
 pub use live::{Ended, Facts, Fetches, Held, Live, Pending, Served, Spares, Unused};
 pub use metrics::metrics;
-pub use page::{Asked, Finding, Mood, Page, Sources};
+pub use page::{Asked, Finding, Mood, Page, Sources, Uncounted};
 pub use pages::{Made, Places, pages};

@@ -7,17 +7,18 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::middleware::map_response;
-use axum::response::{IntoResponse as _, IntoResponseParts, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::live::{Facts, Live};
@@ -66,11 +67,39 @@ struct Sources {
     live: Arc<Live>,
     places: Places,
     made: Made,
+    last: Mutex<Option<Kept>>,
 }
+
+/// The page as it was made last.
+struct Kept {
+    asked: Asked,
+    since: Instant,
+    html: String,
+}
+
+/// So long it is shown to others who ask for the same.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A browser that shows the page runs and fetches nothing, whatever should come to stand there.
+const CONFINED: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
+                        base-uri 'none'; frame-ancestors 'none'";
+
+const SHOWN: [(HeaderName, &str); 5] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, CONFINED),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
 
 /// All of them.
 pub fn pages(live: Arc<Live>, places: Places, made: Made) -> Router {
-    let sources = Sources { live, places, made };
+    let sources = Sources {
+        live,
+        places,
+        made,
+        last: Mutex::default(),
+    };
     Router::new()
         .route("/_haproxy_health_check", any(async || text("OK")))
         .route("/_haproxy_getpids", any(pids))
@@ -145,32 +174,51 @@ fn send(signal: Signal) -> Response {
     }
 }
 
-/// A browser that shows it runs and fetches nothing, whatever should come to stand there.
-const CONFINED: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
-                        base-uri 'none'; frame-ancestors 'none'";
+async fn shown(State(sources): From, Query(query): Query<Vec<(String, String)>>) -> Response {
+    let asked = Asked::of(&query);
+    // One at a time: each may need as much as a turn does, and whoever waits mostly asks for the same.
+    let mut last = sources.last.lock().await;
+    let is_fresh = |kept: &Kept| kept.asked == asked && kept.since.elapsed() < FRESH;
+    let made = match last.take().filter(is_fresh) {
+        Some(kept) => Ok(kept),
+        None => made_anew(&sources, asked).await,
+    };
+    match made {
+        Ok(kept) => {
+            let html = kept.html.clone();
+            *last = Some(kept);
+            (SHOWN, html).into_response()
+        }
+        Err(why) => said(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
 
-async fn shown(State(sources): From, Query(asked): Query<Asked>) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, CONFINED),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    let made = move || (sources.made.html)(sources.live.facts(), &asked);
-    answered(spawn_blocking(made).await, headers)
+async fn made_anew(sources: &Arc<Sources>, asked: Asked) -> Result<Kept, String> {
+    let sources = Arc::clone(sources);
+    let made = spawn_blocking(move || {
+        let html = (sources.made.html)(sources.live.facts(), &asked);
+        html.map(|html| Kept {
+            asked,
+            since: Instant::now(),
+            html,
+        })
+    });
+    answer(made.await)
 }
 
 async fn told(State(sources): From) -> Response {
     let made = spawn_blocking(move || (sources.made.json)(sources.live.facts()));
-    answered(made.await, [(header::CONTENT_TYPE, "application/json")])
+    match answer(made.await) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(why) => said(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
 }
 
-fn answered(made: Result<Result<String>, JoinError>, headers: impl IntoResponseParts) -> Response {
+/// What was made, or why it was not.
+fn answer<T>(made: Result<Result<T>, JoinError>) -> Result<T, String> {
     match made {
-        Ok(Ok(body)) => (headers, body).into_response(),
-        Ok(Err(error)) => said(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")),
-        Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "it was not told\n"),
+        Ok(made) => made.map_err(|error| format!("{error:#}\n")),
+        Err(_) => Err("it was not told\n".to_owned()),
     }
 }
 

@@ -107,14 +107,6 @@ const RULES: &[Rule] = &[
         effect: "everything is asked as often as `poll` says",
     },
     Rule {
-        option: "json",
-        asks: |c| c.json,
-        is_in_vain: |c| c.html,
-        found: "beside `html`",
-        expected: "only one of them",
-        effect: "a page is printed",
-    },
-    Rule {
         option: "log-format",
         asks: |_| true,
         is_in_vain: |c| c.log.destination == LogDestination::Journald,

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 /// Asks for all proxies' backends, and for nothing of frontends and servers: with thousands of them
 /// the answer is a fraction of the whole.
 pub const SHOW_BACKENDS: &str = "show stat -1 2 -1";
 
 /// A backend, or the backend of a `listen` section.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Backend {
     /// Servers that take requests, backups among them.
     pub up: u64,

@@ -56,7 +56,8 @@ pub struct Site {
     pub dialect: Dialect,
     /// `option` lines of the default HEAD, sorted, each once.
     pub default_options: Vec<String>,
-    /// Where a watcher answers for the pages of the default HEAD: beside HAProxy's own socket.
+    /// Where a watcher answers for the pages of the default HEAD: beside HAProxy's own socket. Empty where
+    /// the native one is to lead there not at all.
     pub sidecar_socket: String,
     /// Whether the HEAD of a predecessor's set lets HAProxy be told of servers; the native one always
     /// does.

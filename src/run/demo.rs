@@ -37,6 +37,8 @@ pub(super) async fn demo(mut config: Config) -> Result<ExitCode> {
     // First of all, so that nothing is ever left behind.
     let mut interrupts = Interrupts::listen()?;
     config.haproxy.program = program::find(&config.haproxy.program)?;
+    // Nobody watches here, and whoever watches this host knows nothing of the demo.
+    config.watch.admin_socket = None;
     let marathon = Marathon::start(ERA).context("the built-in Marathon cannot be started")?;
     let stage = Stage::set(&mut config, &marathon.url())?;
     let mut out = io::stdout();

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::config::{Config, TemplateSet, Values};
 use crate::cycle::bound_places;
@@ -59,6 +59,12 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.clone());
         site.sidecar_socket = socket.display().to_string();
     }
+    let is_lacking = config.watch.admin_socket.is_none() || !fits_a_line(&site.sidecar_socket);
+    // The page is a convenience, for which no file is refused; the predecessor's pages are its interface.
+    if set == TemplateSet::Native && is_lacking {
+        debug!("HAProxy leads nobody to the page of a watcher (--admin-socket)");
+        site.sidecar_socket.clear();
+    }
     let options = config
         .templates
         .variables
@@ -67,6 +73,16 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
         site.default_options = default_options(options);
     }
     Ok(site)
+}
+
+/// Whether HAProxy can connect to a socket at `path`, as a word of a line has it.
+fn fits_a_line(path: &str) -> bool {
+    /// What its structure holds, but for what it adds while it binds one.
+    const LONGEST: usize = 97;
+    path.len() <= LONGEST
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\\\"'#$%".contains(&b))
 }
 
 async fn dialect(config: &Config) -> Result<Dialect> {
@@ -162,7 +178,7 @@ fn overrides(dir: &Path) -> Result<Vec<Override>> {
 }
 
 /// Files `NAME.cfg` of `--extra-config`, by name. Hidden ones are what editors keep beside them.
-fn extra(dir: &Path) -> Result<Vec<Extra>> {
+pub(super) fn extra(dir: &Path) -> Result<Vec<Extra>> {
     let unreadable = || format!("--extra-config `{}` cannot be read", dir.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).with_context(unreadable)? {

@@ -6,16 +6,30 @@
 
 mod services;
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tera::{Context, Tera};
 
-pub use self::services::Sources;
 use self::services::{Row, Sums, rows};
+pub use self::services::{Sources, Uncounted};
 use super::live::Facts;
 
 const NAME: &str = "status.html";
 const TEMPLATE: &str = include_str!("../../../templates/page/status.html.tera");
+
+static TERA: LazyLock<Tera> = LazyLock::new(|| {
+    let mut tera = Tera::new();
+    tera.autoescape_on([".html"]);
+    let added = tera.add_raw_template(NAME, TEMPLATE);
+    added.expect("the template is a part of the program, and tests render it");
+    tera
+});
+
+/// Findings of one kind beyond these are counted: a fault of a template is one of each app.
+const MOST_ALIKE: usize = 20;
 
 /// Lines of the table, for a page that a browser shows at once; the filter reaches all others.
 const MOST_ROWS: usize = 500;
@@ -39,11 +53,27 @@ pub enum Mood {
 }
 
 /// What whoever looks asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// Only services whose name, app, hosts or port hold this.
-    #[serde(default)]
-    pub q: String,
+    /// Only services whose name, app, hosts or port hold this; all where it is empty.
+    pub filter: String,
+    /// The page is to stay as it is.
+    pub hold: bool,
+}
+
+impl Asked {
+    /// From a query: `q` is the filter, `hold` holds. Of what stands there twice the last counts.
+    pub(super) fn of(query: &[(String, String)]) -> Self {
+        let mut asked = Self::default();
+        for (name, value) in query {
+            match name.as_str() {
+                "q" => value.trim().clone_into(&mut asked.filter),
+                "hold" => asked.hold = true,
+                _ => (),
+            }
+        }
+        asked
+    }
 }
 
 /// Something that `status` says.
@@ -93,26 +123,40 @@ impl Page<'_> {
     /// # Errors
     /// Tera's, where the template and what is shown do not fit.
     pub fn html(self, asked: Option<&Asked>) -> Result<String> {
-        let unasked = self.services.counted.as_ref().err().cloned();
+        let uncounted = self.services.counted.as_ref().err().cloned();
         let all = rows(self.services);
         let sums = Sums::of(&all);
+        let bad = all.iter().filter(|row| row.is_bad()).count();
         let of = all.len();
-        let filter = asked.map_or("", |asked| asked.q.trim());
-        let meant = all.iter().filter(|row| row.is_meant(filter));
-        let services: Vec<&Row> = meant.take(MOST_ROWS).collect();
+        let (filter, holds) = asked.map_or(("", false), |asked| (&*asked.filter, asked.hold));
+        let meant: Vec<&Row> = all.iter().filter(|row| row.is_meant(filter)).collect();
+        let services = &meant[..meant.len().min(MOST_ROWS)];
+        let is_amiss = bad > 0
+            || uncounted
+                .as_ref()
+                .is_some_and(|uncounted| uncounted.is_amiss);
+        let mood = self
+            .mood
+            .max(if is_amiss { Mood::Weak } else { Mood::Good });
         let mut context = Context::new();
-        context.insert("tiles", &tiles(of, &sums, unasked.is_none(), self.watcher));
+        context.insert(
+            "tiles",
+            &tiles(of, &sums, uncounted.is_none(), self.watcher),
+        );
+        context.insert("bad", &bad);
         context.insert("shown", &services.len());
+        context.insert("meant", &meant.len());
         context.insert("of", &of);
-        context.insert("services", &services);
+        context.insert("services", services);
         context.insert("filter", filter);
-        context.insert("unasked", &unasked);
+        context.insert("holds", &holds);
+        context.insert("uncounted", &uncounted.map(|uncounted| uncounted.why));
         context.insert("host", &self.host);
         context.insert("config", &self.config);
         context.insert("verdict", &self.verdict);
-        context.insert("mood", &self.mood);
+        context.insert("mood", &mood);
         context.insert("now", &self.now);
-        context.insert("findings", &self.findings);
+        context.insert("findings", &few(self.findings));
         context.insert("is_live", &asked.is_some());
         context.insert(
             "refresh_seconds",
@@ -120,13 +164,34 @@ impl Page<'_> {
         );
         context.insert("log", &self.log.iter().rev().collect::<Vec<_>>());
         context.insert("version", env!("CARGO_PKG_VERSION"));
-        let mut tera = Tera::new();
-        tera.autoescape_on([".html"]);
-        tera.add_raw_template(NAME, TEMPLATE)
-            .context("the template of the page cannot be used")?;
-        tera.render(NAME, &context)
+        TERA.render(NAME, &context)
             .context("the page cannot be made")
     }
+}
+
+/// The first of each kind, and how many more there are.
+fn few(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut few: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let seen = seen.entry(finding.name).or_default();
+        *seen += 1;
+        if *seen <= MOST_ALIKE {
+            few.push(finding);
+        }
+    }
+    for (name, seen) in seen {
+        let more = seen.saturating_sub(MOST_ALIKE);
+        let last = few.iter().rposition(|finding| finding.name == name);
+        if let Some(last) = last.filter(|_| more > 0) {
+            let more = Finding {
+                value: format!("and {more} more, which `status` tells"),
+                ..few[last].clone()
+            };
+            few.insert(last + 1, more);
+        }
+    }
+    few
 }
 
 fn tiles(services: usize, sums: &Sums, is_counted: bool, watcher: Option<&Facts>) -> Vec<Tile> {

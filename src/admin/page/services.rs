@@ -25,39 +25,8 @@ pub(super) struct Row {
     /// In the file.
     servers: usize,
     /// `None` where HAProxy was not asked, or does not know the backend.
-    counts: Option<Counts>,
+    counts: Option<Backend>,
     mood: Mood,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Counts {
-    up: u64,
-    sessions: u64,
-    queued: u64,
-    rate: u64,
-    answers_5xx: u64,
-    errors: u64,
-}
-
-impl From<&Backend> for Counts {
-    fn from(backend: &Backend) -> Self {
-        let &Backend {
-            up,
-            sessions,
-            queued,
-            rate,
-            answers_5xx,
-            errors,
-        } = backend;
-        Self {
-            up,
-            sessions,
-            queued,
-            rate,
-            answers_5xx,
-            errors,
-        }
-    }
 }
 
 /// What is led to each backend, by the texts of maps whose rows are a key and a backend.
@@ -79,8 +48,19 @@ pub struct Sources<'a> {
     pub hosts: Vec<&'a str>,
     /// That of the map which leads apps there.
     pub apps: &'a str,
+    /// By the names of backends, which others serve in their place in HAProxy's process.
+    pub stand_ins: Option<&'a BTreeMap<String, String>>,
     /// What HAProxy counts; or why that is not known.
-    pub counted: Result<BTreeMap<&'a str, Backend>, String>,
+    pub counted: Result<BTreeMap<&'a str, Backend>, Uncounted>,
+}
+
+/// Why nothing is known of what HAProxy counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncounted {
+    /// In words.
+    pub why: String,
+    /// It was asked, as it can be, and did not answer.
+    pub is_amiss: bool,
 }
 
 /// A line for each service; who has trouble comes first, then they stand by name.
@@ -89,12 +69,15 @@ pub(super) fn rows(sources: Sources<'_>) -> Vec<Row> {
         proxies,
         hosts,
         apps,
+        stand_ins,
         counted,
     } = sources;
     let (hosts, apps) = (led(&hosts), led(&[apps]));
     let row = |proxy: Proxy| {
+        let stand_in = stand_ins.and_then(|all| all.get(&proxy.name));
+        let counted_as = stand_in.unwrap_or(&proxy.name).as_str();
         let counts = counted.as_ref().ok();
-        let counts = counts.map(|counts| counts.get(&*proxy.name).map(Counts::from));
+        let counts = counts.map(|counts| counts.get(counted_as).copied());
         let routes = hosts.get(&*proxy.name).map_or(&[][..], Vec::as_slice);
         let app = apps.get(&*proxy.name).and_then(|apps| apps.first());
         let servers = proxy.endpoints.len();
@@ -119,7 +102,7 @@ pub(super) fn rows(sources: Sources<'_>) -> Vec<Row> {
 }
 
 /// How a service is that should have so many servers; those that are drained do not count as up.
-fn mood(counts: Option<&Counts>, servers: usize) -> Mood {
+fn mood(counts: Option<&Backend>, servers: usize) -> Mood {
     let up = counts.map_or(0, |counts| counts.up);
     match u64::try_from(servers) {
         // Nothing is amiss where Marathon has nobody to serve.
@@ -141,7 +124,12 @@ impl Row {
             || self.service_port.to_string() == text
     }
 
-    pub(super) fn servers(&self) -> u64 {
+    /// Whether nobody gets an answer from it.
+    pub(super) fn is_bad(&self) -> bool {
+        self.mood == Mood::Bad
+    }
+
+    fn servers(&self) -> u64 {
         self.servers as u64
     }
 }
@@ -159,7 +147,7 @@ impl Sums {
     pub(super) fn of(rows: &[Row]) -> Self {
         rows.iter().fold(Self::default(), |sums, row| {
             let counts = row.counts;
-            let counted = |number: fn(Counts) -> u64| counts.map_or(0, number);
+            let counted = |number: fn(Backend) -> u64| counts.map_or(0, number);
             Self {
                 servers: sums.servers + row.servers(),
                 up: sums.up + counted(|counts| counts.up),
@@ -196,7 +184,7 @@ listen gone-83
         }
     }
 
-    fn sources(counted: Result<BTreeMap<&str, Backend>, String>) -> Sources<'_> {
+    fn sources(counted: Result<BTreeMap<&str, Backend>, Uncounted>) -> Sources<'_> {
         Sources {
             proxies: proxies(CFG, ""),
             hosts: vec![
@@ -204,6 +192,7 @@ listen gone-83
                 "a.example.com/v1 api-81\n",
             ],
             apps: "/Shop/web web-80\n",
+            stand_ins: None,
             counted,
         }
     }
@@ -231,8 +220,25 @@ listen gone-83
     }
 
     #[test]
+    fn who_is_served_by_another_backend_is_counted_there() {
+        let counted = [("web-80", up(2)), ("api-81", up(2)), ("spare-1", up(1))];
+        let stand_ins = [("gone-83".to_owned(), "spare-1".to_owned())];
+        let stand_ins = BTreeMap::from(stand_ins);
+        let sources = Sources {
+            stand_ins: Some(&stand_ins),
+            ..sources(Ok(BTreeMap::from(counted)))
+        };
+        let rows = rows(sources);
+        let gone = rows.iter().find(|row| row.name == "gone-83").unwrap();
+        assert_eq!((gone.mood, gone.counts), (Mood::Good, Some(up(1))));
+    }
+
+    #[test]
     fn nobody_has_trouble_where_nothing_is_counted() {
-        let rows = rows(sources(Err("nobody listens".to_owned())));
+        let rows = rows(sources(Err(Uncounted {
+            why: "nobody listens".to_owned(),
+            is_amiss: true,
+        })));
         let is_good = |row: &Row| row.mood == Mood::Good && row.counts.is_none();
         assert!(rows.iter().all(is_good), "{rows:?}");
     }

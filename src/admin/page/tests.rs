@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::guard::proxies;
+use crate::haproxy::statistics::Backend;
 
 fn page<'a>() -> Page<'a> {
     Page {
@@ -20,14 +21,15 @@ fn page<'a>() -> Page<'a> {
             proxies: proxies("listen web-80\n  server a 10.0.0.1:1\n", ""),
             hosts: vec!["<b>.example.com web-80\n"],
             apps: "",
-            counted: Ok(BTreeMap::new()),
+            stand_ins: None,
+            counted: Ok(BTreeMap::from([("web-80", Backend::default())])),
         },
         log: vec!["first".to_owned(), "</pre><script>".to_owned()],
     }
 }
 
 fn asked(q: &str) -> Asked {
-    Asked { q: q.to_owned() }
+    Asked::of(&[("q".to_owned(), q.to_owned())])
 }
 
 #[test]
@@ -51,16 +53,61 @@ fn what_is_asked_for_is_shown_and_counted() {
         "1 of 1",
         "web-80",
         "0 of 1",
-        "content=\"10\"",
+        "http-equiv=\"refresh\" content=\"10\"",
         "href=\"status\"",
     ] {
         assert!(all.contains(part), "{part}: {all}");
     }
     let none = page().html(Some(&asked("other"))).unwrap();
     assert!(
-        none.contains("0 of 1") && !none.contains("web-80"),
+        none.contains("0 of 1 fit") && !none.contains("web-80"),
         "{none}"
     );
+    let query = [("q", "web"), ("hold", ""), ("q", "other")];
+    let query = query.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let held = page().html(Some(&Asked::of(&query))).unwrap();
+    assert!(
+        held.contains("value=\"other\"") && !held.contains("http-equiv"),
+        "{held}"
+    );
+}
+
+#[test]
+fn a_service_without_a_server_up_is_told_beside_the_verdict() {
+    let html = page().html(None).unwrap();
+    for part in [
+        "<header class=\"weak\">",
+        "1 service has no server up",
+        "n bad\">0 of 1",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    let mut unknown = page();
+    unknown.services.counted = Ok(BTreeMap::new());
+    let html = unknown.html(None).unwrap();
+    assert!(html.contains("n bad\">not in HAProxy"), "{html}");
+}
+
+#[test]
+fn of_many_findings_of_a_kind_the_first_are_shown_and_the_others_counted() {
+    let finding = |name, number: usize| Finding {
+        name,
+        value: format!("{name} {number};"),
+        is_amiss: true,
+    };
+    let mut page = page();
+    page.findings = (0..1500).map(|number| finding("warning", number)).collect();
+    page.findings.push(finding("turns", 1));
+    let html = page.html(None).unwrap();
+    for part in [
+        "warning 19;",
+        "and 1480 more, which `status` tells",
+        "turns 1;",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("warning 20;"));
+    assert!(html.find("1480 more") < html.find("turns 1;"));
 }
 
 #[test]
@@ -87,8 +134,17 @@ fn the_latest_line_of_the_log_comes_first_and_none_is_no_log() {
 #[test]
 fn why_nothing_is_counted_is_told() {
     let mut page = page();
-    page.services.counted = Err("nobody listens at `/run/x`".to_owned());
-    let html = page.html(None).unwrap();
+    let uncounted = |is_amiss| Uncounted {
+        why: "nobody listens at `/run/x`".to_owned(),
+        is_amiss,
+    };
+    page.services.counted = Err(uncounted(true));
+    let html = page.clone().html(None).unwrap();
+    assert!(html.contains("<header class=\"weak\">"), "{html}");
     assert!(html.contains("nobody listens at `/run/x`"), "{html}");
     assert!(!html.contains("servers up"), "{html}");
+    // Where it cannot be asked at all, that is as it should be.
+    page.services.counted = Err(uncounted(false));
+    let html = page.html(None).unwrap();
+    assert!(html.contains("<header class=\"good\">"), "{html}");
 }

@@ -92,7 +92,6 @@ fn each_other_one_is_told_too() {
         (("max-backoff", "5s"), poll),
         (("resync", "5m"), poll),
         (("log-format", "json"), ("log", "journald")),
-        (("json", "true"), ("html", "true")),
     ] {
         let [warning] = &warnings(&[own, other])[..] else {
             panic!("{own:?} {other:?}");

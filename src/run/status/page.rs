@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::unistd::gethostname;
 
-use super::super::block_on;
+use super::super::{block_on, site};
 use super::Status;
 use super::words::Words;
-use crate::admin::{Asked, Mood, Page, Sources};
+use crate::admin::{Asked, Mood, Page, Sources, Uncounted};
 use crate::config::Config;
 use crate::disk;
 use crate::guard::proxies;
@@ -50,18 +50,20 @@ pub(super) fn html(
         findings: words.findings,
         watcher: status.watcher,
         services: Sources {
-            proxies: proxies(&cfg, ""),
+            proxies: proxies(&cfg, &own_header(config)),
             hosts: vec![&hosts, &paths],
             apps: &apps,
+            stand_ins: status.applied.map(|applied| &applied.stand_ins),
             counted: match &counted {
-                Ok((socket, reply)) => statistics::backends(reply).ok_or_else(|| {
-                    format!(
+                Ok((socket, reply)) => statistics::backends(reply).ok_or_else(|| Uncounted {
+                    why: format!(
                         "HAProxy's socket `{socket}` answers `{}` with `{}`",
                         statistics::SHOW_BACKENDS,
                         reply.lines().next().unwrap_or_default()
-                    )
+                    ),
+                    is_amiss: true,
                 }),
-                Err(why) => Err(why.clone()),
+                Err(uncounted) => Err(uncounted.clone()),
             },
         },
         log: asked.map_or_else(Vec::new, |_| logging::recent()),
@@ -85,21 +87,40 @@ fn text(path: &Path) -> String {
     disk::read_text(path, disk::LARGEST_MADE).unwrap_or_default()
 }
 
+/// What the operator adds, whose sections serve no app.
+fn own_header(config: &Config) -> String {
+    let extra = config.templates.extra.as_deref().map(site::extra);
+    // Where it cannot be read, the findings say so.
+    let extra = extra.and_then(Result::ok).unwrap_or_default();
+    extra
+        .iter()
+        .map(|extra| format!("{}\n", extra.text))
+        .collect()
+}
+
 /// What the process says that answers for `cfg`, and where; or why nothing is said.
-fn counted(config: &Config, cfg: &str) -> Result<(String, String), String> {
+fn counted(config: &Config, cfg: &str) -> Result<(String, String), Uncounted> {
     let own = || Global::read(cfg).stats_sockets.into_iter().next();
     let given = config.haproxy.stats_socket.clone();
     let Some(path) = given.or_else(|| own().map(|socket| socket.path)) else {
-        let config = config.haproxy.config.display();
-        return Err(format!(
-            "`{config}` has no `stats socket` with a path, and --stats-socket names none"
-        ));
+        let file = config.haproxy.config.display();
+        let why = if cfg.is_empty() {
+            format!("`{file}` is not there, or cannot be read")
+        } else {
+            format!("`{file}` has no `stats socket` with a path, and --stats-socket names none")
+        };
+        return Err(Uncounted {
+            why,
+            is_amiss: false,
+        });
     };
     let asked =
         block_on(async { Ok(socket::ask(&path, statistics::SHOW_BACKENDS, PATIENCE).await) });
-    match asked {
-        Ok(Ok(reply)) => Ok((path.display().to_string(), reply)),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+    let reply = asked
+        .and_then(|reply| Ok(reply?))
+        .map_err(|error| Uncounted {
+            why: error.to_string(),
+            is_amiss: true,
+        })?;
+    Ok((path.display().to_string(), reply))
 }

@@ -30,12 +30,17 @@ impl Look {
 
     #[track_caller]
     fn get(&self, path: &str) -> Answer {
+        self.get_as("127.0.0.1", path)
+    }
+
+    #[track_caller]
+    fn get_as(&self, host: &str, path: &str) -> Answer {
         let installed = self.scene.host.installed();
         let (_, stats) = installed
             .split_once("listen stats\n  bind 127.0.0.1:")
             .unwrap();
         let port = stats.lines().next().unwrap().parse().unwrap();
-        Ask::http(at(port)).get("lb", path)
+        Ask::http(at(port)).get(host, path)
     }
 
     fn page(&self, query: &str) -> String {
@@ -73,17 +78,42 @@ fn people_see_what_is_served_and_what_happens() {
     look.scene.scale_up();
     watcher.says(TOLD);
     look.scene.is_answered_by(&["t0", "t1"]);
-    let grown = look.page("");
-    shows(&grown, &[">2 of 2</td>", "<pre>", TOLD]);
+    // The same page is shown for a second.
+    wait_until("the second server", || {
+        look.page("").contains(">2 of 2</td>")
+    });
+    shows(&look.page(""), &["<pre>", TOLD]);
 
     // Whose task went away unseen.
     look.scene.backends.remove(1);
     let change = |app: App| app.label("HAPROXY_0_MAXCONN", MARKUP);
     look.scene.marathon.change_app("/web", change).unwrap();
     watcher.says("HAPROXY_0_MAXCONN");
+    wait_until("the warning", || {
+        look.page("").contains("HAPROXY_0_MAXCONN")
+    });
     let warned = look.page("");
-    shows(&warned, &["HAPROXY_0_MAXCONN", "&lt;script&gt;"]);
+    shows(&warned, &["&lt;script&gt;"]);
     assert!(!warned.contains("<script"), "{warned}");
+}
+
+#[test]
+fn nobody_is_led_to_a_socket_that_haproxy_cannot_reach() {
+    let look = Look::new();
+    let long = format!("/run/{}/a.sock", "d".repeat(86));
+    for (socket, is_led) in [
+        ("none", false),
+        (&*long, false),
+        (&long[..97], true),
+        ("/run/a.sock", true),
+    ] {
+        let done = look.scene.refresh(&["--admin-socket", socket]);
+        done.expect(0);
+        let installed = look.scene.host.installed();
+        let led = format!("\n  server watcher {socket}\n");
+        assert_eq!(installed.contains(&led), is_led, "{socket}: {installed}");
+        assert_eq!(installed.contains("marathon_bridge"), is_led, "{socket}");
+    }
 }
 
 #[test]
@@ -104,7 +134,7 @@ fn services_are_looked_for_and_those_with_trouble_come_first() {
     let at = |part: &str| page.find(part).unwrap();
     assert!(at("zzz_sick_") < at("<small>web_"), "{page}");
     let web = look.page("?q=web.test");
-    shows(&web, &["1 of 2", "<small>web_"]);
+    shows(&web, &["1 of 2 fit", "<small>web_"]);
     assert!(!web.contains("zzz_sick_"), "{web}");
 }
 
@@ -112,7 +142,7 @@ fn services_are_looked_for_and_those_with_trouble_come_first() {
 fn haproxy_leads_to_the_page_and_to_nothing_else_of_a_watcher() {
     let look = Look::new();
     let watcher = look.watch();
-    let moved = look.get("/marathon-bridge").expect(301);
+    let moved = look.get("/marathon-bridge").expect(302);
     assert_eq!(moved.header("Location"), Some("/marathon-bridge/"));
     let status = look.get("/marathon-bridge/status").expect(200).body;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
@@ -127,6 +157,10 @@ fn haproxy_leads_to_the_page_and_to_nothing_else_of_a_watcher() {
     ] {
         look.get(&format!("/marathon-bridge/{other}")).expect(403);
     }
+    // As a page of somebody else, whose name leads to this host, would have a browser ask.
+    look.get_as("rebound.test", "/marathon-bridge/").expect(403);
+    look.get_as("LocalHost:9090", "/marathon-bridge/")
+        .expect(200);
     drop(watcher);
     let gone = look.get("/marathon-bridge/").expect(503);
     assert!(gone.body.contains("status --html"), "{}", gone.body);

@@ -28,7 +28,8 @@ pub(super) static SETTINGS: &[Definition] = &[
         takes: Takes::Nothing(Switch(|c, on| c.json = on)),
         fallback: Fallback::Value("false"),
         summary: "Print a JSON object for machines",
-        details: "Its keys stay as they are; new ones may be added.",
+        details: "Its keys stay as they are; new ones may be added. Where nothing can be found out, \
+                  nothing is printed, and the log says why.",
         heading: Heading::Settings,
         commands: TELLING_MACHINES,
     },
@@ -39,8 +40,9 @@ pub(super) static SETTINGS: &[Definition] = &[
         fallback: Fallback::Value("false"),
         summary: "Print a page for a browser",
         details: "One document that needs nothing else, with the services and what HAProxy counts of \
-                  them. A watcher answers with the same at `/` on its socket, with its log; our own set \
-                  has it at http://127.0.0.1:9090/marathon-bridge/ on HAProxy's host.",
+                  them, whatever --json says. A watcher answers with the same at `/` on its socket, \
+                  with its log; our own set has it at http://127.0.0.1:9090/marathon-bridge/ on \
+                  HAProxy's host.",
         heading: Heading::Settings,
         commands: &[Command::Status],
     },

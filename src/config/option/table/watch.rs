@@ -104,7 +104,8 @@ pub(super) static WATCHING: &[Definition] = &[
         fallback: Fallback::Value("/var/run/haproxy/marathon-bridge.sock"),
         summary: "Where a watcher answers HAProxy, `status` and metrics, or none",
         details: "A Unix socket for root, the user of the watcher and the group haproxy. Files of \
-                  the marathon-lb set name it, so that it has to be the same for all commands.",
+                  the native set and of marathon-lb's name it, so that it has to be the same for all \
+                  commands; the native one leads to none whose path has more than 97 bytes.",
         heading: Heading::Watch,
         commands: ANSWERED,
     },
