@@ -216,7 +216,7 @@ impl<B: Balancer> Host<'_, B> {
             text,
             has_changed: has_changed(name),
         };
-        files.maps.iter().map(text).collect()
+        files.only_maps().map(text).collect()
     }
 
     /// What HAProxy was told, or why it has to read the files anew: where it can add no backends, the

@@ -144,6 +144,13 @@ pub trait Balancer {
         CertificateNames::new()
     }
 
+    /// Those of `certificates`, which may lie below `bases`, that may stand in a list; none where that
+    /// cannot be told.
+    fn listable(&self, certificates: &[Box<str>], bases: &[PathBuf]) -> BTreeSet<Box<str>> {
+        let _ = (certificates, bases);
+        BTreeSet::new()
+    }
+
     /// Whether a reload starts a HAProxy that does not run, where we started it before or not.
     fn starts(&self, started_before: bool) -> bool;
 }

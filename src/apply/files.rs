@@ -1,4 +1,4 @@
-//! Installs `haproxy.cfg` and its maps.
+//! Installs `haproxy.cfg` and the maps and lists of certificates beside it.
 //!
 //! Temporary files lie beside their targets, since only a rename within one file system is atomic.
 //! Their names begin with a dot and do not end in `.cfg`, so that a HAProxy that loads the whole
@@ -17,6 +17,7 @@ use super::journal::Journal;
 use super::plan::{self, Change};
 use super::recover::{self, Recovered};
 use crate::disk::{self, Digest, Disk, DiskError, Facts, Step, folder_of};
+use crate::proxy::native::is_crt_list;
 use crate::state;
 
 /// What of an old mode is kept: never that others may write, never that it runs as its owner.
@@ -83,7 +84,7 @@ impl Installation {
         self.tag.is_none()
     }
 
-    /// Where a map lies.
+    /// Where a map or list lies.
     pub(super) fn beside_cfg(&self, name: &str) -> Result<PathBuf, InstallError> {
         let mut parts = Path::new(name).components();
         match (parts.next(), parts.next()) {
@@ -124,13 +125,41 @@ impl Installation {
     }
 }
 
-/// A configuration and the maps it names.
+/// A configuration and the files beside it that it names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileSet {
     /// `haproxy.cfg`.
     pub cfg: String,
-    /// Maps, by file name.
+    /// Maps, and lists of certificates, by file name. `FileKind` tells which is which.
     pub maps: BTreeMap<String, String>,
+}
+
+impl FileSet {
+    /// Those of its files that are maps, by file name.
+    pub(super) fn only_maps(&self) -> impl Iterator<Item = (&String, &String)> {
+        let all = self.maps.iter();
+        all.filter(|(name, _)| FileKind::of(name) == FileKind::Map)
+    }
+}
+
+/// What a file beside `haproxy.cfg` is to HAProxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// Keys and backends. It keeps its name, and HAProxy can be told of its rows.
+    Map,
+    /// A `crt-list`. Another one has another name, so that each configuration names its own.
+    CrtList,
+}
+
+impl FileKind {
+    /// By its name.
+    pub(super) fn of(name: &str) -> Self {
+        if is_crt_list(name) {
+            Self::CrtList
+        } else {
+            Self::Map
+        }
+    }
 }
 
 /// What an installation did.
@@ -151,7 +180,7 @@ pub enum InstallError {
     Disk(DiskError),
     /// A file cannot be replaced because something is mounted on it.
     Busy(PathBuf),
-    /// The name of a map is empty, or leads to another folder.
+    /// The name of a map or list is empty, or leads to another folder.
     NotAFileName(String),
     /// Two files of the set would lie in one place.
     SameFile(PathBuf),
@@ -200,7 +229,8 @@ impl fmt::Display for InstallError {
 
 impl std::error::Error for InstallError {}
 
-/// Puts `files` in place and takes the maps named in `obsolete` away. Files that hold what they
+/// Puts `files` in place and takes the maps named in `obsolete` away, and lists that only the file of before
+/// names. Files that hold what they
 /// should are not touched. An installation that was broken off is brought to an end first.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use super::validate::{CheckError, Verdict};
 use super::{Balancer, Beside, FileSet, Installation, Retry, Try};
 use crate::config::{self, Config, ReloadMethod};
 use crate::disk::{self, Disk};
-use crate::haproxy::certificates::names;
+use crate::haproxy::certificates::{listable, names};
 use crate::haproxy::files::{NamedFile, unfit};
 use crate::haproxy::listen::{Listener, is_forbidden, is_foreign, is_taken, ports};
 use crate::haproxy::open_files::Allowance;
@@ -425,6 +425,10 @@ impl Balancer for LocalHaproxy<'_> {
             all.insert(path.clone(), names(path, bases));
         }
         all
+    }
+
+    fn listable(&self, certificates: &[Box<str>], bases: &[PathBuf]) -> BTreeSet<Box<str>> {
+        listable(certificates, bases)
     }
 
     fn starts(&self, started_before: bool) -> bool {

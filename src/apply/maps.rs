@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::proxy::native::is_crt_list;
+
 /// The names that `use_backend` can reach in a configuration.
 pub(super) fn proxies(cfg: &[u8]) -> BTreeSet<&[u8]> {
     let mut names = BTreeSet::new();
@@ -15,14 +17,14 @@ pub(super) fn proxies(cfg: &[u8]) -> BTreeSet<&[u8]> {
     names
 }
 
-/// The maps in `folder` that a configuration names.
+/// The maps in `folder`, and the lists of certificates of ours, that a configuration names.
 pub(super) fn named<'c>(cfg: &'c str, folder: &Path) -> BTreeSet<&'c str> {
     let folder = format!("{}/", folder.display());
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     cfg.split(folder.as_str())
         .skip(1)
         .map(|rest| &rest[..rest.find(|c| !is_of_name(c)).unwrap_or(rest.len())])
-        .filter(|name| name.strip_suffix(".map").is_some())
+        .filter(|name| name.strip_suffix(".map").is_some() || is_crt_list(name))
         .collect()
 }
 
@@ -87,9 +89,11 @@ mod tests {
     #[test]
     fn maps_are_found_by_the_path_that_names_them() {
         let cfg = "backend b\n  use_backend %[req.hdr(host),lower,map(/e/h/d.map)] if { path -m beg \
-                   -f /e/h/a-1.map }\n  errorfile 503 /e/h/503.http\n  acl x src -f /e/other/x.map\n";
+                   -f /e/h/a-1.map }\n  errorfile 503 /e/h/503.http\n  acl x src -f /e/other/x.map\n  \
+                   bind *:1 ssl crt-list /e/h/https-0123456789abcdef.crt-list crt-list /e/h/own.crt-list\n";
         let found = named(cfg, Path::new("/e/h"));
-        assert_eq!(found, BTreeSet::from(["a-1.map", "d.map"]));
+        let list = "https-0123456789abcdef.crt-list";
+        assert_eq!(found, BTreeSet::from(["a-1.map", "d.map", list]));
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Which files change, and in which order, so that every state in between is one that serves.
 //!
 //! ```text
-//! maps with old and new rows ─▶ haproxy.cfg ─▶ maps with new rows ─▶ maps nobody names any more
+//! maps with old and new rows, new lists ─▶ haproxy.cfg ─▶ maps with new rows ─▶ what nobody names any more
 //! ```
 //!
 //! A map may name a backend that does not exist, and a configuration may not name a map that does
-//! not: hence this order.
+//! not: hence this order. A list of certificates has another name once it holds others, so that the old
+//! one stays what it is for as long as a configuration names it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::files::{FileSet, InstallError, Installation};
+use super::files::{FileKind, FileSet, InstallError, Installation};
 use super::maps;
 use crate::disk::{Digest, Disk, Facts, folder_of};
 
@@ -69,7 +70,7 @@ pub(super) fn plan(
         if !paths.insert(map.path.clone()) {
             return Err(InstallError::SameFile(map.path));
         }
-        maps.push((map, text.as_bytes()));
+        maps.push((map, text.as_bytes(), FileKind::of(name)));
     }
 
     let new_cfg = files.cfg.as_bytes();
@@ -87,10 +88,10 @@ pub(super) fn plan(
         });
     let mut first = Vec::new();
     let mut last = Vec::new();
-    for (map, new) in &maps {
+    for (map, new, kind) in &maps {
         let old = map.content.as_deref();
-        let wide = match (&in_both, old) {
-            (Some(in_both), Some(old)) => wide(old, new, in_both),
+        let wide = match (&in_both, old, kind) {
+            (Some(in_both), Some(old), FileKind::Map) => wide(old, new, in_both),
             _ => new.to_vec(),
         };
         first.extend(map.change(old, &wide));
@@ -100,10 +101,22 @@ pub(super) fn plan(
     let mut changes = first;
     changes.extend(cfg_change);
     changes.extend(last);
-    for name in obsolete {
+    let lists = lists_of(cfg.content.as_deref().unwrap_or_default(), at);
+    let is_gone = |name: &String| !files.maps.contains_key(name);
+    let gone: BTreeSet<String> = lists.into_iter().filter(is_gone).collect();
+    for name in gone.union(&obsolete.iter().cloned().collect()) {
         changes.extend(removal(disk, &at.beside_cfg(name)?, &paths)?);
     }
     Ok(changes)
+}
+
+/// The lists of certificates that a configuration names. Nobody else does, and what is remembered may be
+/// lost.
+fn lists_of(cfg: &[u8], at: &Installation) -> BTreeSet<String> {
+    let cfg = String::from_utf8_lossy(cfg);
+    let named = maps::named(&cfg, folder_of(&at.cfg)).into_iter();
+    let lists = named.filter(|name| FileKind::of(name) == FileKind::CrtList);
+    lists.map(str::to_owned).collect()
 }
 
 /// The wide map, except where it would differ from the old or the new one in its looks only.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::FileSet;
+use super::files::FileKind;
 use crate::diff::Backends;
 use crate::haproxy::{addable, is_spare, profile_of, sections};
 
@@ -22,7 +23,13 @@ pub(super) fn seen<'f>(files: &'f FileSet, stand_ins: &StandIns) -> Cow<'f, File
         return Cow::Borrowed(files);
     }
     let maps = files.maps.iter();
-    let maps = maps.map(|(name, text)| (name.clone(), rows_seen(text, stand_ins)));
+    let maps = maps.map(|(name, text)| {
+        let seen = match FileKind::of(name) {
+            FileKind::Map => rows_seen(text, stand_ins),
+            FileKind::CrtList => text.clone(),
+        };
+        (name.clone(), seen)
+    });
     Cow::Owned(FileSet {
         cfg: cfg_seen(&files.cfg, stand_ins).into_owned(),
         maps: maps.collect(),

@@ -95,6 +95,26 @@ fn hosts(way: Way) -> Vec<fn() -> Host> {
     }
 }
 
+/// Also where nothing is remembered; what an operator has there is his.
+#[test]
+fn lists_that_the_file_of_before_names_alone_go_with_it() {
+    let (way, host) = (Way::WithLists, Host::memory());
+    way.prepare(&host);
+    let own = host.path("own.crt-list");
+    host.put(&own, "");
+    let naming = format!("# {}\n{}", own.display(), host.text("haproxy.cfg").unwrap());
+    host.put(&host.path("haproxy.cfg"), &naming);
+    install(
+        &*host.disk,
+        &way.installation(&host),
+        &way.wanted(&host),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(host.set(), flat(way.wanted(&host)));
+    assert!(host.text("own.crt-list").is_some());
+}
+
 #[test]
 fn a_disk_that_fails_at_any_step_is_named_and_the_next_run_completes() {
     for way in Way::ALL {

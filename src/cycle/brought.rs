@@ -2,6 +2,7 @@
 //! refuses, is left out, and the others are served in the same turn.
 
 use std::mem;
+use std::path::PathBuf;
 
 use anyhow::{Error, Result};
 
@@ -70,6 +71,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         installed: Option<&str>,
     ) -> Result<Plan> {
         let plan = self.without_unfit_files(host, plan, installed)?;
+        let listable = |paths: &[Box<str>], bases: &[PathBuf]| host.balancer.listable(paths, bases);
+        let plan = self.with_crt_lists(plan, installed, listable)?;
         let plan = self.without_held_ports(host, plan, installed)?;
         let plan = self.without_short_of_files(host, plan, installed)?;
         self.without_usurpers(host, plan, installed)

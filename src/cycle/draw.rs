@@ -186,6 +186,11 @@ impl<S: Source, L: Lookup> Stages<S, L> {
         })
     }
 
+    /// The same once more, for what is known only now.
+    pub(super) fn draw_anew(&mut self, plan: Plan, installed: Option<&str>) -> Result<Plan> {
+        self.redraw(plan, &[], installed, |_, _, _| ())
+    }
+
     /// The same after a `change`; `culprits` fall out by it.
     fn redraw(
         &mut self,

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use crate::apply::CheckMessage;
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
+use crate::proxy::native::Layout;
 
 impl Plan {
     /// The label that is to blame for a message about a service port, where that can be told.
@@ -13,7 +14,14 @@ impl Plan {
         let mut services = self.proxies.services().iter();
         let service = services.find(|service| service.owner == *owner)?;
         let line = self.files.cfg.lines().nth(message.line?.checked_sub(1)?)?;
-        let name = text_with(service, line).or_else(|| value_in(service, line, &message.text))?;
+        let lists = self.proxies.native.iter().flat_map(Layout::crt_lists);
+        // What they hold stands in that line.
+        let listed = lists.filter(|list| line.contains(&list.name));
+        let whole: String = [line]
+            .into_iter()
+            .chain(listed.map(|list| &*list.text))
+            .collect();
+        let name = text_with(service, line).or_else(|| value_in(service, &whole, &message.text))?;
         Some(format!("label `HAPROXY_{}_{name}`", service.index))
     }
 }

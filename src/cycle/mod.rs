@@ -16,6 +16,7 @@ mod held_ports;
 mod in_common;
 mod label_behind;
 mod labelled;
+mod listed;
 mod loss;
 mod of_one;
 mod open_files;

@@ -137,6 +137,17 @@ pub fn names(path: &str, bases: &[PathBuf]) -> BTreeSet<String> {
         .collect()
 }
 
+/// Those of `paths`, which may lie below `bases`, that may be lines of a `crt-list`: from 2.6 on HAProxy reads
+/// a folder there without end, and 2.2 refuses it. What is not there may, since HAProxy tells of that itself.
+#[must_use]
+pub fn listable(paths: &[Box<str>], bases: &[PathBuf]) -> BTreeSet<Box<str>> {
+    let is_folder = |path: &str| places(path, bases).any(|place| place.is_dir());
+    // One with `@` in front is a name that HAProxy knows by itself.
+    let may = |path: &str| !path.starts_with('@') && !is_folder(path);
+    let paths = paths.iter();
+    paths.filter(|path| may(path)).cloned().collect()
+}
+
 fn names_in(file: &Path) -> BTreeSet<String> {
     names_of(file).unwrap_or_default()
 }

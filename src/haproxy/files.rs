@@ -210,6 +210,12 @@ fn in_list(list: &Path, bases: &[PathBuf], bound: Bound) -> Option<String> {
             path: path.display().to_string(),
             kind: Kind::Certificate,
         });
+        let mut named_here = listed(line, Path::new("")).map(|path| path.display().to_string());
+        let is_folder = |path: String| places(&path, bases).any(|place| place.is_dir());
+        if named_here.any(is_folder) {
+            let told = "names a folder, of which HAProxy would read without end";
+            return Some(format!("a list whose line {number} {told}"));
+        }
         let options = line.replace(['[', ']'], " ");
         let mut files = certificates.chain(named(&options));
         let mut is_unfit = |file: NamedFile| {
@@ -392,6 +398,7 @@ mod tests {
         }
         let list = "# pipe\nb.pem [alpn h2] x.test\n\na.pem\n";
         fs::write(path("list"), list).unwrap();
+        fs::write(path("folders"), "a.pem\nfolder [alpn h2]\n").unwrap();
         fs::write(path("authority"), "b.pem [verify required ca-file pipe]\n").unwrap();
         let lists = ["list", "authority"].map(path);
         let [list, authority] = lists.each_ref().map(|list| list.to_str().unwrap());
@@ -406,6 +413,12 @@ mod tests {
         for (name, kind) in all {
             assert_eq!(told(name, kind), None, "{name}");
         }
+        let folders = path("folders").display().to_string();
+        assert_eq!(
+            told(&folders, Kind::List).as_deref(),
+            Some("a list whose line 2 names a folder, of which HAProxy would read without end")
+        );
+        assert_eq!(told("folder", Kind::Certificate), None);
         pipe("a.pem.ocsp");
         pipe("c.pem.rsa.sctl");
         pipe("folder/d.pem.key");

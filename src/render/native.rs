@@ -18,7 +18,13 @@ use crate::cluster::Warning;
 use crate::haproxy::{Line, structure_hash};
 use crate::labels::Template;
 use crate::proxy::marathon_lb::Service;
-use crate::proxy::native::{Conditions, Host, Layout, Rule, TlsRule};
+use crate::proxy::native::{Conditions, Crt, Host, Layout, Rule, TlsRule};
+
+/// Of port 443.
+const HTTPS_IN: &str = "https_in.cfg";
+
+/// The keyword before a certificate.
+const CRT: &str = "crt";
 
 /// Rules by the name that a template has for their place.
 type Rules = Vec<(&'static str, Vec<Chunk>)>;
@@ -132,7 +138,7 @@ impl Native {
                 shared.https = frontend("tls_in.cfg", rules)?;
             }
             if layout.opens_https() {
-                shared.https.extend(frontend("https_in.cfg", rules)?);
+                shared.https.extend(frontend(HTTPS_IN, rules)?);
             }
         }
         Ok(shared)
@@ -165,9 +171,11 @@ impl Native {
         context.insert("opens_https", &layout.opens_https());
         context.insert("passes_tls_on", &!layout.passed_on.is_empty());
         context.insert("default_backend", &layout.default_backend);
-        let certificates = layout.certificates.iter();
-        let certificates: Vec<String> = certificates.map(|path| word(path)).collect();
+        let certificate_words = self.certificate_words(layout);
+        let certificates = certificate_words.iter().filter(|words| words[0] == CRT);
+        let certificates: Vec<&String> = certificates.map(|words| &words[1]).collect();
         context.insert("certificates", &certificates);
+        context.insert("certificate_words", &certificate_words);
         let text = self.sections.engine().render(template, &context);
         let text = text.with_context(|| format!("template `{template}`"))?;
         let is_lost = |(_, mark, rules): &&(&str, String, Vec<Chunk>)| {
@@ -176,9 +184,27 @@ impl Native {
         for (name, _, rules) in rules.iter().filter(is_lost) {
             warnings.push(without_place(template, name, rules.len()));
         }
+        if template == HTTPS_IN {
+            let lists = layout.crt_lists();
+            let lost = lists.filter(|list| !text.contains(&list.name));
+            let lost: usize = lost.map(|list| list.text.lines().count()).sum();
+            warnings.extend((lost > 0).then(|| without_lists(template, lost)));
+        }
         let rules = rules.iter();
         let parts = rules.map(|(_, mark, rules)| (mark.as_str(), rules.clone()));
         Ok(Rendered::new(&text, parts).into_chunks())
+    }
+
+    /// What stands in the line of port 443 for certificates, keyword by keyword.
+    fn certificate_words(&self, layout: &Layout) -> Vec<[String; 2]> {
+        let words = layout.crt.iter().map(|crt| match crt {
+            Crt::Path(path) => [CRT.to_owned(), word(path)],
+            Crt::List(list) => {
+                let file = format!("{}/{}", self.haproxy_dir, list.name);
+                ["crt-list".to_owned(), file]
+            }
+        });
+        words.collect()
     }
 
     fn rule(&self, rule: &Rule) -> Result<Chunk> {
@@ -242,6 +268,18 @@ fn without_place(template: &str, name: &str, number: usize) -> Warning {
         found: format!("no place for `{name}`, of which there are {number}"),
         expected: format!("`{{{{ {name} }}}}` in it, or in a template that it includes"),
         effect: "no request is led there by them".to_owned(),
+    }
+}
+
+/// The same of certificates for which the line has no room.
+fn without_lists(template: &str, certificates: usize) -> Warning {
+    Warning {
+        app: None,
+        subject: format!("template `{template}`"),
+        found: format!("no place for the list in which {certificates} certificates stand"),
+        expected: "the words of `certificate_words` in the place of those of `certificates`"
+            .to_owned(),
+        effect: "these are not shown on port 443".to_owned(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::apply::Outcome;
 use crate::disk::Digest;
 use crate::haproxy::Proc;
 use crate::haproxy::certificates::{Certificate, certificates, list_text, listed, with_companions};
+use crate::proxy::native::is_crt_list;
 use crate::state::{CertificatesRead, State, Time};
 
 /// The start of a process is known to the second.
@@ -115,7 +116,11 @@ pub(super) fn items(named: &BTreeSet<Certificate>) -> Vec<Item> {
         match certificate {
             Certificate::Own(path) | Certificate::Others(path) => own(path),
             Certificate::List { path, base } => {
-                own(path);
+                // One of ours comes and goes with the file, in the very turn that has HAProxy read it.
+                let name = path.file_name().and_then(|name| name.to_str());
+                if !name.is_some_and(is_crt_list) {
+                    own(path);
+                }
                 listed(&list_text(path), base).for_each(|path| own(&path));
             }
         }

@@ -1,7 +1,8 @@
 //! `diff`: what `refresh` would change, and why.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -17,6 +18,10 @@ use crate::diff::{Change, Paint, unified};
 use crate::disk::OsDisk;
 use crate::haproxy::program;
 use crate::logging;
+use crate::proxy::native::is_crt_list;
+
+/// Its name and its text.
+type File<'f> = (&'f String, &'f String);
 
 /// Exit 0: nothing, 1: something, 2: it cannot be told.
 pub(super) async fn diff(config: &Config) -> Result<ExitCode> {
@@ -128,39 +133,56 @@ fn differences(look: &Look, paint: Paint) -> String {
         cfg(&look.plan.files),
         paint,
     );
-    let before = look.installed.iter().flat_map(|files| files.maps.keys());
-    let mut names: Vec<&String> = before.chain(look.plan.files.maps.keys()).collect();
-    names.sort();
-    names.dedup();
-    for name in names {
-        let map = |files: &FileSet| files.maps.get(name).cloned();
-        text.push_str(&of_file(
-            &look.at.cfg.with_file_name(name),
-            look.installed.as_ref().and_then(map),
-            map(&look.plan.files),
-            paint,
-        ));
+    let nothing = BTreeMap::new();
+    let before = look
+        .installed
+        .as_ref()
+        .map_or(&nothing, |files| &files.maps);
+    for (old, new) in pairs(before, &look.plan.files.maps) {
+        let own =
+            |(name, text): (&String, &String)| (look.at.cfg.with_file_name(name), text.clone());
+        text.push_str(&of_files(old.map(own), new.map(own), paint));
     }
     text
 }
 
-/// `None` is a file that does not exist; it differs from an empty one by its name alone.
+/// What lies beside `haproxy.cfg`, and what takes its place: of maps the ones of the same name, and of lists of
+/// certificates, which have another name once they hold others, those that are new.
+fn pairs<'f>(
+    before: &'f BTreeMap<String, String>,
+    after: &'f BTreeMap<String, String>,
+) -> Vec<(Option<File<'f>>, Option<File<'f>>)> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let of_name = |name| (before.get_key_value(name), after.get_key_value(name));
+    let (lists, mut pairs): (Vec<_>, Vec<_>) = names.into_iter().map(of_name).partition(|pair| {
+        let ((Some(file), None) | (None, Some(file))) = pair else {
+            return false;
+        };
+        is_crt_list(file.0)
+    });
+    let mut gone = lists.iter().filter_map(|pair| pair.0);
+    let mut new = lists.iter().filter_map(|pair| pair.1);
+    let lists = std::iter::from_fn(|| Some((gone.next(), new.next())));
+    pairs.extend(lists.take_while(|pair| *pair != (None, None)));
+    pairs
+}
+
 fn of_file(path: &Path, old: Option<String>, new: Option<String>, paint: Paint) -> String {
-    let path = path.display().to_string();
-    let name = |text: &Option<String>, name| match text {
-        Some(_) => name,
-        None => "/dev/null".to_owned(),
-    };
-    let names = (
-        name(&old, path.clone()),
-        name(&new, format!("{path} (wanted)")),
-    );
-    unified(
-        &old.unwrap_or_default(),
-        &new.unwrap_or_default(),
-        (&names.0, &names.1),
-        paint,
-    )
+    let own = |text| (path.to_owned(), text);
+    of_files(old.map(own), new.map(own), paint)
+}
+
+/// `None` is a file that does not exist; it differs from an empty one by its name alone.
+fn of_files(
+    old: Option<(PathBuf, String)>,
+    new: Option<(PathBuf, String)>,
+    paint: Paint,
+) -> String {
+    let nothing = || ("/dev/null".to_owned(), String::new());
+    let old = old.map(|(path, text)| (path.display().to_string(), text));
+    let new = new.map(|(path, text)| (format!("{} (wanted)", path.display()), text));
+    let (old, new) = (old.unwrap_or_else(nothing), new.unwrap_or_else(nothing));
+    unified(&old.1, &new.1, (&old.0, &new.0), paint)
 }
 
 #[cfg(test)]
@@ -183,5 +205,38 @@ mod tests {
         );
         assert!(text(Some("a\n"), Some("b\n")).starts_with("--- /m.map\n+++ /m.map (wanted)\n"));
         assert_eq!(text(Some("a\n"), Some("a\n")), "");
+    }
+
+    #[test]
+    fn a_list_of_certificates_is_compared_with_the_one_whose_place_it_takes() {
+        let of = |names: &[&str]| -> BTreeMap<String, String> {
+            let own = names.iter().map(|name| ((*name).to_owned(), String::new()));
+            own.collect()
+        };
+        let list = |digit: char| format!("https-{}.crt-list", digit.to_string().repeat(16));
+        let [a, b, c] = ['a', 'b', 'c'].map(list);
+        let before = of(&["d.map", &a, &b]);
+        for (after, want) in [
+            (
+                of(&["d.map", &b, &c]),
+                "https-b https-b, d.map d.map, https-a https-c",
+            ),
+            (of(&["e.map"]), "d.map -, - e.map, https-a -, https-b -"),
+        ] {
+            let name = |file: Option<File<'_>>| {
+                let name = file.map(|(name, _)| name.replace(".crt-list", ""));
+                name.map_or("-".to_owned(), |name| {
+                    let is_list = name.starts_with("https-");
+                    if is_list { name[..7].to_owned() } else { name }
+                })
+            };
+            let told = pairs(&before, &after).into_iter();
+            let told = told.map(|(old, new)| format!("{} {}", name(old), name(new)));
+            let mut told: Vec<String> = told.collect();
+            let mut want: Vec<&str> = want.split(", ").collect();
+            told.sort();
+            want.sort_unstable();
+            assert_eq!(told, want);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `generate`, and the printing calls of the bash bridge: what would be installed, on standard
 //! output or in a folder. Nothing is printed unless all of it can be.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use crate::apply::{Installation, install};
 use crate::config::Config;
 use crate::cycle::Plan;
 use crate::disk::OsDisk;
+use crate::haproxy::certificates::listable;
 use crate::logging;
 use crate::state::{State, Time};
 
@@ -57,13 +59,19 @@ async fn plan(config: &Config) -> Result<Plan> {
     let now = Time::at(SystemTime::now());
     let mut config = config.clone();
     if config.out_dir.is_none() {
-        // What is printed alone would name maps that nobody has.
+        // What is printed alone would name maps that nobody has; nor does it name lists of certificates.
         config.frontends.maps = false;
     }
-    let plan = stages(&config, None)
-        .await?
-        .plan(None, &mut State::default(), now)
-        .await?;
+    let mut stages = stages(&config, None).await?;
+    let mut plan = stages.plan(None, &mut State::default(), now).await?;
+    let is_alone = config.out_dir.is_none();
+    plan = stages.with_crt_lists(plan, None, |paths, bases| {
+        if is_alone {
+            BTreeSet::new()
+        } else {
+            listable(paths, bases)
+        }
+    })?;
     for warning in &plan.warnings {
         logging::warning(warning);
     }

@@ -15,6 +15,7 @@ use crate::cluster::{AppId, Warning};
 use crate::config::Config;
 use crate::cycle::{Marathon, Plan, Stages};
 use crate::disk::OsDisk;
+use crate::haproxy::certificates::listable;
 use crate::logging;
 use crate::resolve::{Resolver, System};
 use crate::state::{Folder, State, Time};
@@ -91,7 +92,8 @@ pub(super) async fn seen(config: &Config, local: Option<&LocalHaproxy<'_>>) -> R
                 now,
                 ..
             } = &mut eyes;
-            stages.plan(cfg.as_deref(), memory, *now).await?
+            let plan = stages.plan(cfg.as_deref(), memory, *now).await?;
+            stages.with_crt_lists(plan, cfg.as_deref(), listable)?
         }
     };
     eyes.look(plan)

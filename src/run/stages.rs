@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::mem;
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -232,6 +233,8 @@ fn recipe(config: &Config, version: Version) -> Recipe {
             accepts_proxy: frontends.accept_proxy,
             closes_https: false,
             hidden_certificates: BTreeSet::new(),
+            listable_certificates: None,
+            config: file_name(&config.haproxy.config),
             keeps_idle: config.apps.serve_scaled_to_zero && flavour == Flavour::Native,
             slots: SlotRule {
                 spare: frontends.server_slots,
@@ -240,6 +243,14 @@ fn recipe(config: &Config, version: Version) -> Recipe {
             leads_by_name: flavour == Flavour::Native && frontends.leads_by_name(),
         },
     }))
+}
+
+/// By which files that lie in one folder differ.
+fn file_name(path: &Path) -> Box<str> {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into()
 }
 
 fn default_backend(config: &Config) -> Option<DefaultBackend> {

@@ -359,6 +359,8 @@ pub(crate) fn recipe(kind: Kind) -> Recipe {
             leads_by_name: false,
             closes_https: false,
             hidden_certificates: BTreeSet::new(),
+            listable_certificates: None,
+            config: "haproxy.cfg".into(),
             keeps_idle: false,
             slots: SlotRule::default(),
         },

@@ -74,9 +74,10 @@ impl Host {
 
     /// What lies there, with nothing said of what is not asked for.
     pub(super) fn set(&self) -> BTreeMap<String, String> {
-        let names = ["haproxy.cfg", DOMAINS, APPS, GONE];
+        let names = ["haproxy.cfg", DOMAINS, APPS, GONE].into_iter();
+        let lists = OLD_LISTS.into_iter().chain([NEW_LISTS[1]]);
         let present = names
-            .into_iter()
+            .chain(lists)
             .filter_map(|name| Some((name.to_owned(), self.text(name)?)));
         present.collect()
     }
@@ -110,6 +111,22 @@ pub(super) fn cfg(host: &Host, maps: &[&str], backends: &[&str]) -> String {
     text
 }
 
+/// Of the file before and of the one behind it; one is in both.
+const OLD_LISTS: [&str; 2] = [
+    "https-aaaaaaaaaaaaaaaa.crt-list",
+    "https-bbbbbbbbbbbbbbbb.crt-list",
+];
+const NEW_LISTS: [&str; 2] = [
+    "https-bbbbbbbbbbbbbbbb.crt-list",
+    "https-cccccccccccccccc.crt-list",
+];
+
+/// The beginning of a configuration that names these lists.
+fn naming(host: &Host, lists: &[&str]) -> String {
+    let line = |list: &&str| format!("# crt-list {}\n", host.path(list).display());
+    lists.iter().map(line).collect()
+}
+
 pub(super) fn set(cfg: String, maps: &[(&str, &str)]) -> FileSet {
     let maps = maps
         .iter()
@@ -125,15 +142,17 @@ pub(super) fn set(cfg: String, maps: &[(&str, &str)]) -> FileSet {
 pub(super) enum Way {
     CfgOnly,
     WithMaps,
+    WithLists,
     ThroughLinks,
     WithoutState,
     InPlace,
 }
 
 impl Way {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::CfgOnly,
         Self::WithMaps,
+        Self::WithLists,
         Self::ThroughLinks,
         Self::WithoutState,
         Self::InPlace,
@@ -142,6 +161,14 @@ impl Way {
     pub(super) fn present(self, host: &Host) -> FileSet {
         match self {
             Self::CfgOnly => set(cfg(host, &[], &["both", "old"]), &[]),
+            Self::WithLists => set(
+                naming(host, &OLD_LISTS) + &cfg(host, &[DOMAINS], &["both", "old"]),
+                &[
+                    (DOMAINS, "kept both\nmoved old\nremoved old\n"),
+                    (OLD_LISTS[0], "/a.pem\n"),
+                    (OLD_LISTS[1], "/b.pem\n"),
+                ],
+            ),
             _ => set(
                 cfg(host, &[DOMAINS, APPS, GONE], &["both", "old"]),
                 &[
@@ -156,6 +183,14 @@ impl Way {
     pub(super) fn wanted(self, host: &Host) -> FileSet {
         match self {
             Self::CfgOnly => set(cfg(host, &[], &["both", "new"]), &[]),
+            Self::WithLists => set(
+                naming(host, &NEW_LISTS) + &cfg(host, &[DOMAINS], &["both", "new"]),
+                &[
+                    (DOMAINS, "added new\nkept both\nmoved both\n"),
+                    (NEW_LISTS[0], "/b.pem\n"),
+                    (NEW_LISTS[1], "/a.pem\n/c.pem\n"),
+                ],
+            ),
             _ => set(
                 cfg(host, &[DOMAINS, APPS], &["both", "new"]),
                 &[
@@ -177,6 +212,7 @@ impl Way {
     pub(super) fn obsolete(self) -> Vec<String> {
         match self {
             Self::CfgOnly => vec![],
+            Self::WithLists => vec![OLD_LISTS[0].to_owned()],
             _ => vec![GONE.to_owned()],
         }
     }
@@ -220,6 +256,10 @@ impl Way {
             let found = present
                 .get(name)
                 .unwrap_or_else(|| panic!("{self:?} {when}: no {name}"));
+            if name.ends_with(".crt-list") {
+                assert_eq!(found, map, "{self:?} {when}: {name}");
+                continue;
+            }
             for row in map.lines() {
                 let key = row.split(' ').next().unwrap();
                 let backend = found

@@ -62,6 +62,8 @@ fn is_copy(entry: &DirEntry, age: Option<Duration>) -> bool {
 /// The candidate on disk, in a folder that nobody else can look into and that goes with this value.
 pub(super) struct Copy {
     pub(super) config: PathBuf,
+    /// What stands there.
+    pub(super) text: String,
     /// Path in the copy → live path.
     live_names: Vec<(String, String)>,
     _folder: tempfile::TempDir,
@@ -125,10 +127,11 @@ impl Copy {
             live_names.push((copy, live));
         }
         let config = folder.path().join("haproxy.cfg");
-        fs::write(&config, text).map_err(failed(&config))?;
+        fs::write(&config, &text).map_err(failed(&config))?;
         live_names.push((shown(&config), shown(candidate.config)));
         Ok(Self {
             config,
+            text,
             live_names,
             _folder: folder,
         })

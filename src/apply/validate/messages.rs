@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::lists::{hide_lines, leave_out_place};
 use crate::haproxy::files::Endless;
 use crate::logging::shown;
 
@@ -146,6 +147,16 @@ impl CheckMessage {
 /// addresses with ports.
 #[must_use]
 pub fn parse(output: &str, files: &[&Path]) -> Vec<CheckMessage> {
+    parse_beside(output, files, |_| false)
+}
+
+/// The same where some lines name lists of certificates that hold nothing but what we wrote: `is_ours` says of
+/// which that is true.
+pub(super) fn parse_beside(
+    output: &str,
+    files: &[&Path],
+    is_ours: impl Fn(usize) -> bool,
+) -> Vec<CheckMessage> {
     let files: Vec<String> = files
         .iter()
         .map(|file| file.display().to_string())
@@ -171,19 +182,13 @@ pub fn parse(output: &str, files: &[&Path]) -> Vec<CheckMessage> {
         });
     }
     for message in &mut messages {
-        hide_lines(&mut message.text);
+        if message.line.is_some_and(&is_ours) {
+            leave_out_place(&mut message.text);
+        } else {
+            hide_lines(&mut message.text);
+        }
     }
     messages
-}
-
-/// Cuts off what stands in a list of certificates: a label can name any file as one, and HAProxy
-/// quotes its lines.
-fn hide_lines(text: &mut String) {
-    const BEFORE: &str = "'crt-list'";
-    if let Some(at) = text.find(BEFORE) {
-        text.truncate(at + BEFORE.len());
-        text.push_str(" : a line of that file (what HAProxy says of it is not shown)");
-    }
 }
 
 /// In one line, without what changes from run to run, and with nothing that a terminal or a log could
@@ -263,23 +268,6 @@ fn proxies(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_of_a_list_of_certificates_are_not_shown() {
-        let said = "'bind *:443' in section 'frontend' : 'crt-list' : unable to stat SSL certificate \
-                    from file 'root:$6$secret' : No such file or directory.";
-        let output = format!(
-            "[ALERT]    (1) : config : parsing [/h.cfg:6] : {said}\n  more of secret\n[ALERT] (1) : other"
-        );
-        let messages = parse(&output, &[Path::new("/h.cfg")]);
-        assert_eq!(messages[0].line, Some(6));
-        assert_eq!(
-            messages[0].text,
-            "parsing [/h.cfg:6] : 'bind *:443' in section 'frontend' : 'crt-list' : a line of that file \
-             (what HAProxy says of it is not shown)"
-        );
-        assert_eq!(messages[1].text, "other");
-    }
 
     #[test]
     fn a_failure_without_a_message_is_told_by_its_status_and_last_words() {

@@ -5,6 +5,7 @@
 //! the maps beside it, so that neither the live files nor another run's can be mixed in.
 
 mod copy;
+mod lists;
 mod messages;
 mod shortage;
 mod telling;
@@ -17,11 +18,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::haproxy::Line;
 use crate::haproxy::child::{Child, RunError, named_signal, printed};
-use crate::haproxy::files::endless;
+use crate::haproxy::files::{Endless, endless};
 
 use copy::Copy;
 pub use copy::remove_leftovers;
+use messages::parse_beside;
 pub use messages::{CheckMessage, Severity, parse};
 pub use shortage::Shortage;
 pub use telling::telling;
@@ -45,7 +48,7 @@ pub struct Candidate<'a> {
     pub config: &'a Path,
     /// The text of `haproxy.cfg`.
     pub text: &'a str,
-    /// File name → text of the maps that will lie in `map_dir`.
+    /// File name → text of the maps and lists that will lie in `map_dir`.
     pub maps: &'a BTreeMap<String, String>,
     /// The folder by which the text names its maps.
     pub map_dir: &'a Path,
@@ -54,6 +57,23 @@ pub struct Candidate<'a> {
     /// A folder of ours in which the private one is made: what a kill leaves is found there. Where
     /// there is none, or it cannot be written, where temporary files go.
     pub scratch: Option<&'a Path>,
+}
+
+impl Candidate<'_> {
+    /// Whether its line of this number names a list of certificates that is one of its own files, and no
+    /// other list.
+    fn names_own_list(&self, line: usize) -> bool {
+        let line = self.text.lines().nth(line.saturating_sub(1));
+        let words = line.map(|line| Line::of(line).words).unwrap_or_default();
+        let lists = words.windows(2).filter(|pair| pair[0] == "crt-list");
+        let mut files = lists.map(|pair| Path::new(&pair[1])).peekable();
+        files.peek().is_some()
+            && files.all(|file| {
+                let name = file.file_name().and_then(|name| name.to_str());
+                file.parent() == Some(self.map_dir)
+                    && name.is_some_and(|name| self.maps.contains_key(name))
+            })
+    }
 }
 
 /// What HAProxy thinks of a candidate.
@@ -135,13 +155,16 @@ pub async fn check(
     candidate: &Candidate<'_>,
     limit: Duration,
 ) -> Result<Verdict, CheckError> {
-    if let Some(endless) = endless(candidate.text) {
+    let copy = Copy::write(candidate)?;
+    // There it names the lists of the candidate.
+    if let Some(found) = endless(&copy.text) {
+        let path = copy.with_live_names(&found.path);
+        let found = Endless { path, ..found };
         return Ok(Verdict::Rejected {
-            messages: vec![CheckMessage::of_no_end(candidate.config, &endless)],
+            messages: vec![CheckMessage::of_no_end(candidate.config, &found)],
             output: String::new(),
         });
     }
-    let copy = Copy::write(candidate)?;
     let mut child = Child::new(program, limit)
         .arg("-c")
         .arg("-f")
@@ -155,7 +178,8 @@ pub async fn check(
         .chain(candidate.extra.iter().map(PathBuf::as_path));
     let files: Vec<&Path> = files.collect();
     let told = |text: &str| {
-        let mut messages = parse(&copy.with_live_names(text), &files);
+        let text = copy.with_live_names(text);
+        let mut messages = parse_beside(&text, &files, |line| candidate.names_own_list(line));
         messages.retain(|message| message.severity != Severity::Notice);
         messages
     };

@@ -13,7 +13,8 @@ use super::Labelled;
 use crate::apply::FileSet;
 use crate::cluster::{ServicePort, Warning};
 use crate::proxy::marathon_lb::{self, Flavour, Service, Shape};
-use crate::proxy::{Incumbents, Owner, Proxies, native};
+use crate::proxy::native::{self, CrtList};
+use crate::proxy::{Incumbents, Owner, Proxies};
 use crate::render::Renderer;
 
 impl Labelled {
@@ -41,8 +42,9 @@ impl Labelled {
         (proxies, warnings)
     }
 
-    /// The map files that the file names.
-    fn maps(&self, proxies: &Proxies) -> BTreeMap<String, String> {
+    /// The files that `cfg` names: its maps, and the lists of certificates for which a template of the
+    /// operator's has a place.
+    fn beside(&self, proxies: &Proxies, cfg: &str) -> BTreeMap<String, String> {
         let names: &[&'static str] = match (self.shape.maps, self.shape.flavour) {
             (false, _) => &[],
             (true, Flavour::Native) => &[
@@ -53,7 +55,12 @@ impl Labelled {
             ],
             (true, _) => &[marathon_lb::DOMAIN_MAP, marathon_lb::APP_MAP],
         };
-        texts(names, proxies)
+        let mut texts = texts(names, proxies);
+        let lists = proxies.native.iter().flat_map(native::Layout::crt_lists);
+        for CrtList { name, text } in lists.filter(|list| cfg.contains(&list.name)) {
+            texts.insert(name.clone(), text.clone());
+        }
+        texts
     }
 
     pub(in super::super) fn build<'p>(
@@ -134,14 +141,15 @@ impl Labelled {
             let holder = holder.filter(|_| self.opens_https_by_labels());
             https_holder = holder.map(|service| service.owner.clone());
         }
+        let cfg = output.rendered.text();
         Ok(Built {
             failed,
             left_out: Vec::new(),
             displaced,
             https_holder,
             files: FileSet {
-                cfg: output.rendered.text(),
-                maps: self.maps(&proxies),
+                maps: self.beside(&proxies, &cfg),
+                cfg,
             },
             rendered: output.rendered,
             proxies,

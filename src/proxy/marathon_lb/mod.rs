@@ -244,6 +244,11 @@ pub struct Shape {
     pub closes_https: bool,
     /// Certificates that labels bring and that are not shown there, in the native set.
     pub hidden_certificates: BTreeSet<Box<str>>,
+    /// Certificates that may stand in a list beside the file, in the native set: no folders, in which
+    /// HAProxy would read without end. `None` where nobody has looked yet.
+    pub listable_certificates: Option<BTreeSet<Box<str>>>,
+    /// The name of the file itself, so that no other in its folder has lists of the same names.
+    pub config: Box<str>,
     /// Who is served what nobody asked for, in the native set.
     pub default_backend: Option<DefaultBackend>,
     /// Which sections have slots, in the native set.

@@ -49,15 +49,13 @@ pub fn arrange(
     }
     let mut folders = BTreeSet::new();
     if shape.binds_http_https {
-        let given = &shape.ssl_certs;
         let untold = &mut Vec::new();
         let told = if shape.closes_https {
             untold
         } else {
             &mut warnings
         };
-        let hidden = &shape.hidden_certificates;
-        let certificates = certificates((&services, &absent), (given, hidden), incumbents, told);
+        let certificates = certificates((&services, &absent), shape, incumbents, told);
         layout.certificates_in_order = certificates.of_labels;
         if shape.closes_https {
             // Who comes while the port is closed was never looked at by the side of others.
@@ -66,6 +64,7 @@ pub fn arrange(
             known.retain(|certificate| before.contains(certificate));
         } else {
             layout.certificates = certificates.all;
+            layout.crt = certificates.on_line;
             folders = certificates.folders;
         }
     }

@@ -4,33 +4,28 @@
 //! turn before keep their order, so that nobody's is shown any more once another app brings one for
 //! the same name; new ones stand behind them, that of the app that was changed longest ago first.
 //!
-//! They stand in one line, of which HAProxy reads [`MOST_WORDS`] words. Where that is too short, each app
-//! has its first certificate there before any has its second, so that none can keep the others out.
+//! They stand in one line, and where that is too short in lists that it names ([`on_line`]). Where they may
+//! not stand in lists, each app has its first certificate there before any has its second, so that none can
+//! keep the others out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::marathon_lb::Service;
+use super::super::marathon_lb::{Service, Shape};
 use super::super::{Holders, Incumbents, precedence};
 use super::claims::{claims_of, mark_incumbents, settle};
+use super::crt::{Crt, MOST_ON_LINE, as_words, on_line};
 use super::label;
 use super::place::Host;
 use crate::cluster::{AppId, Warning};
-
-/// HAProxy refuses a line of more (`MAX_LINE_ARGS` in its sources, 2.2 to 3.4).
-const MOST_WORDS: usize = 64;
-
-/// Of the line, without certificates: `bind ADDRESS accept-proxy ssl alpn PROTOCOLS`.
-const OTHER_WORDS: usize = 6;
-
-/// Each is two words of the line: `crt PATH`.
-const MOST_SHOWN: usize = (MOST_WORDS - OTHER_WORDS) / 2;
 
 /// Of port 443.
 #[derive(Default)]
 pub(super) struct Certificates {
     /// All, in their order.
     pub(super) all: Vec<Box<str>>,
+    /// The same as the line has them.
+    pub(super) on_line: Vec<Crt>,
     /// Those of labels, also of services that are absent.
     pub(super) of_labels: Vec<Box<str>>,
     /// Of those whose labels brought what is shown.
@@ -58,13 +53,17 @@ impl Brought<'_> {
     }
 }
 
-/// Those that are `given`, then those of services that have a host, but for those that are `hidden`.
+/// Those that the operator gives, then those of services that have a host, but for those that are hidden.
 pub(super) fn certificates(
     (services, absent): (&[Arc<Service>], &[Arc<Service>]),
-    (given, hidden): (&[Box<str>], &BTreeSet<Box<str>>),
+    shape: &Shape,
     incumbents: &Incumbents,
     warnings: &mut Vec<Warning>,
 ) -> Certificates {
+    let (given, hidden) = (&shape.ssl_certs, &shape.hidden_certificates);
+    let nothing = BTreeSet::new();
+    let listable = shape.listable_certificates.as_ref();
+    let on_line = |all: &[Box<str>]| on_line(all, listable.unwrap_or(&nothing), &shape.config);
     let all = || services.iter().chain(absent);
     let mut brought: Vec<Brought<'_>> = Vec::new();
     for service in all().filter(|s| s.is_http() && !s.options.vhosts().is_empty()) {
@@ -93,47 +92,53 @@ pub(super) fn certificates(
         }
     }
     let mut certificates = Certificates {
-        all: given.to_vec(),
+        all: given.clone(),
         ..Certificates::default()
     };
-    if brought.is_empty() {
-        return certificates;
-    }
     retain_hosts(&mut brought, all(), &incumbents.places);
     brought.sort_by(|one, other| one.order().cmp(&other.order()));
-    let shown = shown(&brought, given);
+    let mut all = given.clone();
+    for one in brought.iter().filter(|one| !one.service.is_absent) {
+        add(&mut all, one.path);
+    }
+    let have_room = on_line(&all).is_some();
+    let shown = shown(&brought, given, have_room);
     for Brought { service, path, .. } in brought {
-        let add = |list: &mut Vec<Box<str>>| {
-            if !list.iter().any(|known| **known == *path) {
-                list.push(path.into());
-            }
-        };
-        add(&mut certificates.of_labels);
+        add(&mut certificates.of_labels, path);
         if service.is_absent {
             continue;
         }
         if shown.contains(path) {
-            add(&mut certificates.all);
+            add(&mut certificates.all, path);
             let folder = service.owner.app.folder();
             certificates.folders.insert(folder.to_owned());
-        } else {
+        } else if listable.is_some() {
             warnings.push(label(
                 service,
                 "SSL_CERT",
                 &format!("`{path}` behind all for which the line of port 443 has room"),
                 &format!(
-                    "{MOST_SHOWN} certificates at most, of which a folder in `--ssl-certs` is one"
+                    "{MOST_ON_LINE} certificates at most that cannot stand in a list beside the file"
                 ),
                 "not shown on port 443",
             ));
         }
     }
+    certificates.on_line =
+        on_line(&certificates.all).unwrap_or_else(|| as_words(&certificates.all));
     certificates
 }
 
-/// Those for which there is room behind those that are `given`: the first of each app in their order,
-/// then the second ones. One that several apps bring counts as theirs who has the fewest before it.
-fn shown<'s>(brought: &[Brought<'s>], given: &'s [Box<str>]) -> BTreeSet<&'s str> {
+/// Each once.
+fn add(list: &mut Vec<Box<str>>, path: &str) {
+    if !list.iter().any(|known| **known == *path) {
+        list.push(path.into());
+    }
+}
+
+/// Those for which there is room behind those that are `given`, which may be all: the first of each app in
+/// their order, then the second ones. One that several apps bring counts as theirs who has the fewest before it.
+fn shown<'s>(brought: &[Brought<'s>], given: &'s [Box<str>], have_room: bool) -> BTreeSet<&'s str> {
     let mut shown: BTreeSet<&str> = given.iter().map(|path| &**path).collect();
     let mut of_apps: BTreeMap<&AppId, BTreeSet<&str>> = BTreeMap::new();
     let mut places: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
@@ -151,7 +156,11 @@ fn shown<'s>(brought: &[Brought<'s>], given: &'s [Box<str>]) -> BTreeSet<&'s str
     }
     let mut asked: Vec<_> = places.into_iter().collect();
     asked.sort_by_key(|(_, place)| *place);
-    let room = MOST_SHOWN.saturating_sub(given.len());
+    let room = if have_room {
+        asked.len()
+    } else {
+        MOST_ON_LINE.saturating_sub(given.len())
+    };
     shown.extend(asked.into_iter().take(room).map(|(path, _)| path));
     shown
 }

@@ -9,6 +9,7 @@ mod below;
 mod bounds;
 mod certificates;
 mod claims;
+mod crt;
 #[cfg(test)]
 mod fixtures;
 mod led;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
+pub use crt::{Crt, CrtList, is_crt_list};
 pub use led::Way;
 pub use place::{Host, Place};
 pub use slots::{
@@ -49,7 +51,7 @@ pub const SUFFIX_MAP: &str = "suffix2domain.map";
 /// App ids → backends.
 pub const APP_MAP: &str = "app2backend.map";
 
-/// A whole file, and its maps.
+/// A whole file, its maps and its lists of certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// By app id, then port.
@@ -59,6 +61,8 @@ pub struct Layout {
     /// Of port 443, in this order: the first is for clients that name no known host. Without any
     /// the port stays closed.
     pub certificates: Vec<Box<str>>,
+    /// The same as they stand in the line of that port.
+    pub crt: Vec<Crt>,
     /// Those of them that labels bring, for the next turn; also where the app has no tasks for the
     /// moment, and where the port is closed those that were shown before.
     pub certificates_in_order: Vec<Box<str>>,
@@ -94,6 +98,20 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Whether so many certificates are more than the line of port 443 has room for.
+    #[must_use]
+    pub fn are_beyond_line(&self, certificates: usize) -> bool {
+        self.opens_https() && certificates > crt::MOST_ON_LINE
+    }
+
+    /// The lists that lie beside it.
+    pub fn crt_lists(&self) -> impl Iterator<Item = &CrtList> {
+        self.crt.iter().filter_map(|crt| match crt {
+            Crt::List(list) => Some(list),
+            Crt::Path(_) => None,
+        })
+    }
+
     /// Whether TLS ends on port 443.
     #[must_use]
     pub fn opens_https(&self) -> bool {

@@ -8,6 +8,7 @@ use super::GETCONFIG;
 use crate::config::{Config, redact_value};
 use crate::disk::{self, folder_of};
 use crate::marathon;
+use crate::proxy::native::is_crt_list;
 
 /// Where marathon-lb shows its own.
 const SHOWN: [(&str, &str); 2] = [
@@ -35,7 +36,8 @@ pub(super) async fn compared(
     here: &BTreeMap<String, String>,
 ) -> Maps {
     let mut maps = Maps::default();
-    for (name, here) in here {
+    let maps_here = here.iter().filter(|(name, _)| !is_crt_list(name));
+    for (name, here) in maps_here {
         let there = match beside(config, other, name).await {
             Some(Ok(there)) => there,
             Some(Err(why)) => {

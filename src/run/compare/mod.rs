@@ -20,6 +20,7 @@ use super::stages::stages;
 use crate::config::{Config, redact_value};
 use crate::diff::{Beside, Kin, beside, flattened};
 use crate::disk;
+use crate::haproxy::certificates::listable;
 use crate::resolve::{Resolver, System};
 use crate::state::{State, Time};
 use crate::{logging, marathon};
@@ -51,6 +52,7 @@ async fn compared(config: &Config, other: &str) -> Result<(String, u8)> {
     let mut stages = stages(&theirs, Some((resolver, config.policy.names))).await?;
     let now = Time::at(SystemTime::now());
     let plan = stages.plan(None, &mut State::default(), now).await?;
+    let plan = stages.with_crt_lists(plan, None, listable)?;
     for warning in &plan.warnings {
         logging::warning(warning);
     }

@@ -143,6 +143,8 @@ pub(super) fn stages<S: Source>(
         accepts_proxy: false,
         closes_https: false,
         hidden_certificates: BTreeSet::new(),
+        listable_certificates: None,
+        config: "haproxy.cfg".into(),
         keeps_idle: false,
         slots: SlotRule::default(),
         leads_by_name: false,

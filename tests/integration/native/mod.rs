@@ -3,6 +3,7 @@
 
 mod claims;
 mod consent;
+mod crt_list;
 mod documented;
 mod http_2;
 mod led;

@@ -16,6 +16,8 @@ fn shape() -> Shape {
         accepts_proxy: false,
         closes_https: false,
         hidden_certificates: BTreeSet::new(),
+        listable_certificates: Some(BTreeSet::new()),
+        config: "haproxy.cfg".into(),
         default_backend: None,
         slots: SlotRule::default(),
         leads_by_name: false,
