@@ -50,7 +50,7 @@ fn nothing_that_others_wrote_becomes_markup() {
 fn what_is_asked_for_is_shown_and_counted() {
     let all = page().html(Some(&asked(" "))).unwrap();
     for part in [
-        "1 of 1",
+        "1 in all",
         "web-80",
         "0 of 1",
         "http-equiv=\"refresh\" content=\"10\"",
@@ -120,15 +120,17 @@ fn a_page_in_a_file_leads_nowhere() {
 }
 
 #[test]
-fn the_latest_line_of_the_log_comes_first_and_none_is_no_log() {
-    let html = page().html(None).unwrap();
+fn the_latest_line_of_the_log_comes_first_and_a_page_in_a_file_has_none() {
+    let html = page().html(Some(&asked(""))).unwrap();
     let at = |part: &str| html.find(part).unwrap();
-    assert!(at("&lt;script") < at("\nfirst"));
+    assert!(at("&lt;/pre&gt;&lt;script") < at("\nfirst"));
     let silent = Page {
         log: Vec::new(),
         ..page()
     };
-    assert!(!silent.html(None).unwrap().contains("<pre>"));
+    let html = silent.html(Some(&asked(""))).unwrap();
+    assert!(html.contains("<pre>nothing yet"), "{html}");
+    assert!(!page().html(None).unwrap().contains("<pre>"));
 }
 
 #[test]
