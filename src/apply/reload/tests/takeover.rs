@@ -265,7 +265,12 @@ async fn an_old_process_that_does_not_listen_any_more_is_told_of() {
     let pid = host.new_pid(&Method::Sf).await;
     let _client = TcpStream::connect(("127.0.0.1", through)).unwrap();
     let _served = backend.accept().unwrap();
-    impostor(&mut host, "USR1", "exit 1");
+    // Whoever fails before the old one has heard it is refused, and nothing is amiss.
+    let heard = format!(
+        "while grep -q ':{:04X} 00000000:0000 0A' /proc/net/tcp; do sleep 0.01; done\nexit 1",
+        host.port
+    );
+    impostor(&mut host, "USR1", &heard);
     let error = host.reload(&Method::Sf).await.unwrap_err();
     assert!(!error.is_refusal());
     let told = format!("the old HAProxy {pid} does not listen any more on ");
