@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::files::{FileKind, FileSet, InstallError, Installation};
 use super::maps;
 use crate::disk::{Digest, Disk, Facts, folder_of};
+use crate::proxy::native::crt_list_name;
 
 /// One step: a file gets another content, or goes.
 #[derive(Debug)]
@@ -101,17 +102,33 @@ pub(super) fn plan(
     let mut changes = first;
     changes.extend(cfg_change);
     changes.extend(last);
-    let lists = lists_of(cfg.content.as_deref().unwrap_or_default(), at);
-    let is_gone = |name: &String| !files.maps.contains_key(name);
-    let gone: BTreeSet<String> = lists.into_iter().filter(is_gone).collect();
-    for name in gone.union(&obsolete.iter().cloned().collect()) {
+    let mut gone: BTreeSet<String> = obsolete.iter().cloned().collect();
+    for name in lists_of(cfg.content.as_deref().unwrap_or_default(), at) {
+        // What is remembered may be lost; a list says itself whose it is.
+        if let Some(list) = disk.read(&at.beside_cfg(&name)?)?
+            && !files.maps.contains_key(&name)
+            && is_list_of(&name, &list, &at.cfg)
+        {
+            gone.insert(name);
+        }
+    }
+    // Whoever else names one of them in a line of his own would have nothing to read.
+    for name in lists_of(files.cfg.as_bytes(), at) {
+        gone.remove(&name);
+    }
+    for name in &gone {
         changes.extend(removal(disk, &at.beside_cfg(name)?, &paths)?);
     }
     Ok(changes)
 }
 
-/// The lists of certificates that a configuration names. Nobody else does, and what is remembered may be
-/// lost.
+/// Whether a list of certificates was written for this configuration, as it is.
+fn is_list_of(name: &str, list: &[u8], cfg: &Path) -> bool {
+    let config = cfg.file_name().unwrap_or_default().to_string_lossy();
+    str::from_utf8(list).is_ok_and(|text| crt_list_name(text, &config) == name)
+}
+
+/// The lists of certificates beside it that a configuration names.
 fn lists_of(cfg: &[u8], at: &Installation) -> BTreeSet<String> {
     let cfg = String::from_utf8_lossy(cfg);
     let named = maps::named(&cfg, folder_of(&at.cfg)).into_iter();

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::disk::{Disk, Fault, FaultyDisk, OsDisk, PowerCut, Step};
+use crate::proxy::native::crt_list_name;
 use crate::state::Time;
 use host::{APPS, DOMAINS, GONE, Host, Way, flat, set};
 
@@ -113,6 +114,40 @@ fn lists_that_the_file_of_before_names_alone_go_with_it() {
     .unwrap();
     assert_eq!(host.set(), flat(way.wanted(&host)));
     assert!(host.text("own.crt-list").is_some());
+}
+
+/// Whoever names a list in a line of his own has it for as long as he does, and one that was written for
+/// another configuration is that one's.
+#[test]
+fn lists_of_others_stay_and_so_do_those_that_others_name() {
+    let (way, host) = (Way::WithLists, Host::memory());
+    way.prepare(&host);
+    let text = "/other.pem\n";
+    let foreign = host.path(&crt_list_name(text, "other.cfg"));
+    host.put(&foreign, text);
+    let naming = |cfg: &str| format!("# {}\n{cfg}", foreign.display());
+    host.put(
+        &host.path("haproxy.cfg"),
+        &naming(&host.text("haproxy.cfg").unwrap()),
+    );
+    let old = lists_named(&way.present(&host));
+    let named: String = old
+        .iter()
+        .map(|name| format!("# crt-list {}\n", host.path(name).display()))
+        .collect();
+    let mut wanted = way.wanted(&host);
+    wanted.cfg = named + &wanted.cfg;
+    install(&*host.disk, &way.installation(&host), &wanted, &old).unwrap();
+    for name in &old {
+        assert!(host.text(name).is_some(), "{name}");
+    }
+    let foreign = foreign.file_name().unwrap().to_str().unwrap();
+    assert!(host.text(foreign).is_some());
+}
+
+fn lists_named(files: &FileSet) -> Vec<String> {
+    let lists = files.maps.keys().filter(|name| name.ends_with(".crt-list"));
+    lists.cloned().collect()
 }
 
 #[test]

@@ -378,8 +378,8 @@ impl<B: Balancer> Host<'_, B> {
     }
 
     /// The files that HAProxy was proved to run, for a turn that must not change them: those
-    /// installed, with maps named as in `wanted`, or the copies where `haproxy.cfg` is gone. `None`
-    /// where something else lies there, which is then left alone too.
+    /// installed, with the maps that are known of them, else those named as in `wanted`; or the copies
+    /// where `haproxy.cfg` is gone. `None` where something else lies there, which is then left alone too.
     ///
     /// # Errors
     /// When the installed files cannot be read.
@@ -387,7 +387,11 @@ impl<B: Balancer> Host<'_, B> {
         if memory.pending.is_some() {
             return Ok(None);
         }
-        let maps = wanted.maps.keys().map(String::as_str);
+        let known = memory.applied.as_ref();
+        let maps: Vec<&str> = match known.map(|applied| &applied.map_hashes) {
+            Some(known) => known.keys().map(String::as_str).collect(),
+            None => wanted.maps.keys().map(String::as_str).collect(),
+        };
         let Some(present) = installed(self.disk, self.at, maps)? else {
             let good = load_last_good(self.disk, self.at).unwrap_or_default();
             return Ok(good.filter(|files| is_applied(files, memory)));

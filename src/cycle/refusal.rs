@@ -15,8 +15,9 @@ use crate::cluster::ServicePort;
 use crate::resolve::Lookup;
 
 /// So often HAProxy is asked about what is left of a file before all of it is refused. Each time it
-/// names everybody whom it gets to see.
-const MOST_ROUNDS: u32 = 8;
+/// names everybody whom it gets to see; of the certificates of one line it sees the first that is broken,
+/// and one app may bring 50.
+const MOST_ROUNDS: u32 = 64;
 
 /// What may be tried after a refusal.
 pub(super) enum Left {

@@ -4,6 +4,7 @@
 //! looked at before, and never opened; nor may one lie beside a certificate or stand in a list of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -16,6 +17,7 @@ use crate::cluster::Warning;
 use crate::haproxy::files::{NamedFile, bases, named};
 use crate::proxy::Owner;
 use crate::proxy::marathon_lb::Service;
+use crate::proxy::native::is_crt_list;
 use crate::resolve::Lookup;
 
 const EXPECTED: &str = "a file of at most 64 MiB, a folder of such, or a list of at most 10000 \
@@ -41,7 +43,8 @@ impl<S: Source, L: Lookup> Stages<S, L> {
             }
             let bases = bases(&plan.files.cfg);
             let files: BTreeSet<&NamedFile> = named.keys().collect();
-            let unfit = host.balancer.unfit(&files, &bases);
+            let mut unfit = host.balancer.unfit(&files, &bases);
+            unfit.extend(files.into_iter().filter_map(of_the_program));
             let culprits = culprits(&named, &unfit, &plan.refused);
             if culprits.is_empty() {
                 break;
@@ -108,6 +111,13 @@ fn said(service: &Service) -> Vec<(&'static str, NamedFile)> {
         files.into_iter().map(move |file| (label, file))
     };
     texts.into_iter().flat_map(files).collect()
+}
+
+/// A list of ours goes with the line that names it, and would be missing to others who name it.
+fn of_the_program(file: &NamedFile) -> Option<(NamedFile, String)> {
+    let name = Path::new(&file.path).file_name()?.to_str()?;
+    let found = "a list that this program writes and takes away".to_owned();
+    is_crt_list(name).then(|| (file.clone(), found))
 }
 
 fn culprits(

@@ -118,6 +118,9 @@ const LARGEST_CHAIN: u64 = 1 << 20;
 /// So many files of a folder are read.
 const MOST_OF_FOLDER: usize = 10_000;
 
+/// HAProxy reads a line of a list into a buffer of so many bytes and more.
+const LONGEST_LISTED: usize = 2048;
+
 /// For which hosts HAProxy shows a certificate, or those of a folder: names, and `*.` before one, in
 /// small letters. Of a path that is not absolute it lies below one of `bases`. Nothing where it
 /// cannot be read, or bears its host as the common name alone.
@@ -142,8 +145,13 @@ pub fn names(path: &str, bases: &[PathBuf]) -> BTreeSet<String> {
 #[must_use]
 pub fn listable(paths: &[Box<str>], bases: &[PathBuf]) -> BTreeSet<Box<str>> {
     let is_folder = |path: &str| places(path, bases).any(|place| place.is_dir());
+    // A line of a list knows no quotes: a blank ends the path there, and these have meanings of their own.
+    let is_plain = |path: &str| {
+        path.len() < LONGEST_LISTED
+            && !path.contains(|c: char| c.is_whitespace() || "[]#".contains(c))
+    };
     // One with `@` in front is a name that HAProxy knows by itself.
-    let may = |path: &str| !path.starts_with('@') && !is_folder(path);
+    let may = |path: &str| !path.starts_with('@') && is_plain(path) && !is_folder(path);
     let paths = paths.iter();
     paths.filter(|path| may(path)).cloned().collect()
 }
@@ -248,6 +256,26 @@ backend crt
         assert_eq!(names("none.pem", &bases), BTreeSet::new());
         nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(names("pipe", &bases), BTreeSet::new());
+    }
+
+    #[test]
+    fn what_a_line_of_a_list_would_read_otherwise_stays_a_word() {
+        let long = format!("/{}.pem", "a".repeat(LONGEST_LISTED));
+        for (path, is_listable) in [
+            ("/a.pem", true),
+            ("/my certs/a.pem", false),
+            ("/a.pem[]www.test", false),
+            ("/a.pem#", false),
+            ("@store/a.pem", false),
+            (&*long, false),
+        ] {
+            let all = [Box::from(path)];
+            assert_eq!(
+                listable(&all, &[]).len(),
+                usize::from(is_listable),
+                "{path}"
+            );
+        }
     }
 
     #[test]

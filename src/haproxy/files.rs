@@ -212,6 +212,11 @@ fn in_list(list: &Path, bases: &[PathBuf], bound: Bound) -> Option<String> {
         });
         let mut named_here = listed(line, Path::new("")).map(|path| path.display().to_string());
         let is_folder = |path: String| places(&path, bases).any(|place| place.is_dir());
+        let before = line.split('#').next().unwrap_or_default().split_once('[');
+        if before.is_some_and(|(before, _)| before.split_whitespace().nth(1).is_some()) {
+            let told = "has a `[` behind its second word, of which HAProxy may read without end";
+            return Some(format!("a list whose line {number} {told}"));
+        }
         if named_here.any(is_folder) {
             let told = "names a folder, of which HAProxy would read without end";
             return Some(format!("a list whose line {number} {told}"));
@@ -461,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_told() {
+    fn a_list_that_is_too_long_or_without_end_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("list");
         let told = || {
@@ -474,6 +479,15 @@ mod tests {
                 &[],
             )
         };
+        for (line, is_told) in [
+            ("a.pem [alpn h2] *.test", false),
+            ("a.pem[alpn h2]", false),
+            ("Nov 27 06:25:01 host CRON[123]: x", true),
+        ] {
+            fs::write(&list, line).unwrap();
+            let told = told().is_some_and(|told| told.contains("line 1 has a `[` behind"));
+            assert_eq!(told, is_told, "{line}");
+        }
         fs::write(&list, "a.pem\n".repeat(MOST_LISTED)).unwrap();
         assert_eq!(told(), None);
         fs::write(&list, "a.pem\n".repeat(MOST_LISTED + 1)).unwrap();

@@ -6,18 +6,22 @@ use std::path::Path;
 use super::variables::Variables;
 
 /// Programs to which a path of another one is a file like all others.
-const READERS: [&str; 18] = [
+const READERS: [&str; 23] = [
     "[",
     "chmod",
     "chown",
     "cp",
+    "curl",
     "echo",
+    "find",
     "grep",
     "install",
     "ln",
+    "logger",
     "ls",
     "md5sum",
     "mv",
+    "pgrep",
     "pkill",
     "printf",
     "rm",
@@ -25,6 +29,7 @@ const READERS: [&str; 18] = [
     "sha256sum",
     "tar",
     "test",
+    "wget",
 ];
 
 /// A program, or a word of the shell, that runs the command behind it.

@@ -116,7 +116,7 @@ pub fn has_process(look: &dyn Look, names: &[&str]) -> bool {
 const CRONS: [&str; 2] = ["cron", "crond"];
 
 /// Whether a cron daemon runs that reads `/etc/cron.d`.
-pub(super) fn has_cron(look: &dyn Look) -> bool {
+pub fn has_cron(look: &dyn Look) -> bool {
     processes(look, &CRONS).any(|pid| !is_busybox(look, &pid))
 }
 

@@ -111,14 +111,14 @@ pub(super) fn cfg(host: &Host, maps: &[&str], backends: &[&str]) -> String {
     text
 }
 
-/// Of the file before and of the one behind it; one is in both.
+/// Of the file before and of the one behind it; one is in both. They bear what they hold in their names.
 const OLD_LISTS: [&str; 2] = [
-    "https-aaaaaaaaaaaaaaaa.crt-list",
-    "https-bbbbbbbbbbbbbbbb.crt-list",
+    "https-f9ffe5f093f0745a.crt-list",
+    "https-73659ef839a79452.crt-list",
 ];
 const NEW_LISTS: [&str; 2] = [
-    "https-bbbbbbbbbbbbbbbb.crt-list",
-    "https-cccccccccccccccc.crt-list",
+    "https-73659ef839a79452.crt-list",
+    "https-d1c53bfdcbd962c2.crt-list",
 ];
 
 /// The beginning of a configuration that names these lists.

@@ -48,13 +48,19 @@ impl CrtList {
     /// Two configurations in one folder have lists of different names, since each takes its own away.
     fn new(paths: &[Box<str>], config: &str) -> Self {
         let text: String = paths.iter().flat_map(|path| [&**path, "\n"]).collect();
-        let digest = Digest::of(format!("{config}\n{text}").as_bytes()).short(DIGITS);
-        let (before, behind) = NAME;
         Self {
-            name: format!("{before}{digest}{behind}"),
+            name: crt_list_name(&text, config),
             text,
         }
     }
+}
+
+/// The name of a list that holds `text`, for the configuration whose file is named `config`.
+#[must_use]
+pub fn crt_list_name(text: &str, config: &str) -> String {
+    let digest = Digest::of(format!("{config}\n{text}").as_bytes()).short(DIGITS);
+    let (before, behind) = NAME;
+    format!("{before}{digest}{behind}")
 }
 
 /// Whether a file of this name is a list of ours.

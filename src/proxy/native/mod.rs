@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use arrange::arrange;
-pub use crt::{Crt, CrtList, is_crt_list};
+pub use crt::{Crt, CrtList, crt_list_name, is_crt_list};
 pub use led::Way;
 pub use place::{Host, Place};
 pub use slots::{

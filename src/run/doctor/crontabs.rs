@@ -12,7 +12,7 @@ use crate::config::{Config, redact};
 use crate::haproxy::child::Child;
 use crate::haproxy::program::{find_in, search_path};
 use crate::install::{
-    CRON_FILE, Fault, Found, Look as _, Real, Taken, has_process, taken_by, taken_in,
+    CRON_FILE, Fault, Found, Look as _, Real, Taken, has_cron, has_process, taken_by, taken_in,
 };
 use crate::run::block_on;
 
@@ -66,7 +66,8 @@ pub(super) fn lines(config: &Config, host: &Real) -> Vec<Line> {
         let taken = taken_in(host, &path, &found).into_iter();
         taken.map(move |taken| (Place::File(path.clone()), taken))
     });
-    let runs = has_process(host, &["cron", "crond"]);
+    // busybox's reads the crontabs of users alone.
+    let (runs, reads_files) = (has_process(host, &["cron", "crond"]), has_cron(host));
     crontabs
         .chain(files)
         .filter(|(_, taken)| taken.may_write(&config.haproxy.config))
@@ -76,7 +77,11 @@ pub(super) fn lines(config: &Config, host: &Real) -> Vec<Line> {
                 (may_write(config, &taken.user) == Some(false))
                     .then(|| fault(format!("`{}` may not write `haproxy.cfg`", taken.user)))
             };
-            let nobody = || (!runs).then(|| fault("no cron runs".to_owned()));
+            let runs = match place {
+                Place::Crontab(_) => runs,
+                Place::File(_) => reads_files,
+            };
+            let nobody = || (!runs).then(|| fault("no cron runs that reads it".to_owned()));
             let fault = taken.fault.take().or_else(nobody).or_else(may_not);
             Line {
                 place,

@@ -333,11 +333,11 @@ sh -e /srv/prerm remove 2> /dev/null
 sh -e /srv/postrm remove 2> /dev/null
 echo more >> $own/config.toml
 gone
-echo "== purged"; sh -e /srv/postrm purge 2>&1; told; find /var/lib/haproxy-marathon-bridge
+echo "== purged"; sh -e /srv/postrm purge 2>&1; told; find /var/backups -name 'haproxy-marathon-bridge*'
 ship
 sh -e /srv/prerm 0 2> /dev/null
 gone
-echo "== erased"; sh -e /srv/postun 0 2>&1; told; find /var/lib/haproxy-marathon-bridge
+echo "== erased"; sh -e /srv/postun 0 2>&1; told; find /var/backups -name 'haproxy-marathon-bridge*'
 ship
 sh -e /srv/prerm remove 2> /dev/null
 rm $other
@@ -358,7 +358,7 @@ find $own /var/lib/haproxy-marathon-bridge 2> /dev/null || echo gone
                 &format!("config.toml 600\nhaproxy.d/user.cfg 644\n{content}"),
             ],
         );
-        assert!(!told.part(part).contains("/kept"), "{told:#?}");
+        assert!(!told.part(part).contains("/var/backups/h"), "{told:#?}");
     }
     assert_eq!(told.part("alone"), "gone");
 }
@@ -374,7 +374,7 @@ fn a_purge_beside_another_installation_leaves_what_that_reads() {
 apt install /opt/now.deb > /srv/log
 echo '# Mine.' >> $own/config.toml
 echo "== at once"; apt purge haproxy-marathon-bridge
-tail -n 1 $own/config.toml; ls $own/haproxy.d; find /var/lib/haproxy-marathon-bridge
+tail -n 1 $own/config.toml; ls $own/haproxy.d; find /var/lib/haproxy-marathon-bridge /var/backups -name 'haproxy-marathon-bridge*'
 apt install /opt/now.deb > /srv/log
 echo "== removed"; apt remove haproxy-marathon-bridge; tail -n 1 $own/config.toml
 echo '# Later.' >> $own/config.toml
@@ -389,7 +389,10 @@ echo "== last"; apt purge haproxy-marathon-bridge > /srv/log; left; ls $own 2> /
         panic!("a package needs a root of its own to be tested in: call this as root");
     };
     told.says("at once", &["is put back", "# Mine.\nuser.cfg"]);
-    assert!(!told.part("at once").contains("/kept"), "{told:#?}");
+    assert!(
+        !told.part("at once").contains("/var/backups/h"),
+        "{told:#?}"
+    );
     told.says("removed", &["# Mine."]);
     told.says("purged", &["is put back", "# Later.\nuser.cfg"]);
     told.says("last", &["gone"]);

@@ -259,6 +259,53 @@ fn up_to_29_stand_in_the_line_and_no_list_is_there() {
     many.shows_its_own(&[0, 27, 28]);
 }
 
+/// It goes when another takes its place, and HAProxy could not start for anybody.
+#[test]
+fn no_owner_names_a_list_of_ours() {
+    let mut many = Many::new(30);
+    let _ending = Ending(many.scene.cfg());
+    refresh(&many.scene).expect(0);
+    let list = many.lists().first().unwrap().clone();
+    let (folder, name) = (list.parent().unwrap(), list.file_name().unwrap());
+    let round = folder.join("../etc").join(name).display().to_string();
+    many.label(3, "BIND_OPTIONS", &format!("ssl crt-list {round}"));
+    let done = refresh(&many.scene).expect(0);
+    done.says(&[
+        "app `/a03`: label `HAPROXY_0_BIND_OPTIONS`",
+        "a list that this program writes and takes away",
+    ]);
+    assert!(
+        !fs::read_to_string(many.scene.cfg())
+            .unwrap()
+            .contains(&round)
+    );
+    many.shows_its_own(&[0, 28, 29]);
+}
+
+/// Of several in one line HAProxy names the first alone.
+#[test]
+fn many_broken_certificates_of_one_app_keep_nobody_else_waiting() {
+    let scene = Scene::new().flags(&["--no-service-ports"]);
+    let mut many = Many::in_scene(scene, 30);
+    let _ending = Ending(many.scene.cfg());
+    refresh(&many.scene).expect(0);
+    let before = many.scene.apps.len();
+    for nth in 0..10 {
+        let (id, host) = (format!("/evil/{nth}"), format!("evil{nth}.test"));
+        let labels = [
+            ("VHOST", &*host),
+            ("SSL_CERT", &*format!("/nowhere/{nth}.pem")),
+        ];
+        many.scene.app_at(&id, many.backend, &labels);
+    }
+    many.one_more();
+    refresh(&many.scene).expect(0);
+    many.shows_its_own(&[0, 29, 30]);
+    let cfg = fs::read_to_string(many.scene.cfg()).unwrap();
+    assert!(!cfg.contains("/nowhere/"), "{cfg}");
+    assert_eq!(many.scene.apps.len(), before + 11);
+}
+
 /// HAProxy never comes to the end of a folder that a list names.
 #[test]
 fn a_folder_of_certificates_stays_a_word_of_the_line_in_its_place() {
