@@ -374,7 +374,7 @@ fn a_purge_beside_another_installation_leaves_what_that_reads() {
 apt install /opt/now.deb > /srv/log
 echo '# Mine.' >> $own/config.toml
 echo "== at once"; apt purge haproxy-marathon-bridge
-tail -n 1 $own/config.toml; ls $own/haproxy.d; find /var/lib/haproxy-marathon-bridge /var/backups -name 'haproxy-marathon-bridge*'
+tail -n 1 $own/config.toml; ls $own/haproxy.d; find /var/backups -name 'haproxy-marathon-bridge*'
 apt install /opt/now.deb > /srv/log
 echo "== removed"; apt remove haproxy-marathon-bridge; tail -n 1 $own/config.toml
 echo '# Later.' >> $own/config.toml
