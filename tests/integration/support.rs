@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
 
 use haproxy_marathon_bridge::haproxy::{Version, program};
 use tempfile::TempDir;
@@ -124,7 +126,13 @@ impl Test {
 impl Done {
     /// What comes of `command`.
     pub(crate) fn of(mut command: Command) -> Self {
-        let output = command.output().unwrap();
+        let output = loop {
+            match command.output() {
+                // A program that was just written, while another thread started one: that has it open.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => thread::yield_now(),
+                output => break output.unwrap(),
+            }
+        };
         Self {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),

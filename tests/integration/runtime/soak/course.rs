@@ -161,13 +161,17 @@ impl Course {
             }
         }
         let elapsed = began.elapsed();
-        let live: Vec<&str> = self.members.iter().map(|m| m.backend.name()).collect();
-        block_on(self.client.answered_by_each(&live, LONG)).unwrap();
-        let mut report = block_on(self.client.stop());
-        if let Some(bound) = self.bound {
+        // By `leastconn` nobody else is sent to those whom they keep busy.
+        let stayed = self.bound.map(|bound| {
             let stayed = block_on(bound.client.stop());
             assert!(0 < stayed.moved, "nobody was bound: {stayed:?}");
             assert!(stayed.moved <= bound.workers * bound.gone, "{stayed:?}");
+            stayed
+        });
+        let live: Vec<&str> = self.members.iter().map(|m| m.backend.name()).collect();
+        block_on(self.client.answered_by_each(&live, LONG)).unwrap();
+        let mut report = block_on(self.client.stop());
+        if let Some(stayed) = stayed {
             report.absorb(&stayed);
         }
         if let Some(systemd) = self.systemd {
