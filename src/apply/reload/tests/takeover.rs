@@ -215,10 +215,7 @@ async fn a_start_that_takes_longer_than_the_reload_is_given_is_not_killed() {
         "#!/bin/sh\nsleep 1\nexec {} \"$@\"\n",
         host.context.program.display()
     );
-    let program = host.file("slow");
-    fs::write(&program, slow).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    host.context.program = program;
+    host.context.program = program_of(&host, "slow", &slow);
     host.context.limit = Duration::from_millis(100);
     let second = host.new_pid(&Method::Sf).await;
     assert_ne!(first, second);
@@ -230,10 +227,18 @@ fn impostor(host: &mut Host, signal: &str, then: &str) {
     let script = format!(
         "#!/bin/sh\nwhile [ \"$1\" != -sf ]; do shift; done\nshift\nkill -{signal} \"$@\"\n{then}\n"
     );
-    let program = host.file("impostor");
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    host.context.program = program;
+    host.context.program = program_of(host, "impostor", &script);
+}
+
+/// A script of its own; `cp` writes it, so that no child of another test inherits the file while it is
+/// open for writing, which would make it busy.
+fn program_of(host: &Host, name: &str, script: &str) -> PathBuf {
+    let (source, program) = (host.file("source"), host.file(name));
+    fs::write(&source, script).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).unwrap();
+    let copied = Command::new("cp").args([&source, &program]).status();
+    assert!(copied.unwrap().success());
+    program
 }
 
 /// HAProxy has the old process pause while it waits for a port; who is killed then tells it no more.
