@@ -145,9 +145,7 @@ impl<'a> LocalHaproxy<'a> {
 
     /// Where the process answers that runs `cfg`.
     fn own_socket(&self, cfg: &str) -> Option<PathBuf> {
-        let own = || Global::read(cfg).stats_sockets.into_iter().next();
-        let given = self.haproxy.stats_socket.clone();
-        given.or_else(|| own().map(|socket| socket.path))
+        Global::socket_of(cfg, self.haproxy.stats_socket.as_deref())
     }
 
     async fn old_processes(&self, context: &Context) -> Vec<OldProcess> {

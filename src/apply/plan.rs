@@ -130,6 +130,10 @@ fn is_list_of(name: &str, list: &[u8], cfg: &Path) -> bool {
 
 /// The lists of certificates beside it that a configuration names.
 fn lists_of(cfg: &[u8], at: &Installation) -> BTreeSet<String> {
+    // Nearly all name none, and a change of servers comes here too.
+    if memchr::memmem::find(cfg, b".crt-list").is_none() {
+        return BTreeSet::new();
+    }
     let cfg = String::from_utf8_lossy(cfg);
     let named = maps::named(&cfg, folder_of(&at.cfg)).into_iter();
     let lists = named.filter(|name| FileKind::of(name) == FileKind::CrtList);

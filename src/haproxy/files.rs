@@ -4,13 +4,16 @@
 //! a list of certificates names. A pipe or a device has no end, so that it waits or works for ever, and
 //! names nobody.
 
+mod in_list;
+
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
+use self::in_list::in_list;
 use super::Line;
-use super::certificates::{is_companion, listed, places, with_companions};
-use crate::disk::{is_null, kind, read_head};
+use super::certificates::{is_companion, places, with_companions};
+use crate::disk::{is_null, kind};
 
 /// Certificates are smaller. HAProxy keeps what it reads in memory.
 const LARGEST: u64 = 64 << 20;
@@ -189,51 +192,6 @@ fn beside(certificate: &Path, bound: Bound) -> Option<String> {
         let found = fault(&path, bound)?;
         let name = path.file_name()?.display();
         Some(format!("a certificate with `{name}` beside it, {found}"))
-    })
-}
-
-/// The same of what a list of certificates names. A label may name any file as a list, so that
-/// nothing of its lines is told.
-fn in_list(list: &Path, bases: &[PathBuf], bound: Bound) -> Option<String> {
-    let text = read_head(list, LARGEST_LIST + 1).ok()?;
-    if bound == Bound::Size && LARGEST_LIST < text.len() as u64 {
-        return Some(format!("a list of more than {LARGEST_LIST} bytes"));
-    }
-    let text = String::from_utf8_lossy(&text);
-    if bound == Bound::Size && MOST_LISTED < text.lines().count() {
-        return Some(format!("a list of more than {MOST_LISTED} lines"));
-    }
-    let mut known = BTreeSet::new();
-    let mut lines = text.lines().take(MOST_LISTED).zip(1..);
-    lines.find_map(|(line, number)| {
-        let certificates = listed(line, Path::new("")).map(|path| NamedFile {
-            path: path.display().to_string(),
-            kind: Kind::Certificate,
-        });
-        let mut named_here = listed(line, Path::new("")).map(|path| path.display().to_string());
-        let is_folder = |path: String| places(&path, bases).any(|place| place.is_dir());
-        let before = line.split('#').next().unwrap_or_default().split_once('[');
-        if before.is_some_and(|(before, _)| before.split_whitespace().nth(1).is_some()) {
-            let told = "has a `[` behind its second word, of which HAProxy may read without end";
-            return Some(format!("a list whose line {number} {told}"));
-        }
-        if named_here.any(is_folder) {
-            let told = "names a folder, of which HAProxy would read without end";
-            return Some(format!("a list whose line {number} {told}"));
-        }
-        let options = line.replace(['[', ']'], " ");
-        let mut files = certificates.chain(named(&options));
-        let mut is_unfit = |file: NamedFile| {
-            let is_new = file.kind != Kind::List && known.insert(file.clone());
-            is_new && fault_in(&file, bases, bound).is_some()
-        };
-        let without_end = match bound {
-            Bound::End => "names what is no file of a disk",
-            Bound::Size => "names what is no file of a disk, or is too large",
-        };
-        files
-            .any(&mut is_unfit)
-            .then(|| format!("a list whose line {number} {without_end}"))
     })
 }
 

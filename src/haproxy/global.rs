@@ -4,7 +4,7 @@
 //! In comes the text of `haproxy.cfg`; out go the few facts that a reload needs. This is no parser
 //! of HAProxy's language; it knows words, quotes, comments and where a section begins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::line::words;
 
@@ -103,6 +103,15 @@ impl Global {
             }
         }
         global
+    }
+
+    /// Where the process answers that runs `config`: at the socket that is `given`, else at the first that
+    /// it says.
+    #[must_use]
+    pub fn socket_of(config: &str, given: Option<&Path>) -> Option<PathBuf> {
+        let own = || Self::read(config).stats_sockets.into_iter().next();
+        let own = || own().map(|socket| socket.path);
+        given.map(Path::to_owned).or_else(own)
     }
 
     /// The socket through which a new process can take over the listening sockets.

@@ -15,6 +15,9 @@ use tokio::time::timeout;
 use super::Version;
 use crate::logging::shown;
 
+/// Bytes of a socket's path that HAProxy accepts: it binds under a longer name first.
+pub const LONGEST_PATH: usize = 97;
+
 /// Bytes of one reply: `show servers state` of 100,000 servers has a tenth of it.
 pub(super) const MAX_REPLY: u64 = 128 << 20;
 

@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::host::Look;
-use super::service::{Init, PACKAGED_UNITS, program, unit};
+use super::service::{CRONS, Init, PACKAGED_UNITS, program, unit};
 use super::texts::{is_own, is_written_here};
 use super::{HAPROXY, ONCE, PROGRAM, SERVICE, TIMER, UNITS, list, selinux};
 use crate::haproxy::package::{OsRelease, PackageManager};
-
-/// One of these brings what stands in `/etc/cron.d` to run. The crond of busybox does not read it.
-const CRON_DAEMONS: [&str; 2] = ["cron", "crond"];
 
 /// A package of this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +96,7 @@ impl Facts {
             haproxy_user: text("/etc/passwd")
                 .is_some_and(|users| users.lines().any(|line| line.starts_with("haproxy:"))),
             haproxy_is_confined: !is_tree && selinux::confines_haproxy(look),
-            cron: CRON_DAEMONS.iter().any(|name| reads_cron_d(look, name)),
+            cron: CRONS.iter().any(|name| reads_cron_d(look, name)),
             has_list: text(&list().display().to_string()).is_some_and(|text| has_name(&text)),
             has_own_options: text(&super::options().display().to_string())
                 .is_some_and(|text| is_own(&text)),

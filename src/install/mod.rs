@@ -33,7 +33,7 @@ pub use in_use::{InUse, in_use};
 pub use plan::{Plan, Wish, install};
 pub use remove::{Removal, uninstall};
 pub use sandbox::{also_written, kept_out};
-pub use service::{Init, has_cron, has_process, has_user};
+pub use service::{CRONS, Init, has_cron, has_process, has_user};
 pub use taken::{Taken, taken_by, taken_in};
 pub use texts::{BRIDGE_CRON_FILE, settings};
 pub use theirs::{Ours, all_copies};

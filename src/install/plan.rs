@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::action::{Action, Content, What};
 use super::facts::Facts;
-use super::service::Init;
+use super::service::{CRONS, Init};
 use super::theirs::{Ours, first_copy};
 use super::{
     ADDED, CRON_FILE, HAPROXY, ONCE, SERVES_AS, SERVICE, TIMER, UNITS, cron, job, list, options,
@@ -171,7 +171,7 @@ impl Plan {
         if schedule == Schedule::Cron {
             let package = facts.packages.map_or("cron", |manager| manager.cron().0);
             // Where busybox has a `crond` of its own, the package brings another one.
-            wanted.push((package, &["cron", "crond"]));
+            wanted.push((package, &CRONS));
         }
         for (package, programs) in wanted {
             let is_there = if package == HAPROXY {

@@ -113,7 +113,7 @@ pub fn has_process(look: &dyn Look, names: &[&str]) -> bool {
 }
 
 /// The names of cron daemons.
-const CRONS: [&str; 2] = ["cron", "crond"];
+pub const CRONS: [&str; 2] = ["cron", "crond"];
 
 /// Whether a cron daemon runs that reads `/etc/cron.d`.
 pub fn has_cron(look: &dyn Look) -> bool {

@@ -13,6 +13,7 @@ use crate::config::{Config, TemplateSet, Values};
 use crate::cycle::bound_places;
 use crate::disk;
 use crate::haproxy::program::{self, NotInstalled};
+use crate::haproxy::socket::LONGEST_PATH;
 use crate::haproxy::{Dialect, Line, Version, opens_section};
 use crate::labels::Template;
 use crate::proxy::marathon_lb::share_an_address;
@@ -77,9 +78,7 @@ pub(super) async fn site(config: &Config) -> Result<Site> {
 
 /// Whether HAProxy can connect to a socket at `path`, as a word of a line has it.
 fn fits_a_line(path: &str) -> bool {
-    /// What its structure holds, but for what it adds while it binds one.
-    const LONGEST: usize = 97;
-    path.len() <= LONGEST
+    path.len() <= LONGEST_PATH
         && path
             .bytes()
             .all(|b| b.is_ascii_graphic() && !b"\\\"'#$%".contains(&b))

@@ -23,7 +23,7 @@ pub(super) struct Row {
     more_routes: usize,
     service_port: u32,
     /// In the file.
-    servers: usize,
+    servers: u64,
     /// `None` where HAProxy was not asked, or does not know the backend.
     counts: Option<Backend>,
     mood: Mood,
@@ -80,7 +80,7 @@ pub(super) fn rows(sources: Sources<'_>) -> Vec<Row> {
         let counts = counts.map(|counts| counts.get(counted_as).copied());
         let routes = hosts.get(&*proxy.name).map_or(&[][..], Vec::as_slice);
         let app = apps.get(&*proxy.name).and_then(|apps| apps.first());
-        let servers = proxy.endpoints.len();
+        let servers = proxy.endpoints.len() as u64;
         Row {
             app: app.map_or_else(|| proxy.app(), |app| (*app).to_owned()),
             routes: routes
@@ -92,7 +92,9 @@ pub(super) fn rows(sources: Sources<'_>) -> Vec<Row> {
             service_port: proxy.service_port,
             servers,
             counts: counts.flatten(),
-            mood: counts.map_or(Mood::Good, |counts| mood(counts.as_ref(), servers)),
+            mood: counts.map_or(Mood::Good, |counts| {
+                mood(counts.unwrap_or_default().up, servers)
+            }),
             name: proxy.name,
         }
     };
@@ -102,14 +104,14 @@ pub(super) fn rows(sources: Sources<'_>) -> Vec<Row> {
 }
 
 /// How a service is that should have so many servers; those that are drained do not count as up.
-fn mood(counts: Option<&Backend>, servers: usize) -> Mood {
-    let up = counts.map_or(0, |counts| counts.up);
-    match u64::try_from(servers) {
-        // Nothing is amiss where Marathon has nobody to serve.
-        Ok(0) => Mood::Good,
-        Ok(servers) if up >= servers => Mood::Good,
-        _ if up > 0 => Mood::Weak,
-        _ => Mood::Bad,
+fn mood(up: u64, servers: u64) -> Mood {
+    // Nothing is amiss where Marathon has nobody to serve.
+    if up >= servers {
+        Mood::Good
+    } else if up > 0 {
+        Mood::Weak
+    } else {
+        Mood::Bad
     }
 }
 
@@ -128,10 +130,6 @@ impl Row {
     pub(super) fn is_bad(&self) -> bool {
         self.mood == Mood::Bad
     }
-
-    fn servers(&self) -> u64 {
-        self.servers as u64
-    }
 }
 
 /// Of all services together.
@@ -146,13 +144,12 @@ pub(super) struct Sums {
 impl Sums {
     pub(super) fn of(rows: &[Row]) -> Self {
         rows.iter().fold(Self::default(), |sums, row| {
-            let counts = row.counts;
-            let counted = |number: fn(Backend) -> u64| counts.map_or(0, number);
+            let counts = row.counts.unwrap_or_default();
             Self {
-                servers: sums.servers + row.servers(),
-                up: sums.up + counted(|counts| counts.up),
-                sessions: sums.sessions + counted(|counts| counts.sessions),
-                rate: sums.rate + counted(|counts| counts.rate),
+                servers: sums.servers + row.servers,
+                up: sums.up + counts.up,
+                sessions: sums.sessions + counts.sessions,
+                rate: sums.rate + counts.rate,
             }
         })
     }

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::haproxy::Version;
 use crate::haproxy::global::Global;
-
-/// Bytes of a socket's path that HAProxy accepts: it binds under a longer name first.
-const LONGEST_PATH: usize = 97;
+use crate::haproxy::socket::LONGEST_PATH;
 
 /// The file to write, and the socket that it gives.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use crate::config::{Config, redact};
 use crate::haproxy::child::Child;
 use crate::haproxy::program::{find_in, search_path};
 use crate::install::{
-    CRON_FILE, Fault, Found, Look as _, Real, Taken, has_cron, has_process, taken_by, taken_in,
+    CRON_FILE, CRONS, Fault, Found, Look as _, Real, Taken, has_cron, has_process, taken_by,
+    taken_in,
 };
 use crate::run::block_on;
 
@@ -67,7 +68,7 @@ pub(super) fn lines(config: &Config, host: &Real) -> Vec<Line> {
         taken.map(move |taken| (Place::File(path.clone()), taken))
     });
     // busybox's reads the crontabs of users alone.
-    let (runs, reads_files) = (has_process(host, &["cron", "crond"]), has_cron(host));
+    let (runs, reads_files) = (has_process(host, &CRONS), has_cron(host));
     crontabs
         .chain(files)
         .filter(|(_, taken)| taken.may_write(&config.haproxy.config))

@@ -100,9 +100,8 @@ fn own_header(config: &Config) -> String {
 
 /// What the process says that answers for `cfg`, and where; or why nothing is said.
 fn counted(config: &Config, cfg: &str) -> Result<(String, String), Uncounted> {
-    let own = || Global::read(cfg).stats_sockets.into_iter().next();
-    let given = config.haproxy.stats_socket.clone();
-    let Some(path) = given.or_else(|| own().map(|socket| socket.path)) else {
+    let given = config.haproxy.stats_socket.as_deref();
+    let Some(path) = Global::socket_of(cfg, given) else {
         let file = config.haproxy.config.display();
         let why = if cfg.is_empty() {
             format!("`{file}` is not there, or cannot be read")
